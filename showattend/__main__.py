@@ -1,0 +1,5 @@
+"""python -m showattend."""
+
+from showattend.cli import run
+
+run()

@@ -1,0 +1,168 @@
+"""The command `showattend`: one subcommand for each thing that a user does.
+
+Nothing heavy is imported before it is known what is asked for, so that `showattend --help` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from showattend.errors import InputError
+from showattend.version import __version__
+
+EPILOG = """\
+first steps:
+  showattend demo                                        train on pictures of shapes, in minutes, and look
+  showattend fit --config configs/flickr8k.yaml --data.root DIR
+  showattend caption photos/ --model runs/flickr8k/model
+  showattend attend photo.jpg --model runs/flickr8k/model --out photo-attention.png
+"""
+TRAINING = {
+    "fit": "train a captioner (options: showattend fit --help)",
+    "validate": "free-running BLEU of a checkpoint on the validation photos",
+    "test": "free-running BLEU of a checkpoint on the test photos",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if all went well, 1 if some photos failed, 2 after bad input."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        if arguments and arguments[0] in TRAINING:
+            from showattend.training.command import train
+
+            return train(arguments)
+        parsed = _parser().parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = parsed.run
+        return run(parsed)
+    except InputError as error:
+        if debug:
+            raise
+        print(f"showattend: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("showattend: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="showattend",
+        description="Caption photos word by word, and see where the model looked for each word.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"showattend {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error (anywhere on the line)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_shapes(commands)
+    for name, text in TRAINING.items():
+        commands.add_parser(name, help=text, add_help=False)
+    _add_caption(commands)
+    _add_attend(commands)
+    _add_evaluate(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # argparse gives it no public name
+
+
+def _add_demo(commands: "Commands[argparse.ArgumentParser]") -> None:
+    demo = commands.add_parser("demo", help="draw shapes, train on them, score, caption and show: minutes on a laptop, no network")
+    demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for all that it makes (default: %(default)s)")
+    demo.add_argument("--seed", type=int, default=0, help="another seed: other pictures, other weights (default: %(default)s)")
+    demo.set_defaults(run=_demo)
+
+
+def _add_shapes(commands: "Commands[argparse.ArgumentParser]") -> None:
+    shapes = commands.add_parser("shapes", help="write the embedded data set of coloured shapes into a folder")
+    shapes.add_argument("folder", type=Path, help="where to")
+    shapes.add_argument("--seed", type=int, default=0, help="another seed draws other pictures (default: %(default)s)")
+    shapes.set_defaults(run=_shapes)
+
+
+def _add_caption(commands: "Commands[argparse.ArgumentParser]") -> None:
+    caption = commands.add_parser(
+        "caption",
+        help="caption photos, folders, globs",
+        description="Print one line for each photo. A photo that cannot be read is reported and skipped, and the exit status is then 1.",
+    )
+    caption.add_argument("photos", nargs="+", metavar="PATH", help="photo, folder (searched to the bottom) or glob")
+    _add_model(caption)
+    caption.add_argument("--json", type=Path, metavar="FILE", help="write captions with words, scores and alphas' grid as JSON")
+    caption.add_argument("--csv", type=Path, metavar="FILE", help="write file, caption and score as CSV")
+    caption.add_argument("--coco", type=Path, metavar="FILE", help="write the result format of the COCO captions server")
+    _add_speed(caption)
+    caption.set_defaults(run=_caption)
+
+
+def _add_attend(commands: "Commands[argparse.ArgumentParser]") -> None:
+    attend = commands.add_parser("attend", help="draw where the model looked for each word of a photo's caption")
+    attend.add_argument("photo", type=Path, help="a photo")
+    _add_model(attend)
+    attend.add_argument("--out", type=Path, required=True, metavar="FILE", help="figure to write: .png, .jpg, .pdf, .svg, .webp")
+    attend.set_defaults(run=_attend)
+
+
+def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
+    evaluate = commands.add_parser("evaluate", help="score a model's captions of a data set: BLEU-1..4")
+    _add_model(evaluate)
+    evaluate.add_argument("--data.root", dest="root", type=Path, required=True, metavar="DIR", help="folder of the data set")
+    evaluate.add_argument("--data.layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
+    evaluate.add_argument("--split", default="val", help="train, val or test (default: %(default)s)")
+    evaluate.add_argument("--out", type=Path, metavar="DIR", help="write results.json (COCO's format) and metrics.json there")
+    _add_speed(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="model folder, such as runs/NAME/model")
+    parser.add_argument("--beam", type=int, metavar="K", help="hypotheses kept per photo, 1 is greedy (default: the model's)")
+    parser.add_argument("--max-length", type=int, metavar="T", help="most words (default: the model's)")
+    parser.add_argument("--length-penalty", type=float, metavar="A", help="rank by log p / length^A (default: the model's)")
+
+
+def _add_speed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch-size", type=int, default=32, help="photos that go through the network together (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that read photos ahead (default: %(default)s)")
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    from showattend.demo import run_demo
+
+    run_demo(parsed.out, seed=parsed.seed)
+    return 0
+
+
+def _shapes(parsed: argparse.Namespace) -> int:
+    from showattend.data.shapes import write_shapes
+
+    print(f"shapes in {write_shapes(parsed.folder, seed=parsed.seed)}")
+    return 0
+
+
+def _caption(parsed: argparse.Namespace) -> int:
+    from showattend.commands import caption
+
+    return caption(parsed)
+
+
+def _attend(parsed: argparse.Namespace) -> int:
+    from showattend.commands import attend
+
+    return attend(parsed)
+
+
+def _evaluate(parsed: argparse.Namespace) -> int:
+    from showattend.commands import evaluate
+
+    return evaluate(parsed)
+
+
+def run() -> None:
+    """The console command."""
+    sys.exit(main())

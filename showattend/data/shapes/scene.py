@@ -1,0 +1,154 @@
+"""Scenes of coloured shapes: what is where, drawn by chance from a seed, and how it looks."""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw
+
+SIZE = 128  # pixels of a picture's side
+CELLS = 3  # shapes lie in different cells of a 3x3 board, each a little off its cell's middle
+OVERSAMPLING = 3  # pictures are drawn this much larger and reduced, for smooth edges
+RADII = {"small": (11.5, 14.5), "large": (18.0, 20.5)}
+COLORS = {
+    "red": (214, 40, 40),
+    "green": (46, 158, 62),
+    "blue": (42, 92, 218),
+    "yellow": (246, 206, 40),
+    "purple": (140, 60, 170),
+    "white": (248, 248, 248),
+}
+KINDS = ("circle", "square", "triangle", "star", "cross")
+GROUNDS = ((58, 62, 70), (104, 92, 80), (150, 156, 150), (96, 120, 132), (128, 104, 120), (36, 48, 52))
+RELATIONS = ("left", "right", "above", "below")
+
+Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One coloured shape; x and y are its middle, in pixels."""
+
+    kind: str
+    color: str
+    size: str
+    x: float
+    y: float
+    radius: float
+
+    @property
+    def box(self) -> Box:
+        """The smallest box around it."""
+        return self.x - self.radius, self.y - self.radius, self.x + self.radius, self.y + self.radius
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two to four shapes, no two of the same colour and kind, the large ones first, on a ground."""
+
+    shapes: tuple[Shape, ...]
+    ground: tuple[int, int, int]
+    texture: str
+
+
+def relation(one: Shape, other: Shape) -> str | None:
+    """Where `one` lies as seen from `other`: left, right, above or below; None where that is not clear."""
+    dx, dy = one.x - other.x, one.y - other.y
+    if abs(dx) >= 1.6 * abs(dy):
+        return "left" if dx < 0 else "right"
+    if abs(dy) >= 1.6 * abs(dx):
+        return "above" if dy < 0 else "below"
+    return None
+
+
+def random_scene(chance: random.Random) -> Scene:
+    """Draw a scene in which some relation between a large and another shape is clear."""
+    while True:
+        count = chance.choice((2, 3, 3, 4))
+        looks = chance.sample([(color, kind) for color in COLORS for kind in KINDS], count)
+        cells = chance.sample([(column, row) for column in range(CELLS) for row in range(CELLS)], count)
+        sizes = ["large"] + [chance.choice(("large", "small", "small")) for _ in range(count - 1)]
+        shapes = tuple(_place(chance, *parts) for parts in zip(looks, cells, sizes, strict=True))
+        if any(relation(shapes[0], other) for other in shapes[1:]):
+            return Scene(shapes, chance.choice(GROUNDS), chance.choice(tuple(TEXTURES)))
+
+
+def _place(chance: random.Random, look: tuple[str, str], cell: tuple[int, int], size: str) -> Shape:
+    color, kind = look
+    pitch = SIZE / CELLS
+    radius = chance.uniform(*RADII[size])
+    room = pitch / 2 - radius
+    x, y = ((place + 0.5) * pitch + chance.uniform(-room, room) for place in cell)
+    return Shape(kind, color, size, round(x, 2), round(y, 2), round(radius, 2))
+
+
+def draw_scene(scene: Scene, chance: random.Random) -> Image.Image:
+    """Draw a scene, RGB, SIZE pixels square; chance decides the ground's details."""
+    side = SIZE * OVERSAMPLING
+    image = Image.new("RGB", (side, side), scene.ground)
+    pen = ImageDraw.Draw(image)
+    TEXTURES[scene.texture](pen, side, scene.ground, chance)
+    for shape in scene.shapes:
+        x, y, r = (value * OVERSAMPLING for value in (shape.x, shape.y, shape.radius))
+        if shape.kind == "circle":
+            pen.ellipse((x - r, y - r, x + r, y + r), fill=COLORS[shape.color])
+        else:
+            pen.polygon([(x + r * u, y + r * v) for u, v in OUTLINES[shape.kind]], fill=COLORS[shape.color])
+    return image.resize((SIZE, SIZE), Image.Resampling.BOX)
+
+
+def _star() -> list[tuple[float, float]]:
+    radii = (1.0, 0.42) * 5
+    return [(r * math.sin(i * math.pi / 5), -r * math.cos(i * math.pi / 5)) for i, r in enumerate(radii)]
+
+
+def _cross(arm: float = 0.35) -> list[tuple[float, float]]:
+    quarter = ((-arm, -1.0), (arm, -1.0), (arm, -arm))
+    turns = ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
+    return [(a * x + b * y, c * x + d * y) for a, b, c, d in turns for x, y in quarter]
+
+
+# Corners on the square from -1 to 1.
+OUTLINES: dict[str, list[tuple[float, float]]] = {
+    "square": [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+    "triangle": [(0.0, -1.0), (1.0, 0.9), (-1.0, 0.9)],
+    "star": _star(),
+    "cross": _cross(),
+}
+
+
+def _shade(ground: tuple[int, int, int], amount: int) -> tuple[int, int, int]:
+    r, g, b = (max(0, min(255, channel + amount)) for channel in ground)
+    return r, g, b
+
+
+def _plain(pen: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], chance: random.Random) -> None:
+    pass
+
+
+def _gradient(pen: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], chance: random.Random) -> None:
+    slope = chance.choice((-40, 40))
+    for y in range(0, side, OVERSAMPLING):
+        pen.rectangle((0, y, side, y + OVERSAMPLING), fill=_shade(ground, round(slope * (y / side - 0.5))))
+
+
+def _stripes(pen: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], chance: random.Random) -> None:
+    width = chance.randint(8, 18) * OVERSAMPLING
+    for start in range(-side, side, 2 * width):
+        pen.line((start, 0, start + side, side), fill=_shade(ground, 14), width=width // 2)
+
+
+def _speckles(pen: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], chance: random.Random) -> None:
+    for _ in range(160):
+        x, y = chance.randrange(side), chance.randrange(side)
+        r = chance.randint(2, 5) * OVERSAMPLING // 2
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=_shade(ground, chance.choice((-18, 18))))
+
+
+TEXTURES: dict[str, Callable[[ImageDraw.ImageDraw, int, tuple[int, int, int], random.Random], None]] = {
+    "plain": _plain,
+    "gradient": _gradient,
+    "stripes": _stripes,
+    "speckles": _speckles,
+}

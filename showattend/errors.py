@@ -1,0 +1,20 @@
+"""What goes wrong because of what the user gave: told in one line, without a traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input: the message says what is wrong, with the value, and what to do about it."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that is not in a list of names, with the nearest one that is.
+
+    >>> print(unknown_name("cell", "lstmm", ["gru", "lstm"]))
+    unknown cell 'lstmm': did you mean 'lstm'? known cells: gru, lstm
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return InputError(f"unknown {kind} '{name}': {hint}known {kind}s: {', '.join(names)}")

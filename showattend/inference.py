@@ -1,0 +1,137 @@
+"""Captions for photos: one, a list, or as many as a disk holds."""
+
+import glob
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from showattend.data.cache import DecodedPhotos
+from showattend.data.captions import is_image
+from showattend.decoding import Search
+from showattend.errors import InputError
+from showattend.pretrained import Pretrained, load_pretrained
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption and where its words came from.
+
+    Attributes:
+        words: T words
+        score: log-probability of the caption, divided by its length ** length_penalty
+        alphas: weights on the locations at each word, each row sums to 1, (T,L)
+        grid: rows and columns of the locations, row by row from the top left
+        visible: the part of the photo that the network saw: left, upper, right, lower, in the photo's pixels
+    """
+
+    words: list[str]
+    score: float
+    alphas: Tensor
+    grid: tuple[int, int]
+    visible: tuple[float, float, float, float]
+
+    def __str__(self) -> str:
+        return " ".join(self.words)
+
+
+class Failure(NamedTuple):
+    """A photo that could not be captioned, with the reason."""
+
+    reason: str
+
+
+class Captioner:
+    """A trained model, ready to caption.
+
+    >>> Captioner.from_pretrained("runs/demo/model").caption("photo.jpg").words      # doctest: +SKIP
+    ['a', 'red', 'star', 'above', 'a', 'white', 'cross']
+    """
+
+    def __init__(self, model: Pretrained, device: str | torch.device | None = None) -> None:
+        self.model = model
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        model.network.to(self.device)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, device: str | torch.device | None = None) -> "Captioner":
+        """Load a model folder.
+
+        Raises:
+            InputError: see `load_pretrained`.
+        """
+        return cls(load_pretrained(Path(folder)), device)
+
+    def caption(self, photo: Path | str | Image.Image, search: Search | None = None) -> Caption:
+        """Caption one photo, a file or an open picture.
+
+        Raises:
+            InputError: the file holds no readable picture.
+        """
+        if isinstance(photo, Image.Image):
+            image = ImageOps.exif_transpose(photo).convert("RGB")
+            return self._captions(self.model.preprocessing(image).unsqueeze(0), [image.size], search)[0]
+        ((_, result),) = self.caption_files([Path(photo)], search)
+        if isinstance(result, Failure):
+            raise InputError(result.reason)
+        return result
+
+    def caption_files(
+        self, paths: Sequence[Path], search: Search | None = None, *, batch_size: int = 32, workers: int = 0
+    ) -> Iterator[tuple[Path, Caption | Failure]]:
+        """Caption photos in batches, in order; a broken one yields its reason and the others go on.
+
+        Args:
+            workers: processes that read photos while the network works
+        """
+        loader = DataLoader(DecodedPhotos(paths, self.model.preprocessing), batch_size, num_workers=workers, collate_fn=list)
+        remaining = iter(paths)
+        for items in loader:
+            good = [item for item in items if not item.reason]
+            captions = iter(
+                self._captions(torch.stack([item.image for item in good]), [item.size for item in good], search) if good else ()
+            )
+            for item in items:
+                yield next(remaining), Failure(item.reason) if item.reason else next(captions)
+
+    def _captions(self, images: Tensor, sizes: Sequence[tuple[int, int]], search: Search | None) -> list[Caption]:
+        with torch.inference_mode():
+            annotations, grid = self.model.network.encoder(images.to(self.device))
+        found = self.model.network.caption(annotations, search or self.model.search)
+        captions = []
+        for numbers, score, alphas, size in zip(found.words[:, 0], found.scores[:, 0], found.alphas[:, 0], sizes, strict=True):
+            words = self.model.vocabulary.decode(numbers.tolist())
+            visible = self.model.preprocessing.visible(*size)
+            captions.append(Caption(words, float(score), alphas[: len(words)].cpu(), grid, visible))
+        return captions
+
+
+load = Captioner.from_pretrained
+
+
+def find_photos(patterns: Iterable[str]) -> list[Path]:
+    """The photos that files, folders (searched to the bottom) and globs name, in order, each once.
+
+    Raises:
+        InputError: a pattern names nothing, or a folder holds no photo.
+    """
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        path = Path(pattern).expanduser()
+        if path.is_dir():
+            photos = sorted(inner for inner in path.rglob("*") if is_image(inner) and inner.is_file())
+            if not photos:
+                raise InputError(f"the folder {path} holds no photo")
+        elif path.is_file():
+            photos = [path]
+        else:
+            photos = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]
+            if not photos:
+                raise InputError(f"no photo at {pattern}: give files, folders or globs")
+        found |= dict.fromkeys(photos)
+    return list(found)

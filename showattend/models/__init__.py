@@ -1,0 +1,1 @@
+"""The networks, pure torch: encoder, attention, decoder, and the captioning model that they make."""

@@ -1,0 +1,48 @@
+"""Encoder and decoder together: photos in, words and where they came from out."""
+
+import torch
+from torch import Tensor, nn
+
+from showattend.decoding import Hypotheses, Search, State, beam_search
+from showattend.models.decoder import Decoder, Photos
+from showattend.models.encoder import Encoder
+
+
+class CaptionNetwork(nn.Module):
+    """Show, attend and tell (Xu et al. 2015).
+
+    Photos come as bytes (N,3,S,S), or as annotations (N,L,D) that the encoder has made before (see `data/features.py`).
+    """
+
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def annotate(self, photos: Tensor) -> Tensor:
+        """Annotations (N,L,D) in the decoder's precision."""
+        annotations = self.encoder(photos)[0] if photos.dim() == 4 else photos
+        return annotations.to(self.decoder.output.weight.dtype)
+
+    def forward(self, photos: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher forcing, see `Decoder.forward`: words (N,G,T) to logits (M,V) and alphas (N,G,T,L)."""
+        spoken: tuple[Tensor, Tensor] = self.decoder(self.annotate(photos), words)
+        return spoken
+
+    @torch.inference_mode()
+    def caption(self, photos: Tensor, search: Search) -> Hypotheses:
+        """The captions that beam search finds for N photos."""
+        memory, state = self.decoder.begin(self.annotate(photos))
+        return beam_search(_Speaker(self.decoder, memory), state, search)
+
+
+class _Speaker:
+    """The decoder as a step function of log-probabilities over these photos."""
+
+    def __init__(self, decoder: Decoder, photos: Photos) -> None:
+        self.decoder = decoder
+        self.photos = photos
+
+    def __call__(self, words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
+        logits, state, alpha = self.decoder.step(words, state, self.photos)
+        return logits.float().log_softmax(-1), state, alpha

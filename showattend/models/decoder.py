@@ -1,0 +1,185 @@
+"""From features to words: soft attention feeds a recurrent cell, and its state speaks (Xu et al. 2015, section 3.1.2).
+
+Rows are grouped by photo: N photos with G rows each, the captions of a photo in training, the beams in search. What
+belongs to a photo is made once and never repeated; states are flat, (N*G, ...).
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from showattend.cells import find_cell
+from showattend.cells.base import State
+from showattend.errors import InputError, unknown_name
+from showattend.models.attention import SoftAttention
+from showattend.vocabulary import PAD
+
+GATES = {"scalar": 1, "vector": None, "none": 0}
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Sizes and choices of a decoder.
+
+    Raises:
+        InputError: a size is not positive, or a name is not known.
+    """
+
+    vocabulary_size: int  # V, special words included
+    annotation_size: int  # channels of the encoder's grid
+    feature_size: int | None = None  # D, learned projection of the annotations; none: D is annotation_size
+    embedding_size: int = 512  # E
+    hidden_size: int = 512  # H
+    attention_size: int = 512  # A
+    cell: str = "lstm"
+    gate: str = "scalar"  # beta, on the context: scalar (the paper's), vector (one per channel) or none
+    deep_output: bool = True  # words from embedding, state and context (eq. 7), or from the state alone
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("vocabulary_size", "annotation_size", "embedding_size", "hidden_size", "attention_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"dropout is {self.dropout}: give at least 0 and less than 1")
+        if self.gate not in GATES:
+            raise unknown_name("gate", self.gate, GATES)
+        find_cell(self.cell)
+
+
+def pack(words: Tensor, mask: Tensor) -> Tensor:
+    """The words at the places of a mask, first words first: (N,G,T) and (N,G,T) to (M,)."""
+    return words.movedim(-1, 0)[mask.movedim(-1, 0)]
+
+
+class Photos(NamedTuple):
+    """What the decoder keeps of N photos while it speaks: features (N,L,D) and their attention keys (N,L,A)."""
+
+    features: Tensor
+    keys: Tensor
+
+
+class Decoder(nn.Module):
+    """Says a caption word by word; `step` is the one place that knows how a word is made.
+
+    `forward` goes the same way for whole captions: what needs no state (embeddings) comes before the loop over words, what
+    changes no state (logits) after it, and the loop is `_advance`, which `step` calls too.
+    """
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        feature_size = config.feature_size or config.annotation_size
+        hidden_size = config.hidden_size
+        self.feature = nn.Sequential(nn.Linear(config.annotation_size, feature_size), nn.ReLU()) if config.feature_size else nn.Identity()
+        self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_size)
+        self.attention = SoftAttention(feature_size, hidden_size, config.attention_size)
+        self.cell = find_cell(config.cell)((config.embedding_size, feature_size), hidden_size)
+        self.initial = nn.Linear(feature_size, 2 * hidden_size)
+        channels = {"scalar": 1, "vector": feature_size, "none": 0}[config.gate]
+        self.beta = nn.Linear(hidden_size, channels) if channels else None
+        if config.deep_output:
+            self.deep_h = nn.Linear(hidden_size, config.embedding_size)
+            self.deep_z = nn.Linear(feature_size, config.embedding_size, bias=False)
+        self.output = nn.Linear(config.embedding_size if config.deep_output else hidden_size, config.vocabulary_size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Small embeddings and no preference for any word; the cell sets its own weights."""
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        nn.init.zeros_(self.output.bias)
+
+    def begin(self, annotations: Tensor) -> tuple[Photos, State]:
+        """What is done once per photo.
+
+        Args:
+            annotations: the encoder's grid, (N,L,annotation_size)
+
+        Returns:
+            photos: features and keys
+            state: h_0 and c_0 = tanh of a layer over the mean feature (Xu et al. 2015, section 3.1.2), (N, ...)
+        """
+        # Whole channels are dropped, the same ones at every location: the grid's numbers are not independent.
+        features = self.feature(annotations * self.dropout(annotations.new_ones(annotations.shape[0], 1, annotations.shape[2])))
+        h, c = torch.tanh(self.initial(features.mean(1))).chunk(2, -1)
+        return Photos(features, self.attention.keys(features)), self.cell.initial_state(h, c)
+
+    def step(self, words: Tensor, state: State, photos: Photos) -> tuple[Tensor, State, Tensor]:
+        """Hear the last word, look, and weigh the next one.
+
+        Args:
+            words: the last word of each row, (N*G,)
+            state: the cell's state, each tensor (N*G, ...)
+            photos: what `begin` made of the N photos
+
+        Returns:
+            logits: of the next word, (N*G,V)
+            state: the new state
+            alpha: where the decoder looked, (N*G,L)
+        """
+        embedded = self.dropout(self.embedding(words))
+        state, context, alpha = self._advance(self.cell.project(embedded, 0), state, photos)
+        return self._speak(embedded, state[0], context), state, alpha
+
+    def forward(self, annotations: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: every word of every caption from the words before it.
+
+        The loop drops captions that have ended as far as what is left still is a block of photos by rows: put the photos
+        with long captions first, and the long captions of a photo first, and little is computed for padding.
+
+        Args:
+            annotations: the encoder's grid, (N,L,annotation_size)
+            words: captions from `<start>` on, without their last word, then `<pad>`, (N,G,T)
+
+        Returns:
+            logits: of the words that follow the M words that are no padding, in the order of `pack`, (M,V)
+            alphas: where the decoder looked for them, zero at padding, (N,G,T,L)
+        """
+        photos, state = self.begin(annotations)
+        n, group, length = words.shape
+        state = tuple(entry.unsqueeze(1).expand(-1, group, -1) for entry in state)
+        mask = words != PAD
+        embedded = self.dropout(self.embedding(words.movedim(-1, 0)))  # (T,N,G,E): a step reads one block
+        # Unbound once: indexing in the loop would make every step's gradient as large as the whole.
+        projected = self.cell.project(embedded, 0).unbind()
+        h, contexts, alphas = [], [], []
+        for t in range(length):
+            present = mask[:, :, t].nonzero()
+            rows, columns = (present.amax(0) + 1).tolist() if len(present) else (1, 1)
+            if rows < photos.features.shape[0]:
+                photos = Photos(*(entry[:rows] for entry in photos))
+            state = tuple(entry[:rows, :columns] for entry in state)
+            flat, context, alpha = self._advance(
+                projected[t][:rows, :columns].flatten(0, 1),
+                tuple(entry.flatten(0, 1) for entry in state),
+                photos,
+            )
+            state = tuple(entry.unflatten(0, (rows, columns)) for entry in flat)
+            here = mask[:rows, :columns, t]
+            h.append(state[0][here])
+            contexts.append(context.unflatten(0, (rows, columns))[here])
+            alpha = alpha.unflatten(0, (rows, columns)) * here.unsqueeze(-1)
+            alphas.append(F.pad(alpha, (0, 0, 0, group - columns, 0, n - rows)))
+        logits = self._speak(embedded[mask.movedim(-1, 0)], torch.cat(h), torch.cat(contexts))
+        return logits, torch.stack(alphas, 2)
+
+    def _advance(self, projected: Tensor, state: State, photos: Photos) -> tuple[State, Tensor, Tensor]:
+        """Look with h_{t-1}, then move the cell: new state, gated context (N*G,D) and alpha (N*G,L)."""
+        h = state[0]
+        context, alpha = self.attention(*photos, h.unflatten(0, (photos.features.shape[0], -1)))
+        context, alpha = context.flatten(0, 1), alpha.flatten(0, 1)
+        if self.beta is not None:
+            context = torch.sigmoid(self.beta(h)) * context
+        return self.cell.step(projected + self.cell.project(context, 1), state), context, alpha
+
+    def _speak(self, embedded: Tensor, h: Tensor, context: Tensor) -> Tensor:
+        """Logits: L_o tanh(E y + L_h h + L_z z) (Xu et al. 2015, eq. 7, with the tanh of the authors' code)."""
+        h = self.dropout(h)
+        if self.config.deep_output:
+            h = self.dropout(torch.tanh(embedded + self.deep_h(h) + self.deep_z(context)))
+        logits: Tensor = self.output(h)
+        return logits

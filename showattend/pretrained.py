@@ -1,0 +1,156 @@
+"""A finished model as a folder that needs nothing else: weights, words, preprocessing, configuration, metrics, a model card."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from showattend.data.transforms import Preprocessing
+from showattend.decoding import Search
+from showattend.errors import InputError
+from showattend.files import writable
+from showattend.models.captioner import CaptionNetwork
+from showattend.models.decoder import Decoder, DecoderConfig
+from showattend.models.encoder import Encoder, EncoderConfig
+from showattend.version import __version__
+from showattend.vocabulary import Vocabulary
+
+FORMAT = 1
+WEIGHTS, WORDS, CONFIG, METRICS, CARD = "model.safetensors", "vocabulary.json", "config.json", "metrics.json", "README.md"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """All that a captioner is made of."""
+
+    network: CaptionNetwork
+    vocabulary: Vocabulary
+    preprocessing: Preprocessing
+    search: Search  # how captions are searched for unless the caller says otherwise
+    metrics: Mapping[str, float] = field(default_factory=dict)  # of the split that metrics.json names
+
+
+def save_pretrained(model: Pretrained, folder: Path, *, trained_on: str = "") -> None:
+    """Write a model folder, whole or not at all.
+
+    Args:
+        folder: must not exist yet, or be an older model, which is replaced
+        trained_on: for the model card
+
+    Raises:
+        InputError: the place cannot be written to, or holds something else than a model.
+    """
+    if folder.exists() and not (folder / CONFIG).exists():
+        raise InputError(f"{folder} exists and is no model: choose another folder")
+    with writable(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        temporary.chmod(0o755)
+    try:
+        with writable(folder):
+            _write(model, temporary, trained_on)
+            if folder.exists():
+                shutil.rmtree(folder)
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}, folder / WEIGHTS)
+    model.vocabulary.save(folder / WORDS)
+    config = {
+        "format": FORMAT,
+        "showattend": __version__,
+        "encoder": asdict(model.network.encoder.config),
+        "decoder": asdict(model.network.decoder.config),
+        "preprocessing": asdict(model.preprocessing),
+        "search": asdict(model.search),
+        "sha256": {WEIGHTS: _digest(folder / WEIGHTS)},
+    }
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    (folder / METRICS).write_text(json.dumps(dict(model.metrics), indent=2) + "\n")
+    (folder / CARD).write_text(_card(model, trained_on))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_pretrained(folder: Path) -> Pretrained:
+    """Read a model folder; the network comes back in eval mode.
+
+    Raises:
+        InputError: a file is missing or damaged, or the weights do not fit the configuration.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"no model folder at {folder}: give one that training has written, such as runs/NAME/model")
+    for name in (CONFIG, WEIGHTS, WORDS):
+        if not (folder / name).is_file():
+            raise InputError(f"the model {folder} lacks {name}: copy the folder again, whole")
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        metrics = json.loads((folder / METRICS).read_text()) if (folder / METRICS).exists() else {}
+        if config["format"] != FORMAT:
+            raise InputError(f"{folder} has the model format {config['format']}, this version of showattend reads {FORMAT}")
+        if config["sha256"][WEIGHTS] != _digest(folder / WEIGHTS):
+            raise InputError(f"{folder / WEIGHTS} is not the file that config.json was written for: copy the folder again, whole")
+        network = _network(config)
+        state = load_file(folder / WEIGHTS)
+        vocabulary = Vocabulary.load(folder / WORDS)
+        model = Pretrained(network, vocabulary, Preprocessing(**config["preprocessing"]), Search(**config["search"]), metrics)
+        network.load_state_dict(state, assign=True)
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise InputError(f"{folder / CONFIG} is damaged ({error!r}): copy the folder again, whole") from error
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(f"the weights in {folder} do not fit its config.json: {str(error).splitlines()[-1].strip()}") from error
+    if len(vocabulary) != network.decoder.config.vocabulary_size:
+        raise InputError(
+            f"{folder / WORDS} has {len(vocabulary)} words, the model {network.decoder.config.vocabulary_size}: copy the folder again"
+        )
+    network.eval().requires_grad_(False)
+    return model
+
+
+def _network(config: Mapping[str, Any]) -> CaptionNetwork:
+    """The network without numbers: they are about to come from the file, so no time goes into random ones."""
+    with torch.device("meta"):
+        encoder = Encoder(EncoderConfig(**config["encoder"]))
+        return CaptionNetwork(encoder, Decoder(DecoderConfig(**config["decoder"])))
+
+
+def _card(model: Pretrained, trained_on: str) -> str:
+    encoder, decoder = model.network.encoder.config, model.network.decoder.config
+    scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in model.metrics.items())
+    return f"""# A captioner that shows where it looked
+
+Show, attend and tell (Xu et al. 2015) with the recurrent cell `{decoder.cell}` on annotations of `{encoder.name}`.
+Made by showattend {__version__}.
+
+- Trained on: {trained_on or "not recorded"}
+- Words: {len(model.vocabulary)}; English, lower case, no punctuation
+- Photos: {model.preprocessing.image_size} pixels square, `{model.preprocessing.resize}`
+- Search: beam {model.search.beam}, length penalty {model.search.length_penalty}, at most {model.search.max_length} words
+
+```python
+from showattend import Captioner
+print(Captioner.from_pretrained("this/folder").caption("photo.jpg"))
+```
+
+| metric (from 0 to 1) | value |
+|---|---|
+{scores or "| none measured | |"}
+
+It says what its training photos made likely, and can be wrong about people, numbers and everything rare; do not rely
+on it where that matters. The weights come under the terms of the photos, captions and pretrained encoder behind them.
+"""

@@ -1,0 +1,218 @@
+"""What Lightning sees: a captioner that trains by teacher forcing and is validated by free-running BLEU."""
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from showattend.data.datamodule import Batch
+from showattend.data.transforms import Preprocessing
+from showattend.decoding import Search
+from showattend.errors import InputError, unknown_name
+from showattend.losses import caption_loss, doubly_stochastic_penalty
+from showattend.metrics import bleu
+from showattend.models.captioner import CaptionNetwork
+from showattend.models.decoder import Decoder, DecoderConfig, pack
+from showattend.models.encoder import Encoder, EncoderConfig
+from showattend.training.schedules import SCHEDULES
+from showattend.vocabulary import PAD, Vocabulary
+
+OPTIMIZERS: dict[str, Any] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+PENALTY_TARGETS = {"1": 1.0, "T/L": None}
+
+
+class LitCaptioner(lightning.LightningModule):
+    """Encoder, decoder, losses and optimiser of one training run, from numbers and names only."""
+
+    def __init__(
+        self,
+        words: list[str],
+        encoder: str = "mobilenet_v2",
+        weights: str = "default",
+        layer: str | None = None,
+        stride: int | None = None,
+        image_size: int = 224,
+        resize: str = "stretch",
+        finetune: str | None = None,
+        encoder_learning_rate: float = 1e-5,
+        feature_size: int | None = None,
+        embedding_size: int = 512,
+        hidden_size: int = 512,
+        attention_size: int = 512,
+        cell: str = "lstm",
+        gate: str = "scalar",
+        deep_output: bool = True,
+        dropout: float = 0.5,
+        penalty: float = 1.0,
+        penalty_target: str = "1",
+        label_smoothing: float = 0.0,
+        optimizer: str = "adamw",
+        learning_rate: float = 4e-4,
+        weight_decay: float = 0.01,
+        warmup: float = 0.02,
+        schedule: str = "cosine",
+        beam: int = 3,
+        max_length: int = 30,
+        length_penalty: float = 0.0,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            words: the vocabulary; taken from the data, not given by hand
+            encoder: tiny, or a CNN of torchvision by name: vgg19, resnet101, mobilenet_v2, efficientnet_b0, convnext_tiny, …
+            weights: default (torchvision's, downloaded once), a safetensors or state-dict file, or none
+            layer: feature map of the encoder by its name, such as features.13; null: the last one
+            stride: pixels per location of the grid; 16 gives 14x14 at 224 pixels; null: the encoder's own
+            image_size: pixels of the square that the encoder sees
+            resize: stretch (all of the photo, proportions lost) or crop (the middle, as the paper)
+            finetune: null (frozen: features are cached), all, or the stage from which on the encoder learns, such as features.14
+            encoder_learning_rate: of an encoder that learns
+            feature_size: learned projection of the annotations to this many channels; null: none, as the paper
+            embedding_size: E, channels of a word
+            hidden_size: H, units of the recurrent cell
+            attention_size: A, units of the attention
+            cell: the recurrent cell: lstm, gru, or a dotted path my_package.cells:MyCell
+            gate: beta on the context: scalar (the paper), vector or none
+            deep_output: words from embedding, state and context together (the paper), or from the state alone
+            dropout: share of units dropped from annotations, embeddings, state and deep output
+            penalty: weight of the doubly stochastic penalty
+            penalty_target: attention that each location should receive over a caption: 1 (the paper) or T/L
+            label_smoothing: share of the probability given to all words alike
+            optimizer: adamw, adam or rmsprop
+            learning_rate: at its peak, after the warm-up
+            weight_decay: of matrices; vectors are left alone
+            warmup: share of the training in which the learning rate rises
+            schedule: cosine, linear or constant, after the warm-up
+            beam: hypotheses per photo at validation, and the finished model's default
+            max_length: words of a caption at most
+            length_penalty: exponent of the length by which a log-probability is divided when captions are ranked
+        """
+        super().__init__()
+        self.save_hyperparameters(ignore=["words"])
+        for kind, name, known in (
+            ("optimizer", optimizer, OPTIMIZERS),
+            ("schedule", schedule, SCHEDULES),
+            ("penalty_target", penalty_target, PENALTY_TARGETS),
+        ):
+            if name not in known:
+                raise unknown_name(kind, name, known)
+        self.preprocessing = Preprocessing(image_size, resize)
+        self.search = Search(beam, max_length, length_penalty)
+        self.vocabulary = Vocabulary(words)
+        looking = Encoder(EncoderConfig(encoder, layer, stride), weights=weights)
+        self.encoder_is_frozen = not looking.freeze("all" if encoder == "tiny" and finetune is None else finetune)
+        speaking = DecoderConfig(
+            vocabulary_size=len(words),
+            annotation_size=looking.channels,
+            feature_size=feature_size,
+            embedding_size=embedding_size,
+            hidden_size=hidden_size,
+            attention_size=attention_size,
+            cell=cell,
+            gate=gate,
+            deep_output=deep_output,
+            dropout=dropout,
+        )
+        self.network = CaptionNetwork(looking, Decoder(speaking))
+        self.scores: dict[str, float] = {}
+        self.found: dict[int | str, list[str]] = {}
+        self.references: dict[int | str, list[list[str]]] = {}
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser over three groups (matrices, vectors, encoder) and the schedule, in steps."""
+        decoder = list(self.network.decoder.parameters())
+        groups = [
+            {"params": [p for p in decoder if p.dim() > 1], "weight_decay": self.hparams["weight_decay"]},
+            {"params": [p for p in decoder if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        if not self.encoder_is_frozen:
+            learning = [p for p in self.network.encoder.parameters() if p.requires_grad]
+            rate = self.hparams["learning_rate" if self.hparams["encoder"] == "tiny" else "encoder_learning_rate"]
+            groups.append({"params": learning, "weight_decay": 0.0, "lr": rate})
+        fused = {} if self.hparams["optimizer"] == "rmsprop" else {"fused": True}
+        optimizer = OPTIMIZERS[self.hparams["optimizer"]](groups, lr=self.hparams["learning_rate"], **fused)
+        scheduler = LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        """The learning rate at a step, as a share of its peak: a linear warm-up, then the schedule."""
+        steps = int(self.trainer.estimated_stepping_batches)
+        warmup: int = max(1, round(self.hparams["warmup"] * steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        return SCHEDULES[self.hparams["schedule"]]((step - warmup) / max(1, steps - warmup))
+
+    def train(self, mode: bool = True) -> "LitCaptioner":
+        """Switch to training, but keep the statistics that came with pretrained weights."""
+        super().train(mode)
+        if self.hparams["weights"] != "none":
+            for module in self.network.encoder.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Negative log-likelihood and doubly stochastic penalty of a batch."""
+        words, targets = batch.words[..., :-1], batch.words[..., 1:]
+        # <end> is heard by no one: where the next word is padding, there is nothing to say.
+        mask = targets != PAD
+        logits, alphas = self.network(batch.photos, words * mask)
+        smoothing = self.hparams["label_smoothing"] if self.training else 0.0
+        target = PENALTY_TARGETS[self.hparams["penalty_target"]]
+        return (
+            caption_loss(logits, pack(targets, mask), label_smoothing=smoothing),
+            doubly_stochastic_penalty(alphas, mask, target=target),
+        )
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """The loss of one batch: negative log-likelihood plus penalty (Xu et al. 2015, eq. 14)."""
+        likelihood, penalty = self._losses(batch)
+        self.log("train_loss", likelihood, prog_bar=True, batch_size=len(batch.ids))
+        self.log("train_penalty", penalty, batch_size=len(batch.ids))
+        loss: Tensor = likelihood + self.hparams["penalty"] * penalty
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Caption the photos freely, and measure the likelihood of their references."""
+        likelihood, _ = self._losses(batch)
+        self.log("val_loss", likelihood, batch_size=len(batch.ids))
+        self._caption(batch)
+
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        """Caption the photos freely."""
+        self._caption(batch)
+
+    def _caption(self, batch: Batch) -> None:
+        words = self.network.caption(batch.photos, self.search).words[:, 0].tolist()
+        # Keyed by id: the padding that distributed samplers add cannot count twice.
+        self.found |= {i: self.vocabulary.decode(numbers) for i, numbers in zip(batch.ids, words, strict=True)}
+        self.references |= dict(zip(batch.ids, batch.references, strict=True))
+
+    def _score(self, stage: str) -> None:
+        self.scores = {f"{stage}_{name}": value for name, value in bleu(self.found, self.references).items()}
+        self.log_dict(self.scores, prog_bar=True)
+        self.found, self.references = {}, {}
+
+    def on_validation_epoch_end(self) -> None:
+        """BLEU-1..4 of the captions found, as val_bleu1 … val_bleu4."""
+        self._score("val")
+
+    def on_test_epoch_end(self) -> None:
+        """BLEU-1..4 of the captions found, as test_bleu1 … test_bleu4."""
+        self._score("test")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint without its words could not be read by anyone."""
+        checkpoint["words"] = self.vocabulary.words
+        checkpoint["scores"] = self.scores
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Going on with other words would train garbage.
+
+        Raises:
+            InputError: the checkpoint's words are not those of the data.
+        """
+        if checkpoint["words"] != self.vocabulary.words:
+            raise InputError("the checkpoint was trained on other words than these data have: give the same data and --data.min_count")

@@ -1,0 +1,90 @@
+"""The commands `fit`, `validate` and `test`: LightningCLI, with one fresh folder for each run."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from showattend.data.datamodule import CaptionDataModule
+from showattend.training.callbacks import ModelWriter
+from showattend.training.captioner import LitCaptioner
+from showattend.training.runs import fresh_folder, resumed_folder
+
+MONITOR = "val_bleu4"
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Run `fit`, `validate` or `test` as the command line asks, or a program in its place."""
+    with warnings.catch_warnings():
+        for harmless in (
+            ".*args parameter is intended to run from within Python.*",
+            # The encoder is in eval mode on purpose, and the loaders' workers are the user's choice.
+            ".*in eval mode at the start of training.*",
+            ".*does not have many workers.*",
+            ".*The number of training batches.*is smaller than the logging interval.*",
+            ".*Trying to infer the `batch_size`.*",
+        ):
+            warnings.filterwarnings("ignore", harmless)
+        TrainingCLI(LitCaptioner, CaptionDataModule, args=list(arguments), save_config_kwargs={"overwrite": True})
+    return 0
+
+
+class TrainingCLI(LightningCLI):
+    """Lightning's command line for the captioner and its data."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The trainer's methods that make sense here."""
+        skipped = {"model", "dataloaders", "train_dataloaders", "val_dataloaders", "datamodule"}
+        return dict.fromkeys(("fit", "validate", "test"), skipped)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """What belongs to the run and not to the model, the data or the trainer."""
+        parser.add_argument("--name", type=str | None, default=None, help="folder of the run in --runs; null: the config's name")
+        parser.add_argument("--runs", type=str, default="runs", help="folder of all runs")
+        parser.add_argument("--patience", type=int, default=5, help="stop after this many validations without a better BLEU-4")
+        parser.add_argument(
+            "--ema", type=float, default=0.0, help="decay of an exponential moving average of the weights, such as 0.999; 0: none"
+        )
+        parser.link_arguments("data.words", "model.words", apply_on="instantiate")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Give the trainer its folder, its logs and its checkpoints."""
+        chosen = self.config[str(self.subcommand)]
+        if self.subcommand != "fit":
+            return super().instantiate_trainer(logger=False, **kwargs)
+        folder = self._folder(chosen)
+        loggers = [logger(save_dir=folder, name="", version="") for logger in (CSVLogger, TensorBoardLogger)]
+        callbacks: list[Callback] = [
+            ModelCheckpoint(folder / "checkpoints", "best", MONITOR, mode="max", save_last=True, enable_version_counter=False),
+            EarlyStopping(MONITOR, mode="max", patience=chosen.patience),
+            LearningRateMonitor("step"),
+            ModelWriter(folder / "model", trained_on=str(chosen.data.root)),
+        ]
+        if chosen.ema:
+            callbacks.append(EMAWeightAveraging(decay=chosen.ema))
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
+        self.folder = folder
+        return super().instantiate_trainer(logger=loggers, default_root_dir=folder, **kwargs)
+
+    def _folder(self, chosen: Any) -> Path:
+        configs = chosen.get("config") or []
+        name = chosen.name or (Path(configs[-1].relative).stem if configs else "fit")
+        wanted = Path(chosen.runs) / name
+        return resumed_folder(wanted) if chosen.ckpt_path == "last" else fresh_folder(wanted)
+
+    def before_fit(self) -> None:
+        """Say where everything will be."""
+        print(f"This run: {self.folder} (config.yaml, metrics.csv, TensorBoard's events, checkpoints/, model/)")
+
+    def after_fit(self) -> None:
+        """Say what came of it and what to do next."""
+        best = self.trainer.checkpoint_callback
+        if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
+            print(f"Best free-running BLEU-4 on the validation photos: {float(best.best_model_score):.4f}")
+            print(f"The finished model: {self.folder / 'model'}. Try: showattend caption PHOTO --model {self.folder / 'model'}")

@@ -1,0 +1,103 @@
+"""Alpha on the photo: where the model looked for each word."""
+
+import math
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn import functional as F
+
+from showattend.errors import InputError
+from showattend.files import replacing
+from showattend.inference import Caption
+
+COLUMNS = 6
+PANEL = 2.1  # inches
+FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".webp")
+# A photo is shown with at most this many pixels a side: more than a panel can show only makes the file large.
+LONGEST = 640
+
+
+def attention_map(caption: Caption, word: int, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Alpha of one word over the whole photo.
+
+    The grid is laid over the part that the network saw, each location's weight at the middle of its cell, with bicubic
+    values between; the rest of the photo is zero.
+
+    Args:
+        word: place of the word in the caption
+        size: width and height of the photo in pixels
+
+    Returns:
+        (height, width), from 0 to 1 where alpha is largest
+    """
+    rows, columns = caption.grid
+    left, upper, right, lower = (round(edge) for edge in caption.visible)
+    alpha = caption.alphas[word].float().view(1, 1, rows, columns)
+    seen = F.interpolate(alpha, (lower - upper, right - left), mode="bicubic", align_corners=False)[0, 0].clamp(min=0)
+    whole = torch.zeros(size[1], size[0])
+    whole[upper:lower, left:right] = seen
+    return (whole / whole.max().clamp(min=1e-12)).numpy()
+
+
+def check_format(path: Path) -> None:
+    """Refuse a figure's name before the work and not after it.
+
+    Raises:
+        InputError: its suffix is no known format.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"cannot draw a figure as '{path.name}': end its name with one of {', '.join(FORMATS)}")
+
+
+def attention_figure(photo: Image.Image, caption: Caption, path: Path, *, title: str | None = None) -> None:
+    """Draw the photo, and for each word the photo with alpha over it, and write the figure.
+
+    Raises:
+        InputError: the format is not known, or the file cannot be written.
+    """
+    path = Path(path)
+    check_format(path)
+    panels = len(caption.words) + 1
+    columns = min(COLUMNS, panels)
+    rows = math.ceil(panels / columns)
+    shown, caption = _reduce(photo, caption)
+    aspect = shown.height / shown.width
+    figure, axes = plt.subplots(rows, columns, figsize=(columns * PANEL, rows * (PANEL * aspect + 0.34) + 0.45), squeeze=False)
+    try:
+        for axis in axes.flat:
+            axis.axis("off")
+        axes.flat[0].imshow(shown)
+        for word, axis in zip(range(len(caption.words)), axes.flat[1:], strict=False):
+            _panel(axis, shown, caption, word)
+        figure.suptitle(title or str(caption), fontsize=12, wrap=True)
+        figure.tight_layout(pad=0.5)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=110)
+    finally:
+        plt.close(figure)
+
+
+def _reduce(photo: Image.Image, caption: Caption) -> tuple[Image.Image, Caption]:
+    """Photo and caption at a size for the screen."""
+    scale = min(1.0, LONGEST / max(photo.size))
+    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    x, y = size[0] / photo.width, size[1] / photo.height
+    left, upper, right, lower = caption.visible
+    visible = (left * x, upper * y, right * x, lower * y)
+    return photo.resize(size, Image.Resampling.LANCZOS), Caption(caption.words, caption.score, caption.alphas, caption.grid, visible)
+
+
+def _panel(axis: Axes, photo: Image.Image, caption: Caption, word: int) -> None:
+    """One word: the photo in grey, lit and coloured where the model looked."""
+    heat = attention_map(caption, word, photo.size)
+    axis.imshow(photo.convert("L"), cmap="gray", vmin=-60, vmax=315)
+    axis.imshow(heat, cmap="inferno", alpha=0.15 + 0.6 * np.sqrt(heat), vmin=0, vmax=1)
+    axis.set_title(caption.words[word], fontsize=12, pad=3)
