@@ -66,7 +66,7 @@ def beam_search(step: StepFunction, state: State, search: Search) -> Hypotheses:
         state: the state before the first word, one row per photo, each tensor (N, ...)
 
     Returns:
-        K hypotheses per photo, the best first
+        K hypotheses per photo, the best first; the others stand as they were when the best was certain
     """
     beam = search.beam
     photos = state[0].shape[0]

@@ -115,9 +115,7 @@ def load_pretrained(folder: Path) -> Pretrained:
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"the weights in {folder} do not fit its config.json: {str(error).splitlines()[-1].strip()}") from error
     if len(vocabulary) != network.decoder.config.vocabulary_size:
-        raise InputError(
-            f"{folder / WORDS} has {len(vocabulary)} words, the model {network.decoder.config.vocabulary_size}: copy the folder again"
-        )
+        raise InputError(f"{folder / WORDS} is not the vocabulary that the model was trained with: copy the folder again, whole")
     network.eval().requires_grad_(False)
     return model
 

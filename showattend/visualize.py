@@ -57,7 +57,7 @@ def check_format(path: Path) -> None:
         raise InputError(f"cannot draw a figure as '{path.name}': end its name with one of {', '.join(FORMATS)}")
 
 
-def attention_figure(photo: Image.Image, caption: Caption, path: Path, *, title: str | None = None) -> None:
+def attention_figure(photo: Image.Image, caption: Caption, path: Path) -> None:
     """Draw the photo, and for each word the photo with alpha over it, and write the figure.
 
     Raises:
@@ -77,7 +77,7 @@ def attention_figure(photo: Image.Image, caption: Caption, path: Path, *, title:
         axes.flat[0].imshow(shown)
         for word, axis in zip(range(len(caption.words)), axes.flat[1:], strict=False):
             _panel(axis, shown, caption, word)
-        figure.suptitle(title or str(caption), fontsize=12, wrap=True)
+        figure.suptitle(str(caption) or "(no words)", fontsize=12, wrap=True)
         figure.tight_layout(pad=0.5)
         with replacing(path) as temporary:
             figure.savefig(temporary, dpi=110)

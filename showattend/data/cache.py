@@ -154,13 +154,13 @@ def _fill(
     with replacing(path) as temporary, temporary.open("wb") as file, bar:
         np.lib.format.write_array_header_1_0(file, header)
         for images, _, reasons in loader:
-            rows = images if encoder is None else _annotate(encoder, images)
+            rows = (images if encoder is None else _annotate(encoder, images)).numpy()
             for row, reason in enumerate(reasons):
                 if reason:
                     rows[row] = 0
                     broken[str(photos[bar.n + row].path)] = reason
             with writable(path):
-                file.write(rows.numpy().tobytes())
+                file.write(rows.tobytes())
             bar.update(len(images))
         if len(broken) == len(photos):
             raise InputError(f"none of the {len(photos)} photos can be read: {next(iter(broken.values()))}")

@@ -1,5 +1,6 @@
 """Where to look: weights on the locations of a photo, from how well each fits what the decoder is about to say."""
 
+import torch
 from torch import Tensor, nn
 
 from showattend.models.energy import AdditiveEnergy
@@ -11,11 +12,14 @@ class SoftAttention(nn.Module):
     The share of the locations, W_a a_i, is made once per photo by `keys` and serves every word of every caption.
     """
 
-    def __init__(self, feature_size: int, hidden_size: int, attention_size: int) -> None:
+    def __init__(self, feature_size: int, hidden_size: int, attention_size: int, *, gain: float = 1.0) -> None:
         super().__init__()
         self.key = nn.Linear(feature_size, attention_size)
         self.query = nn.Linear(hidden_size, attention_size, bias=False)
         self.energy = nn.Linear(attention_size, 1, bias=False)
+        with torch.no_grad():
+            self.key.weight.mul_(gain)
+            self.energy.weight.mul_(gain)
 
     def keys(self, features: Tensor) -> Tensor:
         """W_a a_i, the part that no word changes, (N,L,A)."""

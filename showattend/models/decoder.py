@@ -34,17 +34,20 @@ class DecoderConfig:
     embedding_size: int = 512  # E
     hidden_size: int = 512  # H
     attention_size: int = 512  # A
+    attention_gain: float = 1.0  # of the attention's first weights; above 1 it prefers some locations from the start
     cell: str = "lstm"
     gate: str = "scalar"  # beta, on the context: scalar (the paper's), vector (one per channel) or none
     deep_output: bool = True  # words from embedding, state and context (eq. 7), or from the state alone
-    dropout: float = 0.5
+    dropout: float = 0.5  # of embeddings, state and deep output
+    feature_dropout: float = 0.0  # of whole channels of the annotations, the same ones at every location
 
     def __post_init__(self) -> None:
         for name in ("vocabulary_size", "annotation_size", "embedding_size", "hidden_size", "attention_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout is {self.dropout}: give at least 0 and less than 1")
+        for name in ("dropout", "feature_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}: give at least 0 and less than 1")
         if self.gate not in GATES:
             raise unknown_name("gate", self.gate, GATES)
         find_cell(self.cell)
@@ -76,7 +79,7 @@ class Decoder(nn.Module):
         hidden_size = config.hidden_size
         self.feature = nn.Sequential(nn.Linear(config.annotation_size, feature_size), nn.ReLU()) if config.feature_size else nn.Identity()
         self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_size)
-        self.attention = SoftAttention(feature_size, hidden_size, config.attention_size)
+        self.attention = SoftAttention(feature_size, hidden_size, config.attention_size, gain=config.attention_gain)
         self.cell = find_cell(config.cell)((config.embedding_size, feature_size), hidden_size)
         self.initial = nn.Linear(feature_size, 2 * hidden_size)
         channels = {"scalar": 1, "vector": feature_size, "none": 0}[config.gate]
@@ -86,6 +89,7 @@ class Decoder(nn.Module):
             self.deep_z = nn.Linear(feature_size, config.embedding_size, bias=False)
         self.output = nn.Linear(config.embedding_size if config.deep_output else hidden_size, config.vocabulary_size)
         self.dropout = nn.Dropout(config.dropout)
+        self.feature_dropout = nn.Dropout(config.feature_dropout)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -103,8 +107,8 @@ class Decoder(nn.Module):
             photos: features and keys
             state: h_0 and c_0 = tanh of a layer over the mean feature (Xu et al. 2015, section 3.1.2), (N, ...)
         """
-        # Whole channels are dropped, the same ones at every location: the grid's numbers are not independent.
-        features = self.feature(annotations * self.dropout(annotations.new_ones(annotations.shape[0], 1, annotations.shape[2])))
+        channels = annotations.new_ones(annotations.shape[0], 1, annotations.shape[2])
+        features = self.feature(annotations * self.feature_dropout(channels))
         h, c = torch.tanh(self.initial(features.mean(1))).chunk(2, -1)
         return Photos(features, self.attention.keys(features)), self.cell.initial_state(h, c)
 

@@ -105,14 +105,14 @@ class Encoder(nn.Module):
         if first is None:
             first = next((i for i, name in enumerate(names) if name.startswith(f"{trainable}.")), None)
         if first is None:
-            raise unknown_name("encoder stage", str(trainable), _stages(names))
+            raise unknown_name("encoder stage", str(trainable), _stages(names) | {"all"})
         for i, parameter in enumerate(self.network.parameters()):
             parameter.requires_grad_(i >= first)
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
 
 
-def _stages(parameter_names: Iterable[str]) -> set[str]:
-    return {".".join(name.split(".")[:2]) for name in parameter_names} | {"all"}
+def _stages(names: Iterable[str]) -> set[str]:
+    return {".".join(name.split(".")[:2]) for name in names}
 
 
 def _tiny(config: EncoderConfig, weights: str) -> nn.Module:
@@ -129,9 +129,10 @@ def _torchvision(config: EncoderConfig, weights: str) -> nn.Module:
         _dilate(network, config.stride)
     network.eval()
     maps = _feature_maps(network)
-    layer = config.layer or list(maps)[-1]
-    if layer not in maps:
-        raise unknown_name(f"layer of {config.name}", layer, maps)
+    # A block stands for its last map, as it does in torchvision's extractors.
+    layer = next((name for name in reversed(maps) if f"{name}.".startswith(f"{config.layer}.")), None) if config.layer else list(maps)[-1]
+    if layer is None:
+        raise unknown_name(f"{config.name} layer", str(config.layer), _stages(maps))
     if config.stride is not None and config.layer is None and maps[layer] != PROBE // config.stride:
         raise InputError(
             f"{config.name} has no grid of stride {config.stride} by dilation: "

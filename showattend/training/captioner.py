@@ -41,10 +41,12 @@ class LitCaptioner(lightning.LightningModule):
         embedding_size: int = 512,
         hidden_size: int = 512,
         attention_size: int = 512,
+        attention_gain: float = 1.0,
         cell: str = "lstm",
         gate: str = "scalar",
         deep_output: bool = True,
         dropout: float = 0.5,
+        feature_dropout: float = 0.0,
         penalty: float = 1.0,
         penalty_target: str = "1",
         label_smoothing: float = 0.0,
@@ -73,10 +75,12 @@ class LitCaptioner(lightning.LightningModule):
             embedding_size: E, channels of a word
             hidden_size: H, units of the recurrent cell
             attention_size: A, units of the attention
+            attention_gain: of the attention's first weights; above 1 it prefers some locations from the start
             cell: the recurrent cell: lstm, gru, or a dotted path my_package.cells:MyCell
             gate: beta on the context: scalar (the paper), vector or none
             deep_output: words from embedding, state and context together (the paper), or from the state alone
-            dropout: share of units dropped from annotations, embeddings, state and deep output
+            dropout: share of units dropped from embeddings, state and deep output
+            feature_dropout: share of the annotations' channels dropped, the same ones at every location
             penalty: weight of the doubly stochastic penalty
             penalty_target: attention that each location should receive over a caption: 1 (the paper) or T/L
             label_smoothing: share of the probability given to all words alike
@@ -110,10 +114,12 @@ class LitCaptioner(lightning.LightningModule):
             embedding_size=embedding_size,
             hidden_size=hidden_size,
             attention_size=attention_size,
+            attention_gain=attention_gain,
             cell=cell,
             gate=gate,
             deep_output=deep_output,
             dropout=dropout,
+            feature_dropout=feature_dropout,
         )
         self.network = CaptionNetwork(looking, Decoder(speaking))
         self.scores: dict[str, float] = {}

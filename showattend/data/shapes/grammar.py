@@ -14,8 +14,7 @@ TEMPLATES = (
     "{one} is {place} {other}",
     "there is {one} {place} {other}",
     "{one} {place} {other}",
-    "{one} and {other}",
-    "the picture shows {one} and {other}",
+    "the picture shows {one} {place} {other}",
     "{count} shapes with {one} {place} {other}",
 )
 PLACES = {
@@ -49,19 +48,18 @@ def describe(scene: Scene, chance: random.Random, captions: int = CAPTIONS) -> l
 
 
 def _say(template: str, scene: Scene, chance: random.Random) -> Utterance:
-    placed = "{place}" in template
-    pairs = [
-        (one, other)
-        for one in scene.shapes
-        for other in scene.shapes
-        if one.size == "large" and one is not other and (relation(one, other) or not placed)
-    ]
-    one, other = chance.choice(pairs)
-    where = relation(one, other)
+    one, other, where = chance.choice(
+        [
+            (one, other, where)
+            for one in scene.shapes
+            for other in scene.shapes
+            if one.size == "large" and one is not other and (where := relation(one, other))
+        ]
+    )
     fillings = {
         "{one}": _noun_phrase(one, chance),
         "{other}": _noun_phrase(other, chance),
-        "{place}": chance.choice(PLACES[where]).split() if placed and where else [],
+        "{place}": chance.choice(PLACES[where]).split(),
         "{count}": [COUNTS[len(scene.shapes)]],
     }
     words: list[str] = []

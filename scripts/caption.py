@@ -1,0 +1,11 @@
+"""The command `showattend caption` from a clone: python scripts/caption.py --help."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from showattend.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["caption", *sys.argv[1:]]))

@@ -1,0 +1,54 @@
+"""What several test files share: a little world of shapes, and a model trained on it for a moment."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from showattend.cli import main
+from showattend.data.shapes import write_shapes
+
+SHARED = Path(os.environ.get("SHOWATTEND_SHARED", Path(__file__).parents[2] / "shared"))
+CONFIG = Path(__file__).parents[1] / "configs" / "shapes.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded data set, small."""
+    return write_shapes(tmp_path_factory.mktemp("shapes"), photos={"train": 48, "val": 8, "test": 8})
+
+
+@pytest.fixture(scope="session")
+def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished training run of two epochs."""
+    folder = tmp_path_factory.mktemp("runs")
+    options = {"config": CONFIG, "data.root": shapes, "data.cache_dir": folder / "cache", "runs": folder, "name": "run"}
+    options |= {"trainer.max_epochs": 2, "trainer.check_val_every_n_epoch": 1, "trainer.enable_progress_bar": "false"}
+    assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def model(run: Path) -> Path:
+    return run / "model"
+
+
+@pytest.fixture
+def flickr8k() -> Path:
+    if not (SHARED / "flickr8k" / "Flickr8k.token.txt").exists():
+        pytest.skip("the photos of Flickr8k are not here")
+    return SHARED / "flickr8k"
+
+
+@pytest.fixture
+def mobilenet_weights() -> Path:
+    path = SHARED / "weights" / "mobilenet_v2-imagenet.safetensors"
+    if not path.exists():
+        pytest.skip("the weights of MobileNetV2 are not here")
+    return path

@@ -1,0 +1,149 @@
+"""The decoder against the paper's equations, and its fast ways against its plain one."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from showattend.cells import cell_names
+from showattend.errors import InputError
+from showattend.losses import caption_loss
+from showattend.models.attention import SoftAttention
+from showattend.models.decoder import Decoder, DecoderConfig, pack
+from showattend.models.energy import AdditiveEnergy
+from showattend.vocabulary import PAD
+
+N, G, T, L, D, V = 3, 4, 6, 5, 7, 11
+
+
+def make(**options: object) -> Decoder:
+    sizes = {"embedding_size": 6, "hidden_size": 8, "attention_size": 9, "dropout": 0.5}
+    return Decoder(DecoderConfig(V, D, **{**sizes, **options})).double().eval()  # type: ignore[arg-type]
+
+
+def photos() -> Tensor:
+    return torch.randn(N, L, D).double()
+
+
+def captions() -> Tensor:
+    """Of every length from 0 to T, the longest of a photo not always first."""
+    words = torch.randint(4, V, (N, G, T))
+    lengths = torch.tensor([[6, 2, 1, 4], [3, 3, 5, 0], [1, 0, 0, 2]])
+    return words * (torch.arange(T) < lengths.unsqueeze(-1))
+
+
+def repeated_steps(decoder: Decoder, annotations: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+    memory, state = decoder.begin(annotations)
+    state = tuple(entry.repeat_interleave(words.shape[1], 0) for entry in state)
+    logits, alphas = [], []
+    for t in range(words.shape[2]):
+        said, state, alpha = decoder.step(words[:, :, t].flatten(), state, memory)
+        logits.append(said.unflatten(0, words.shape[:2]))
+        alphas.append(alpha.unflatten(0, words.shape[:2]))
+    return torch.stack(logits, 2), torch.stack(alphas, 2)
+
+
+@pytest.mark.parametrize("cell", cell_names())
+@pytest.mark.parametrize("options", [{}, {"gate": "vector"}, {"gate": "none", "deep_output": False}, {"feature_size": 5}])
+def test_teacher_forcing_is_repeated_stepping(cell: str, options: dict[str, object]) -> None:
+    decoder, annotations, words = make(cell=cell, **options), photos(), captions()
+    mask = words != PAD
+    logits, alphas = decoder(annotations, words)
+    expected, expected_alphas = repeated_steps(decoder, annotations, words)
+    assert torch.allclose(logits, expected.movedim(2, 0)[mask.movedim(2, 0)])
+    assert torch.allclose(alphas, expected_alphas * mask.unsqueeze(-1))
+
+
+def test_captions_together_are_the_same_as_one_by_one_and_padding_changes_nothing() -> None:
+    decoder, annotations, words = make(), photos(), captions()
+    _, alphas = decoder(annotations, words)
+    longer = torch.nn.functional.pad(words, (0, 3))
+    assert torch.allclose(decoder(annotations, longer)[0], decoder(annotations, words)[0])
+    for n in range(N):
+        for g in range(G):
+            length = int((words[n, g] != PAD).sum())
+            if length:
+                _, alone = decoder(annotations[n : n + 1], words[n : n + 1, g : g + 1, :length])
+                assert torch.allclose(alphas[n, g, :length], alone[0, 0])
+
+
+def test_one_step_is_the_paper_s_equations() -> None:
+    """A transcription of eq. 1-7, 13 of Xu et al. 2015, one photo and one word."""
+    decoder, annotations = make(), photos()[:1]
+    a, word = annotations[0], 5
+    w = {name: value.double() for name, value in decoder.state_dict().items()}
+    initial = torch.tanh(w["initial.weight"] @ a.mean(0) + w["initial.bias"])
+    h, c = initial[:8], initial[8:]
+    y = w["embedding.weight"][word]
+    e = [
+        w["attention.energy.weight"][0]
+        @ torch.tanh(w["attention.key.weight"] @ a_i + w["attention.key.bias"] + w["attention.query.weight"] @ h)
+        for a_i in a
+    ]
+    alpha = torch.stack(e).exp() / torch.stack(e).exp().sum()
+    z = sum(alpha[i] * a[i] for i in range(L))
+    z = torch.sigmoid(w["beta.weight"] @ h + w["beta.bias"]) * z
+    x = torch.cat((y, z))
+    i, f, g, o = (w["cell.weight_ih"] @ x + w["cell.weight_hh"] @ h + w["cell.bias"]).chunk(4)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    h = torch.sigmoid(o) * torch.tanh(c)
+    deep = torch.tanh(y + w["deep_h.weight"] @ h + w["deep_h.bias"] + w["deep_z.weight"] @ z)
+    expected = w["output.weight"] @ deep + w["output.bias"]
+    memory, state = decoder.begin(annotations)
+    logits, (new_h, new_c), weights = decoder.step(torch.tensor([word]), state, memory)
+    for mine, theirs in ((logits[0], expected), (new_h[0], h), (new_c[0], c), (weights[0], alpha)):
+        assert torch.allclose(mine, theirs)
+
+
+def test_alpha_sums_to_one() -> None:
+    decoder, annotations = make(), photos()
+    memory, state = decoder.begin(annotations)
+    _, _, alpha = decoder.step(torch.tensor([4, 5, 6]), state, memory)
+    assert torch.allclose(alpha.sum(-1), torch.ones(N).double())
+
+
+def test_the_energies_are_plain_additive_attention_and_so_are_their_gradients() -> None:
+    keys, queries, weight = (torch.randn(*shape).double().requires_grad_() for shape in ((5, 300, 40), (5, 9, 40), (40,)))
+    outer = torch.randn(5, 9, 300).double()
+    plain = torch.tanh(keys.unsqueeze(1) + queries.unsqueeze(2)) @ weight
+    expected = torch.autograd.grad(plain, (keys, queries, weight), outer)
+    mine = AdditiveEnergy.apply(keys, queries, weight)
+    assert torch.allclose(mine, plain)
+    for one, other in zip(torch.autograd.grad(mine, (keys, queries, weight), outer), expected, strict=True):
+        assert torch.allclose(one, other)
+
+
+def test_the_energies_pass_gradcheck_over_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("showattend.models.energy.BLOCK", 60)
+    shapes = ((5, 4, 3), (5, 2, 3), (3,))
+    assert torch.autograd.gradcheck(AdditiveEnergy.apply, [torch.randn(*shape).double().requires_grad_() for shape in shapes])
+
+
+def test_attention_can_learn_to_look_at_one_place() -> None:
+    attention = SoftAttention(D, 8, 9)
+    features, h = torch.randn(1, L, D), torch.randn(1, 1, 8)
+    optimizer = torch.optim.Adam(attention.parameters(), lr=0.05)
+    for _ in range(100):
+        _, alpha = attention(features, attention.keys(features), h)
+        optimizer.zero_grad()
+        (-alpha[0, 0, 3].log()).backward()
+        optimizer.step()
+    assert alpha[0, 0, 3] > 0.95
+
+
+@pytest.mark.parametrize("cell", cell_names())
+def test_gradients_reach_every_weight_and_none_comes_from_padding(cell: str) -> None:
+    decoder, annotations, words = make(cell=cell), photos(), captions()
+    targets = torch.where(words != PAD, torch.randint(4, V, words.shape), PAD)
+    caption_loss(decoder(annotations, words)[0], pack(targets, words != PAD)).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in decoder.parameters())
+    assert decoder.embedding.weight.grad is not None
+    assert not decoder.embedding.weight.grad[PAD].any()
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [({"gate": "scaler"}, "scalar"), ({"cell": "gruu"}, "gru"), ({"hidden_size": 0}, "hidden_size"), ({"dropout": 1.0}, "dropout")],
+)
+def test_bad_choices_are_refused_with_what_would_be_right(bad: dict[str, object], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        make(**bad)
