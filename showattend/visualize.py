@@ -21,6 +21,7 @@ from showattend.inference import Caption
 COLUMNS = 6
 PANEL = 2.1  # inches
 FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".webp")
+GLOW = (0.45, 0.30, 0.0)  # added to red, green and blue where alpha is largest
 # A photo is shown with at most this many pixels a side: more than a panel can show only makes the file large.
 LONGEST = 640
 
@@ -96,8 +97,9 @@ def _reduce(photo: Image.Image, caption: Caption) -> tuple[Image.Image, Caption]
 
 
 def _panel(axis: Axes, photo: Image.Image, caption: Caption, word: int) -> None:
-    """One word: the photo in grey, lit and coloured where the model looked."""
-    heat = attention_map(caption, word, photo.size)
-    axis.imshow(photo.convert("L"), cmap="gray", vmin=-60, vmax=315)
-    axis.imshow(heat, cmap="inferno", alpha=0.15 + 0.6 * np.sqrt(heat), vmin=0, vmax=1)
+    """One word: the photo, dark where the model did not look, with a glow where it looked most."""
+    light = attention_map(caption, word, photo.size)[..., None]
+    colors = np.asarray(photo, dtype=np.float32) / 255
+    lit = colors * (0.3 + 0.7 * light) + np.array(GLOW, dtype=np.float32) * light
+    axis.imshow(lit.clip(0, 1))
     axis.set_title(caption.words[word], fontsize=12, pad=3)

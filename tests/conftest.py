@@ -26,10 +26,10 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished training run of two epochs."""
+    """The folder of a finished training run, short but long enough to say words."""
     folder = tmp_path_factory.mktemp("runs")
     options = {"config": CONFIG, "data.root": shapes, "data.cache_dir": folder / "cache", "runs": folder, "name": "run"}
-    options |= {"trainer.max_epochs": 2, "trainer.check_val_every_n_epoch": 1, "trainer.enable_progress_bar": "false"}
+    options |= {"trainer.max_epochs": 24, "trainer.check_val_every_n_epoch": 12, "trainer.enable_progress_bar": "false"}
     assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
     return folder / "run"
 

@@ -51,14 +51,14 @@ def test_captions_of_a_folder_with_broken_photos(model: Path, photos: Path, tmp_
     arguments = [argument for kind, path in outs.items() for argument in (f"--{kind}", str(path))]
     assert main(["caption", str(photos), "--model", str(model), *arguments]) == 1
     printed = capsys.readouterr()
-    lines = [line.split("\t") for line in printed.out.strip().splitlines()]
+    lines = [line.split("\t") for line in printed.out.splitlines()]
     assert [Path(name).name for name, _ in lines] == ["COCO_val2014_000000000042.png", "b.jpg"]
     assert printed.err.count("skipped") == 3
     assert "3 of 5 photos could not be read" in printed.err
     rows = json.loads(outs["json"].read_text())
     assert [row["caption"] for row in rows] == [caption for _, caption in lines]
     assert all(len(row["alphas"]) == len(row["words"]) and len(row["alphas"][0]) == 64 for row in rows)
-    assert [row["caption"] for row in csv.DictReader(outs["csv"].open())] == [caption for _, caption in lines]
+    assert [row["caption"] for row in csv.DictReader(outs["csv"].read_text().splitlines())] == [caption for _, caption in lines]
     assert json.loads(outs["coco"].read_text()) == [
         {"image_id": 42, "caption": lines[0][1]},
         {"image_id": "b.jpg", "caption": lines[1][1]},
@@ -102,7 +102,8 @@ def test_results_are_on_disk_before_a_score_can_fail(model: Path, shapes: Path, 
 def test_attend_draws_over_the_original_photo(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = next((shapes / "images").glob("test*"))
     assert main(["attend", str(photo), "--model", str(model), "--out", str(tmp_path / "new" / "figure.png")]) == 0
-    assert Image.open(tmp_path / "new" / "figure.png").width > 400
+    with Image.open(tmp_path / "new" / "figure.png") as figure:
+        assert figure.width > 400
     assert str(Captioner.from_pretrained(model).caption(photo)) in capsys.readouterr().out
 
 

@@ -147,7 +147,9 @@ def _fill(
     """Write the rows of all photos to `path`; the photos that cannot be read, with the reasons."""
     header = {"descr": manifest["dtype"], "fortran_order": False, "shape": tuple(manifest["shape"])}
     _check_space(path.parent, math.prod(manifest["shape"]) * np.dtype(manifest["dtype"]).itemsize)
-    loader = DataLoader(DecodedPhotos([photo.path for photo in photos], preprocessing), batch_size, num_workers=workers)
+    # A generator of its own: whether the cache was there already must not change what training draws by chance.
+    decoded = DecodedPhotos([photo.path for photo in photos], preprocessing)
+    loader = DataLoader(decoded, batch_size, num_workers=workers, generator=torch.Generator())
     broken: dict[str, str] = {}
     what = "Reading each photo once" if encoder is None else "Looking at each photo once"
     bar = tqdm(total=len(photos), desc=what + " (mirrored)" * preprocessing.flip, unit=" photos")

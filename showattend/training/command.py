@@ -27,7 +27,9 @@ def train(arguments: Sequence[str]) -> int:
             ".*in eval mode at the start of training.*",
             ".*does not have many workers.*",
             ".*The number of training batches.*is smaller than the logging interval.*",
-            ".*Trying to infer the `batch_size`.*",
+            # Checkpoints are read without the callbacks that wrote them, and a resumed run has kept its earlier metrics.
+            ".*callbacks used to create the checkpoint need to be provided.*",
+            ".*directory .* exists and is not empty.*",
         ):
             warnings.filterwarnings("ignore", harmless)
         TrainingCLI(LitCaptioner, CaptionDataModule, args=list(arguments), save_config_kwargs={"overwrite": True})

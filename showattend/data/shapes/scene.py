@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 SIZE = 128  # pixels of a picture's side
 CELLS = 3  # shapes lie in different cells of a 3x3 board, each a little off its cell's middle
 OVERSAMPLING = 3  # pictures are drawn this much larger and reduced, for smooth edges
-RADII = {"small": (11.5, 14.5), "large": (18.0, 20.5)}
+RADII = {"small": (13.0, 15.5), "large": (18.0, 20.5)}
 COLORS = {
     "red": (214, 40, 40),
     "green": (46, 158, 62),
