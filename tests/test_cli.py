@@ -131,6 +131,13 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         (("evaluate", "--model", model, "--data.root", shapes, "--out", tmp_path / "file"), "cannot write"),
         (("demo", "--out", tmp_path / "file" / "demo"), "cannot write"),
         (("fit", "--data.root", tmp_path / "nowhere"), "no folder at"),
+        (("fit",), "data.root"),
+        (("fit", "--config", tmp_path / "nowhere.yaml"), "does not exist"),
+        (("fit", "--data.root", shapes, "--model.hiden_size", 3), "hiden_size"),
+        (("fit", "--data.root", shapes, "--model.hidden_size", "many"), "model.hidden_size"),
+        (("validate", "--data.root", shapes, "--ckpt_path", tmp_path / "nowhere.ckpt"), "cannot read the checkpoint"),
+        (("validate", "--data.root", shapes, "--ckpt_path", tmp_path / "file"), "cannot read the checkpoint"),
+        (("fit", "--data.root", shapes, "--runs", tmp_path, "--model.encoder=tiny", "--model.weights=none", "--ckpt_path=last"), "--name"),
         (("fit", "--data.root", shapes, "--data.min_count", 10**6), "lower min_count"),
         (("fit", "--data.root", shapes, "--model.encoder", "resnet5O"), "did you mean 'resnet50'"),
         (
@@ -149,6 +156,23 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         assert sorted(tmp_path.rglob("*")) == before, arguments
 
 
+def test_fit_names_what_it_leaves_out(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    (root / "images").mkdir(parents=True)
+    rows = ["image,caption,split", "gone.png,a star,train"]
+    for number, path in enumerate(sorted((shapes / "images").glob("train*"))[:6]):
+        (root / "images" / path.name).write_bytes(path.read_bytes() if number != 1 else b"")
+        rows.append(f"{path.name},a red star,{'val' if number > 3 else 'train'}")
+    (root / "mine.csv").write_text("\n".join(rows))
+    command = ["fit", f"--data.root={root}", f"--data.cache_dir={tmp_path / 'cache'}", f"--runs={tmp_path}", "--data.num_workers=0"]
+    command += ["--data.min_count=1", "--model.encoder=tiny", "--model.weights=none", "--model.image_size=64", "--trainer.max_epochs=1"]
+    assert main([*command, "--trainer.enable_progress_bar=false"]) == 0
+    printed = capsys.readouterr()
+    said = printed.out + printed.err
+    assert "1 photos listed without a file, left out (such as gone.png)" in said
+    assert "train_00001.png: the file is empty" in said
+
+
 def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
     from showattend.errors import InputError
 
@@ -156,7 +180,7 @@ def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
         main(["caption", str(tmp_path), "--model", str(tmp_path), "--debug"])
 
 
-@pytest.mark.parametrize("arguments", [["fit", "--model.hiden_size", "3"], ["caption"], ["nothing"], []])
+@pytest.mark.parametrize("arguments", [["caption"], ["nothing"], [], ["caption", "a.jpg", "--model", "m", "--beem", "3"]])
 def test_misspelt_commands_end_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)

@@ -24,11 +24,20 @@ SMALL = {"encoder": "tiny", "weights": "none", "image_size": 64, "embedding_size
 QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 
 
-def fitted(shapes: Path, cache: Path, *, data: dict[str, object] | None = None, steps: int = 3, **options: object) -> LitCaptioner:
+def fitted(
+    shapes: Path,
+    cache: Path,
+    *,
+    data: dict[str, object] | None = None,
+    trainer: dict[str, object] | None = None,
+    steps: int = 3,
+    **options: object,
+) -> LitCaptioner:
     lightning.seed_everything(0, verbose=False)
     module = CaptionDataModule(shapes, min_count=1, cache_dir=cache, num_workers=0, **{"batch_size": 8, **(data or {})})  # type: ignore[arg-type]
     model = LitCaptioner(module.words, **{**SMALL, **options})  # type: ignore[arg-type]
-    lightning.Trainer(max_steps=steps, num_sanity_val_steps=0, limit_val_batches=0, **QUIET).fit(model, module)  # type: ignore[arg-type]
+    chosen = {**QUIET, "num_sanity_val_steps": 0, "limit_val_batches": 0, **(trainer or {})}
+    lightning.Trainer(max_steps=steps, **chosen).fit(model, module)  # type: ignore[arg-type]
     return model
 
 
@@ -84,6 +93,14 @@ def test_every_optimiser_and_schedule_trains(optimizer: str, schedule: str, shap
     rates = [model._rate(step) for step in range(4)]
     assert rates[:2] == [0.5, 1.0]
     assert rates[3] == pytest.approx(SCHEDULES[schedule](0.5))
+
+
+@pytest.mark.parametrize("cell", cell_names())
+def test_mixed_precision_trains_like_full_precision(cell: str, shapes: Path, tmp_path: Path) -> None:
+    full = fitted(shapes, tmp_path, cell=cell, dropout=0.0, feature_size=16)
+    mixed = fitted(shapes, tmp_path, cell=cell, dropout=0.0, feature_size=16, trainer={"precision": "bf16-mixed"})
+    one, other = (float(model.trainer.callback_metrics["train_loss"]) for model in (full, mixed))
+    assert one == pytest.approx(other, rel=0.02)
 
 
 def test_the_same_seed_trains_the_same_weights(shapes: Path, tmp_path: Path) -> None:

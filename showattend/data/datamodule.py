@@ -1,12 +1,13 @@
 """Batches for Lightning: photos with all their captions, from cached features where the encoder is frozen."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning
 import torch
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
@@ -82,6 +83,11 @@ class CaptionedDataset(Dataset[tuple[Tensor, list[Tensor], int]]):
         )
 
 
+@rank_zero_only
+def _report(what: str) -> None:
+    print(what, file=sys.stderr)
+
+
 class CaptionDataModule(lightning.LightningDataModule):
     """Captioned photos of one folder."""
 
@@ -120,7 +126,7 @@ class CaptionDataModule(lightning.LightningDataModule):
         self.num_workers = num_workers
         self.photos: CaptionedPhotos = read_captions(root, layout)
         for note in self.photos.notes:
-            rank_zero_info(note)
+            _report(note)
         train = self.photos.split("train")
         self.vocabulary = Vocabulary.build(
             (tokenize(caption) for photo in train for caption in photo.captions), min_count=min_count, max_size=max_words
@@ -142,7 +148,7 @@ class CaptionDataModule(lightning.LightningDataModule):
         encoder = model.network.encoder if model.encoder_is_frozen else None
         sources = [cached(photos, view, encoder, self.cache_dir, workers=self.num_workers) for view in views]
         for reason in sources[0].broken.values():
-            rank_zero_info(f"left out: {reason}")
+            _report(f"left out: {reason}")
         return CaptionedDataset(photos, sources, self.vocabulary, self.captions_per_photo if training else None)
 
     def _loader(self, split: str) -> DataLoader[Batch]:

@@ -38,5 +38,8 @@ class SoftAttention(nn.Module):
             context: expected annotation z-hat, (N,G,D)
             alpha: weights on the locations, each row sums to 1, (N,G,L)
         """
-        alpha = AdditiveEnergy.apply(keys, self.query(h), self.energy.weight[0]).softmax(-1)
-        return alpha @ features, alpha
+        weight, query = self.energy.weight[0], self.query(h)
+        # In mixed precision, too, the energies are made in full: their kernel works in place and is no slower so.
+        with torch.autocast(h.device.type, enabled=False):
+            alpha = AdditiveEnergy.apply(keys.to(weight.dtype), query.to(weight.dtype), weight).softmax(-1)
+        return alpha.to(features.dtype) @ features, alpha

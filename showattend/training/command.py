@@ -1,16 +1,19 @@
 """The commands `fit`, `validate` and `test`: LightningCLI, with one fresh folder for each run."""
 
 import warnings
+from argparse import ArgumentError
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from showattend.data.datamodule import CaptionDataModule
+from showattend.errors import InputError
 from showattend.training.callbacks import ModelWriter
 from showattend.training.captioner import LitCaptioner
 from showattend.training.runs import fresh_folder, resumed_folder
@@ -32,7 +35,17 @@ def train(arguments: Sequence[str]) -> int:
             ".*directory .* exists and is not empty.*",
         ):
             warnings.filterwarnings("ignore", harmless)
-        TrainingCLI(LitCaptioner, CaptionDataModule, args=list(arguments), save_config_kwargs={"overwrite": True})
+        try:
+            TrainingCLI(
+                LitCaptioner,
+                CaptionDataModule,
+                args=list(arguments),
+                save_config_kwargs={"overwrite": True},
+                parser_kwargs={"exit_on_error": False},
+                auto_configure_optimizers=False,
+            )
+        except ArgumentError as error:
+            raise InputError(f"{' '.join(str(error).split())}: see showattend {arguments[0]} --help") from error
     return 0
 
 
@@ -79,6 +92,17 @@ class TrainingCLI(LightningCLI):
         name = chosen.name or (Path(configs[-1].relative).stem if configs else "fit")
         wanted = Path(chosen.runs) / name
         return resumed_folder(wanted) if chosen.ckpt_path == "last" else fresh_folder(wanted)
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning reads the model's options from the checkpoint: say so in one line where it cannot."""
+        path = self.config[self.config.subcommand].get("ckpt_path")
+        if path in (None, "last", "best"):
+            return
+        try:
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except Exception as error:  # whatever the unpickler stumbles over in a damaged file
+            raise InputError(f"cannot read the checkpoint {path} ({error}): give last, or the path of a .ckpt file") from error
+        super()._parse_ckpt_path()
 
     def before_fit(self) -> None:
         """Say where everything will be."""
