@@ -58,6 +58,16 @@ def pack(words: Tensor, mask: Tensor) -> Tensor:
     return words.movedim(-1, 0)[mask.movedim(-1, 0)]
 
 
+def _extent(mask: Tensor) -> tuple[list[int], list[int]]:
+    """For each place in time the smallest block, photos by rows, that holds all words of a mask (N,G,T); at least 1 by 1."""
+
+    def last(present: Tensor) -> list[int]:
+        numbers = torch.arange(1, present.shape[0] + 1, device=mask.device).unsqueeze(1)
+        return (present * numbers).amax(0).clamp(min=1).tolist()
+
+    return last(mask.any(1)), last(mask.any(0))
+
+
 class Photos(NamedTuple):
     """What the decoder keeps of N photos while it speaks: features (N,L,D) and their attention keys (N,L,A)."""
 
@@ -144,32 +154,25 @@ class Decoder(nn.Module):
             alphas: where the decoder looked for them, zero at padding, (N,G,T,L)
         """
         photos, state = self.begin(annotations)
-        n, group, length = words.shape
-        state = tuple(entry.unsqueeze(1).expand(-1, group, -1) for entry in state)
         mask = words != PAD
+        time_first = mask.movedim(-1, 0)
         embedded = self.dropout(self.embedding(words.movedim(-1, 0)))  # (T,N,G,E): a step reads one block
         # Unbound once: indexing in the loop would make every step's gradient as large as the whole.
         projected = self.cell.project(embedded, 0).unbind()
+        state = tuple(entry.unsqueeze(1).expand(-1, words.shape[1], -1) for entry in state)
         h, contexts, alphas = [], [], []
-        for t in range(length):
-            present = mask[:, :, t].nonzero()
-            rows, columns = (present.amax(0) + 1).tolist() if len(present) else (1, 1)
+        for gates, rows, columns in zip(projected, *_extent(mask), strict=True):
             if rows < photos.features.shape[0]:
                 photos = Photos(*(entry[:rows] for entry in photos))
-            state = tuple(entry[:rows, :columns] for entry in state)
             flat, context, alpha = self._advance(
-                projected[t][:rows, :columns].flatten(0, 1),
-                tuple(entry.flatten(0, 1) for entry in state),
-                photos,
+                gates[:rows, :columns].flatten(0, 1), tuple(entry[:rows, :columns].flatten(0, 1) for entry in state), photos
             )
             state = tuple(entry.unflatten(0, (rows, columns)) for entry in flat)
-            here = mask[:rows, :columns, t]
-            h.append(state[0][here])
-            contexts.append(context.unflatten(0, (rows, columns))[here])
-            alpha = alpha.unflatten(0, (rows, columns)) * here.unsqueeze(-1)
-            alphas.append(F.pad(alpha, (0, 0, 0, group - columns, 0, n - rows)))
-        logits = self._speak(embedded[mask.movedim(-1, 0)], torch.cat(h), torch.cat(contexts))
-        return logits, torch.stack(alphas, 2)
+            for entry, kept in ((flat[0], h), (context, contexts), (alpha, alphas)):
+                missing = (0, 0, 0, words.shape[1] - columns, 0, words.shape[0] - rows)
+                kept.append(F.pad(entry.unflatten(0, (rows, columns)), missing))
+        logits = self._speak(embedded[time_first], torch.stack(h)[time_first], torch.stack(contexts)[time_first])
+        return logits, torch.stack(alphas, 2) * mask.unsqueeze(-1)
 
     def _advance(self, projected: Tensor, state: State, photos: Photos) -> tuple[State, Tensor, Tensor]:
         """Look with h_{t-1}, then move the cell: new state, gated context (N*G,D) and alpha (N*G,L)."""
