@@ -59,7 +59,8 @@ def attend(parsed: argparse.Namespace) -> int:
     _check_writable([parsed.out])
     photo, _ = open_photo(parsed.photo)
     captioner = Captioner.from_pretrained(parsed.model)
-    found = captioner.caption(photo, chosen_search(captioner.model.search, parsed))
+    # From the file, as `caption` does: a large JPEG opened whole would give slightly other numbers.
+    found = captioner.caption(parsed.photo, chosen_search(captioner.model.search, parsed))
     attention_figure(photo, found, parsed.out)
     print(f"{found}\n{parsed.out}")
     return 0

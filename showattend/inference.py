@@ -56,7 +56,7 @@ class Captioner:
     def __init__(self, model: Pretrained, device: str | torch.device | None = None) -> None:
         self.model = model
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        model.network.to(self.device)
+        model.network.to(self.device).eval()
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, device: str | torch.device | None = None) -> "Captioner":

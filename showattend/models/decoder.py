@@ -160,7 +160,9 @@ class Decoder(nn.Module):
         # Unbound once: indexing in the loop would make every step's gradient as large as the whole.
         projected = self.cell.project(embedded, 0).unbind()
         state = tuple(entry.unsqueeze(1).expand(-1, words.shape[1], -1) for entry in state)
-        h, contexts, alphas = [], [], []
+        h: list[Tensor] = []
+        contexts: list[Tensor] = []
+        alphas: list[Tensor] = []
         for gates, rows, columns in zip(projected, *_extent(mask), strict=True):
             if rows < photos.features.shape[0]:
                 photos = Photos(*(entry[:rows] for entry in photos))

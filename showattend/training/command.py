@@ -1,5 +1,7 @@
 """The commands `fit`, `validate` and `test`: LightningCLI, with one fresh folder for each run."""
 
+import logging
+import sys
 import warnings
 from argparse import ArgumentError
 from collections.abc import Sequence
@@ -8,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
@@ -23,6 +25,8 @@ MONITOR = "val_bleu4"
 
 def train(arguments: Sequence[str]) -> int:
     """Run `fit`, `validate` or `test` as the command line asks, or a program in its place."""
+    # Lightning's own announcements, an advertisement among them; warnings and errors still come through.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for harmless in (
             ".*args parameter is intended to run from within Python.*",
@@ -33,6 +37,7 @@ def train(arguments: Sequence[str]) -> int:
             # Checkpoints are read without the callbacks that wrote them, and a resumed run has kept its earlier metrics.
             ".*callbacks used to create the checkpoint need to be provided.*",
             ".*directory .* exists and is not empty.*",
+            ".*treespec, LeafSpec.*",
         ):
             warnings.filterwarnings("ignore", harmless)
         try:
@@ -81,6 +86,9 @@ class TrainingCLI(LightningCLI):
             LearningRateMonitor("step"),
             ModelWriter(folder / "model", trained_on=str(chosen.data.root)),
         ]
+        if chosen.trainer.enable_progress_bar is not False:
+            # In a log file every refresh is a line.
+            callbacks.append(TQDMProgressBar(refresh_rate=1 if sys.stdout.isatty() else 50))
         if chosen.ema:
             callbacks.append(EMAWeightAveraging(decay=chosen.ema))
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
@@ -106,7 +114,9 @@ class TrainingCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Say where everything will be."""
-        print(f"This run: {self.folder} (config.yaml, metrics.csv, TensorBoard's events, checkpoints/, model/)")
+        print(
+            f"Training on {self.trainer.strategy.root_device}. This run: {self.folder} (config.yaml, metrics.csv, TensorBoard's events, checkpoints/, model/)"
+        )
 
     def after_fit(self) -> None:
         """Say what came of it and what to do next."""
