@@ -99,7 +99,7 @@ class Decoder(nn.Module):
             self.deep_z = nn.Linear(feature_size, config.embedding_size, bias=False)
         self.output = nn.Linear(config.embedding_size if config.deep_output else hidden_size, config.vocabulary_size)
         self.dropout = nn.Dropout(config.dropout)
-        self.feature_dropout = nn.Dropout(config.feature_dropout)
+        self.feature_dropout = nn.Dropout1d(config.feature_dropout)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -117,8 +117,7 @@ class Decoder(nn.Module):
             photos: features and keys
             state: h_0 and c_0 = tanh of a layer over the mean feature (Xu et al. 2015, section 3.1.2), (N, ...)
         """
-        channels = annotations.new_ones(annotations.shape[0], 1, annotations.shape[2])
-        features = self.feature(annotations * self.feature_dropout(channels))
+        features = self.feature(self.feature_dropout(annotations.transpose(1, 2)).transpose(1, 2))
         h, c = torch.tanh(self.initial(features.mean(1))).chunk(2, -1)
         return Photos(features, self.attention.keys(features)), self.cell.initial_state(h, c)
 

@@ -114,9 +114,8 @@ class TrainingCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Say where everything will be."""
-        print(
-            f"Training on {self.trainer.strategy.root_device}. This run: {self.folder} (config.yaml, metrics.csv, TensorBoard's events, checkpoints/, model/)"
-        )
+        print(f"Training on {self.trainer.strategy.root_device}. This run: {self.folder}")
+        print("  (config.yaml, metrics.csv, TensorBoard's events, checkpoints/, and in model/ the best model so far)")
 
     def after_fit(self) -> None:
         """Say what came of it and what to do next."""
