@@ -21,6 +21,11 @@ from showattend.visualize import attention_figure
 
 CONFIG = Path(__file__).with_name("demo.yaml")
 SHOWN = 4
+SPEAKERS = {
+    "model": "the model",
+    "oracle": "an oracle (knows the scene, same grammar)",
+    "blind": "blind (the most common caption for all)",
+}
 PREVIEW = """
 Every picture shows two to four coloured shapes, and five sentences say what is where. From pictures and
 sentences alone, a small convolutional network learns to see, and an LSTM to speak and, before each word,
@@ -97,14 +102,14 @@ def _print_scores(
     chance = random.Random(f"oracle {seed}")
     common, _ = Counter(caption for photo in train_photos for caption in photo.captions).most_common(1)[0]
     speakers = {
-        "the model": {name: caption.words for name, caption in captions.items()},
-        "an oracle (knows the scene, same grammar)": {name: describe(scenes[name], chance, 1)[0].words for name in references},
-        "blind (the most common caption for all)": {name: common.split() for name in references},
+        "model": {name: caption.words for name, caption in captions.items()},
+        "oracle": {name: describe(scenes[name], chance, 1)[0].words for name in references},
+        "blind": {name: common.split() for name in references},
     }
     scores = {speaker: bleu(said, references) for speaker, said in speakers.items()}
     print(f"   {'':42} BLEU-1  BLEU-2  BLEU-3  BLEU-4")
     for speaker, values in scores.items():
-        print(f"   {speaker:42}" + "".join(f"{value:8.3f}" for value in values.values()))
+        print(f"   {SPEAKERS[speaker]:42}" + "".join(f"{value:8.3f}" for value in values.values()))
     return scores
 
 

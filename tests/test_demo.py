@@ -1,0 +1,68 @@
+"""The demonstration: a small one always, the real one with its targets behind `make slow`."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from showattend.cli import main
+from showattend.data.shapes.grammar import describe
+from showattend.data.shapes.scene import Scene, Shape
+from showattend.demo import CONFIG, check
+from showattend.inference import Caption
+
+RED = Shape("circle", "red", "large", 24, 72, 19)
+BLUE = Shape("square", "blue", "small", 104, 72, 14)
+SCENE = Scene((RED, BLUE), (50, 50, 50), "plain")
+
+
+def caption(said: str, looks: dict[int, tuple[int, int]]) -> Caption:
+    words = said.split()
+    alphas = torch.full((len(words), 64), 0.001)
+    for word, (row, column) in looks.items():
+        alphas[word, 8 * row + column] = 1.0
+    return Caption(words, 0.0, alphas, (8, 8), (0, 0, 128, 128))
+
+
+def test_a_planted_gaze_on_the_shapes_scores_all_and_one_beside_them_nothing() -> None:
+    said = "a red circle left of a blue square"
+    on, beside = {2: (4, 1), 7: (4, 6)}, {2: (0, 7), 7: (0, 0)}
+    assert check({"x": caption(said, on)}, {"x": SCENE}).pointing == 1.0
+    assert check({"x": caption(said, beside)}, {"x": SCENE}).pointing == 0.0
+    assert check({"x": caption("a green circle", {2: (4, 1)})}, {"x": SCENE}).pointing == 0.0, "nothing green is there"
+
+
+def test_truth_is_the_share_of_true_statements() -> None:
+    import random
+
+    truth = check({"x": caption("a red circle right of a green square", {})}, {"x": SCENE})
+    assert truth.statements == {"kind": 1.0, "color": 0.5, "relation": 0.0, "all": 0.6}
+    for utterance in describe(SCENE, random.Random(0)):
+        assert check({"x": caption(" ".join(utterance.words), {})}, {"x": SCENE}).statements["all"] == 1.0
+
+
+def test_it_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    config = yaml.safe_load(CONFIG.read_text())
+    config["trainer"] |= {"max_epochs": 20, "check_val_every_n_epoch": 20, "enable_progress_bar": False}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(config))
+    monkeypatch.setattr("showattend.demo.CONFIG", tmp_path / "small.yaml")
+    monkeypatch.setattr("showattend.data.shapes.dataset.PHOTOS", {"train": 48, "val": 4, "test": 6})
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--seed", "3"]) == 0
+    printed = capsys.readouterr().out
+    for said in ("the model", "an oracle", "blind", "statements that are true", "nouns at which it looked", "Try next"):
+        assert said in printed
+    assert len(list((tmp_path / "demo" / "figures").glob("*.png"))) == 4
+    found = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert found["oracle"]["bleu4"] > found["blind"]["bleu4"]
+    assert (tmp_path / "demo" / "run" / "model" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_it_reaches_its_targets(tmp_path: Path) -> None:
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    found = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert found["model"]["bleu4"] >= 0.9 * found["oracle"]["bleu4"]
+    assert found["statements"]["all"] >= 0.85
+    assert found["pointing"] >= 0.75
