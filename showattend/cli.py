@@ -4,6 +4,7 @@ Nothing heavy is imported before it is known what is asked for, so that `showatt
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,6 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"showattend: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader of our lines has gone (caption … | head): that is no error of ours, and there is no one to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("showattend: stopped", file=sys.stderr)
         return 130
@@ -126,9 +131,20 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--length-penalty", type=float, metavar="A", help="rank by log p / length^A (default: the model's)")
 
 
+def _count(least: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+        return int(text)
+
+    return count
+
+
 def _add_speed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--batch-size", type=int, default=32, help="photos that go through the network together (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that read photos ahead (default: %(default)s)")
+    parser.add_argument(
+        "--batch-size", type=_count(1), default=32, help="photos that go through the network together (default: %(default)s)"
+    )
+    parser.add_argument("--workers", type=_count(0), default=1, help="processes that read photos ahead (default: %(default)s)")
 
 
 def _demo(parsed: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from showattend.data.captions import image_id, read_captions
 from showattend.data.transforms import open_photo
 from showattend.decoding import Search
 from showattend.errors import InputError
-from showattend.files import replacing, writable
+from showattend.files import check_writable, replacing
 from showattend.inference import Caption, Captioner, Failure, find_photos
 from showattend.metrics import bleu
 from showattend.vocabulary import tokenize
@@ -26,7 +26,8 @@ Captioned = list[tuple[Path, Caption]]
 def caption(parsed: argparse.Namespace) -> int:
     """Caption photos, print a line for each, write the files asked for; 1 if a photo could not be read."""
     targets = [path for path in (parsed.json, parsed.csv, parsed.coco) if path]
-    _check_writable(targets)
+    for target in targets:
+        check_writable(target)
     paths = find_photos(parsed.photos)
     captioner = Captioner.from_pretrained(parsed.model)
     search = chosen_search(captioner.model.search, parsed)
@@ -56,7 +57,7 @@ def attend(parsed: argparse.Namespace) -> int:
     from showattend.visualize import attention_figure, check_format
 
     check_format(parsed.out)
-    _check_writable([parsed.out])
+    check_writable(parsed.out)
     photo, _ = open_photo(parsed.photo)
     captioner = Captioner.from_pretrained(parsed.model)
     # From the file, as `caption` does: a large JPEG opened whole would give slightly other numbers.
@@ -70,8 +71,7 @@ def evaluate(parsed: argparse.Namespace) -> int:
     """Score a model on a split of a data set; results are on disk before any score is computed."""
     out = parsed.out
     if out:
-        with writable(out):
-            out.mkdir(parents=True, exist_ok=True)
+        check_writable(out / "results.json")
     data = read_captions(parsed.root, parsed.layout)
     photos = data.split(parsed.split)
     captioner = Captioner.from_pretrained(parsed.model)
@@ -110,16 +110,6 @@ def _print_scores(metrics: dict[str, float], parsed: argparse.Namespace, search:
         f"  {photos} photos, {references} references; beam {search.beam}, length penalty {search.length_penalty:g}; "
         f"nltk Treebank tokens, lower case, no punctuation; closest reference length; scale 0 to 1"
     )
-
-
-def _check_writable(targets: Iterable[Path]) -> None:
-    """Fail before the work and not after it."""
-    for target in targets:
-        if target.is_dir():
-            raise InputError(f"{target} is a folder: give the name of a file")
-        with replacing(target.with_name(f"{target.stem}.probe{target.suffix}")) as probe:
-            probe.touch()
-        target.with_name(f"{target.stem}.probe{target.suffix}").unlink()
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -123,7 +123,7 @@ def _print_end(out: Path, photo: Path, seconds: float) -> None:
     model = out / "run" / "model"
     print(f"""
 Done in {seconds / 60:.1f} minutes. Everything lies in {out}: figures/ to look at, run/model/ the model, shapes/ the pictures.
-Try next:
+Try next (in a clone, showattend is .venv/bin/showattend):
   showattend attend {photo} --model {model} --out looked.png
   showattend caption {out / "shapes" / "images"} --model {model} --csv captions.csv
   showattend fit --config configs/shapes.yaml --data.root {out / "shapes"} --model.cell gru

@@ -45,3 +45,16 @@ def writable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}: choose a folder that you may write to") from error
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the work, without touching anything, whether a file can be written.
+
+    Raises:
+        InputError: it is a folder, or its folder can neither be written to nor be made.
+    """
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder: give the name of a file")
+    nearest = next(parent for parent in path.absolute().parents if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError(f"cannot write {path}: {nearest} is no folder that you may write to")

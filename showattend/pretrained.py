@@ -58,8 +58,11 @@ def save_pretrained(model: Pretrained, folder: Path, *, trained_on: str = "") ->
         with writable(folder):
             _write(model, temporary, trained_on)
             if folder.exists():
-                shutil.rmtree(folder)
-            temporary.rename(folder)
+                folder.rename(old := temporary.with_name(f"{temporary.name}-old"))
+                temporary.rename(folder)
+                shutil.rmtree(old)
+            else:
+                temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -110,7 +113,7 @@ def load_pretrained(folder: Path) -> Pretrained:
         vocabulary = Vocabulary.load(folder / WORDS)
         model = Pretrained(network, vocabulary, Preprocessing(**config["preprocessing"]), Search(**config["search"]), metrics)
         network.load_state_dict(state, assign=True)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{folder / CONFIG} is damaged ({error!r}): copy the folder again, whole") from error
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"the weights in {folder} do not fit its config.json: {str(error).splitlines()[-1].strip()}") from error

@@ -108,8 +108,10 @@ def test_attend_draws_over_the_original_photo(model: Path, shapes: Path, tmp_pat
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(
-    model: Path, shapes: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, shapes: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     photo = photos / "deeper" / "b.jpg"
     (tmp_path / "none").mkdir()
     (tmp_path / "file").touch()
@@ -135,6 +137,8 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         (("fit", "--config", tmp_path / "nowhere.yaml"), "does not exist"),
         (("fit", "--data.root", shapes, "--model.hiden_size", 3), "hiden_size"),
         (("fit", "--data.root", shapes, "--model.hidden_size", "many"), "model.hidden_size"),
+        (("validate", "--data.root", shapes), "needs a checkpoint"),
+        (("test", "--data.root", shapes, "--ckpt_path", "best"), "needs a checkpoint"),
         (("validate", "--data.root", shapes, "--ckpt_path", tmp_path / "nowhere.ckpt"), "cannot read the checkpoint"),
         (("validate", "--data.root", shapes, "--ckpt_path", tmp_path / "file"), "cannot read the checkpoint"),
         (("fit", "--data.root", shapes, "--runs", tmp_path, "--model.encoder=tiny", "--model.weights=none", "--ckpt_path=last"), "--name"),
@@ -180,7 +184,7 @@ def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
         main(["caption", str(tmp_path), "--model", str(tmp_path), "--debug"])
 
 
-@pytest.mark.parametrize("arguments", [["caption"], ["nothing"], [], ["caption", "a.jpg", "--model", "m", "--beem", "3"]])
+@pytest.mark.parametrize("arguments", [["caption"], ["nothing"], [], ["caption", "a.jpg", "--model", "m", "--batch-size", "0"]])
 def test_misspelt_commands_end_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -195,6 +199,14 @@ def test_help_teaches_and_waits_for_nothing_heavy() -> None:
         [sys.executable, "-c", f"try:\n {code}\nexcept SystemExit: pass\n{check}"], capture_output=True, text=True, check=True
     )
     assert "showattend fit --config configs/flickr8k.yaml" in run.stdout
+
+
+def test_a_reader_who_leaves_early_is_no_error(model: Path, shapes: Path) -> None:
+    command = f"{sys.executable} -m showattend caption {shapes}/images --model {model} --batch-size 4 | head -n 1"
+    run = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert len(run.stdout.splitlines()) == 1
+    assert "Traceback" not in run.stderr
+    assert "Broken pipe" not in run.stderr
 
 
 def test_python_m_and_the_version() -> None:

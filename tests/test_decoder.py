@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from showattend.cells import cell_names
+from showattend.cells import RecurrentCell, cell_names
 from showattend.errors import InputError
 from showattend.losses import caption_loss
 from showattend.models.attention import SoftAttention
@@ -42,7 +42,22 @@ def repeated_steps(decoder: Decoder, annotations: Tensor, words: Tensor) -> tupl
     return torch.stack(logits, 2), torch.stack(alphas, 2)
 
 
-@pytest.mark.parametrize("cell", cell_names())
+class Ticking(RecurrentCell):
+    """A cell whose state is more than vectors: a clock for each row and a memory of H by H."""
+
+    gates = ("g",)
+    state_names = ("h", "clock", "memory")
+
+    def initial_state(self, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+        return h, torch.zeros_like(h[:, 0]), h.unsqueeze(1) * c.unsqueeze(2)
+
+    def step(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        h, clock, memory = state
+        h = torch.tanh(projected + h @ self.weight_hh.t() + (memory @ h.unsqueeze(2)).squeeze(2) * torch.cos(clock).unsqueeze(1))
+        return h, clock + 1, 0.5 * memory + h.unsqueeze(1) * h.unsqueeze(2)
+
+
+@pytest.mark.parametrize("cell", [*cell_names(), "test_decoder:Ticking"])
 @pytest.mark.parametrize("options", [{}, {"gate": "vector"}, {"gate": "none", "deep_output": False}, {"feature_size": 5}])
 def test_teacher_forcing_is_repeated_stepping(cell: str, options: dict[str, object]) -> None:
     decoder, annotations, words = make(cell=cell, **options), photos(), captions()

@@ -2,13 +2,14 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import lightning
 import pytest
 import torch
 import yaml
-from torchvision.models import squeezenet1_1
+from torchvision.models import resnet18, squeezenet1_1
 
 from showattend.cells import cell_names
 from showattend.cli import main
@@ -85,6 +86,21 @@ def test_a_frozen_encoder_stays_and_a_fine_tuned_one_moves_from_its_stage_on(sha
     assert moved(fitted(shapes, tmp_path, **options, finetune="features.11", encoder_learning_rate=1e-3)) == {"11", "12"}
 
 
+@pytest.mark.parametrize("finetune", [None, "layer4"])
+def test_pretrained_statistics_stay_as_they_are(finetune: str | None, shapes: Path, tmp_path: Path) -> None:
+    torch.save(resnet18(weights=None).state_dict(), tmp_path / "weights.pth")
+    before = torch.load(tmp_path / "weights.pth", weights_only=True)
+    model = fitted(shapes, tmp_path, encoder="resnet18", weights=str(tmp_path / "weights.pth"), finetune=finetune)
+    after = model.network.encoder.network.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in after if "running" in name)
+    assert torch.equal(after["layer4.0.conv1.weight"], before["layer4.0.conv1.weight"]) is (finetune is None)
+
+
+def test_an_encoder_that_learns_from_nothing_gathers_statistics(shapes: Path, tmp_path: Path) -> None:
+    after = fitted(shapes, tmp_path).network.encoder.network.state_dict()
+    assert all(after[name].any() for name in after if name.endswith("running_mean"))
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop"])
 @pytest.mark.parametrize("schedule", sorted(SCHEDULES))
 def test_every_optimiser_and_schedule_trains(optimizer: str, schedule: str, shapes: Path, tmp_path: Path) -> None:
@@ -98,7 +114,9 @@ def test_every_optimiser_and_schedule_trains(optimizer: str, schedule: str, shap
 @pytest.mark.parametrize("cell", cell_names())
 def test_mixed_precision_trains_like_full_precision(cell: str, shapes: Path, tmp_path: Path) -> None:
     full = fitted(shapes, tmp_path, cell=cell, dropout=0.0, feature_size=16)
-    mixed = fitted(shapes, tmp_path, cell=cell, dropout=0.0, feature_size=16, trainer={"precision": "bf16-mixed"})
+    mixed = fitted(
+        shapes, tmp_path, cell=cell, dropout=0.0, feature_size=16, trainer={"precision": "bf16-mixed", "gradient_clip_val": 100.0}
+    )
     one, other = (float(model.trainer.callback_metrics["train_loss"]) for model in (full, mixed))
     assert one == pytest.approx(other, rel=0.02)
 
@@ -138,12 +156,23 @@ def options(run: Path, shapes: Path) -> list[str]:
     ]
 
 
-def test_validate_measures_what_fit_measured(run: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    best = str(run / "checkpoints" / "best.ckpt")
-    assert main(["validate", *options(run, shapes), "--ckpt_path", best]) == 0
+def test_validate_measures_what_fit_measured_and_writes_nothing(
+    run: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["validate", *options(run, shapes), "--ckpt_path", str(run / "checkpoints" / "best.ckpt")]) == 0
     expected = json.loads((run / "model" / "metrics.json").read_text())["val_bleu4"]
-    printed = capsys.readouterr().out
-    assert f"{expected:.4f}"[:5] in printed
+    (printed,) = re.findall(r"val_bleu4\W+([0-9.e-]+)", capsys.readouterr().out)
+    assert float(printed) == pytest.approx(expected, abs=1e-6)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_option_that_only_the_trainer_refuses_leaves_no_folder(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["fit", f"--data.root={shapes}", "--model.encoder=tiny", "--model.weights=none", f"--runs={tmp_path / 'runs'}"]
+    for bad in ("--trainer.gradient_clip_algorithm=none", "--ema=1.5", "--trainer.devices=2"):
+        assert main([*command, bad]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert not [path for path in tmp_path.rglob("*") if path.name != "runs"]
 
 
 def test_an_interrupted_run_goes_on_in_its_folder(shapes: Path, tmp_path: Path) -> None:

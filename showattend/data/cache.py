@@ -36,7 +36,7 @@ class PhotoCache:
     offset: int  # bytes before the first row
     shape: tuple[int, ...]  # (N,L,D) or (N,3,S,S)
     dtype: np.dtype[Any]
-    broken: dict[str, str]  # photos that could not be read, by path, with the reason; their rows are zero
+    broken: dict[int, str]  # rows of photos that could not be read, with the reason; they are zero
 
     def read(self, row: int) -> Tensor:
         """The annotations (L,D) in half precision, or the bytes (3,S,S), of one photo."""
@@ -101,8 +101,8 @@ def _open(path: Path, manifest: dict[str, Any]) -> PhotoCache:
     try:
         found = json.loads(path.with_suffix(".json").read_text())
         array = np.load(path, mmap_mode="r")
-        broken = found.pop("broken")
-    except (OSError, ValueError, KeyError) as error:
+        broken = {int(row): reason for row, reason in found.pop("broken").items()}
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise InputError(f"the cache {path} is damaged ({error}): delete it and run again") from error
     if found != manifest or list(array.shape) != manifest["shape"] or array.dtype.str != manifest["dtype"]:
         raise InputError(f"the cache {path} does not hold what its name says: delete it and run again")
@@ -143,14 +143,14 @@ def _fill(
     encoder: Encoder | None,
     batch_size: int,
     workers: int,
-) -> dict[str, str]:
-    """Write the rows of all photos to `path`; the photos that cannot be read, with the reasons."""
+) -> dict[int, str]:
+    """Write the rows of all photos to `path`; the rows of photos that cannot be read, with the reasons."""
     header = {"descr": manifest["dtype"], "fortran_order": False, "shape": tuple(manifest["shape"])}
     _check_space(path.parent, math.prod(manifest["shape"]) * np.dtype(manifest["dtype"]).itemsize)
     # A generator of its own: whether the cache was there already must not change what training draws by chance.
     decoded = DecodedPhotos([photo.path for photo in photos], preprocessing)
     loader = DataLoader(decoded, batch_size, num_workers=workers, generator=torch.Generator())
-    broken: dict[str, str] = {}
+    broken: dict[int, str] = {}
     what = "Reading each photo once" if encoder is None else "Looking at each photo once"
     bar = tqdm(total=len(photos), desc=what + " (mirrored)" * preprocessing.flip, unit=" photos")
     with replacing(path) as temporary, temporary.open("wb") as file, bar:
@@ -160,7 +160,7 @@ def _fill(
             for row, reason in enumerate(reasons):
                 if reason:
                     rows[row] = 0
-                    broken[str(photos[bar.n + row].path)] = reason
+                    broken[bar.n + row] = reason
             with writable(path):
                 file.write(rows.tobytes())
             bar.update(len(images))

@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     references: list[list[list[str]]]
 
 
-class CaptionedDataset(Dataset[tuple[Tensor, list[Tensor], int]]):
+class CaptionedDataset(Dataset[tuple[Tensor, list[list[int]], int]]):
     """One photo and some of its captions at a time.
 
     Args:
@@ -50,29 +50,27 @@ class CaptionedDataset(Dataset[tuple[Tensor, list[Tensor], int]]):
     ) -> None:
         self.sources = sources
         self.captions_per_photo = captions_per_photo
-        broken = set(sources[0].broken)
-        self.rows = [row for row, photo in enumerate(photos) if str(photo.path) not in broken]
+        self.rows = [row for row in range(len(photos)) if row not in sources[0].broken]
         self.ids = [photos[row].id for row in self.rows]
         self.references = [[tokenize(caption) for caption in photos[row].captions] for row in self.rows]
-        self.encoded = [[torch.tensor(vocabulary.encode(tokens)) for tokens in said] for said in self.references]
+        self.encoded = [[vocabulary.encode(tokens) for tokens in said] for said in self.references]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, list[Tensor], int]:
+    def __getitem__(self, index: int) -> tuple[Tensor, list[list[int]], int]:
         source = self.sources[int(torch.randint(len(self.sources), ()))] if len(self.sources) > 1 else self.sources[0]
         captions = self.encoded[index]
         if self.captions_per_photo is not None and len(captions) > self.captions_per_photo:
             captions = [captions[i] for i in torch.randperm(len(captions))[: self.captions_per_photo]]
         return source.read(self.rows[index]), captions, index
 
-    def collate(self, items: list[tuple[Tensor, list[Tensor], int]]) -> Batch:
+    def collate(self, items: list[tuple[Tensor, list[list[int]], int]]) -> Batch:
         """Sort as the decoder likes it and pad."""
         items = [(photo, sorted(captions, key=len, reverse=True), index) for photo, captions, index in items]
         items.sort(key=lambda item: len(item[1][0]), reverse=True)
         group = max(len(captions) for _, captions, _ in items)
-        none = torch.empty(0, dtype=torch.long)
-        rows = [caption for _, captions, _ in items for caption in captions + [none] * (group - len(captions))]
+        rows = [torch.tensor(caption, dtype=torch.long) for _, said, _ in items for caption in said + [[]] * (group - len(said))]
         words = pad_sequence(rows, batch_first=True, padding_value=PAD).unflatten(0, (len(items), group))
         indices = [index for _, _, index in items]
         return Batch(
@@ -113,7 +111,7 @@ class CaptionDataModule(lightning.LightningDataModule):
             flip: train on mirrored photos too
             min_count: a word that occurs less often in the training captions becomes <unk>
             max_words: size of the vocabulary at most, the special words not counted; null: no limit
-            cache_dir: where features of a frozen encoder are kept; null: showattend/features in the user's cache folder
+            cache_dir: where features of a frozen encoder are kept; null: the folder showattend in the user's cache folder
             num_workers: processes that read photos while the network works
         """
         super().__init__()
@@ -145,7 +143,8 @@ class CaptionDataModule(lightning.LightningDataModule):
         model: Any = self.trainer.lightning_module  # type: ignore[union-attr]
         training = split == "train"
         views = [model.preprocessing, model.preprocessing.mirrored()] if self.flip and training else [model.preprocessing]
-        encoder = model.network.encoder if model.encoder_is_frozen else None
+        # Lightning moves the model only after this.
+        encoder = model.network.encoder.to(self.trainer.strategy.root_device) if model.encoder_is_frozen else None  # type: ignore[union-attr]
         sources = [cached(photos, view, encoder, self.cache_dir, workers=self.num_workers) for view in views]
         for reason in sources[0].broken.values():
             _report(f"left out: {reason}")

@@ -11,7 +11,7 @@ from showattend.models.encoder import Encoder
 class CaptionNetwork(nn.Module):
     """Show, attend and tell (Xu et al. 2015).
 
-    Photos come as bytes (N,3,S,S), or as annotations (N,L,D) that the encoder has made before (see `data/features.py`).
+    Photos come as bytes (N,3,S,S), or as annotations (N,L,D) that the encoder has made before (see `data/cache.py`).
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:

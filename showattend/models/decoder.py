@@ -158,7 +158,7 @@ class Decoder(nn.Module):
         embedded = self.dropout(self.embedding(words.movedim(-1, 0)))  # (T,N,G,E): a step reads one block
         # Unbound once: indexing in the loop would make every step's gradient as large as the whole.
         projected = self.cell.project(embedded, 0).unbind()
-        state = tuple(entry.unsqueeze(1).expand(-1, words.shape[1], -1) for entry in state)
+        state = tuple(entry.unsqueeze(1).expand(-1, words.shape[1], *entry.shape[1:]) for entry in state)
         h: list[Tensor] = []
         contexts: list[Tensor] = []
         alphas: list[Tensor] = []

@@ -7,9 +7,10 @@ see what they saw in training, at more places.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -23,6 +24,8 @@ from showattend.models.tiny import TinyCNN
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 TINY = "tiny"
+# torchvision gives these another normalisation inside the network, but only along with its weights.
+TRANSFORM_INPUT = ("googlenet", "inception_v3")
 NOT_CONVOLUTIONAL = ("vit_", "swin", "maxvit")
 # Any size at which every stride of every torchvision CNN divides; only ratios are read from it.
 PROBE = 224
@@ -69,8 +72,9 @@ class Encoder(nn.Module):
         """
         super().__init__()
         self.config = config
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255)
+        mean, std = _normalisation(config.name)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * 255)
         self.network: nn.Module = _tiny(config, weights) if config.name == TINY else _torchvision(config, weights)
         with torch.inference_mode():
             self.eval()
@@ -144,11 +148,20 @@ def _torchvision(config: EncoderConfig, weights: str) -> nn.Module:
     return extractor
 
 
+def _normalisation(name: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and deviation of the photos that torchvision's weights were trained on, channels from 0 to 1."""
+    if name == TINY:
+        return IMAGENET_MEAN, IMAGENET_STD
+    weights: Any = torchvision.models.get_model_weights(name)
+    transform = weights.DEFAULT.transforms()
+    return transform.mean, transform.std
+
+
 def _untrained(name: str) -> nn.Module:
     with warnings.catch_warnings():
         # inception_v3 and googlenet announce a future change of their random initialisation, which is replaced here anyway.
         warnings.simplefilter("ignore", FutureWarning)
-        return torchvision.models.get_model(name, weights=None)
+        return torchvision.models.get_model(name, weights=None, **({"transform_input": True} if name in TRANSFORM_INPUT else {}))
 
 
 def _pretrained(name: str) -> nn.Module:

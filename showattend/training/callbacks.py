@@ -32,10 +32,11 @@ class ModelWriter(lightning.Callback):
         checkpoint = trainer.checkpoint_callback
         if not (trainer.is_global_zero and isinstance(checkpoint, ModelCheckpoint) and isinstance(pl_module, LitCaptioner)):
             return
-        path, score = checkpoint.best_model_path, checkpoint.best_model_score
-        if not path or f"{path} {score}" == self.written:
+        # By its place in the run and not by the name that it had when the run began: folders move.
+        path, score = self.folder.parent / "checkpoints" / "best.ckpt", str(checkpoint.best_model_score)
+        if not path.exists() or score == self.written:
             return
-        self.written = f"{path} {score}"
+        self.written = score
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         # A copy: the network in training goes on with its own weights.
         network = copy.deepcopy(pl_module.network).cpu()

@@ -1,5 +1,6 @@
 """What Lightning sees: a captioner that trains by teacher forcing and is validated by free-running BLEU."""
 
+import math
 from typing import Any
 
 import lightning
@@ -90,7 +91,7 @@ class LitCaptioner(lightning.LightningModule):
             warmup: share of the training in which the learning rate rises
             schedule: cosine, linear or constant, after the warm-up
             beam: hypotheses per photo at validation, and the finished model's default
-            max_length: words of a caption at most
+            max_length: words of a caption at most, <end> counted
             length_penalty: exponent of the length by which a log-probability is divided when captions are ranked
         """
         super().__init__()
@@ -122,6 +123,7 @@ class LitCaptioner(lightning.LightningModule):
             feature_dropout=feature_dropout,
         )
         self.network = CaptionNetwork(looking, Decoder(speaking))
+        self.train()  # Lightning keeps the modes that it finds
         self.scores: dict[str, float] = {}
         self.found: dict[int | str, list[str]] = {}
         self.references: dict[int | str, list[list[str]]] = {}
@@ -137,14 +139,20 @@ class LitCaptioner(lightning.LightningModule):
             learning = [p for p in self.network.encoder.parameters() if p.requires_grad]
             rate = self.hparams["learning_rate" if self.hparams["encoder"] == "tiny" else "encoder_learning_rate"]
             groups.append({"params": learning, "weight_decay": 0.0, "lr": rate})
-        fused = {} if self.hparams["optimizer"] == "rmsprop" else {"fused": True}
-        optimizer = OPTIMIZERS[self.hparams["optimizer"]](groups, lr=self.hparams["learning_rate"], **fused)
+        if math.isinf(self.trainer.estimated_stepping_batches) and self.hparams["schedule"] != "constant":
+            raise InputError(f"the schedule '{self.hparams['schedule']}' needs an end: give --trainer.max_epochs or max_steps")
+        # Lightning cannot clip gradients of a fused optimiser in mixed precision.
+        fused = self.hparams["optimizer"] != "rmsprop" and "mixed" not in str(self.trainer.precision)
+        optimizer = OPTIMIZERS[self.hparams["optimizer"]](groups, lr=self.hparams["learning_rate"], **({"fused": True} if fused else {}))
         scheduler = LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _rate(self, step: int) -> float:
         """The learning rate at a step, as a share of its peak: a linear warm-up, then the schedule."""
-        steps = int(self.trainer.estimated_stepping_batches)
+        total = self.trainer.estimated_stepping_batches
+        if math.isinf(total):
+            return 1.0
+        steps = int(total)
         warmup: int = max(1, round(self.hparams["warmup"] * steps))
         if step < warmup:
             return (step + 1) / warmup
@@ -153,7 +161,9 @@ class LitCaptioner(lightning.LightningModule):
     def train(self, mode: bool = True) -> "LitCaptioner":
         """Switch to training, but keep the statistics that came with pretrained weights."""
         super().train(mode)
-        if self.hparams["weights"] != "none":
+        if self.encoder_is_frozen:
+            self.network.encoder.eval()
+        elif self.hparams["weights"] != "none":
             for module in self.network.encoder.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()

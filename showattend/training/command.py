@@ -13,12 +13,13 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from showattend.data.datamodule import CaptionDataModule
 from showattend.errors import InputError
 from showattend.training.callbacks import ModelWriter
 from showattend.training.captioner import LitCaptioner
-from showattend.training.runs import fresh_folder, resumed_folder
+from showattend.training.runs import fresh_folder, keep_metrics, resumed_folder
 
 MONITOR = "val_bleu4"
 
@@ -48,8 +49,9 @@ def train(arguments: Sequence[str]) -> int:
                 save_config_kwargs={"overwrite": True},
                 parser_kwargs={"exit_on_error": False},
                 auto_configure_optimizers=False,
+                trainer_defaults={"devices": 1},
             )
-        except ArgumentError as error:
+        except (ArgumentError, MisconfigurationException) as error:
             raise InputError(f"{' '.join(str(error).split())}: see showattend {arguments[0]} --help") from error
     return 0
 
@@ -77,7 +79,11 @@ class TrainingCLI(LightningCLI):
         """Give the trainer its folder, its logs and its checkpoints."""
         chosen = self.config[str(self.subcommand)]
         if self.subcommand != "fit":
-            return super().instantiate_trainer(logger=False, **kwargs)
+            self.save_config_callback = None
+            return self._one_device(super().instantiate_trainer(logger=False, **kwargs))
+        if not 0 <= chosen.ema < 1:
+            raise InputError(f"ema is {chosen.ema}: give at least 0 and less than 1")
+        self.datamodule.photos.split("val")
         folder = self._folder(chosen)
         loggers = [logger(save_dir=folder, name="", version="") for logger in (CSVLogger, TensorBoardLogger)]
         callbacks: list[Callback] = [
@@ -93,19 +99,35 @@ class TrainingCLI(LightningCLI):
             callbacks.append(EMAWeightAveraging(decay=chosen.ema))
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
         self.folder = folder
-        return super().instantiate_trainer(logger=loggers, default_root_dir=folder, **kwargs)
+        try:
+            return self._one_device(super().instantiate_trainer(logger=loggers, default_root_dir=folder, **kwargs))
+        except Exception:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+            raise
+
+    @staticmethod
+    def _one_device(trainer: Trainer) -> Trainer:
+        if trainer.world_size > 1:
+            raise InputError(f"captions are validated on one device, not {trainer.world_size}: give --trainer.devices 1")
+        return trainer
 
     def _folder(self, chosen: Any) -> Path:
         configs = chosen.get("config") or []
-        name = chosen.name or (Path(configs[-1].relative).stem if configs else "fit")
-        wanted = Path(chosen.runs) / name
-        return resumed_folder(wanted) if chosen.ckpt_path == "last" else fresh_folder(wanted)
+        chosen.name = chosen.name or (Path(configs[-1].relative).stem if configs else "fit")
+        wanted = Path(chosen.runs) / chosen.name
+        if chosen.ckpt_path == "last":
+            self.save_config_callback = None  # the run's first configuration stands
+            return resumed_folder(wanted)
+        return fresh_folder(wanted)
 
     def _parse_ckpt_path(self) -> None:
         """Lightning reads the model's options from the checkpoint: say so in one line where it cannot."""
         path = self.config[self.config.subcommand].get("ckpt_path")
-        if path in (None, "last", "best"):
+        if self.config.subcommand == "fit" and path in (None, "last"):
             return
+        if path in (None, "last", "best"):
+            raise InputError(f"{self.config.subcommand} needs a checkpoint: give --ckpt_path runs/NAME/checkpoints/best.ckpt")
         try:
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:  # whatever the unpickler stumbles over in a damaged file
@@ -114,6 +136,7 @@ class TrainingCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Say where everything will be."""
+        keep_metrics(self.folder)
         print(f"Training on {self.trainer.strategy.root_device}. This run: {self.folder}")
         print("  (config.yaml, metrics.csv, TensorBoard's events, checkpoints/, and in model/ the best model so far)")
 

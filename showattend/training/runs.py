@@ -24,15 +24,19 @@ def fresh_folder(wanted: Path) -> Path:
 
 
 def resumed_folder(folder: Path) -> Path:
-    """The folder of an earlier run that goes on; its metrics so far are kept under another name.
+    """The folder of an earlier run that goes on.
 
     Raises:
         InputError: there is no checkpoint to go on from.
     """
     if not (folder / "checkpoints" / "last.ckpt").exists():
         raise InputError(f"no checkpoints/last.ckpt in {folder}: give the --name of the run that is to go on")
+    return folder
+
+
+def keep_metrics(folder: Path) -> None:
+    """Give the metrics of an earlier part of the run another name: the logger begins its file anew."""
     metrics = folder / "metrics.csv"
     if metrics.exists():
         number = next(n for n in itertools.count(1) if not (folder / f"metrics-{n}.csv").exists())
         metrics.rename(folder / f"metrics-{number}.csv")
-    return folder
