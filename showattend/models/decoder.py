@@ -17,7 +17,7 @@ from showattend.errors import InputError, unknown_name
 from showattend.models.attention import SoftAttention
 from showattend.vocabulary import PAD
 
-GATES = {"scalar": 1, "vector": None, "none": 0}
+GATES = ("scalar", "vector", "none")
 
 
 @dataclass(frozen=True)
