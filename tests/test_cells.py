@@ -1,132 +1,316 @@
-"""Every registered cell against its contract, and its numbers against something that we did not write."""
+"""Every registered cell against the contract. A new cell inherits all of this, and owes its equations to `cells_in_numpy`."""
 
-import math
+import copy
+from pathlib import Path
 
 import pytest
 import torch
+from cells_at_hand import PARTS, H, inputs, make, projected, random_state, unroll
+from cells_in_numpy import STEPS
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from showattend.cells import RecurrentCell, cell_names, find_cell, register
+from showattend.cells import RecurrentCell, cell_names, find_cell, make_cell, register, watch
+from showattend.cells.initialisation import SCHEMES
 from showattend.errors import InputError
 
-B, H, PARTS = 3, 4, (5, 2)
+I = sum(PARTS)  # noqa: E741  (the literature's letter)
+G = I + H + 1
+PARAMETERS = {
+    "elman": H * G,
+    "lstm": 4 * H * G,
+    "peephole": 4 * H * G + 3 * H,
+    "peephole_full": 4 * H * G + 3 * H**2,
+    "coupled": 3 * H * G,
+    "gru": 3 * H * G,
+    "gru_reset_after": 3 * H * G + H,
+    "nig": 3 * H * G + 2 * H,
+    "nfg": 3 * H * G + 2 * H,
+    "nog": 3 * H * G + 2 * H,
+    "niaf": 4 * H * G + 3 * H,
+    "noaf": 4 * H * G + 3 * H,
+    "cifg": 3 * H * G + 2 * H,
+    "np": 4 * H * G,
+    "fgr": 4 * H * G + 3 * H + 9 * H**2,
+    "mut1": 3 * H * I + 2 * H**2 + 3 * H,
+    "mut2": 3 * H * G,
+    "mut3": 3 * H * G,
+    "depth_gated": 4 * H * G + 4 * H * (2 * H + 1) + H * (H + 3),
+    "clockwork": H * I + H + H**2 * 3 // 4,  # two periods
+    "layer_norm_lstm": 4 * H * G + 10 * H,
+    "mgu": 2 * H * G,
+    "min_gru": 2 * H * (I + 1),
+    "min_lstm": 3 * H * (I + 1),
+    "sru": 3 * H * I + 4 * H + H * I,
+    "slstm": 4 * H * G,
+    "ligru": 2 * H * G + 2 * H,  # the bias is the normaliser's shift
+    "janet": 2 * H * G,
+}
 
 
-def make(name: str) -> RecurrentCell:
-    cell = find_cell(name)(PARTS, H).double()
-    with torch.no_grad():
-        for parameter in cell.parameters():
-            parameter.copy_(torch.randn_like(parameter) / 2)
-    return cell
-
-
-def start(cell: RecurrentCell) -> tuple[Tensor, ...]:
-    return cell.initial_state(torch.rand(B, H).double() - 0.5, torch.rand(B, H).double() - 0.5)
-
-
-def projected(cell: RecurrentCell, x: Tensor) -> Tensor:
-    first, second = x.split(PARTS, -1)
-    return cell.project(first, 0) + cell.project(second, 1)
-
-
-def unroll(cell: RecurrentCell, xs: Tensor, state: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
-    states = []
-    for x in xs:
-        state = cell.step(projected(cell, x), state)
-        states.append(state)
-    return states
-
-
-def inputs(steps: int = 5) -> Tensor:
-    return torch.randn(steps, B, sum(PARTS)).double()
+def same(one: tuple[Tensor, ...], other: tuple[Tensor, ...], atol: float = 1e-12) -> bool:
+    return all(torch.allclose(mine, theirs, atol=atol) for mine, theirs in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("name", cell_names())
 class TestContract:
+    def test_it_is_the_scalar_equations_number_by_number(self, name: str) -> None:
+        cell, xs = make(name), inputs()
+        start = random_state(cell)
+        weights = {key: value.numpy() for key, value in cell.state_dict().items()}
+        for row in range(xs.shape[1]):
+            state = tuple(entry[row].numpy() for entry in start)
+            for x, mine in zip(xs[:, row].numpy(), unroll(cell, xs, start), strict=True):
+                state = STEPS[name](weights, x, *state)
+                for entry, expected in zip(mine, state, strict=True):
+                    assert entry[row].tolist() == pytest.approx(expected.tolist(), abs=1e-10)
+
     def test_the_state_has_its_names_and_shapes_and_begins_with_the_output(self, name: str) -> None:
         cell = make(name)
-        state = start(cell)
+        state = random_state(cell)
         after = cell.step(projected(cell, inputs(1)[0]), state)
-        assert cell.state_names[0] == "h"
+        assert cell.state_names[0] == ("h" if isinstance(cell, RecurrentCell) else "h2")
         assert len(state) == len(after) == len(cell.state_names)
-        assert all(one.shape == other.shape for one, other in zip(state, after, strict=True))
-        assert after[0].shape == (B, H)
+        assert all(one.shape == other.shape and one.dtype == other.dtype for one, other in zip(state, after, strict=True))
+        assert after[0].shape == (inputs().shape[1], H)
 
     def test_projection_is_linear_and_adds_up_over_the_parts(self, name: str) -> None:
         cell = make(name)
         one, other = inputs(2)
         bias = projected(cell, torch.zeros_like(one))
         assert torch.allclose(projected(cell, one) + projected(cell, other) - bias, projected(cell, one + other))
-        assert torch.allclose(projected(cell, one), nn.functional.linear(one, cell.weight_ih, cell.bias))
+        alone = [projected(cell, torch.cat((one[:, : PARTS[0]], torch.zeros_like(one[:, PARTS[0] :])), -1))]
+        alone.append(projected(cell, torch.cat((torch.zeros_like(one[:, : PARTS[0]]), one[:, PARTS[0] :]), -1)))
+        assert torch.allclose(alone[0] + alone[1] - bias, projected(cell, one))
 
     def test_rows_do_not_hear_each_other(self, name: str) -> None:
-        cell = make(name)
-        xs, state = inputs(), start(cell)
+        cell, xs = make(name), inputs()
+        state = random_state(cell)
         together = unroll(cell, xs, state)[-1]
         alone = unroll(cell, xs[:, 1:2], tuple(entry[1:2] for entry in state))[-1]
-        assert all(torch.allclose(one[1:2], other) for one, other in zip(together, alone, strict=True))
+        assert same(tuple(entry[1:2] for entry in together), alone)
+
+    def test_beams_can_change_places(self, name: str) -> None:
+        """Reordering the rows of a state is all that a search does to it."""
+        cell, x = make(name), inputs(1)[0]
+        state, order = random_state(cell), torch.tensor([2, 0, 0])
+        moved = cell.step(projected(cell, x[order]), tuple(entry[order] for entry in state))
+        assert same(moved, tuple(entry[order] for entry in cell.step(projected(cell, x), state)))
 
     def test_gradients_are_right(self, name: str) -> None:
         cell = make(name)
-        state = tuple(entry.requires_grad_() for entry in start(cell))
-        gates = torch.randn(B, cell.bias.numel()).double().requires_grad_()
-        assert torch.autograd.gradcheck(lambda g, *s: cell.step(g, s), (gates, *state))
+        gates = projected(cell, inputs(1)[0]).detach().requires_grad_()
+        state = tuple(entry.requires_grad_(entry.is_floating_point()) for entry in random_state(cell))
+        parameters = dict(cell.named_parameters())
+
+        def step(gates: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+            weights = dict(zip(parameters, rest[len(state) :], strict=True))
+            after = torch.func.functional_call(
+                _Step(cell), {f"cell.{key}": value for key, value in weights.items()}, (gates, rest[: len(state)])
+            )
+            return tuple(entry for entry in after if entry.is_floating_point())
+
+        assert torch.autograd.gradcheck(step, (gates, *state, *parameters.values()))
+
+    def test_every_parameter_learns(self, name: str) -> None:
+        """Nothing dead: after two steps every tensor has had a gradient."""
+        cell = make(name)
+        sum((entry**2).sum() for entry in unroll(cell, inputs(3), random_state(cell))[-1] if entry.is_floating_point()).backward()
+        assert [key for key, value in cell.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0] == []
 
     def test_the_parameters_count_as_the_literature_counts(self, name: str) -> None:
-        gates = {"lstm": 4, "gru": 3}[name]
-        assert sum(p.numel() for p in make(name).parameters()) == gates * H * (sum(PARTS) + H + 1)
+        assert sum(p.numel() for p in make(name).parameters()) == PARAMETERS[name]
 
-    def test_it_compiles_to_one_graph(self, name: str) -> None:
+    def test_it_compiles_to_one_graph_without_a_break(self, name: str) -> None:
         cell = make(name)
-        x, state = projected(cell, inputs(1)[0]).detach(), start(cell)
+        x, state = projected(cell, inputs(1)[0]).detach(), random_state(cell)
+        compiled = torch.compile(cell.step, backend="aot_eager", fullgraph=True)
+        assert same(compiled(x, state), cell.step(x, state))
         explained = torch._dynamo.explain(cell.step)(x, state)
-        assert explained.graph_count == 1
-        assert explained.graph_break_count == 0
+        assert (explained.graph_count, explained.graph_break_count) == (1, 0)
 
-    def test_it_starts_out_remembering(self, name: str) -> None:
-        cell = find_cell(name)(PARTS, H)
-        assert cell.retention is not None
+    def test_it_can_be_exported(self, name: str) -> None:
+        cell = make(name).eval()
+        x, state = projected(cell, inputs(1)[0]).detach(), random_state(cell)
+        rows = torch.export.Dim("rows", min=2, max=64)
+        program = torch.export.export(_Step(cell), (x, state), dynamic_shapes=({0: rows}, tuple({0: rows} for _ in state)))
+        more = tuple(torch.cat((entry, entry)) for entry in state)
+        assert same(program.module()(torch.cat((x, x)), more), cell.step(torch.cat((x, x)), more))
+
+    def test_saving_and_loading_loses_nothing(self, name: str, tmp_path: Path) -> None:
+        cell, other = make(name), make(name)
+        save_file(cell.state_dict(), tmp_path / "cell.safetensors")
+        other.load_state_dict(load_file(tmp_path / "cell.safetensors"))
+        state = random_state(cell)
+        xs = inputs(3)
+        assert same(unroll(cell, xs, state)[-1], unroll(other, xs, state)[-1], atol=0)
+
+    def test_bfloat16_is_near(self, name: str) -> None:
+        cell, x = make(name), inputs(1)[0]
+        state = random_state(cell)
+        small = copy.deepcopy(cell).bfloat16()
+        rounded = tuple(entry.bfloat16() if entry.is_floating_point() else entry for entry in state)
+        after = small.step(projected(small, x.bfloat16()), rounded)
+        assert all(one.dtype == other.dtype for one, other in zip(after, rounded, strict=True))
+        assert same(
+            tuple(entry.double() for entry in after), tuple(entry.double() for entry in cell.step(projected(cell, x), state)), atol=0.1
+        )
+
+    def test_training_differs_from_use_only_where_it_should(self, name: str) -> None:
+        cell, x = make(name), inputs(1)[0]
+        state = random_state(cell)
+        used = cell.eval().step(projected(cell, x), state)
+        trained = cell.train().step(projected(cell, x), state)
+        assert same(used, trained) is (name != "ligru")  # batch normalisation
+
+    def test_whoever_watches_sees_gates_and_changes_nothing(self, name: str) -> None:
+        cell, xs = make(name), inputs(3)
+        state = random_state(cell)
+        unseen = unroll(cell, xs, state)[-1]
+        with watch(cell) as seen:
+            assert same(unroll(cell, xs, state)[-1], unseen, atol=0)
+        for layer in seen:
+            assert len(layer) == (0 if name == "elman" else 3)
+            assert all(value.shape == (3, H) and (value >= 0).all() for gates in layer for value in gates.values())
+        cell.step(projected(cell, xs[0]), state)
+        assert all(len(layer) in (0, 3) for layer in seen)
+
+    def test_an_unknown_option_is_answered_with_the_known_ones(self, name: str) -> None:
+        with pytest.raises(
+            InputError, match=rf"unknown option of the cell '{name}' 'initialization': did you mean 'initialisation'\? known"
+        ):
+            make_cell(name, PARTS, H, layers=2, options={"initialization": "torch"})
+
+    @pytest.mark.parametrize("layers", [2, 3])
+    def test_layers_are_the_cell_repeated(self, name: str, layers: int) -> None:
+        stack = make(name, layers=layers)
+        state = random_state(stack)
+        x = inputs(1)[0]
+        after = stack.step(projected(stack, x), state)
+        size = len(state) // layers
+        heard, below = projected(stack, x), ()
+        for depth, layer in enumerate(stack.layers):
+            place = slice((layers - 1 - depth) * size, (layers - depth) * size)
+            if below:
+                heard = layer.hear(below[0], below)
+            below = layer.step(heard, state[place])
+            assert same(after[place], below)
+
+    def test_it_says_what_it_is_and_where_it_comes_from(self, name: str) -> None:
+        cell = find_cell(name)
+        assert cell.equation
+        assert cell.source
+        assert cell.source.split()[0].rstrip(";") in (cell.__doc__ or "")
+        assert "=" in (cell.__doc__ or "")
+
+
+class _Step(nn.Module):
+    """A cell's step as the forward of a module, which is what export and functional calls want."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, gates: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return self.cell.step(gates, state)
+
+
+def blocks(weight: Tensor) -> tuple[Tensor, ...]:
+    return weight.split(H)
+
+
+@pytest.mark.parametrize("name", cell_names())
+class TestInitialisation:
+    def test_default_is_orthogonal_and_remembers(self, name: str) -> None:
+        cell = find_cell(name)(PARTS, H, **({"periods": (1, 2)} if name == "clockwork" else {}))
+        for key, value in cell.named_parameters():
+            if value.dim() == 2 and key != "weight_ih":
+                for block in blocks(value):
+                    assert torch.allclose(block @ block.t(), torch.eye(len(block)), atol=1e-5), key
+        gates = cell.gates if cell.biased is None else cell.biased
+        for gate, block in zip(gates, cell.bias.chunk(len(gates)), strict=True):
+            kept = cell.retention is not None and gate == cell.retention[0]
+            assert torch.equal(block, torch.full((H,), float(cell.retention[1]) if kept and cell.retention else 0.0)), gate
+
+    def test_a_bias_towards_remembering_makes_it_remember(self, name: str) -> None:
+        """The sign is right: driven far that way, the memory stays as it was."""
+        if find_cell(name).retention is None:
+            pytest.skip("no gate keeps its memory")
+        cell = make(name, layers=1) if name != "depth_gated" else make("lstm")
+        gates = cell.gates if cell.biased is None else cell.biased
         gate, sign = cell.retention
-        block = cell.bias.chunk(len(cell.gates))[cell.gates.index(gate)]
-        assert torch.equal(block, torch.full((H,), float(sign)))
-        for recurrent in cell.weight_hh.chunk(len(cell.gates)):
-            assert torch.allclose(recurrent @ recurrent.t(), torch.eye(H), atol=1e-5)
+        with torch.no_grad():
+            cell.bias.zero_().chunk(len(gates))[gates.index(gate)].fill_(60.0 * sign)
+            if "i" in gates and gate == "f":
+                cell.bias.chunk(len(gates))[gates.index("i")].fill_(-60.0)
+            if name == "nig":  # it writes in any case: let it write nothing
+                for weight in (cell.weight_ih, cell.weight_hh):
+                    weight.chunk(3)[1].zero_()
+        before = random_state(cell)
+        after = cell.step(projected(cell, inputs(1)[0]), before)
+        memory = 1 if "c" in cell.state_names else 0
+        if name == "slstm":
+            ratios = [state[1] / state[2] for state in (before, after)]
+            assert torch.allclose(*ratios, atol=1e-8)
+        else:
+            assert torch.allclose(after[memory], before[memory], atol=1e-8)
+
+    @pytest.mark.parametrize("scheme", SCHEMES)
+    def test_every_scheme_fills_every_tensor(self, name: str, scheme: str) -> None:
+        options = {"initialisation": scheme, **({"periods": (1, 2)} if name == "clockwork" else {})}
+        with torch.random.fork_rng():
+            cells = [make_cell(name, PARTS, H, layers=2, options=options) for _ in range(2)]
+        for cell in cells:
+            assert all(value.isfinite().all() and value.abs().max() < 5 for value in cell.parameters())
+        assert not torch.equal(cells[0].layers[0].weight_ih, cells[1].layers[0].weight_ih)
 
 
-def test_lstm_is_torch_s() -> None:
-    cell, oracle = make("lstm"), nn.LSTMCell(sum(PARTS), H).double()
-    with torch.no_grad():
-        for mine, theirs in ((cell.weight_ih, oracle.weight_ih), (cell.weight_hh, oracle.weight_hh), (cell.bias, oracle.bias_ih)):
-            theirs.copy_(mine)
-        oracle.bias_hh.zero_()
-    xs, (h, c) = inputs(), start(cell)
-    for x, mine in zip(xs, unroll(cell, xs, (h, c)), strict=True):
-        h, c = oracle(x, (h, c))
-        assert torch.allclose(mine[0], h, atol=1e-12)
-        assert torch.allclose(mine[1], c, atol=1e-12)
+def test_chrono_draws_memories_from_one_word_to_max_time() -> None:
+    cell = make_cell("lstm", PARTS, 4000, options={"initialisation": "chrono", "max_time": 12})
+    i, f, g, o = cell.bias.chunk(4)
+    assert torch.equal(i, -f)
+    assert f.exp().min().item() == pytest.approx(1, abs=0.05)
+    assert f.exp().max().item() == pytest.approx(11, abs=0.05)
+    assert f.exp().mean().item() == pytest.approx(6, abs=0.2)
+    assert not g.any()
+    assert not o.any()
+    assert (make_cell("gru", PARTS, 50, options={"initialisation": "chrono"}).bias.chunk(3)[0] < 0).all()
 
 
-def test_gru_is_the_equations_of_cho_et_al_number_by_number() -> None:
-    cell = make("gru")
-    xs, (h,) = inputs(3), start(cell)
-    weight, recurrent, bias = (p.tolist() for p in (cell.weight_ih, cell.weight_hh, cell.bias))
+def test_xu2015_draws_small_weights_and_no_biases() -> None:
+    cell = make_cell("lstm", (200, 200), 100, options={"initialisation": "xu2015"})
+    assert cell.weight_ih.std().item() == pytest.approx(0.01, rel=0.05)
+    assert not cell.bias.any()
 
-    def s(a: float) -> float:
-        return 1 / (1 + math.exp(-a))
 
-    for b in range(B):
-        state = h[b].tolist()
-        for x in xs[:, b].tolist():
+def test_torch_s_scheme_stays_in_torch_s_bounds() -> None:
+    cell = make_cell("layer_norm_lstm", PARTS, 100, options={"initialisation": "torch"})
+    for key, value in cell.named_parameters():
+        if key.startswith("gain"):
+            assert torch.equal(value, torch.ones_like(value))
+        else:
+            assert value.abs().max() <= 0.1
+            assert value.std() > 0.04
 
-            def a(block: int, unit: int, heard: list[float], x: list[float] = x) -> float:
-                row = block * H + unit
-                return sum(map(float.__mul__, weight[row], x)) + sum(map(float.__mul__, recurrent[row], heard)) + bias[row]
 
-            z = [s(a(0, j, state)) for j in range(H)]
-            r = [s(a(1, j, state)) for j in range(H)]
-            candidate = [math.tanh(a(2, j, [r[k] * state[k] for k in range(H)])) for j in range(H)]
-            state = [(1 - z[j]) * state[j] + z[j] * candidate[j] for j in range(H)]
-        assert unroll(cell, xs, (h,))[-1][0][b].tolist() == pytest.approx(state, abs=1e-12)
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("lstm", {"initialisation": "torhc"}, "unknown initialisation 'torhc': did you mean 'torch'"),
+        ("lstm", {"initialisation": "chrono", "max_time": 2}, "max_time is 2"),
+        ("clockwork", {"periods": (1, 2, 4)}, "hidden size of 4 cannot be shared by 3 periods: give 3"),
+        ("clockwork", {"periods": (4, 2)}, "the smallest first"),
+        ("peephole", {"peepholes": ["g"]}, "unknown peephole 'g'"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_one_line(name: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_cell(name, PARTS, 4, options=options)
+
+
+def test_depth_gated_alone_is_refused() -> None:
+    with pytest.raises(InputError, match="give at least 2"):
+        make_cell("depth_gated", PARTS, H)
 
 
 def test_an_unknown_cell_is_answered_with_the_nearest_known_one() -> None:

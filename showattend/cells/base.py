@@ -6,54 +6,80 @@ product for a whole caption, outside the loop over words, and only the context's
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from showattend.cells.initialisation import Retention, find_scheme
+
 State = tuple[Tensor, ...]
+Gates = dict[str, Tensor]
 
 
 class RecurrentCell(nn.Module, ABC):
     """h_t from h_{t-1} and x_t.
 
     B rows, H hidden units, I = sum of `input_sizes`, S = len(gates) blocks of pre-activations. A subclass names its blocks
-    in `gates`, its state in `state_names`, and writes its equations in `step`, without a branch on a tensor's value.
+    in `gates`, its state in `state_names`, and writes its equations in `step`, without a branch on a tensor's value. What
+    more it holds it makes in its constructor with `new_matrix` and `new_vector`; keyword arguments of the constructor are
+    options of the cell.
 
     Attributes:
         weight_ih: W, the blocks below one another in the order of `gates`, (S*H, I)
-        weight_hh: U, likewise, (S*H, H)
-        bias: b, (S*H,)
+        weight_hh: U, the blocks of the gates that hear h itself (`recurrent`), (R*H, H)
+        bias: b, the blocks of the gates that have one (`biased`), (S*H,)
+
+    Raises:
+        InputError: an initialisation that is not known.
     """
 
-    gates: ClassVar[tuple[str, ...]]
+    gates: tuple[str, ...]  # of the class; an instance may have more
+    recurrent: ClassVar[tuple[str, ...] | None] = None  # none: all gates
+    biased: ClassVar[tuple[str, ...] | None] = None  # none: all gates; otherwise the first ones
+    bias_beside_x: ClassVar[bool] = True  # false: `step` adds it, behind a normaliser
     state_names: ClassVar[tuple[str, ...]] = ("h",)
     # The gate whose bias decides how long the cell remembers, and the sign that makes it remember longer.
-    retention: ClassVar[tuple[str, int] | None] = None
+    retention: ClassVar[Retention] = None
+    min_layers: ClassVar[int] = 1
+    # One line for the table of cells, and where it comes from; the class's docstring has all the equations.
+    equation: ClassVar[str] = ""
+    source: ClassVar[str] = ""
 
-    def __init__(self, input_sizes: Sequence[int], hidden_size: int) -> None:
+    def __init__(self, input_sizes: Sequence[int], hidden_size: int, *, initialisation: str = "default", max_time: int = 20) -> None:
         super().__init__()
         self.input_sizes = tuple(input_sizes)
-        self.hidden_size = hidden_size
-        blocks = len(self.gates) * hidden_size
-        self.weight_ih = nn.Parameter(torch.empty(blocks, sum(self.input_sizes)))
-        self.weight_hh = nn.Parameter(torch.empty(blocks, hidden_size))
-        self.bias = nn.Parameter(torch.empty(blocks))
-        self.reset_parameters()
+        self.hidden_size = self.initial_size = hidden_size
+        self.scheme = find_scheme(initialisation, hidden_size, max_time)
+        self.watched: list[Gates] | None = None
+        self.weight_ih = nn.Parameter(torch.empty(len(self.gates) * hidden_size, sum(self.input_sizes)))
+        with torch.no_grad():
+            self.scheme.input(self.weight_ih)
+        recurrent = self.gates if self.recurrent is None else self.recurrent
+        if recurrent:
+            self.weight_hh = self.new_matrix(len(recurrent))
+        biased = self.gates if self.biased is None else self.biased
+        self.bias = nn.Parameter(torch.empty(len(biased) * hidden_size))
+        with torch.no_grad():
+            self.scheme.bias(self.bias, biased, self.retention)
 
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Orthogonal U and Xavier W for each gate by itself, b = 0 but 1 towards remembering (Jozefowicz et al. 2015)."""
-        for weight in (*self.weight_ih.chunk(len(self.gates)), *self.weight_hh.chunk(len(self.gates))):
-            initialise = nn.init.orthogonal_ if weight.shape[0] == weight.shape[1] else nn.init.xavier_uniform_
-            initialise(weight)
-        self.bias.zero_()
-        if self.retention is not None:
-            gate, sign = self.retention
-            self.bias.chunk(len(self.gates))[self.gates.index(gate)].fill_(float(sign))
+    def new_matrix(self, blocks: int, columns: int | None = None) -> nn.Parameter:
+        """A matrix over something of the state, (blocks*H, columns or H), that begins as the scheme says."""
+        weight = nn.Parameter(torch.empty(blocks * self.hidden_size, columns or self.hidden_size))
+        with torch.no_grad():
+            self.scheme.recurrent(weight)
+        return weight
+
+    def new_vector(self, blocks: int = 1, value: float = 0.0) -> nn.Parameter:
+        """A vector, (blocks*H,), that begins where it changes nothing: `value`."""
+        vector = nn.Parameter(torch.empty(blocks * self.hidden_size))
+        with torch.no_grad():
+            self.scheme.vector(vector, value)
+        return vector
 
     def project(self, x: Tensor, part: int) -> Tensor:
         """The share of input part `part` in the pre-activations; the bias is counted once, with part 0.
@@ -66,7 +92,14 @@ class RecurrentCell(nn.Module, ABC):
         """
         end = list(accumulate(self.input_sizes))[part]
         weight = self.weight_ih[:, end - self.input_sizes[part] : end]
-        return F.linear(x, weight, self.bias if part == 0 else None)
+        if part > 0 or not self.bias_beside_x:
+            return F.linear(x, weight)
+        unbiased = weight.shape[0] - self.bias.shape[0]
+        return F.linear(x, weight, F.pad(self.bias, (0, unbiased)) if unbiased else self.bias)
+
+    def hear(self, h: Tensor, below: State) -> Tensor:
+        """What an upper layer of a stack makes of the layer below it: h of that layer, dropped out, and all its state."""
+        return self.project(h, 0)
 
     def initial_state(self, h: Tensor, c: Tensor) -> State:
         """The state before the first word, from what the decoder makes of the photo: h and c, (B,H) each."""
@@ -83,3 +116,35 @@ class RecurrentCell(nn.Module, ABC):
         Returns:
             the new state; its first entry is the output h, (B,H)
         """
+
+    def activations(self, projected: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+        """a = W x + U h + b of every gate, (B,H) each, where all of them hear h."""
+        return (projected + F.linear(h, self.weight_hh)).chunk(len(self.gates), -1)
+
+    def observe(self, **gates: Tensor) -> None:
+        """Show the gates' values, (B,H) each, to whoever watches; nothing is done where nobody does."""
+        if self.watched is not None:
+            self.watched.append(gates)
+
+    @classmethod
+    def upper(cls, hidden_size: int, **options: Any) -> "RecurrentCell":
+        """The cell of an upper layer in a stack, whose input is the layer below it."""
+        return cls((hidden_size,), hidden_size, **options)
+
+
+@contextmanager
+def watch(module: nn.Module) -> Iterator[list[list[Gates]]]:
+    """Within it, every step of the cells in `module` leaves its gates' values.
+
+    Yields:
+        for each cell, the lowest layer first: for each step a dictionary from the gates' names to values, (B,H)
+    """
+    cells = [cell for cell in module.modules() if isinstance(cell, RecurrentCell)]
+    seen: list[list[Gates]] = [[] for _ in cells]
+    for cell, steps in zip(cells, seen, strict=True):
+        cell.watched = steps
+    try:
+        yield seen
+    finally:
+        for cell in cells:
+            cell.watched = None

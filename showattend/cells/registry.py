@@ -1,6 +1,7 @@
 """Names for cells: `lstm`, `gru`, … or the dotted path of a cell of one's own, `my_package.cells:MyCell`."""
 
 import importlib
+import inspect
 from collections.abc import Callable
 
 from showattend.cells.base import RecurrentCell
@@ -41,6 +42,13 @@ def find_cell(name: str) -> type[RecurrentCell]:
     if name not in _cells:
         raise unknown_name("cell", name, _cells)
     return _cells[name]
+
+
+def option_names(cell: type[RecurrentCell]) -> list[str]:
+    """The options of a cell: keyword arguments of its constructor and of those that it hands the rest to."""
+    constructors = [vars(base)["__init__"] for base in cell.__mro__ if issubclass(base, RecurrentCell) and "__init__" in vars(base)]
+    arguments = [argument for constructor in constructors for argument in inspect.signature(constructor).parameters.values()]
+    return sorted({argument.name for argument in arguments if argument.kind is argument.KEYWORD_ONLY})
 
 
 def _import_cell(path: str) -> type[RecurrentCell]:

@@ -5,14 +5,13 @@ belongs to a photo is made once and never repeated; states are flat, (N*G, ...).
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from showattend.cells import find_cell
-from showattend.cells.base import State
+from showattend.cells import State, make_cell
 from showattend.errors import InputError, unknown_name
 from showattend.models.attention import SoftAttention
 from showattend.vocabulary import PAD
@@ -36,13 +35,15 @@ class DecoderConfig:
     attention_size: int = 512  # A
     attention_gain: float = 1.0  # of the attention's first weights; above 1 it prefers some locations from the start
     cell: str = "lstm"
+    cell_options: dict[str, Any] | None = None  # of the cell's constructor
+    layers: int = 1  # of cells, one above the other
     gate: str = "scalar"  # beta, on the context: scalar (the paper's), vector (one per channel) or none
     deep_output: bool = True  # words from embedding, state and context (eq. 7), or from the state alone
-    dropout: float = 0.5  # of embeddings, state and deep output
+    dropout: float = 0.5  # of embeddings, state and deep output, and between layers of cells
     feature_dropout: float = 0.0  # of whole channels of the annotations, the same ones at every location
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary_size", "annotation_size", "embedding_size", "hidden_size", "attention_size"):
+        for name in ("vocabulary_size", "annotation_size", "embedding_size", "hidden_size", "attention_size", "layers"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
         for name in ("dropout", "feature_dropout"):
@@ -50,7 +51,6 @@ class DecoderConfig:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 0 and less than 1")
         if self.gate not in GATES:
             raise unknown_name("gate", self.gate, GATES)
-        find_cell(self.cell)
 
 
 def pack(words: Tensor, mask: Tensor) -> Tensor:
@@ -90,8 +90,15 @@ class Decoder(nn.Module):
         self.feature = nn.Sequential(nn.Linear(config.annotation_size, feature_size), nn.ReLU()) if config.feature_size else nn.Identity()
         self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_size)
         self.attention = SoftAttention(feature_size, hidden_size, config.attention_size, gain=config.attention_gain)
-        self.cell = find_cell(config.cell)((config.embedding_size, feature_size), hidden_size)
-        self.initial = nn.Linear(feature_size, 2 * hidden_size)
+        self.cell = make_cell(
+            config.cell,
+            (config.embedding_size, feature_size),
+            hidden_size,
+            layers=config.layers,
+            dropout=config.dropout,
+            options=config.cell_options,
+        )
+        self.initial = nn.Linear(feature_size, 2 * self.cell.initial_size)
         channels = {"scalar": 1, "vector": feature_size, "none": 0}[config.gate]
         self.beta = nn.Linear(hidden_size, channels) if channels else None
         if config.deep_output:

@@ -44,6 +44,8 @@ class LitCaptioner(lightning.LightningModule):
         attention_size: int = 512,
         attention_gain: float = 1.0,
         cell: str = "lstm",
+        cell_options: dict[str, Any] | None = None,
+        layers: int = 1,
         gate: str = "scalar",
         deep_output: bool = True,
         dropout: float = 0.5,
@@ -77,10 +79,12 @@ class LitCaptioner(lightning.LightningModule):
             hidden_size: H, units of the recurrent cell
             attention_size: A, units of the attention
             attention_gain: of the attention's first weights; above 1 it prefers some locations from the start
-            cell: the recurrent cell: lstm, gru, or a dotted path my_package.cells:MyCell
+            cell: the recurrent cell: lstm, gru, peephole, … (showattend cells lists them), or a dotted path my_package.cells:MyCell
+            cell_options: the cell's own, such as {initialisation: chrono} (showattend cells NAME lists them)
+            layers: cells one above the other
             gate: beta on the context: scalar (the paper), vector or none
             deep_output: words from embedding, state and context together (the paper), or from the state alone
-            dropout: share of units dropped from embeddings, state and deep output
+            dropout: share of units dropped from embeddings, state and deep output, and between layers of cells
             feature_dropout: share of the annotations' channels dropped, the same ones at every location
             penalty: weight of the doubly stochastic penalty
             penalty_target: attention that each location should receive over a caption: 1 (the paper) or T/L
@@ -117,6 +121,8 @@ class LitCaptioner(lightning.LightningModule):
             attention_size=attention_size,
             attention_gain=attention_gain,
             cell=cell,
+            cell_options=cell_options,
+            layers=layers,
             gate=gate,
             deep_output=deep_output,
             dropout=dropout,

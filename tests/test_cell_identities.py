@@ -1,0 +1,159 @@
+"""Cells that are each other where a weight is set: identities of the literature."""
+
+import pytest
+import torch
+from cells_at_hand import PARTS, H, inputs, make, random_state, unroll
+
+from showattend.cells import RecurrentCell, Stack, make_cell
+
+Cell = RecurrentCell | Stack
+
+
+def copy_blocks(source: Cell, target: Cell) -> None:
+    """Give `target` the weights of `source`, gate by gate; what `source` has beyond is left behind."""
+    theirs = dict(source.named_parameters())
+    with torch.no_grad():
+        for key, value in target.named_parameters():
+            if key not in theirs:
+                continue
+            if value.shape == theirs[key].shape:
+                value.copy_(theirs[key])
+            else:
+                found = dict(zip(source.gates, theirs[key].split(H), strict=True))
+                value.copy_(torch.cat([found[gate] for gate in target.gates]))
+
+
+def block(cell: Cell, tensor: torch.Tensor, gate: str) -> torch.Tensor:
+    return tensor.chunk(len(cell.gates))[cell.gates.index(gate)]
+
+
+def assert_equal(one: Cell, other: Cell, outputs: int = 1) -> None:
+    """The same h (and c) on the same input from the same start."""
+    xs, h, c = inputs(6), *(torch.rand(3, H).double() - 0.5 for _ in range(2))
+    for mine, theirs in zip(unroll(one, xs, one.initial_state(h, c)), unroll(other, xs, other.initial_state(h, c)), strict=True):
+        for entry in range(outputs):
+            assert torch.allclose(mine[entry], theirs[entry], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["peephole", "peephole_full"])
+def test_without_peepholes_it_is_the_lstm(name: str) -> None:
+    cell, lstm = make(name), make("lstm")
+    copy_blocks(cell, lstm)
+    with torch.no_grad():
+        for key, value in cell.named_parameters():
+            if key.lower().startswith("p_"):
+                value.zero_()
+    assert_equal(cell, lstm, outputs=2)
+
+
+def test_the_option_peepholes_takes_them_away() -> None:
+    cell, lstm = make("peephole", peepholes=[]), make("lstm")
+    copy_blocks(cell, lstm)
+    assert sum(p.numel() for p in cell.parameters()) == sum(p.numel() for p in lstm.parameters())
+    assert_equal(cell, lstm, outputs=2)
+    assert [key for key, _ in make("peephole", peepholes=["f"]).named_parameters() if key.startswith("p_")] == ["p_f"]
+
+
+def test_np_is_the_lstm() -> None:
+    cell, lstm = make("np"), make("lstm")
+    copy_blocks(cell, lstm)
+    assert_equal(cell, lstm, outputs=2)
+
+
+def test_fgr_that_does_not_hear_its_gates_is_peephole() -> None:
+    cell, peephole = make("fgr"), make("peephole")
+    copy_blocks(cell, peephole)
+    with torch.no_grad():
+        cell.R.zero_()
+    assert_equal(cell, peephole, outputs=2)
+
+
+@pytest.mark.parametrize(("name", "gate"), [("nig", "i"), ("nfg", "f"), ("nog", "o")])
+def test_a_gate_driven_open_is_no_gate(name: str, gate: str) -> None:
+    full, without = make("peephole"), make(name)
+    copy_blocks(full, without)
+    with torch.no_grad():
+        block(full, full.bias, gate).fill_(80.0)
+    assert_equal(full, without, outputs=2)
+
+
+def test_cifg_without_peepholes_is_coupled_with_the_gate_turned() -> None:
+    cifg, coupled = make("cifg", peepholes=[]), make("coupled")
+    with torch.no_grad():
+        for mine, theirs in ((cifg.weight_ih, coupled.weight_ih), (cifg.weight_hh, coupled.weight_hh), (cifg.bias, coupled.bias)):
+            i, g, o = mine.split(H)
+            theirs.copy_(torch.cat((-i, g, o)))
+    assert_equal(cifg, coupled, outputs=2)
+
+
+def test_a_clock_whose_periods_are_all_1_is_elman() -> None:
+    clockwork, elman = make("clockwork", periods=(1, 1)), make("elman")
+    with torch.no_grad():
+        elman.weight_ih.copy_(clockwork.weight_ih)
+        elman.weight_hh.copy_(torch.cat(list(clockwork.U)))
+        elman.bias.copy_(clockwork.bias)
+    assert_equal(clockwork, elman)
+
+
+def test_slow_modules_stand_still_between_their_ticks() -> None:
+    cell = make("clockwork", periods=(1, 2, 3, 4))
+    states = unroll(cell, inputs(13), cell.initial_state(torch.zeros(3, H).double(), torch.zeros(3, H).double()))
+    for module, period in enumerate((1, 2, 3, 4)):
+        moved = [bool((states[t][0][:, module] != states[t - 1][0][:, module]).all()) for t in range(1, 13)]
+        assert moved == [t % period == 0 for t in range(1, 13)]
+
+
+def test_mut2_is_the_gru_and_mut3_too_where_its_inner_tanh_is_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+    gru, mut2, mut3 = make("gru"), make("mut2"), make("mut3")
+    copy_blocks(gru, mut2)
+    assert_equal(gru, mut2)
+    with torch.no_grad():
+        for key in ("weight_ih", "bias", "weight_rh"):
+            getattr(mut3, key).copy_(getattr(gru, key))
+        mut3.weight_zh.copy_(gru.weight_hh[:H])
+        mut3.weight_hh.copy_(gru.weight_hh[H:])
+    monkeypatch.setattr(type(mut3), "squash", staticmethod(lambda h: h))
+    assert_equal(gru, mut3)
+
+
+def test_two_biases_folded_into_one() -> None:
+    """Twice the bias 1, as two biases of torch would give, is the bias 2: so ours has one."""
+    cell, oracle = make_cell("lstm", PARTS, H).double(), torch.nn.LSTMCell(sum(PARTS), H).double()
+    with torch.no_grad():
+        oracle.weight_ih.copy_(cell.weight_ih)
+        oracle.weight_hh.copy_(cell.weight_hh)
+        for bias in (oracle.bias_ih, oracle.bias_hh):
+            bias.copy_(cell.bias / 2)
+    x, state = inputs(1), random_state(cell)
+    assert torch.allclose(unroll(cell, x, state)[0][0], oracle(x[0], state)[0], atol=1e-12)
+
+
+def test_a_depth_gate_that_is_shut_leaves_two_lstms() -> None:
+    gated, plain = make("depth_gated"), make("lstm", layers=2)
+    with torch.no_grad():
+        for target, source in zip(plain.layers, gated.layers, strict=True):
+            for key, value in target.named_parameters():
+                value.copy_(dict(source.named_parameters())[key][: len(value)])
+        upper = gated.layers[1]
+        upper.bias[4 * H :].fill_(-1000.0)
+    h, c, xs = torch.rand(3, 2 * H).double(), torch.rand(3, 2 * H).double(), inputs()
+    for mine, theirs in zip(unroll(gated, xs, gated.initial_state(h, c)), unroll(plain, xs, plain.initial_state(h, c)), strict=True):
+        assert all(torch.allclose(one, other, atol=1e-12) for one, other in zip(mine, theirs, strict=True))
+
+
+def test_batch_normalisation_by_the_batch_s_own_statistics_is_the_running_one_with_these() -> None:
+    cell = make("ligru")
+    x, state = inputs(1)[0], random_state(cell)
+    projected = torch.nn.functional.linear(x, cell.weight_ih)
+    trained = cell.train().step(projected, state)
+    with torch.no_grad():
+        cell.running_mean.copy_(projected.mean(0))
+        cell.running_var.copy_(projected.var(0, unbiased=False))
+    assert torch.allclose(cell.eval().step(projected, state)[0], trained[0], atol=1e-12)
+
+
+def test_a_lone_row_in_training_is_normalised_by_the_running_statistics() -> None:
+    cell = make("ligru")
+    x, state = inputs(1)[0][:1], random_state(cell, rows=1)
+    projected = torch.nn.functional.linear(x, cell.weight_ih)
+    assert torch.equal(cell.train().step(projected, state)[0], cell.eval().step(projected, state)[0])
