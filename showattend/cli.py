@@ -4,6 +4,7 @@ Nothing heavy is imported before it is known what is asked for, so that `showatt
 """
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_caption(commands)
     _add_attend(commands)
     _add_evaluate(commands)
+    _add_cells(commands)
     return parser
 
 
@@ -102,7 +104,7 @@ def _add_caption(commands: "Commands[argparse.ArgumentParser]") -> None:
     caption.add_argument("--csv", type=Path, metavar="FILE", help="write file, caption and score as CSV")
     caption.add_argument("--coco", type=Path, metavar="FILE", help="write the result format of the COCO captions server")
     _add_speed(caption)
-    caption.set_defaults(run=_caption)
+    caption.set_defaults(run=_command("caption"))
 
 
 def _add_attend(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -110,7 +112,7 @@ def _add_attend(commands: "Commands[argparse.ArgumentParser]") -> None:
     attend.add_argument("photo", type=Path, help="a photo")
     _add_model(attend)
     attend.add_argument("--out", type=Path, required=True, metavar="FILE", help="figure to write: .png, .jpg, .pdf, .svg, .webp")
-    attend.set_defaults(run=_attend)
+    attend.set_defaults(run=_command("attend"))
 
 
 def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -121,11 +123,28 @@ def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
     evaluate.add_argument("--split", default="val", help="train, val or test (default: %(default)s)")
     evaluate.add_argument("--out", type=Path, metavar="DIR", help="write results.json (COCO's format) and metrics.json there")
     _add_speed(evaluate)
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(run=_command("evaluate"))
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="model folder, such as runs/NAME/model")
+def _add_cells(commands: "Commands[argparse.ArgumentParser]") -> None:
+    cells = commands.add_parser(
+        "cells",
+        help="list the recurrent cells; one cell's equations; its gates over a caption",
+        description="Without a name: a table of all cells. With one: its equations, and with --plot what its gates did at each word.",
+    )
+    cells.add_argument("cell", nargs="?", metavar="NAME", help="a cell of the table, or my_package.cells:MyCell")
+    cells.add_argument("--input-size", type=_count(1), default=1024, metavar="I", help="embedding and context (default: %(default)s)")
+    cells.add_argument("--hidden-size", type=_count(1), default=512, metavar="H", help="units (default: %(default)s)")
+    cells.add_argument("--match", metavar="NAME", help="the hidden size that gives each cell as many parameters as this one has at H")
+    cells.add_argument("--json", action="store_true", help="print a list of objects for programs")
+    cells.add_argument("--plot", type=Path, metavar="FILE", help="draw the gates over the words of a caption; needs --model and --photo")
+    cells.add_argument("--photo", type=Path, metavar="PATH", help="the photo to caption for --plot")
+    _add_model(cells, required=False)
+    cells.set_defaults(run=_command("cells"))
+
+
+def _add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--model", type=Path, required=required, metavar="DIR", help="model folder, such as runs/NAME/model")
     parser.add_argument("--beam", type=int, metavar="K", help="hypotheses kept per photo, 1 is greedy (default: the model's)")
     parser.add_argument("--max-length", type=int, metavar="T", help="most words (default: the model's)")
     parser.add_argument("--length-penalty", type=float, metavar="A", help="rank by log p / length^A (default: the model's)")
@@ -161,22 +180,14 @@ def _shapes(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _caption(parsed: argparse.Namespace) -> int:
-    from showattend.commands import caption
+def _command(name: str) -> Callable[[argparse.Namespace], int]:
+    """The function of a command, imported when it runs."""
 
-    return caption(parsed)
+    def run(parsed: argparse.Namespace) -> int:
+        function: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(f"showattend.commands.{name}"), name)
+        return function(parsed)
 
-
-def _attend(parsed: argparse.Namespace) -> int:
-    from showattend.commands import attend
-
-    return attend(parsed)
-
-
-def _evaluate(parsed: argparse.Namespace) -> int:
-    from showattend.commands import evaluate
-
-    return evaluate(parsed)
+    return run
 
 
 def run() -> None:

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from showattend.cells import watch
 from showattend.data.cache import DecodedPhotos
 from showattend.data.captions import is_image
 from showattend.decoding import Search
@@ -80,6 +81,25 @@ class Captioner:
         if isinstance(result, Failure):
             raise InputError(result.reason)
         return result
+
+    def gates(self, photo: Path | str, search: Search | None = None) -> tuple[Caption, list[dict[str, Tensor]]]:
+        """Caption a photo file, and watch the gates of the cell while the caption is said.
+
+        Returns:
+            caption: T words
+            gates: for each layer of cells, the lowest first, names and values (T,H) at the step that made each word
+
+        Raises:
+            InputError: the file holds no readable picture.
+        """
+        caption = self.caption(photo, search)
+        image = DecodedPhotos([Path(photo)], self.model.preprocessing)[0].image.unsqueeze(0).to(self.device)
+        words = torch.tensor(self.model.vocabulary.encode(caption.words)[:-2], device=self.device)  # heard, <start> first
+        with torch.inference_mode(), watch(self.model.network) as layers:
+            self.model.network(image, words.view(1, 1, -1))
+        return caption, [
+            {name: torch.cat([gates[name] for gates in steps]).cpu() for name in steps[0]} if steps else {} for steps in layers
+        ]
 
     def caption_files(
         self, paths: Sequence[Path], search: Search | None = None, *, batch_size: int = 32, workers: int = 0

@@ -157,13 +157,14 @@ def layer_norm_lstm(p, x, h, c):
     return s(o) * tanh(p["gain_c"] * norm(c) + p["shift_c"]), c
 
 
-def ligru(p, x, h):
-    """After training: normalised by the running statistics."""
+def ligru(p, x, h, t):
+    """After training: normalised by the running statistics of the step."""
+    step = min(int(t[0]), len(p["running_mean"]) - 1)
     size = len(h)
     wx = np.concatenate([W(p, k, x, size, bias=False) for k in range(2)])
-    wx = p["gain"] * (wx - p["running_mean"]) / np.sqrt(p["running_var"] + 1e-5) + p["bias"]
+    wx = p["gain"] * (wx - p["running_mean"][step]) / np.sqrt(p["running_var"][step] + 1e-5) + p["bias"]
     z, candidate = s(wx[:size] + U(p, 0, h)), maximum(wx[size:] + U(p, 1, h), 0)
-    return (z * h + (1 - z) * candidate,)
+    return z * h + (1 - z) * candidate, t + 1
 
 
 def min_gru(p, x, h):

@@ -147,9 +147,31 @@ def test_batch_normalisation_by_the_batch_s_own_statistics_is_the_running_one_wi
     projected = torch.nn.functional.linear(x, cell.weight_ih)
     trained = cell.train().step(projected, state)
     with torch.no_grad():
-        cell.running_mean.copy_(projected.mean(0))
-        cell.running_var.copy_(projected.var(0, unbiased=False))
+        now = int(state[1][0])
+        cell.running_mean[now] = projected.mean(0)
+        cell.running_var[now] = projected.var(0, unbiased=False)
     assert torch.allclose(cell.eval().step(projected, state)[0], trained[0], atol=1e-12)
+
+
+def test_batch_normalisation_is_torch_s_and_keeps_the_same_statistics_for_each_step() -> None:
+    cell, oracles = make("ligru", max_time=3).train(), [torch.nn.BatchNorm1d(2 * H).double() for _ in range(3)]
+    with torch.no_grad():
+        for t, oracle in enumerate(oracles):
+            for mine, theirs in ((cell.gain, oracle.weight), (cell.bias, oracle.bias)):
+                theirs.copy_(mine)
+            oracle.running_mean.copy_(cell.running_mean[t])
+            oracle.running_var.copy_(cell.running_var[t])
+    h, t = cell.initial_state(torch.rand(3, H).double(), torch.rand(3, H).double())
+    for step, x in enumerate(inputs(5)):
+        projected = torch.nn.functional.linear(x, cell.weight_ih)
+        z, candidate = (oracles[min(step, 2)](projected) + torch.nn.functional.linear(h, cell.weight_hh)).chunk(2, -1)
+        z = torch.sigmoid(z)
+        expected = z * h + (1 - z) * torch.relu(candidate)
+        h, t = cell.step(projected, (h, t))
+        assert torch.allclose(h, expected, atol=1e-12)
+    for t, oracle in enumerate(oracles):
+        assert torch.allclose(cell.running_mean[t], oracle.running_mean, atol=1e-12)
+        assert torch.allclose(cell.running_var[t], oracle.running_var, atol=1e-12)
 
 
 def test_a_lone_row_in_training_is_normalised_by_the_running_statistics() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from showattend.cells import RecurrentCell, cell_names
+from showattend.cells import RecurrentCell, cell_names, find_cell
 from showattend.errors import InputError
 from showattend.losses import caption_loss
 from showattend.models.attention import SoftAttention
@@ -17,6 +17,7 @@ N, G, T, L, D, V = 3, 4, 6, 5, 7, 11
 
 def make(**options: object) -> Decoder:
     sizes = {"embedding_size": 6, "hidden_size": 8, "attention_size": 9, "dropout": 0.5}
+    sizes["layers"] = find_cell(str(options.get("cell", "lstm"))).min_layers
     return Decoder(DecoderConfig(V, D, **{**sizes, **options})).double().eval()  # type: ignore[arg-type]
 
 
@@ -58,7 +59,7 @@ class Ticking(RecurrentCell):
 
 
 @pytest.mark.parametrize("cell", [*cell_names(), "test_decoder:Ticking"])
-@pytest.mark.parametrize("options", [{}, {"gate": "vector"}, {"gate": "none", "deep_output": False}, {"feature_size": 5}])
+@pytest.mark.parametrize("options", [{}, {"gate": "vector"}, {"gate": "none", "deep_output": False}, {"feature_size": 5, "layers": 3}])
 def test_teacher_forcing_is_repeated_stepping(cell: str, options: dict[str, object]) -> None:
     decoder, annotations, words = make(cell=cell, **options), photos(), captions()
     mask = words != PAD

@@ -46,6 +46,7 @@ class RecurrentCell(nn.Module, ABC):
     # The gate whose bias decides how long the cell remembers, and the sign that makes it remember longer.
     retention: ClassVar[Retention] = None
     min_layers: ClassVar[int] = 1
+    divisor: ClassVar[int] = 1  # of the hidden sizes that it takes
     # One line for the table of cells, and where it comes from; the class's docstring has all the equations.
     equation: ClassVar[str] = ""
     source: ClassVar[str] = ""
@@ -54,6 +55,7 @@ class RecurrentCell(nn.Module, ABC):
         super().__init__()
         self.input_sizes = tuple(input_sizes)
         self.hidden_size = self.initial_size = hidden_size
+        self.max_time = max_time
         self.scheme = find_scheme(initialisation, hidden_size, max_time)
         self.watched: list[Gates] | None = None
         self.weight_ih = nn.Parameter(torch.empty(len(self.gates) * hidden_size, sum(self.input_sizes)))

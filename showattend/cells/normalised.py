@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from showattend.cells.base import RecurrentCell, State
 from showattend.cells.registry import register
 
+MOMENTUM = 0.1  # of the running statistics
+EPSILON = 1e-5
+
 
 @register("layer_norm_lstm")
 class LayerNormLSTM(RecurrentCell):
@@ -56,12 +59,14 @@ class LiGRU(RecurrentCell):
     h~ = relu(BN(W x) + U h)
     h = z * h + (1 - z) * h~
 
-    Ravanelli et al. 2018, eq. 9-11. BN (gain, and bias as its shift) takes its statistics over the rows of one step in training; a
-    lone row, and every row after training, is normalised by the running ones.
+    Ravanelli et al. 2018, eq. 9-11. BN has a gain, and the bias as its shift. What x says begins alike for all captions and
+    differs later, so every step has statistics of its own (Cooijmans et al. 2017, section 3), the last kept ones (`max_time`)
+    serving all later steps. A lone row, and every row after training, is normalised by the running ones. The state counts t.
     """
 
     gates = ("z", "h~")
     bias_beside_x = False
+    state_names = ("h", "t")
     retention = ("z", +1)
     running_mean: Tensor
     running_var: Tensor
@@ -71,14 +76,29 @@ class LiGRU(RecurrentCell):
     def __init__(self, input_sizes: Sequence[int], hidden_size: int, **options: Any) -> None:
         super().__init__(input_sizes, hidden_size, **options)
         self.gain = self.new_vector(2, value=1.0)
-        self.register_buffer("running_mean", torch.zeros(2 * hidden_size))
-        self.register_buffer("running_var", torch.ones(2 * hidden_size))
+        self.register_buffer("running_mean", torch.zeros(self.max_time, 2 * hidden_size))
+        self.register_buffer("running_var", torch.ones(self.max_time, 2 * hidden_size))
+
+    def initial_state(self, h: Tensor, c: Tensor) -> State:
+        return h, torch.zeros_like(h[:, :1], dtype=torch.long)
 
     def step(self, projected: Tensor, state: State) -> State:
-        (h,) = state
-        by_batch = self.training and projected.shape[0] > 1
-        heard = F.batch_norm(projected, self.running_mean, self.running_var, self.gain, self.bias, by_batch)
-        z, candidate = (heard + F.linear(h, self.weight_hh)).chunk(2, -1)
+        h, t = state
+        normal = self._normalise(projected, t.squeeze(1).clamp(max=self.max_time - 1))
+        z, candidate = (self.gain * normal + self.bias + F.linear(h, self.weight_hh)).chunk(2, -1)
         z, candidate = sigmoid(z), relu(candidate)
         self.observe(z=z)
-        return (candidate + z * (h - candidate),)
+        return candidate + z * (h - candidate), t + 1
+
+    def _normalise(self, projected: Tensor, t: Tensor) -> Tensor:
+        """Zero mean and unit variance over the rows, which in training are all at the same t."""
+        rows = projected.shape[0]
+        if self.training and rows > 1:
+            var, mean = torch.var_mean(projected, 0, correction=0)
+            with torch.no_grad():
+                now = t[:1]
+                for running, seen in ((self.running_mean, mean), (self.running_var, var * rows / (rows - 1))):
+                    running.index_copy_(0, now, running[now].lerp(seen.to(running).unsqueeze(0), MOMENTUM))
+        else:
+            mean, var = self.running_mean[t], self.running_var[t]
+        return (projected - mean) * torch.rsqrt(var + EPSILON)

@@ -44,6 +44,7 @@ class Clockwork(RecurrentCell):
     gates = ("h",)
     recurrent = ()
     state_names = ("h", "t")
+    divisor = 4
     periods: Tensor
     equation = "h_i = tanh(W_i x + sum_{T_j >= T_i} U_ij h_j) when t mod T_i = 0, else h_i stays"
     source = "Koutnik et al. 2014"

@@ -3,24 +3,18 @@
 import math
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional as F
 
-from showattend.errors import InputError
-from showattend.files import replacing
 from showattend.inference import Caption
+from showattend.visualize.figures import figure_file
 
 COLUMNS = 6
 PANEL = 2.1  # inches
-FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".webp")
 GLOW = (0.45, 0.30, 0.0)  # added to red, green and blue where alpha is largest
 # A photo is shown with at most this many pixels a side: more than a panel can show only makes the file large.
 LONGEST = 640
@@ -48,42 +42,25 @@ def attention_map(caption: Caption, word: int, size: tuple[int, int]) -> NDArray
     return (whole / whole.max().clamp(min=1e-12)).numpy()
 
 
-def check_format(path: Path) -> None:
-    """Refuse a figure's name before the work and not after it.
-
-    Raises:
-        InputError: its suffix is no known format.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"cannot draw a figure as '{path.name}': end its name with one of {', '.join(FORMATS)}")
-
-
 def attention_figure(photo: Image.Image, caption: Caption, path: Path) -> None:
     """Draw the photo, and for each word the photo with alpha over it, and write the figure.
 
     Raises:
         InputError: the format is not known, or the file cannot be written.
     """
-    path = Path(path)
-    check_format(path)
     panels = len(caption.words) + 1
     columns = min(COLUMNS, panels)
     rows = math.ceil(panels / columns)
     shown, caption = _reduce(photo, caption)
     aspect = shown.height / shown.width
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * PANEL, rows * (PANEL * aspect + 0.34) + 0.45), squeeze=False)
-    try:
+    size = (columns * PANEL, rows * (PANEL * aspect + 0.34) + 0.45)
+    with figure_file(path, rows, columns, size) as (figure, axes):
         for axis in axes.flat:
             axis.axis("off")
         axes.flat[0].imshow(shown)
         for word, axis in zip(range(len(caption.words)), axes.flat[1:], strict=False):
             _panel(axis, shown, caption, word)
         figure.suptitle(str(caption) or "(no words)", fontsize=12, wrap=True)
-        figure.tight_layout(pad=0.5)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=110)
-    finally:
-        plt.close(figure)
 
 
 def _reduce(photo: Image.Image, caption: Caption) -> tuple[Image.Image, Caption]:

@@ -1,0 +1,56 @@
+"""`showattend evaluate`: the scores of a model's captions."""
+
+import argparse
+import json
+import sys
+
+from tqdm import tqdm
+
+from showattend.commands.options import chosen_search
+from showattend.commands.results import coco_results, write_text
+from showattend.data.captions import read_captions
+from showattend.decoding import Search
+from showattend.errors import InputError
+from showattend.files import check_writable
+from showattend.inference import Captioner, Failure
+from showattend.metrics import bleu
+from showattend.vocabulary import tokenize
+
+
+def evaluate(parsed: argparse.Namespace) -> int:
+    """Score a model on a split of a data set; results are on disk before any score is computed."""
+    out = parsed.out
+    if out:
+        check_writable(out / "results.json")
+    data = read_captions(parsed.root, parsed.layout)
+    photos = data.split(parsed.split)
+    captioner = Captioner.from_pretrained(parsed.model)
+    search = chosen_search(captioner.model.search, parsed)
+    for note in data.notes:
+        print(note, file=sys.stderr)
+    results = captioner.caption_files([photo.path for photo in photos], search, batch_size=parsed.batch_size, workers=parsed.workers)
+    captions: dict[int | str, list[str]] = {}
+    for photo, (_, result) in zip(photos, tqdm(results, desc="Captioning", total=len(photos), unit=" photos"), strict=True):
+        if isinstance(result, Failure):
+            print(f"skipped {result.reason}", file=sys.stderr)
+        else:
+            captions[photo.id] = result.words
+    if not captions:
+        raise InputError(f"none of the {len(photos)} photos of the split '{parsed.split}' can be read")
+    if out:
+        write_text(out / "results.json", coco_results(captions.items()))
+    references = {photo.id: [tokenize(text) for text in photo.captions] for photo in photos if photo.id in captions}
+    metrics = bleu(captions, references)
+    if out:
+        write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    _print_scores(metrics, parsed, search, len(captions), sum(map(len, references.values())))
+    return 0 if len(captions) == len(photos) else 1
+
+
+def _print_scores(metrics: dict[str, float], parsed: argparse.Namespace, search: Search, photos: int, references: int) -> None:
+    print(f"\n{parsed.model} on {parsed.root}, split {parsed.split}")
+    print("\n".join(f"  {name.replace('bleu', 'BLEU-'):8}{value:8.4f}" for name, value in metrics.items()))
+    print(
+        f"  {photos} photos, {references} references; beam {search.beam}, length penalty {search.length_penalty:g}; "
+        f"nltk Treebank tokens, lower case, no punctuation; closest reference length; scale 0 to 1"
+    )

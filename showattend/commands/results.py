@@ -1,0 +1,54 @@
+"""Files of captions: JSON, CSV, and the result format of the COCO captions server."""
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from showattend.data.captions import image_id
+from showattend.files import replacing
+from showattend.inference import Caption
+
+Captioned = list[tuple[Path, Caption]]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that is whole or not there."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def coco_results(captions: Iterable[tuple[int | str, Sequence[str]]]) -> str:
+    """COCO's result format: a list of image_id and caption."""
+    return json.dumps([{"image_id": i, "caption": " ".join(words)} for i, words in captions], ensure_ascii=False, indent=0) + "\n"
+
+
+def write_coco(path: Path, done: Captioned) -> None:
+    """Captions as the COCO captions server takes them."""
+    write_text(path, coco_results((image_id(photo.name), found.words) for photo, found in done))
+
+
+def write_json(path: Path, done: Captioned) -> None:
+    """Captions with words, scores, grid and alphas."""
+    rows: list[dict[str, Any]] = [
+        {
+            "file": str(photo),
+            "caption": str(found),
+            "words": found.words,
+            "score": found.score,
+            "grid": found.grid,
+            "visible": found.visible,
+            "alphas": [[round(weight, 5) for weight in alpha] for alpha in found.alphas.tolist()],
+        }
+        for photo, found in done
+    ]
+    write_text(path, json.dumps(rows, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: Path, done: Captioned) -> None:
+    """File, caption and score."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "caption", "score"))
+        writer.writerows((photo, found, f"{found.score:.4f}") for photo, found in done)
