@@ -25,7 +25,7 @@ format: .venv/installed
 # The constraints are the versions that the tests have passed with: next year's machine gets the same.
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,oracles]'
 	touch $@
 
 clean:

@@ -45,7 +45,7 @@ class Peephole(RecurrentCell):
             if gate in chosen:
                 self.register_parameter(f"p_{gate}", self.new_vector())
             else:  # blind: a constant, so that the equations need not know
-                self.register_buffer(f"p_{gate}", torch.zeros(hidden_size), persistent=False)
+                self.register_buffer(f"p_{gate}", torch.zeros(hidden_size))
 
     def step(self, projected: Tensor, state: State) -> State:
         h, c = state

@@ -58,20 +58,22 @@ class Clockwork(RecurrentCell):
                 f"a hidden size of {hidden_size} cannot be shared by {len(periods)} periods: "
                 f"give {hidden_size // len(periods) * len(periods) or len(periods)}, or other periods in cell_options"
             )
-        size = hidden_size // len(periods)
+        self.module_size = size = hidden_size // len(periods)
         self.heard = tuple(size * list(periods).index(period) for period in periods)  # from which unit on each module hears
         self.U = nn.ParameterList(nn.Parameter(torch.empty(size, hidden_size - first)) for first in self.heard)
         with torch.no_grad():
             for block in self.U:
                 self.scheme.recurrent(block)
-        self.register_buffer("periods", torch.tensor(periods).repeat_interleave(size), persistent=False)
+        self.register_buffer("periods", torch.tensor(periods))
 
     def initial_state(self, h: Tensor, c: Tensor) -> State:
         return h, torch.zeros_like(h[:, :1], dtype=torch.long)
 
     def step(self, projected: Tensor, state: State) -> State:
         h, t = state
-        heard = torch.cat([F.linear(h[:, first:], block) for first, block in zip(self.heard, self.U, strict=True)], -1)
-        moves = t % self.periods == 0
+        # One product, zeros and all, is what compilers make fast: they fold the filling-in where weights are frozen.
+        weight_hh = torch.cat([F.pad(block, (first, 0)) for first, block in zip(self.heard, self.U, strict=True)])
+        heard = F.linear(h, weight_hh)
+        moves = (t % self.periods == 0).repeat_interleave(self.module_size, -1)
         self.observe(moves=moves.to(h))
         return torch.where(moves, tanh(projected + heard), h), t + 1

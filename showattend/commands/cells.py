@@ -46,7 +46,7 @@ def _print_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     left = shutil.get_terminal_size((200, 24)).columns - sum(widths[:3]) - 8
     if sum(widths[3:]) > left:
-        widths[3:] = [max(30, left * 3 // 5), max(20, left * 2 // 5)]
+        widths[3:] = [max(24, left * 3 // 5), max(16, left * 2 // 5)]
     for name, parameters, state, equation, source in rows:
         wrapped = [textwrap.wrap(text, width) for text, width in zip((equation, source), widths[3:], strict=True)]
         start = (name.ljust(widths[0]), parameters.rjust(widths[1]), state.ljust(widths[2]))

@@ -10,7 +10,15 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    ModelSummary,
+    TQDMProgressBar,
+)
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -95,6 +103,8 @@ class TrainingCLI(LightningCLI):
         if chosen.trainer.enable_progress_bar is not False:
             # In a log file every refresh is a line.
             callbacks.append(TQDMProgressBar(refresh_rate=1 if sys.stdout.isatty() else 50))
+        if chosen.trainer.enable_model_summary is not False:
+            callbacks.append(ModelSummary())  # the same whether or not rich is installed
         if chosen.ema:
             callbacks.append(EMAWeightAveraging(decay=chosen.ema))
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
@@ -41,9 +42,10 @@ def gates_figure(caption: Caption, layers: list[dict[str, Tensor]], path: Path) 
 
 def _means(axis: Axes, gates: dict[str, Tensor]) -> None:
     for (name, values), color in zip(gates.items(), COLORS, strict=False):
-        words = range(len(values))
-        axis.plot(words, values.mean(1), color=color, marker="o", markersize=3.5, label=name)
-        axis.fill_between(words, values.quantile(0.25, 1), values.quantile(0.75, 1), color=color, alpha=0.15, linewidth=0)
+        units = values.float().numpy()
+        words = range(len(units))
+        axis.plot(words, units.mean(1), color=color, marker="o", markersize=3.5, label=name)
+        axis.fill_between(words, *np.quantile(units, (0.25, 0.75), axis=1), color=color, alpha=0.15, linewidth=0)
     axis.set_ylim(-0.03, 1.03)
     axis.set_ylabel("0 shut, 1 open", fontsize=9)
     axis.grid(axis="x", color="0.9")
@@ -52,7 +54,8 @@ def _means(axis: Axes, gates: dict[str, Tensor]) -> None:
 
 def _units(axis: Axes, name: str, values: Tensor) -> None:
     """Every unit as a row, the ones that are most open at the top: light is open."""
-    order = values.mean(0).argsort(descending=True)
-    axis.imshow(values[:, order].t(), aspect="auto", vmin=0, vmax=1, cmap="gray", interpolation="nearest")
+    units = values.float().numpy()
+    order = units.mean(0).argsort()[::-1]
+    axis.imshow(units[:, order].T, aspect="auto", vmin=0, vmax=1, cmap="gray", interpolation="nearest")
     axis.set_ylabel(f"{name}, {values.shape[1]} units", fontsize=9)
     axis.set_yticks([])
