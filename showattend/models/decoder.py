@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from showattend.cells import State, make_cell
 from showattend.errors import InputError, unknown_name
@@ -58,14 +57,14 @@ def pack(words: Tensor, mask: Tensor) -> Tensor:
     return words.movedim(-1, 0)[mask.movedim(-1, 0)]
 
 
-def _extent(mask: Tensor) -> tuple[list[int], list[int]]:
-    """For each place in time the smallest block, photos by rows, that holds all words of a mask (N,G,T); at least 1 by 1."""
+def _blocks(mask: Tensor) -> list[tuple[int, int]]:
+    """For each place in time the smallest block, photos by rows, that holds all later words too, (T,N,G); at least 1 by 1."""
 
     def last(present: Tensor) -> list[int]:
-        numbers = torch.arange(1, present.shape[0] + 1, device=mask.device).unsqueeze(1)
-        return (present * numbers).amax(0).clamp(min=1).tolist()
+        numbers = torch.arange(1, present.shape[1] + 1, device=mask.device)
+        return (present * numbers).amax(1).flip(0).cummax(0).values.flip(0).clamp(min=1).tolist()
 
-    return last(mask.any(1)), last(mask.any(0))
+    return list(zip(last(mask.any(2)), last(mask.any(1)), strict=True))
 
 
 class Photos(NamedTuple):
@@ -160,27 +159,33 @@ class Decoder(nn.Module):
             alphas: where the decoder looked for them, zero at padding, (N,G,T,L)
         """
         photos, state = self.begin(annotations)
-        mask = words != PAD
-        time_first = mask.movedim(-1, 0)
-        embedded = self.dropout(self.embedding(words.movedim(-1, 0)))  # (T,N,G,E): a step reads one block
-        # Unbound once: indexing in the loop would make every step's gradient as large as the whole.
-        projected = self.cell.project(embedded, 0).unbind()
-        state = tuple(entry.unsqueeze(1).expand(-1, words.shape[1], *entry.shape[1:]) for entry in state)
+        rows, columns = words.shape[:2]
+        state = tuple(entry.repeat_interleave(columns, 0) for entry in state)
+        time_first = words.movedim(-1, 0)
+        blocks = _blocks(time_first != PAD)
+        # Where each row of each block lies in (T,N,G): all words are heard at once, and none outside the blocks.
+        numbers = torch.arange(words.numel(), device=words.device).view(time_first.shape)
+        place = torch.cat([numbers[t, :n, :g].flatten() for t, (n, g) in enumerate(blocks)])
+        heard = time_first.flatten()[place]
+        embedded = self.dropout(self.embedding(heard))
         h: list[Tensor] = []
         contexts: list[Tensor] = []
         alphas: list[Tensor] = []
-        for gates, rows, columns in zip(projected, *_extent(mask), strict=True):
-            if rows < photos.features.shape[0]:
-                photos = Photos(*(entry[:rows] for entry in photos))
-            flat, context, alpha = self._advance(
-                gates[:rows, :columns].flatten(0, 1), tuple(entry[:rows, :columns].flatten(0, 1) for entry in state), photos
-            )
-            state = tuple(entry.unflatten(0, (rows, columns)) for entry in flat)
-            for entry, kept in ((flat[0], h), (context, contexts), (alpha, alphas)):
-                missing = (0, 0, 0, words.shape[1] - columns, 0, words.shape[0] - rows)
-                kept.append(F.pad(entry.unflatten(0, (rows, columns)), missing))
-        logits = self._speak(embedded[time_first], torch.stack(h)[time_first], torch.stack(contexts)[time_first])
-        return logits, torch.stack(alphas, 2) * mask.unsqueeze(-1)
+        # Split once: indexing in the loop would make every step's gradient as large as the whole.
+        for gates, (n, g) in zip(self.cell.project(embedded, 0).split([n * g for n, g in blocks]), blocks, strict=True):
+            if (n, g) != (rows, columns):
+                photos = Photos(*(entry[:n] for entry in photos))
+                state = tuple(entry.unflatten(0, (rows, columns))[:n, :g].flatten(0, 1) for entry in state)
+                rows, columns = n, g
+            state, context, alpha = self._advance(gates, state, photos)
+            h.append(state[0])
+            contexts.append(context)
+            alphas.append(alpha)
+        said = heard != PAD
+        logits = self._speak(embedded[said], torch.cat(h)[said], torch.cat(contexts)[said])
+        looked = torch.cat(alphas)
+        spread = looked.new_zeros(words.numel(), looked.shape[1]).index_copy(0, place[said], looked[said])
+        return logits, spread.view(*time_first.shape, -1).movedim(0, 2)
 
     def _advance(self, projected: Tensor, state: State, photos: Photos) -> tuple[State, Tensor, Tensor]:
         """Look with h_{t-1}, then move the cell: new state, gated context (N*G,D) and alpha (N*G,L)."""

@@ -193,8 +193,9 @@ class LitCaptioner(lightning.LightningModule):
         likelihood, penalty = self._losses(batch)
         self.log("train_loss", likelihood, prog_bar=True, batch_size=len(batch.ids))
         self.log("train_penalty", penalty, batch_size=len(batch.ids))
-        loss: Tensor = likelihood + self.hparams["penalty"] * penalty
-        return loss
+        weight = self.hparams["penalty"]
+        # A penalty of weight 0 would send zeros back through every step.
+        return likelihood + weight * penalty if weight else likelihood
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Caption the photos freely, and measure the likelihood of their references."""
