@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from showattend import Captioner
-from showattend.cells import cell_names
+from showattend.cells import cell_names, find_cell
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
 from showattend.errors import InputError
@@ -24,7 +24,8 @@ WORDS = Vocabulary.build([["a", "red", "star"]])
 
 def untrained(encoder: str = "tiny", cell: str = "lstm") -> Pretrained:
     looking = Encoder(EncoderConfig(encoder))
-    config = DecoderConfig(len(WORDS), looking.channels, embedding_size=8, hidden_size=8, attention_size=8, cell=cell)
+    sizes = {"embedding_size": 8, "hidden_size": 8, "attention_size": 8}
+    config = DecoderConfig(len(WORDS), looking.channels, **sizes, cell=cell, layers=find_cell(cell).min_layers)
     return Pretrained(
         CaptionNetwork(looking, Decoder(config)).eval(), WORDS, Preprocessing(64, "crop"), Search(2, 6, 0.5), {"val_bleu4": 0.5}
     )
