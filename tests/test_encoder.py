@@ -9,6 +9,7 @@ from torchvision.models import get_model
 
 from showattend.errors import InputError
 from showattend.models.encoder import Encoder, EncoderConfig, encoder_names
+from showattend.models.tiny import TinyCNN
 
 
 def photos(count: int = 2, size: int = 224) -> torch.Tensor:
@@ -151,3 +152,12 @@ def test_names_are_convolutional_networks() -> None:
 def test_the_shared_weights_recognise_their_own_kind(mobilenet_weights: Path) -> None:
     encoder = Encoder(EncoderConfig("mobilenet_v2", stride=16), weights=str(mobilenet_weights))
     assert torch.equal(encoder.network.state_dict()["features.0.0.weight"], load_file(mobilenet_weights)["features.0.0.weight"])
+
+
+def test_the_tiny_encoder_s_cells_look_straight_ahead() -> None:
+    """What a location sees lies evenly around the middle of its cell, where heatmaps draw it."""
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 64, 64, requires_grad=True)
+    TinyCNN().eval()(image)["grid"][0, :, 3, 4].sum().backward()
+    rows, columns = image.grad.abs().sum((0, 1)).nonzero().unbind(1)
+    assert ((rows.min() + rows.max() + 1) / 2, (columns.min() + columns.max() + 1) / 2) == (3.5 * 8, 4.5 * 8)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class TinyCNN(nn.Module):
-    """Four convolutions with batch normalisation; a quarter of a million weights; stride 8.
+    """Four convolutions with batch normalisation; a third of a million weights; stride 8.
 
     The last one also hears where it is: two channels that run from -1 to 1 across and down the grid (Liu et al. 2018,
     CoordConv), so that "left of" and "above" can be learned from few pictures.
@@ -29,5 +29,6 @@ class TinyCNN(nn.Module):
 
 
 def _layer(narrow: int, wide: int, stride: int) -> nn.Sequential:
-    convolution = nn.Conv2d(narrow, wide, 3, stride=stride, padding=1, bias=False)
+    # Strided kernels are even: an odd one looks half a pixel up and left of its cell's middle, three of them almost half a cell.
+    convolution = nn.Conv2d(narrow, wide, 4 if stride == 2 else 3, stride=stride, padding=1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(wide), nn.ReLU())

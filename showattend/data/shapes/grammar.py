@@ -1,25 +1,25 @@
 """A small grammar that speaks about scenes, and a reader that understands it and tells which statements are true.
 
-The first of the two shapes of a caption is always a large one: people, too, begin with what strikes the eye.
+A caption begins with the large shape, as people begin with what strikes the eye, and says where it lies by a neighbour.
 """
 
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from showattend.data.shapes.scene import COLORS, KINDS, RADII, RELATIONS, Scene, Shape, relation
+from showattend.data.shapes.scene import COLORS, KINDS, RADII, Scene, Shape, neighbours, relation
 
 # One and other are noun phrases, place is a relation, count is how many shapes there are.
 TEMPLATES = (
     "{one} is {place} {other}",
     "there is {one} {place} {other}",
     "{one} {place} {other}",
-    "the picture shows {one} {place} {other}",
+    "we see {one} {place} {other}",
     "{count} shapes with {one} {place} {other}",
 )
 PLACES = {
-    "left": ("left of", "to the left of"),
-    "right": ("right of", "to the right of"),
+    "left": ("left of",),
+    "right": ("right of",),
     "above": ("above", "over"),
     "below": ("below", "under"),
 }
@@ -48,14 +48,8 @@ def describe(scene: Scene, chance: random.Random, captions: int = CAPTIONS) -> l
 
 
 def _say(template: str, scene: Scene, chance: random.Random) -> Utterance:
-    one, other, where = chance.choice(
-        [
-            (one, other, where)
-            for one in scene.shapes
-            for other in scene.shapes
-            if one.size == "large" and one is not other and (where := relation(one, other))
-        ]
-    )
+    one = scene.shapes[0]
+    where, other = chance.choice(list(neighbours(one, scene).items()))
     fillings = {
         "{one}": _noun_phrase(one, chance),
         "{other}": _noun_phrase(other, chance),
@@ -135,9 +129,7 @@ def read(words: Sequence[str], scene: Scene) -> Reading:
 
 def place_of(word: str) -> str | None:
     """The relation that a word stands for."""
-    return next(
-        (place for place in RELATIONS if any(word in said.split() and word not in ("to", "the", "of") for said in PLACES[place])), None
-    )
+    return next((place for place, said in PLACES.items() if any(word == phrase.split()[0] for phrase in said)), None)
 
 
 def _find(noun: int, kind: str, color: str | None, size: str | None, scene: Scene) -> Mention:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 SIZE = 128  # pixels of a picture's side
-CELLS = 3  # shapes lie in different cells of a 3x3 board, each a little off its cell's middle
+WANDER = 6.0  # pixels that a shape may lie off the line on which those of a scene stand
+APART = 3.0  # pixels at least between two of them
 OVERSAMPLING = 3  # pictures are drawn this much larger and reduced, for smooth edges
-RADII = {"small": (13.0, 15.5), "large": (18.0, 20.5)}
+RADII = {"small": (12.0, 13.5), "large": (17.0, 18.5)}  # one large and three small ones find room in a line
 COLORS = {
     "red": (214, 40, 40),
     "green": (46, 158, 62),
@@ -21,7 +22,6 @@ COLORS = {
 }
 KINDS = ("circle", "square", "triangle", "star", "cross")
 GROUNDS = ((58, 62, 70), (104, 92, 80), (150, 156, 150), (96, 120, 132), (128, 104, 120), (36, 48, 52))
-RELATIONS = ("left", "right", "above", "below")
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
 
@@ -45,42 +45,54 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """Two to four shapes, no two of the same colour and kind, the large ones first, on a ground."""
+    """Two to four shapes in a line, no two of the same colour and kind, on a ground; the first is large, the others are small."""
 
     shapes: tuple[Shape, ...]
     ground: tuple[int, int, int]
     texture: str
 
 
-def relation(one: Shape, other: Shape) -> str | None:
-    """Where `one` lies as seen from `other`: left, right, above or below; None where that is not clear."""
+def relation(one: Shape, other: Shape) -> str:
+    """Where `one` lies as seen from `other`: left, right, above or below, by the direction in which they lie further apart."""
     dx, dy = one.x - other.x, one.y - other.y
-    if abs(dx) >= 1.6 * abs(dy):
+    if abs(dx) > abs(dy):
         return "left" if dx < 0 else "right"
-    if abs(dy) >= 1.6 * abs(dx):
-        return "above" if dy < 0 else "below"
-    return None
+    return "above" if dy < 0 else "below"
+
+
+def neighbours(one: Shape, scene: Scene) -> dict[str, Shape]:
+    """The nearest shape on each side of `one`, by the relation that `one` has to it."""
+    others = [shape for shape in scene.shapes if shape is not one]
+    others.sort(key=lambda shape: math.dist((shape.x, shape.y), (one.x, one.y)), reverse=True)
+    return {relation(one, other): other for other in others}
 
 
 def random_scene(chance: random.Random) -> Scene:
-    """Draw a scene in which some relation between a large and another shape is clear."""
-    while True:
-        count = chance.choice((2, 3, 3, 4))
-        looks = chance.sample([(color, kind) for color in COLORS for kind in KINDS], count)
-        cells = chance.sample([(column, row) for column in range(CELLS) for row in range(CELLS)], count)
-        sizes = ["large"] + [chance.choice(("large", "small", "small")) for _ in range(count - 1)]
-        shapes = tuple(_place(chance, *parts) for parts in zip(looks, cells, sizes, strict=True))
-        if any(relation(shapes[0], other) for other in shapes[1:]):
-            return Scene(shapes, chance.choice(GROUNDS), chance.choice(tuple(TEXTURES)))
+    """Draw a scene: shapes side by side or one above the other, so that every relation is clear."""
+    count = chance.choice((2, 3, 3, 4))
+    looks = chance.sample([(color, kind) for color in COLORS for kind in KINDS], count)
+    sizes = ["large", *["small"] * (count - 1)]
+    radii = [round(chance.uniform(*RADII[size]), 2) for size in sizes]
+    middles = _line(chance, radii)
+    if chance.random() < 0.5:
+        middles = [(y, x) for x, y in middles]
+    shapes = tuple(
+        Shape(kind, color, size, x, y, radius) for (color, kind), size, (x, y), radius in zip(looks, sizes, middles, radii, strict=True)
+    )
+    return Scene(shapes, chance.choice(GROUNDS), chance.choice(tuple(TEXTURES)))
 
 
-def _place(chance: random.Random, look: tuple[str, str], cell: tuple[int, int], size: str) -> Shape:
-    color, kind = look
-    pitch = SIZE / CELLS
-    radius = chance.uniform(*RADII[size])
-    room = pitch / 2 - radius
-    x, y = ((place + 0.5) * pitch + chance.uniform(-room, room) for place in cell)
-    return Shape(kind, color, size, round(x, 2), round(y, 2), round(radius, 2))
+def _line(chance: random.Random, radii: list[float]) -> list[tuple[float, float]]:
+    """Middles of shapes side by side, in an order and with gaps drawn by chance."""
+    height = chance.uniform(max(radii) + WANDER, SIZE - max(radii) - WANDER)
+    room = SIZE - 2 * sum(radii) - APART * (len(radii) - 1)
+    starts = sorted(chance.uniform(0, room) for _ in radii)
+    middles = [(0.0, 0.0)] * len(radii)
+    taken = 0.0
+    for start, i in zip(starts, chance.sample(range(len(radii)), len(radii)), strict=True):
+        middles[i] = round(start + taken + radii[i], 2), round(height + chance.uniform(-WANDER, WANDER), 2)
+        taken += 2 * radii[i] + APART
+    return middles
 
 
 def draw_scene(scene: Scene, chance: random.Random) -> Image.Image:
