@@ -16,6 +16,7 @@ from showattend.data.cache import DecodedPhotos
 from showattend.data.captions import is_image
 from showattend.decoding import Search
 from showattend.errors import InputError
+from showattend.models.lattice import Box
 from showattend.pretrained import Pretrained, load_pretrained
 
 
@@ -29,13 +30,15 @@ class Caption:
         alphas: weights on the locations at each word, each row sums to 1, (T,L)
         grid: rows and columns of the locations, row by row from the top left
         visible: the part of the photo that the network saw: left, upper, right, lower, in the photo's pixels
+        area: what the grid covers, each location in the middle of its cell; it may reach over the edges of `visible`
     """
 
     words: list[str]
     score: float
     alphas: Tensor
     grid: tuple[int, int]
-    visible: tuple[float, float, float, float]
+    visible: Box
+    area: Box
 
     def __str__(self) -> str:
         return " ".join(self.words)
@@ -126,8 +129,11 @@ class Captioner:
         captions = []
         for numbers, score, alphas, size in zip(found.words[:, 0], found.scores[:, 0], found.alphas[:, 0], sizes, strict=True):
             words = self.model.vocabulary.decode(numbers.tolist())
-            visible = self.model.preprocessing.visible(*size)
-            captions.append(Caption(words, float(score), alphas[: len(words)].cpu(), grid, visible))
+            left, upper, right, lower = visible = self.model.preprocessing.visible(*size)
+            x1, y1, x2, y2 = self.model.network.encoder.lattice.area(grid, images.shape[-1])
+            width, height = right - left, lower - upper
+            area = (left + x1 * width, upper + y1 * height, left + x2 * width, upper + y2 * height)
+            captions.append(Caption(words, float(score), alphas[: len(words)].cpu(), grid, visible, area))
         return captions
 
 

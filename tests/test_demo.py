@@ -23,7 +23,7 @@ def caption(said: str, looks: dict[int, tuple[int, int]]) -> Caption:
     alphas = torch.full((len(words), 64), 0.001)
     for word, (row, column) in looks.items():
         alphas[word, 8 * row + column] = 1.0
-    return Caption(words, 0.0, alphas, (8, 8), (0, 0, 128, 128))
+    return Caption(words, 0.0, alphas, (8, 8), (0, 0, 128, 128), (0, 0, 128, 128))
 
 
 def test_a_planted_gaze_on_the_shapes_scores_all_and_one_beside_them_nothing() -> None:

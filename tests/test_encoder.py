@@ -9,7 +9,6 @@ from torchvision.models import get_model
 
 from showattend.errors import InputError
 from showattend.models.encoder import Encoder, EncoderConfig, encoder_names
-from showattend.models.tiny import TinyCNN
 
 
 def photos(count: int = 2, size: int = 224) -> torch.Tensor:
@@ -154,10 +153,29 @@ def test_the_shared_weights_recognise_their_own_kind(mobilenet_weights: Path) ->
     assert torch.equal(encoder.network.state_dict()["features.0.0.weight"], load_file(mobilenet_weights)["features.0.0.weight"])
 
 
-def test_the_tiny_encoder_s_cells_look_straight_ahead() -> None:
-    """What a location sees lies evenly around the middle of its cell, where heatmaps draw it."""
+@pytest.mark.parametrize(
+    ("name", "stride", "first", "step"),
+    [
+        ("tiny", None, 4, 8),
+        ("vgg11", None, 8, 16),
+        ("convnext_tiny", None, 16, 32),
+        ("mobilenet_v2", 16, 0.5, 16),
+        ("resnet18", 8, 0.5, 8),
+        ("efficientnet_b0", None, 0.5, 32),
+        ("densenet121", None, 14.5, 32),
+        ("squeezenet1_1", None, 15.5, 16),
+        ("googlenet", None, 22.5, 32),
+    ],
+)
+def test_the_lattice_says_where_the_locations_look(name: str, stride: int | None, first: float, step: float) -> None:
+    """What a location depends on, by its gradient to the picture, lies around the place that the lattice gives."""
     torch.manual_seed(0)
-    image = torch.rand(1, 3, 64, 64, requires_grad=True)
-    TinyCNN().eval()(image)["grid"][0, :, 3, 4].sum().backward()
-    rows, columns = image.grad.abs().sum((0, 1)).nonzero().unbind(1)
-    assert ((rows.min() + rows.max() + 1) / 2, (columns.min() + columns.max() + 1) / 2) == (3.5 * 8, 4.5 * 8)
+    encoder = Encoder(EncoderConfig(name, stride=stride)).eval()
+    assert encoder.lattice == (first, step)
+    image = torch.randn(1, 3, 512, 512, requires_grad=True)
+    grid = encoder.network(image)["grid"]
+    row, column = grid.shape[2] // 2, grid.shape[3] // 2 - 1
+    grid[0, :, row, column].square().sum().backward()
+    influence = image.grad.abs().sum((0, 1)) / image.grad.abs().sum()
+    middle = (influence.sum(1) @ (torch.arange(512) + 0.5), influence.sum(0) @ (torch.arange(512) + 0.5))
+    assert middle == pytest.approx((first + row * step, first + column * step), abs=step / 4)

@@ -6,7 +6,7 @@ from showattend.inference import Caption
 
 
 def caption(alpha: torch.Tensor, visible: tuple[float, float, float, float] = (0, 0, 120, 80)) -> Caption:
-    return Caption(["word"], 0.0, alpha.flatten().unsqueeze(0), (alpha.shape[0], alpha.shape[1]), visible)
+    return Caption(["word"], 0.0, alpha.flatten().unsqueeze(0), (alpha.shape[0], alpha.shape[1]), visible, visible)
 
 
 def test_the_peak_is_the_middle_of_the_heaviest_location_in_the_photo_s_pixels() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from showattend.visualize import attention_figure, attention_map
 
 def caption(words: int, grid: tuple[int, int], visible: tuple[float, float, float, float]) -> Caption:
     alphas = torch.full((words, grid[0] * grid[1]), 0.001)
-    return Caption([f"word{n}" for n in range(words)], -1.0, alphas, grid, visible)
+    return Caption([f"word{n}" for n in range(words)], -1.0, alphas, grid, visible, visible)
 
 
 @pytest.mark.parametrize("visible", [(0, 0, 300, 200), (50, 0, 250, 200), (62.5, 12.5, 237.5, 187.5)])
@@ -27,6 +28,16 @@ def test_a_planted_weight_shows_up_where_the_network_saw_it(visible: tuple[float
     assert y + 0.5 == pytest.approx(upper + 2.5 / 7 * (lower - upper), abs=2)
     assert heat.max() == pytest.approx(1.0)
     assert heat.min() >= 0
+
+
+def test_a_grid_that_looks_up_and_left_is_drawn_there_and_leaves_no_dark_margin() -> None:
+    found = replace(caption(1, (7, 7), (0, 0, 280, 280)), area=(-20, -20, 260, 260))
+    found.alphas[0, 7 * 2 + 5] = 1.0
+    heat = attention_map(found, 0, (280, 280))
+    y, x = np.unravel_index(heat.argmax(), heat.shape)
+    assert (x + 0.5, y + 0.5) == pytest.approx((200, 80), abs=1)
+    found.alphas[:] = 1 / 49
+    assert attention_map(found, 0, (280, 280)).min() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_nothing_is_claimed_about_what_the_network_did_not_see() -> None:

@@ -39,6 +39,7 @@ def write_json(path: Path, done: Captioned) -> None:
             "score": found.score,
             "grid": found.grid,
             "visible": found.visible,
+            "area": found.area,
             "alphas": [[round(weight, 5) for weight in alpha] for alpha in found.alphas.tolist()],
         }
         for photo, found in done

@@ -16,9 +16,11 @@ import torch
 import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.fx import GraphModule
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from showattend.errors import InputError, unknown_name
+from showattend.models.lattice import Lattice, lattice
 from showattend.models.tiny import TinyCNN
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -76,6 +78,7 @@ class Encoder(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * 255)
         self.network: nn.Module = _tiny(config, weights) if config.name == TINY else _torchvision(config, weights)
+        self.lattice = lattice(self.network) if isinstance(self.network, GraphModule) else Lattice(TinyCNN.stride / 2, TinyCNN.stride)
         with torch.inference_mode():
             self.eval()
             self.channels = self(torch.zeros(1, 3, PROBE, PROBE, dtype=torch.uint8))[0].shape[-1]

@@ -1,6 +1,7 @@
 """Alpha on the photo: where the model looked for each word."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from showattend.inference import Caption
+from showattend.models.lattice import Box
 from showattend.visualize.figures import figure_file
 
 COLUMNS = 6
@@ -23,8 +25,8 @@ LONGEST = 640
 def attention_map(caption: Caption, word: int, size: tuple[int, int]) -> NDArray[np.float32]:
     """Alpha of one word over the whole photo.
 
-    The grid is laid over the part that the network saw, each location's weight at the middle of its cell, with bicubic
-    values between; the rest of the photo is zero.
+    Each location's weight is laid where that location looks, with bicubic values between; what the network did not see is
+    zero.
 
     Args:
         word: place of the word in the caption
@@ -34,12 +36,17 @@ def attention_map(caption: Caption, word: int, size: tuple[int, int]) -> NDArray
         (height, width), from 0 to 1 where alpha is largest
     """
     rows, columns = caption.grid
-    left, upper, right, lower = (round(edge) for edge in caption.visible)
+    width, height = size
+    left, upper, right, lower = caption.area
+    # The middles of the pixels as grid_sample counts: the grid's area from -1 to 1.
+    x = (2 * (torch.arange(width) + 0.5) - left - right) / (right - left)
+    y = (2 * (torch.arange(height) + 0.5) - upper - lower) / (lower - upper)
+    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
     alpha = caption.alphas[word].float().view(1, 1, rows, columns)
-    seen = F.interpolate(alpha, (lower - upper, right - left), mode="bicubic", align_corners=False)[0, 0].clamp(min=0)
-    whole = torch.zeros(size[1], size[0])
-    whole[upper:lower, left:right] = seen
-    return (whole / whole.max().clamp(min=1e-12)).numpy()
+    light = F.grid_sample(alpha, places[None], mode="bicubic", padding_mode="border", align_corners=False)[0, 0].clamp(min=0)
+    left, upper, right, lower = (round(edge) for edge in caption.visible)
+    light[:upper] = light[lower:] = light[:, :left] = light[:, right:] = 0.0
+    return (light / light.max().clamp(min=1e-12)).numpy()
 
 
 def attention_figure(photo: Image.Image, caption: Caption, path: Path) -> None:
@@ -68,9 +75,13 @@ def _reduce(photo: Image.Image, caption: Caption) -> tuple[Image.Image, Caption]
     scale = min(1.0, LONGEST / max(photo.size))
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
     x, y = size[0] / photo.width, size[1] / photo.height
-    left, upper, right, lower = caption.visible
-    visible = (left * x, upper * y, right * x, lower * y)
-    return photo.resize(size, Image.Resampling.LANCZOS), Caption(caption.words, caption.score, caption.alphas, caption.grid, visible)
+
+    def reduced(box: Box) -> Box:
+        left, upper, right, lower = box
+        return left * x, upper * y, right * x, lower * y
+
+    caption = replace(caption, visible=reduced(caption.visible), area=reduced(caption.area))
+    return photo.resize(size, Image.Resampling.LANCZOS), caption
 
 
 def _panel(axis: Axes, photo: Image.Image, caption: Caption, word: int) -> None:
