@@ -88,14 +88,16 @@ class TrainingCLI(LightningCLI):
         chosen = self.config[str(self.subcommand)]
         if self.subcommand != "fit":
             self.save_config_callback = None
-            return self._one_device(super().instantiate_trainer(logger=False, **kwargs))
+            return self._one_device(super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs))
         if not 0 <= chosen.ema < 1:
             raise InputError(f"ema is {chosen.ema}: give at least 0 and less than 1")
         self.datamodule.photos.split("val")
         folder = self._folder(chosen)
         loggers = [logger(save_dir=folder, name="", version="") for logger in (CSVLogger, TensorBoardLogger)]
         callbacks: list[Callback] = [
-            ModelCheckpoint(folder / "checkpoints", "best", MONITOR, mode="max", save_last=True, enable_version_counter=False),
+            ModelCheckpoint(folder / "checkpoints", "best", MONITOR, mode="max", enable_version_counter=False),
+            # One of its own: save_last writes only when there is a better one.
+            ModelCheckpoint(folder / "checkpoints", "last", enable_version_counter=False),
             EarlyStopping(MONITOR, mode="max", patience=chosen.patience),
             LearningRateMonitor("step"),
             ModelWriter(folder / "model", trained_on=str(chosen.data.root)),
