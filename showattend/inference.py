@@ -129,10 +129,8 @@ class Captioner:
         captions = []
         for numbers, score, alphas, size in zip(found.words[:, 0], found.scores[:, 0], found.alphas[:, 0], sizes, strict=True):
             words = self.model.vocabulary.decode(numbers.tolist())
-            left, upper, right, lower = visible = self.model.preprocessing.visible(*size)
-            x1, y1, x2, y2 = self.model.network.encoder.lattice.area(grid, images.shape[-1])
-            width, height = right - left, lower - upper
-            area = (left + x1 * width, upper + y1 * height, left + x2 * width, upper + y2 * height)
+            visible = self.model.preprocessing.visible(*size)
+            area = self.model.network.encoder.lattice.area(grid, images.shape[-1], visible)
             captions.append(Caption(words, float(score), alphas[: len(words)].cpu(), grid, visible, area))
         return captions
 

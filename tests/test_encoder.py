@@ -172,6 +172,9 @@ def test_the_lattice_says_where_the_locations_look(name: str, stride: int | None
     torch.manual_seed(0)
     encoder = Encoder(EncoderConfig(name, stride=stride)).eval()
     assert encoder.lattice == (first, step)
+    left, upper, right, lower = encoder.lattice.area((2, 3), 100, (40, 10, 240, 60))  # twice as wide as the network saw it, half as high
+    assert (left + (right - left) / 6, upper + (lower - upper) / 4) == pytest.approx((40 + 2 * first, 10 + first / 2))
+    assert ((right - left) / 3, (lower - upper) / 2) == pytest.approx((2 * step, step / 2))
     image = torch.randn(1, 3, 512, 512, requires_grad=True)
     grid = encoder.network(image)["grid"]
     row, column = grid.shape[2] // 2, grid.shape[3] // 2 - 1

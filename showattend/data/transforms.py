@@ -10,6 +10,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from showattend.errors import InputError, unknown_name
+from showattend.models.lattice import Box
 
 RESIZES = ("stretch", "crop")
 # The short side before a crop, as a share of the crop: the paper's 256 for 224 (Xu et al. 2015, section 4.1).
@@ -93,7 +94,7 @@ class Preprocessing:
         """The same, with left and right exchanged."""
         return replace(self, flip=not self.flip)
 
-    def visible(self, width: int, height: int) -> tuple[float, float, float, float]:
+    def visible(self, width: int, height: int) -> Box:
         """The part of a photo that the network sees: left, upper, right, lower, in the photo's pixels."""
         if self.resize == "stretch":
             return 0.0, 0.0, float(width), float(height)

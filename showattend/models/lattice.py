@@ -13,22 +13,25 @@ class Lattice(NamedTuple):
     first: float
     step: float
 
-    def area(self, grid: tuple[int, int], size: int) -> Box:
-        """The part of a picture over which the grid must be laid so that each cell's middle is where that location looks.
+    def area(self, grid: tuple[int, int], size: int, visible: Box) -> Box:
+        """The part of a photo over which the grid must be laid so that each cell's middle is where that location looks.
 
         It may reach over an edge: convolutions with odd kernels and a stride look half a pixel up and left of the middle
         of what they reduce, and a CNN with five of them half a cell.
 
         Args:
             grid: rows and columns
-            size: pixels of the picture's side
+            size: pixels of the square that the network saw
+            visible: what of the photo it showed, in the photo's pixels
 
         Returns:
-            left, upper, right, lower, as shares of the side
+            left, upper, right, lower, in the photo's pixels
         """
-        rows, columns = grid
-        start = (self.first - self.step / 2) / size
-        return start, start, start + columns * self.step / size, start + rows * self.step / size
+        left, upper, right, lower = visible
+        x, y = (right - left) / size, (lower - upper) / size
+        start = self.first - self.step / 2
+        end_y, end_x = (start + count * self.step for count in grid)
+        return left + start * x, upper + start * y, left + end_x * x, upper + end_y * y
 
 
 def lattice(network: fx.GraphModule) -> Lattice:

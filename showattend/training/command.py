@@ -96,7 +96,7 @@ class TrainingCLI(LightningCLI):
         loggers = [logger(save_dir=folder, name="", version="") for logger in (CSVLogger, TensorBoardLogger)]
         callbacks: list[Callback] = [
             ModelCheckpoint(folder / "checkpoints", "best", MONITOR, mode="max", enable_version_counter=False),
-            # One of its own: save_last writes only when there is a better one.
+            # One of its own, for save_last writes only along with a better one; behind it, for the trainer's own is the first.
             ModelCheckpoint(folder / "checkpoints", "last", enable_version_counter=False),
             EarlyStopping(MONITOR, mode="max", patience=chosen.patience),
             LearningRateMonitor("step"),

@@ -64,7 +64,7 @@ def neighbours(one: Shape, scene: Scene) -> dict[str, Shape]:
     """The nearest shape on each side of `one`, by the relation that `one` has to it."""
     others = [shape for shape in scene.shapes if shape is not one]
     others.sort(key=lambda shape: math.dist((shape.x, shape.y), (one.x, one.y)), reverse=True)
-    return {relation(one, other): other for other in others}
+    return {relation(one, other): other for other in others}  # on each side the nearest comes last, and stays
 
 
 def random_scene(chance: random.Random) -> Scene:
