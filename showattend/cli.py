@@ -19,6 +19,7 @@ first steps:
   showattend fit --config configs/flickr8k.yaml --data.root DIR
   showattend caption photos/ --model runs/flickr8k/model
   showattend attend photo.jpg --model runs/flickr8k/model --out photo-attention.png
+  showattend score photo.jpg "a dog runs on the beach" --model runs/flickr8k/model
 """
 TRAINING = {
     "fit": "train a captioner (options: showattend fit --help)",
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=text, add_help=False)
     _add_caption(commands)
     _add_attend(commands)
+    _add_score(commands)
     _add_evaluate(commands)
     _add_cells(commands)
     return parser
@@ -115,8 +117,21 @@ def _add_attend(commands: "Commands[argparse.ArgumentParser]") -> None:
     attend.set_defaults(run=_command("attend"))
 
 
+def _add_score(commands: "Commands[argparse.ArgumentParser]") -> None:
+    score = commands.add_parser(
+        "score",
+        help="how probable is a given caption, and where would the model look if it said it?",
+        description="Print the log-probability (nats) of each word, given the photo and the words before it, and of the whole caption.",
+    )
+    score.add_argument("photo", type=Path, help="a photo")
+    score.add_argument("captions", nargs="+", metavar="CAPTION", help='in quotes, such as "a dog runs on the beach"; several are compared')
+    _add_model_folder(score)
+    score.add_argument("--out", type=Path, metavar="FILE", help="figure of where it would look: .png, .jpg, .pdf, .svg, .webp")
+    score.set_defaults(run=_command("score"))
+
+
 def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
-    evaluate = commands.add_parser("evaluate", help="score a model's captions of a data set: BLEU-1..4")
+    evaluate = commands.add_parser("evaluate", help="score a model's captions of a data set: BLEU-1..4, CIDEr-D")
     _add_model(evaluate)
     evaluate.add_argument("--data.root", dest="root", type=Path, required=True, metavar="DIR", help="folder of the data set")
     evaluate.add_argument("--data.layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
@@ -143,8 +158,13 @@ def _add_cells(commands: "Commands[argparse.ArgumentParser]") -> None:
     cells.set_defaults(run=_command("cells"))
 
 
-def _add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+def _add_model_folder(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     parser.add_argument("--model", type=Path, required=required, metavar="DIR", help="model folder, such as runs/NAME/model")
+    parser.add_argument("--attention-mode", metavar="MODE", help="of hard attention: expected, argmax or sample (default: the model's)")
+
+
+def _add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    _add_model_folder(parser, required=required)
     parser.add_argument("--beam", type=int, metavar="K", help="hypotheses kept per photo, 1 is greedy (default: the model's)")
     parser.add_argument("--max-length", type=int, metavar="T", help="most words (default: the model's)")
     parser.add_argument("--length-penalty", type=float, metavar="A", help="rank by log p / length^A (default: the model's)")

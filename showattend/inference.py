@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
 from showattend.cells import watch
@@ -16,8 +18,11 @@ from showattend.data.cache import DecodedPhotos
 from showattend.data.captions import is_image
 from showattend.decoding import Search
 from showattend.errors import InputError
+from showattend.losses import pack
+from showattend.models.attention import HardAttention
 from showattend.models.lattice import Box
 from showattend.pretrained import Pretrained, load_pretrained
+from showattend.vocabulary import PAD, tokenize
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Caption:
     Attributes:
         words: T words
         score: log-probability of the caption, divided by its length ** length_penalty
-        alphas: weights on the locations at each word, each row sums to 1, (T,L)
+        alphas: weights on the locations at each word, (T,L); each row sums to 1, less what adaptive attention spends on looking away
         grid: rows and columns of the locations, row by row from the top left
         visible: the part of the photo that the network saw: left, upper, right, lower, in the photo's pixels
         area: what the grid covers, each location in the middle of its cell; it may reach over the edges of `visible`
@@ -44,6 +49,19 @@ class Caption:
         return " ".join(self.words)
 
 
+class Scored(NamedTuple):
+    """How probable a given caption is.
+
+    caption: the words, the alphas that would have led to them, and as score their log-probability in all, `<end>` included
+    log_probs: of each word and of `<end>`, in nats, (T+1,)
+    unknown: words that the model has never learned; their log-probability is that of `<unk>`
+    """
+
+    caption: Caption
+    log_probs: Tensor
+    unknown: list[str]
+
+
 class Failure(NamedTuple):
     """A photo that could not be captioned, with the reason."""
 
@@ -57,19 +75,29 @@ class Captioner:
     ['a', 'red', 'star', 'above', 'a', 'white', 'cross']
     """
 
-    def __init__(self, model: Pretrained, device: str | torch.device | None = None) -> None:
+    def __init__(self, model: Pretrained, device: str | torch.device | None = None, *, attention_mode: str | None = None) -> None:
         self.model = model
+        decoder = model.network.decoder
+        if attention_mode is not None:
+            if not isinstance(decoder.attention, HardAttention):
+                raise InputError(f"an attention mode is for hard attention, and this model's is '{decoder.config.attention}': leave it out")
+            decoder.attention.look(attention_mode)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model.network.to(self.device).eval()
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, device: str | torch.device | None = None) -> "Captioner":
+    def from_pretrained(
+        cls, folder: Path | str, device: str | torch.device | None = None, *, attention_mode: str | None = None
+    ) -> "Captioner":
         """Load a model folder.
 
+        Args:
+            attention_mode: expected, argmax or sample, for a model with hard attention; None: as it was trained to
+
         Raises:
-            InputError: see `load_pretrained`.
+            InputError: see `load_pretrained`; or a mode for a model that has none.
         """
-        return cls(load_pretrained(Path(folder)), device)
+        return cls(load_pretrained(Path(folder)), device, attention_mode=attention_mode)
 
     def caption(self, photo: Path | str | Image.Image, search: Search | None = None) -> Caption:
         """Caption one photo, a file or an open picture.
@@ -96,12 +124,43 @@ class Captioner:
             InputError: the file holds no readable picture.
         """
         caption = self.caption(photo, search)
-        image = DecodedPhotos([Path(photo)], self.model.preprocessing)[0].image.unsqueeze(0).to(self.device)
+        image, _ = self.model.preprocessing.load(Path(photo))
         words = torch.tensor(self.model.vocabulary.encode(caption.words)[:-2], device=self.device)  # heard, <start> first
         with torch.inference_mode(), watch(self.model.network) as layers:
-            self.model.network(image, words.view(1, 1, -1))
+            self.model.network(image.unsqueeze(0).to(self.device), words.view(1, 1, -1))
         return caption, [
             {name: torch.cat([gates[name] for gates in steps]).cpu() for name in steps[0]} if steps else {} for steps in layers
+        ]
+
+    def score(self, photo: Path | str, captions: Sequence[str]) -> list[Scored]:
+        """How probable these captions are for a photo file, and where the model would look if it said them.
+
+        Raises:
+            InputError: the file holds no readable picture, or a caption has no words.
+        """
+        spoken = [tokenize(caption) for caption in captions]
+        for caption, words in zip(captions, spoken, strict=True):
+            if not words:
+                raise InputError(f"the caption '{caption}' has no words")
+        image, size = self.model.preprocessing.load(Path(photo))
+        rows = [torch.tensor(self.model.vocabulary.encode(words), device=self.device) for words in spoken]
+        padded = pad_sequence(rows, batch_first=True, padding_value=PAD).unsqueeze(0)
+        targets = padded[..., 1:]
+        with torch.inference_mode():
+            annotations, grid = self.model.network.encoder(image.unsqueeze(0).to(self.device))
+            logits, alphas, _ = self.model.network(annotations, padded[..., :-1] * (targets != PAD))
+            log_probs = -cross_entropy(logits.float(), pack(targets, targets != PAD), reduction="none")
+            of_words = torch.zeros(targets.shape, device=self.device).movedim(-1, 0)
+            of_words[(targets != PAD).movedim(-1, 0)] = log_probs
+        of_words = of_words.movedim(0, -1)[0].cpu()
+        visible, area = self._area(size, grid, image.shape[-1])
+        return [
+            Scored(
+                Caption(words, float(of_words[row].sum()), alphas[0, row, : len(words)].cpu(), grid, visible, area),
+                of_words[row, : len(words) + 1],
+                [word for word in words if word not in self.model.vocabulary.index],
+            )
+            for row, words in enumerate(spoken)
         ]
 
     def caption_files(
@@ -129,10 +188,13 @@ class Captioner:
         captions = []
         for numbers, score, alphas, size in zip(found.words[:, 0], found.scores[:, 0], found.alphas[:, 0], sizes, strict=True):
             words = self.model.vocabulary.decode(numbers.tolist())
-            visible = self.model.preprocessing.visible(*size)
-            area = self.model.network.encoder.lattice.area(grid, images.shape[-1], visible)
-            captions.append(Caption(words, float(score), alphas[: len(words)].cpu(), grid, visible, area))
+            captions.append(Caption(words, float(score), alphas[: len(words)].cpu(), grid, *self._area(size, grid, images.shape[-1])))
         return captions
+
+    def _area(self, size: tuple[int, int], grid: tuple[int, int], pixels: int) -> tuple[Box, Box]:
+        """What the network saw of a photo, and what the grid covers, both in the photo's pixels."""
+        visible = self.model.preprocessing.visible(*size)
+        return visible, self.model.network.encoder.lattice.area(grid, pixels, visible)
 
 
 load = Captioner.from_pretrained

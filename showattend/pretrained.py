@@ -23,7 +23,7 @@ from showattend.models.encoder import Encoder, EncoderConfig
 from showattend.version import __version__
 from showattend.vocabulary import Vocabulary
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, WORDS, CONFIG, METRICS, CARD = "model.safetensors", "vocabulary.json", "config.json", "metrics.json", "README.md"
 
 

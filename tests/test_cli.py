@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from showattend import Captioner, __version__
 from showattend.cli import main
 from showattend.data.captions import read_captions
-from showattend.metrics import bleu
+from showattend.metrics import corpus_scores
 from showattend.vocabulary import tokenize
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
@@ -87,13 +87,13 @@ def test_the_result_file_is_what_coco_s_own_tools_read(model: Path, shapes: Path
     results = coco.loadRes(str(tmp_path / "out" / "results.json"))
     assert sorted(results.getImgIds()) == sorted(photo.id for photo in photos)
     said = {row["image_id"]: row["caption"].split() for row in json.loads((tmp_path / "out" / "results.json").read_text())}
-    expected = bleu(said, {photo.id: [tokenize(caption) for caption in photo.captions] for photo in photos})
+    expected = corpus_scores(said, {photo.id: [tokenize(caption) for caption in photo.captions] for photo in photos})
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == expected
-    assert list(expected) == ["bleu1", "bleu2", "bleu3", "bleu4"]
+    assert list(expected) == ["bleu1", "bleu2", "bleu3", "bleu4", "cider_d"]
 
 
 def test_results_are_on_disk_before_a_score_can_fail(model: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("showattend.commands.evaluate.bleu", lambda *_: (_ for _ in ()).throw(RuntimeError("no score")))
+    monkeypatch.setattr("showattend.commands.evaluate.corpus_scores", lambda *_: (_ for _ in ()).throw(RuntimeError("no score")))
     with pytest.raises(RuntimeError, match="no score"):
         main(["evaluate", "--model", str(model), "--data.root", str(shapes), "--out", str(tmp_path / "out")])
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 8

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "showattend"
 FLOORS = [
     {"errors", "version"},
-    {"files", "vocabulary"},
+    {"files", "vocabulary", "registry"},
     {"losses", "decoding"},
     {"cells"},
     {"models"},

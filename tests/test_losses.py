@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from showattend.errors import InputError
 from showattend.losses import caption_loss, doubly_stochastic_penalty
 from showattend.vocabulary import PAD
 
@@ -37,6 +38,15 @@ def test_the_penalty_is_the_paper_s_sum_for_each_caption_and_ignores_padding(tar
             if length:
                 expected += (tau - sum(alphas[caption, t, i].item() for t in range(length))) ** 2
     assert doubly_stochastic_penalty(alphas, mask, target=target).item() == pytest.approx(expected / sum(lengths), rel=1e-5)
+
+
+def test_the_reductions_divide_the_same_sum() -> None:
+    alphas, mask = torch.rand(3, 6, 4).softmax(-1), torch.arange(6) < torch.tensor([[3], [5], [0]])
+    by = {name: doubly_stochastic_penalty(alphas, mask, reduction=name).item() for name in ("word", "caption", "location")}
+    assert by["word"] * 8 == pytest.approx(by["caption"] * 2)
+    assert by["caption"] == pytest.approx(by["location"] * 4)
+    with pytest.raises(InputError, match="caption"):
+        doubly_stochastic_penalty(alphas, mask, reduction="captions")
 
 
 def test_attention_that_meets_its_target_everywhere_costs_nothing() -> None:

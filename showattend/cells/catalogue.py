@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from showattend.cells.registry import cell_names, find_cell, option_names
+from showattend.cells.registry import cell_names, cells, find_cell
 from showattend.cells.stack import make_cell
 
 
@@ -30,7 +30,7 @@ def describe(name: str, input_size: int, hidden_size: int) -> dict[str, Any]:
         "source": cell.source,
         "state": list(cell.state_names),
         "gates": list(cell.gates),
-        "options": option_names(cell),
+        "options": cells.option_names(cell),
         "layers": cell.min_layers,
         "input_size": input_size,
         "hidden_size": hidden_size,

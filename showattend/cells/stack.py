@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from showattend.cells.base import RecurrentCell, State
 from showattend.cells.lstm import LSTM
-from showattend.cells.registry import find_cell, option_names, register
-from showattend.errors import InputError, unknown_name
+from showattend.cells.registry import cells, register
+from showattend.errors import InputError
 
 
 class Stack(nn.Module):
@@ -126,11 +126,9 @@ def make_cell(
     Raises:
         InputError: an unknown name or option, too few layers, or a value that the cell refuses.
     """
-    cell = find_cell(name)
+    cell = cells.find(name)
     options = dict(options or {})
-    for option in options:
-        if option not in option_names(cell):
-            raise unknown_name(f"option of the cell '{name}'", option, option_names(cell))
+    cells.check_options(name, options)
     if layers < cell.min_layers:
         raise InputError(f"the cell '{name}' with {layers} layers: give at least {cell.min_layers} (--model.layers {cell.min_layers})")
     bottom = cell(input_sizes, hidden_size, **options)

@@ -14,7 +14,7 @@ def attend(parsed: argparse.Namespace) -> int:
     check_format(parsed.out)
     check_writable(parsed.out)
     photo, _ = open_photo(parsed.photo)
-    captioner = Captioner.from_pretrained(parsed.model)
+    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
     # From the file, as `caption` does: a large JPEG opened whole would give slightly other numbers.
     found = captioner.caption(parsed.photo, chosen_search(captioner.model.search, parsed))
     attention_figure(photo, found, parsed.out)

@@ -17,7 +17,7 @@ def caption(parsed: argparse.Namespace) -> int:
     for target in targets:
         check_writable(target)
     paths = find_photos(parsed.photos)
-    captioner = Captioner.from_pretrained(parsed.model)
+    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
     search = chosen_search(captioner.model.search, parsed)
     done: Captioned = []
     failures = 0

@@ -92,7 +92,7 @@ def _plot(parsed: argparse.Namespace) -> None:
         raise InputError("--plot draws what the gates of a trained model did: give --model DIR and --photo PATH too")
     check_format(parsed.plot)
     check_writable(parsed.plot)
-    captioner = Captioner.from_pretrained(parsed.model)
+    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
     trained = captioner.model.network.decoder.config.cell
     if parsed.cell and find_cell(parsed.cell) is not find_cell(trained):
         raise InputError(f"the model {parsed.model} was trained with the cell '{trained}', not '{parsed.cell}': give one of that cell")

@@ -13,7 +13,7 @@ from showattend.decoding import Search
 from showattend.errors import InputError
 from showattend.files import check_writable
 from showattend.inference import Captioner, Failure
-from showattend.metrics import bleu
+from showattend.metrics import corpus_scores
 from showattend.vocabulary import tokenize
 
 
@@ -24,7 +24,7 @@ def evaluate(parsed: argparse.Namespace) -> int:
         check_writable(out / "results.json")
     data = read_captions(parsed.root, parsed.layout)
     photos = data.split(parsed.split)
-    captioner = Captioner.from_pretrained(parsed.model)
+    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
     search = chosen_search(captioner.model.search, parsed)
     for note in data.notes:
         print(note, file=sys.stderr)
@@ -40,7 +40,7 @@ def evaluate(parsed: argparse.Namespace) -> int:
     if out:
         write_text(out / "results.json", coco_results(captions.items()))
     references = {photo.id: [tokenize(text) for text in photo.captions] for photo in photos if photo.id in captions}
-    metrics = bleu(captions, references)
+    metrics = corpus_scores(captions, references)
     if out:
         write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     _print_scores(metrics, parsed, search, len(captions), sum(map(len, references.values())))
@@ -49,8 +49,8 @@ def evaluate(parsed: argparse.Namespace) -> int:
 
 def _print_scores(metrics: dict[str, float], parsed: argparse.Namespace, search: Search, photos: int, references: int) -> None:
     print(f"\n{parsed.model} on {parsed.root}, split {parsed.split}")
-    print("\n".join(f"  {name.replace('bleu', 'BLEU-'):8}{value:8.4f}" for name, value in metrics.items()))
+    print("\n".join(f"  {name.replace('bleu', 'BLEU-').replace('cider_d', 'CIDEr-D'):8}{value:8.4f}" for name, value in metrics.items()))
     print(
         f"  {photos} photos, {references} references; beam {search.beam}, length penalty {search.length_penalty:g}; "
-        f"nltk Treebank tokens, lower case, no punctuation; closest reference length; scale 0 to 1"
+        f"nltk Treebank tokens, lower case, no punctuation; closest reference length; scale 0 to 1, CIDEr-D 0 to 10"
     )

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from showattend.decoding import Hypotheses, Search, State, beam_search
-from showattend.models.decoder import Decoder, Photos
+from showattend.models.attention import Memory
+from showattend.models.decoder import Decoder, Spoken
 from showattend.models.encoder import Encoder
 
 
@@ -24,9 +25,9 @@ class CaptionNetwork(nn.Module):
         annotations = self.encoder(photos)[0] if photos.dim() == 4 else photos
         return annotations.to(self.decoder.output.weight.dtype)
 
-    def forward(self, photos: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-        """Teacher forcing, see `Decoder.forward`: words (N,G,T) to logits (M,V) and alphas (N,G,T,L)."""
-        spoken: tuple[Tensor, Tensor] = self.decoder(self.annotate(photos), words)
+    def forward(self, photos: Tensor, words: Tensor) -> Spoken:
+        """Teacher forcing of the words (N,G,T), see `Decoder.forward`."""
+        spoken: Spoken = self.decoder(self.annotate(photos), words)
         return spoken
 
     @torch.inference_mode()
@@ -39,10 +40,10 @@ class CaptionNetwork(nn.Module):
 class _Speaker:
     """The decoder as a step function of log-probabilities over these photos."""
 
-    def __init__(self, decoder: Decoder, photos: Photos) -> None:
+    def __init__(self, decoder: Decoder, memory: Memory) -> None:
         self.decoder = decoder
-        self.photos = photos
+        self.memory = memory
 
     def __call__(self, words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-        logits, state, alpha = self.decoder.step(words, state, self.photos)
+        logits, state, alpha = self.decoder.step(words, state, self.memory)
         return logits.float().log_softmax(-1), state, alpha

@@ -1,4 +1,4 @@
-"""From features to words: soft attention feeds a recurrent cell, and its state speaks (Xu et al. 2015, section 3.1.2).
+"""From features to words: attention feeds a recurrent cell, and its state speaks (Xu et al. 2015, section 3.1.2).
 
 Rows are grouped by photo: N photos with G rows each, the captions of a photo in training, the beams in search. What
 belongs to a photo is made once and never repeated; states are flat, (N*G, ...).
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from showattend.cells import State, make_cell
 from showattend.errors import InputError, unknown_name
-from showattend.models.attention import SoftAttention
+from showattend.models.attention import Look, Memory, Query, make_attention
+from showattend.models.attention.base import Sizes
 from showattend.vocabulary import PAD
 
 GATES = ("scalar", "vector", "none")
+INITIALISATIONS = ("default", "xu2015")
 
 
 @dataclass(frozen=True)
@@ -32,29 +34,29 @@ class DecoderConfig:
     embedding_size: int = 512  # E
     hidden_size: int = 512  # H
     attention_size: int = 512  # A
-    attention_gain: float = 1.0  # of the attention's first weights; above 1 it prefers some locations from the start
+    attention: str = "soft"
+    attention_options: dict[str, Any] | None = None  # of the attention's constructor
     cell: str = "lstm"
     cell_options: dict[str, Any] | None = None  # of the cell's constructor
     layers: int = 1  # of cells, one above the other
     gate: str = "scalar"  # beta, on the context: scalar (the paper's), vector (one per channel) or none
     deep_output: bool = True  # words from embedding, state and context (eq. 7), or from the state alone
     dropout: float = 0.5  # of embeddings, state and deep output, and between layers of cells
+    embedding_dropout: float | None = None  # of embeddings; none: as dropout
     feature_dropout: float = 0.0  # of whole channels of the annotations, the same ones at every location
+    initialisation: str = "default"  # of all that is not the cell: torch's and small embeddings, or xu2015
 
     def __post_init__(self) -> None:
         for name in ("vocabulary_size", "annotation_size", "embedding_size", "hidden_size", "attention_size", "layers"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
-        for name in ("dropout", "feature_dropout"):
-            if not 0 <= getattr(self, name) < 1:
+        for name in ("dropout", "embedding_dropout", "feature_dropout"):
+            if not 0 <= (getattr(self, name) or 0.0) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 0 and less than 1")
         if self.gate not in GATES:
             raise unknown_name("gate", self.gate, GATES)
-
-
-def pack(words: Tensor, mask: Tensor) -> Tensor:
-    """The words at the places of a mask, first words first: (N,G,T) and (N,G,T) to (M,)."""
-    return words.movedim(-1, 0)[mask.movedim(-1, 0)]
+        if self.initialisation not in INITIALISATIONS:
+            raise unknown_name("initialisation", self.initialisation, INITIALISATIONS)
 
 
 def _blocks(mask: Tensor) -> list[tuple[int, int]]:
@@ -67,11 +69,18 @@ def _blocks(mask: Tensor) -> list[tuple[int, int]]:
     return list(zip(last(mask.any(2)), last(mask.any(1)), strict=True))
 
 
-class Photos(NamedTuple):
-    """What the decoder keeps of N photos while it speaks: features (N,L,D) and their attention keys (N,L,A)."""
+class Spoken(NamedTuple):
+    """What teacher forcing gives of M words that are no padding, in N photos' G captions of T words.
 
-    features: Tensor
-    keys: Tensor
+    logits: of the words, in the order of `losses.pack`, (M,V)
+    alphas: where the decoder looked for them, zero at padding, (N,G,T,L)
+    choices: log-probabilities of the locations that hard attention drew, zero at padding and where it drew none, (N,G,T);
+        None: the attention draws none
+    """
+
+    logits: Tensor
+    alphas: Tensor
+    choices: Tensor | None
 
 
 class Decoder(nn.Module):
@@ -88,7 +97,8 @@ class Decoder(nn.Module):
         hidden_size = config.hidden_size
         self.feature = nn.Sequential(nn.Linear(config.annotation_size, feature_size), nn.ReLU()) if config.feature_size else nn.Identity()
         self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_size)
-        self.attention = SoftAttention(feature_size, hidden_size, config.attention_size, gain=config.attention_gain)
+        sizes = Sizes(feature_size, hidden_size, config.embedding_size, config.attention_size)
+        self.attention = make_attention(config.attention, sizes, config.attention_options)
         self.cell = make_cell(
             config.cell,
             (config.embedding_size, feature_size),
@@ -97,6 +107,8 @@ class Decoder(nn.Module):
             dropout=config.dropout,
             options=config.cell_options,
         )
+        # The second entry of a state is the cell's memory where it has one: c of an LSTM, of the top layer in a stack.
+        self.remembers = [name.rstrip("0123456789") for name in self.cell.state_names[1:2]] == ["c"]
         self.initial = nn.Linear(feature_size, 2 * self.cell.initial_size)
         channels = {"scalar": 1, "vector": feature_size, "none": 0}[config.gate]
         self.beta = nn.Linear(hidden_size, channels) if channels else None
@@ -105,46 +117,57 @@ class Decoder(nn.Module):
             self.deep_z = nn.Linear(feature_size, config.embedding_size, bias=False)
         self.output = nn.Linear(config.embedding_size if config.deep_output else hidden_size, config.vocabulary_size)
         self.dropout = nn.Dropout(config.dropout)
+        self.embedding_dropout = nn.Dropout(config.dropout if config.embedding_dropout is None else config.embedding_dropout)
         self.feature_dropout = nn.Dropout1d(config.feature_dropout)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Small embeddings and no preference for any word; the cell sets its own weights."""
+        """Small embeddings and no preference for any word; the cell sets its own weights.
+
+        `xu2015`, after the authors' code: square matrices orthogonal, all others and the embeddings N(0, 0.01), biases 0.
+        """
         nn.init.normal_(self.embedding.weight, std=0.1)
         nn.init.zeros_(self.output.bias)
+        if self.config.initialisation == "xu2015":
+            nn.init.normal_(self.embedding.weight, std=0.01)
+            for layer in (module for module in self.modules() if isinstance(module, nn.Linear)):
+                square = layer.in_features == layer.out_features
+                nn.init.orthogonal_(layer.weight) if square else nn.init.normal_(layer.weight, std=0.01)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
-    def begin(self, annotations: Tensor) -> tuple[Photos, State]:
+    def begin(self, annotations: Tensor) -> tuple[Memory, State]:
         """What is done once per photo.
 
         Args:
             annotations: the encoder's grid, (N,L,annotation_size)
 
         Returns:
-            photos: features and keys
+            memory: what the attention keeps of the photos
             state: h_0 and c_0 = tanh of a layer over the mean feature (Xu et al. 2015, section 3.1.2), (N, ...)
         """
         features = self.feature(self.feature_dropout(annotations.transpose(1, 2)).transpose(1, 2))
         h, c = torch.tanh(self.initial(features.mean(1))).chunk(2, -1)
-        return Photos(features, self.attention.keys(features)), self.cell.initial_state(h, c)
+        return self.attention.remember(features), self.cell.initial_state(h, c)
 
-    def step(self, words: Tensor, state: State, photos: Photos) -> tuple[Tensor, State, Tensor]:
+    def step(self, words: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
         """Hear the last word, look, and weigh the next one.
 
         Args:
             words: the last word of each row, (N*G,)
             state: the cell's state, each tensor (N*G, ...)
-            photos: what `begin` made of the N photos
+            memory: what `begin` made of the N photos
 
         Returns:
             logits: of the next word, (N*G,V)
             state: the new state
             alpha: where the decoder looked, (N*G,L)
         """
-        embedded = self.dropout(self.embedding(words))
-        state, context, alpha = self._advance(self.cell.project(embedded, 0), state, photos)
-        return self._speak(embedded, state[0], context), state, alpha
+        embedded = self.embedding_dropout(self.embedding(words))
+        state, look = self._advance(embedded, self.cell.project(embedded, 0), state, memory)
+        return self._speak(embedded, state[0], look.context), state, look.alpha
 
-    def forward(self, annotations: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, annotations: Tensor, words: Tensor) -> Spoken:
         """Teacher forcing: every word of every caption from the words before it.
 
         The loop drops captions that have ended as far as what is left still is a block of photos by rows: put the photos
@@ -153,12 +176,8 @@ class Decoder(nn.Module):
         Args:
             annotations: the encoder's grid, (N,L,annotation_size)
             words: captions from `<start>` on, without their last word, then `<pad>`, (N,G,T)
-
-        Returns:
-            logits: of the words that follow the M words that are no padding, in the order of `pack`, (M,V)
-            alphas: where the decoder looked for them, zero at padding, (N,G,T,L)
         """
-        photos, state = self.begin(annotations)
+        memory, state = self.begin(annotations)
         rows, columns = words.shape[:2]
         state = tuple(entry.repeat_interleave(columns, 0) for entry in state)
         time_first = words.movedim(-1, 0)
@@ -167,34 +186,40 @@ class Decoder(nn.Module):
         numbers = torch.arange(words.numel(), device=words.device).view(time_first.shape)
         place = torch.cat([numbers[t, :n, :g].flatten() for t, (n, g) in enumerate(blocks)])
         heard = time_first.flatten()[place]
-        embedded = self.dropout(self.embedding(heard))
+        embedded = self.embedding_dropout(self.embedding(heard))
         h: list[Tensor] = []
-        contexts: list[Tensor] = []
-        alphas: list[Tensor] = []
+        looks: list[Look] = []
         # Split once: indexing in the loop would make every step's gradient as large as the whole.
-        for gates, (n, g) in zip(self.cell.project(embedded, 0).split([n * g for n, g in blocks]), blocks, strict=True):
+        sizes = [n * g for n, g in blocks]
+        for word, gates, (n, g) in zip(embedded.split(sizes), self.cell.project(embedded, 0).split(sizes), blocks, strict=True):
             if (n, g) != (rows, columns):
-                photos = Photos(*(entry[:n] for entry in photos))
+                memory = tuple(entry[:n] for entry in memory)
                 state = tuple(entry.unflatten(0, (rows, columns))[:n, :g].flatten(0, 1) for entry in state)
                 rows, columns = n, g
-            state, context, alpha = self._advance(gates, state, photos)
+            state, look = self._advance(word, gates, state, memory)
             h.append(state[0])
-            contexts.append(context)
-            alphas.append(alpha)
+            looks.append(look)
         said = heard != PAD
+        contexts, alphas, choices = zip(*looks, strict=True)
         logits = self._speak(embedded[said], torch.cat(h)[said], torch.cat(contexts)[said])
-        looked = torch.cat(alphas)
-        spread = looked.new_zeros(words.numel(), looked.shape[1]).index_copy(0, place[said], looked[said])
-        return logits, spread.view(*time_first.shape, -1).movedim(0, 2)
 
-    def _advance(self, projected: Tensor, state: State, photos: Photos) -> tuple[State, Tensor, Tensor]:
-        """Look with h_{t-1}, then move the cell: new state, gated context (N*G,D) and alpha (N*G,L)."""
-        h = state[0]
-        context, alpha = self.attention(*photos, h.unflatten(0, (photos.features.shape[0], -1)))
-        context, alpha = context.flatten(0, 1), alpha.flatten(0, 1)
+        def spread(of_blocks: tuple[Tensor, ...]) -> Tensor:
+            """What belongs to words, (words of a block, ...) each, where the words lie: (N,G,T, ...)."""
+            entries = torch.cat(of_blocks)
+            whole = entries.new_zeros(words.numel(), *entries.shape[1:]).index_copy(0, place[said], entries[said])
+            return whole.view(*time_first.shape, *entries.shape[1:]).movedim(0, 2)
+
+        return Spoken(logits, spread(alphas), None if choices[0] is None else spread(choices))
+
+    def _advance(self, embedded: Tensor, projected: Tensor, state: State, memory: Memory) -> tuple[State, Look]:
+        """Look with h_{t-1}, then move the cell: new state, and the look with its rows flat and its context gated."""
+        h, c = state[0], state[1] if self.remembers else state[0]
+        context, alpha, choice = self.attention(memory, Query(*(entry.unflatten(0, (len(memory[0]), -1)) for entry in (h, c, embedded))))
+        context = context.flatten(0, 1)
         if self.beta is not None:
             context = torch.sigmoid(self.beta(h)) * context
-        return self.cell.step(projected + self.cell.project(context, 1), state), context, alpha
+        state = self.cell.step(projected + self.cell.project(context, 1), state)
+        return state, Look(context, alpha.flatten(0, 1), None if choice is None else choice.flatten())
 
     def _speak(self, embedded: Tensor, h: Tensor, context: Tensor) -> Tensor:
         """Logits: L_o tanh(E y + L_h h + L_z z) (Xu et al. 2015, eq. 7, with the tanh of the authors' code)."""

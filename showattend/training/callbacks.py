@@ -40,6 +40,7 @@ class ModelWriter(lightning.Callback):
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         # A copy: the network in training goes on with its own weights.
         network = copy.deepcopy(pl_module.network).cpu()
-        network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in saved["state_dict"].items()})
+        state = {name.removeprefix("network."): tensor for name, tensor in saved["state_dict"].items() if name.startswith("network.")}
+        network.load_state_dict(state)
         model = Pretrained(network, pl_module.vocabulary, pl_module.preprocessing, pl_module.search, saved["scores"])
         save_pretrained(model, self.folder, trained_on=self.trained_on)

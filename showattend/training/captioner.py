@@ -12,11 +12,13 @@ from showattend.data.datamodule import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
 from showattend.errors import InputError, unknown_name
-from showattend.losses import caption_loss, doubly_stochastic_penalty
-from showattend.metrics import bleu
+from showattend.losses import REDUCTIONS, caption_loss, doubly_stochastic_penalty, pack
+from showattend.metrics import corpus_scores
+from showattend.models.attention import HardAttention
 from showattend.models.captioner import CaptionNetwork
-from showattend.models.decoder import Decoder, DecoderConfig, pack
+from showattend.models.decoder import Decoder, DecoderConfig, Spoken
 from showattend.models.encoder import Encoder, EncoderConfig
+from showattend.training.reinforce import Reinforce, ReinforceConfig
 from showattend.training.schedules import SCHEDULES
 from showattend.vocabulary import PAD, Vocabulary
 
@@ -42,18 +44,24 @@ class LitCaptioner(lightning.LightningModule):
         embedding_size: int = 512,
         hidden_size: int = 512,
         attention_size: int = 512,
-        attention_gain: float = 1.0,
+        attention: str = "soft",
+        attention_options: dict[str, Any] | None = None,
+        reinforce: dict[str, Any] | None = None,
         cell: str = "lstm",
         cell_options: dict[str, Any] | None = None,
         layers: int = 1,
         gate: str = "scalar",
         deep_output: bool = True,
         dropout: float = 0.5,
+        embedding_dropout: float | None = None,
         feature_dropout: float = 0.0,
+        initialisation: str = "default",
         penalty: float = 1.0,
         penalty_target: str = "1",
+        penalty_reduction: str = "word",
         label_smoothing: float = 0.0,
         optimizer: str = "adamw",
+        optimizer_options: dict[str, Any] | None = None,
         learning_rate: float = 4e-4,
         weight_decay: float = 0.01,
         warmup: float = 0.02,
@@ -78,18 +86,25 @@ class LitCaptioner(lightning.LightningModule):
             embedding_size: E, channels of a word
             hidden_size: H, units of the recurrent cell
             attention_size: A, units of the attention
-            attention_gain: of the attention's first weights; above 1 it prefers some locations from the start
+            attention: soft (the paper's), hard, dot, multi_head, adaptive, mean (none), or a dotted path my_package.attention:Mine
+            attention_options: the attention's own: {gain: 3} above 1 makes soft, hard and adaptive prefer some locations from the
+                start; {heads: 4} for multi_head; {expected: 0.5, mode: argmax} for hard
+            reinforce: how hard attention learns: {weight: 0.1, entropy: 0.002, baseline: moving_average or leave_one_out, samples: 1}
             cell: the recurrent cell: lstm, gru, peephole, … (showattend cells lists them), or a dotted path my_package.cells:MyCell
             cell_options: the cell's own, such as {initialisation: chrono} (showattend cells NAME lists them)
             layers: cells one above the other
             gate: beta on the context: scalar (the paper), vector or none
             deep_output: words from embedding, state and context together (the paper), or from the state alone
             dropout: share of units dropped from embeddings, state and deep output, and between layers of cells
+            embedding_dropout: share of units dropped from embeddings; null: as dropout
             feature_dropout: share of the annotations' channels dropped, the same ones at every location
+            initialisation: of all that is not the cell: default, or xu2015 (the authors' code)
             penalty: weight of the doubly stochastic penalty
             penalty_target: attention that each location should receive over a caption: 1 (the paper) or T/L
+            penalty_reduction: what its sum is divided by: word (as the likelihood is), caption, or location (captions times locations)
             label_smoothing: share of the probability given to all words alike
             optimizer: adamw, adam or rmsprop
+            optimizer_options: the optimiser's own, such as {momentum: 0.9, centered: true} for rmsprop
             learning_rate: at its peak, after the warm-up
             weight_decay: of matrices; vectors are left alone
             warmup: share of the training in which the learning rate rises
@@ -104,6 +119,7 @@ class LitCaptioner(lightning.LightningModule):
             ("optimizer", optimizer, OPTIMIZERS),
             ("schedule", schedule, SCHEDULES),
             ("penalty_target", penalty_target, PENALTY_TARGETS),
+            ("penalty_reduction", penalty_reduction, REDUCTIONS),
         ):
             if name not in known:
                 raise unknown_name(kind, name, known)
@@ -119,16 +135,23 @@ class LitCaptioner(lightning.LightningModule):
             embedding_size=embedding_size,
             hidden_size=hidden_size,
             attention_size=attention_size,
-            attention_gain=attention_gain,
+            attention=attention,
+            attention_options=attention_options,
             cell=cell,
             cell_options=cell_options,
             layers=layers,
             gate=gate,
             deep_output=deep_output,
             dropout=dropout,
+            embedding_dropout=embedding_dropout,
             feature_dropout=feature_dropout,
+            initialisation=initialisation,
         )
         self.network = CaptionNetwork(looking, Decoder(speaking))
+        draws = isinstance(self.network.decoder.attention, HardAttention)
+        if reinforce and not draws:
+            raise InputError(f"reinforce teaches hard attention, not '{attention}': give --model.attention hard, or leave it out")
+        self.reinforce = Reinforce(ReinforceConfig.of(reinforce or {})) if draws else None
         self.train()  # Lightning keeps the modes that it finds
         self.scores: dict[str, float] = {}
         self.found: dict[int | str, list[str]] = {}
@@ -149,7 +172,12 @@ class LitCaptioner(lightning.LightningModule):
             raise InputError(f"the schedule '{self.hparams['schedule']}' needs an end: give --trainer.max_epochs or max_steps")
         # Lightning cannot clip gradients of a fused optimiser in mixed precision.
         fused = self.hparams["optimizer"] != "rmsprop" and "mixed" not in str(self.trainer.precision)
-        optimizer = OPTIMIZERS[self.hparams["optimizer"]](groups, lr=self.hparams["learning_rate"], **({"fused": True} if fused else {}))
+        options = {"fused": True} if fused else {}
+        options |= self.hparams["optimizer_options"] or {}
+        try:
+            optimizer = OPTIMIZERS[self.hparams["optimizer"]](groups, lr=self.hparams["learning_rate"], **options)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"optimizer_options of {self.hparams['optimizer']}: {error}") from error
         scheduler = LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -175,32 +203,37 @@ class LitCaptioner(lightning.LightningModule):
                     module.eval()
         return self
 
-    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Negative log-likelihood and doubly stochastic penalty of a batch."""
-        words, targets = batch.words[..., :-1], batch.words[..., 1:]
+    def _speak(self, batch: Batch, samples: int = 1) -> tuple[Spoken, Tensor, Tensor]:
+        """Teacher forcing of a batch, each caption `samples` times: what is said, the words to be said, and where they stand."""
+        captions = batch.words.repeat_interleave(samples, 1)
+        words, targets = captions[..., :-1], captions[..., 1:]
         # <end> is heard by no one: where the next word is padding, there is nothing to say.
         mask = targets != PAD
-        logits, alphas = self.network(batch.photos, words * mask)
-        smoothing = self.hparams["label_smoothing"] if self.training else 0.0
+        return self.network(batch.photos, words * mask), pack(targets, mask), mask
+
+    def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Negative log-likelihood, doubly stochastic penalty, and what teaches hard attention."""
+        spoken, targets, mask = self._speak(batch, self.reinforce.config.samples if self.reinforce else 1)
         target = PENALTY_TARGETS[self.hparams["penalty_target"]]
         return (
-            caption_loss(logits, pack(targets, mask), label_smoothing=smoothing),
-            doubly_stochastic_penalty(alphas, mask, target=target),
+            caption_loss(spoken.logits, targets, label_smoothing=self.hparams["label_smoothing"]),
+            doubly_stochastic_penalty(spoken.alphas, mask, target=target, reduction=self.hparams["penalty_reduction"]),
+            self.reinforce(spoken, targets, mask) if self.reinforce else None,
         )
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The loss of one batch: negative log-likelihood plus penalty (Xu et al. 2015, eq. 14)."""
-        likelihood, penalty = self._losses(batch)
+        """The loss of one batch: negative log-likelihood plus penalty (Xu et al. 2015, eq. 14), plus REINFORCE for hard attention."""
+        likelihood, penalty, score = self._losses(batch)
         self.log("train_loss", likelihood, prog_bar=True, batch_size=len(batch.ids))
         self.log("train_penalty", penalty, batch_size=len(batch.ids))
-        weight = self.hparams["penalty"]
         # A penalty of weight 0 would send zeros back through every step.
-        return likelihood + weight * penalty if weight else likelihood
+        loss = likelihood + self.hparams["penalty"] * penalty if self.hparams["penalty"] else likelihood
+        return loss if score is None else loss + score
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Caption the photos freely, and measure the likelihood of their references."""
-        likelihood, _ = self._losses(batch)
-        self.log("val_loss", likelihood, batch_size=len(batch.ids))
+        spoken, targets, _ = self._speak(batch)
+        self.log("val_loss", caption_loss(spoken.logits, targets), batch_size=len(batch.ids))
         self._caption(batch)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
@@ -214,16 +247,16 @@ class LitCaptioner(lightning.LightningModule):
         self.references |= dict(zip(batch.ids, batch.references, strict=True))
 
     def _score(self, stage: str) -> None:
-        self.scores = {f"{stage}_{name}": value for name, value in bleu(self.found, self.references).items()}
+        self.scores = {f"{stage}_{name}": value for name, value in corpus_scores(self.found, self.references).items()}
         self.log_dict(self.scores, prog_bar=True)
         self.found, self.references = {}, {}
 
     def on_validation_epoch_end(self) -> None:
-        """BLEU-1..4 of the captions found, as val_bleu1 … val_bleu4."""
+        """BLEU-1..4 and CIDEr-D of the captions found, as val_bleu1 … val_bleu4 and val_cider_d."""
         self._score("val")
 
     def on_test_epoch_end(self) -> None:
-        """BLEU-1..4 of the captions found, as test_bleu1 … test_bleu4."""
+        """BLEU-1..4 and CIDEr-D of the captions found, as test_bleu1 … test_cider_d."""
         self._score("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

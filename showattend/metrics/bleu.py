@@ -1,4 +1,4 @@
-"""How good are captions? BLEU by nltk, as the official scorer does it."""
+"""BLEU by nltk, as the official scorer does it."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -6,7 +6,7 @@ from typing import Any
 
 from nltk.translate.bleu_score import corpus_bleu
 
-from showattend.errors import InputError
+from showattend.metrics.ids import common_ids
 
 BLEU_WEIGHTS = [tuple(1 / n if i < n else 0.0 for i in range(n)) for n in range(1, 5)]
 
@@ -27,10 +27,7 @@ def bleu(hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Seque
     Raises:
         InputError: the photos of the two are not the same.
     """
-    if hypotheses.keys() != references.keys():
-        odd = sorted(map(str, hypotheses.keys() ^ references.keys()))
-        raise InputError(f"{len(odd)} photos have a caption without references or the reverse, such as {odd[0]}")
-    ids = list(references)
+    ids = common_ids(hypotheses, references)
     scores: Any = corpus_bleu(
         [references[i] for i in ids], [hypotheses[i] for i in ids], weights=BLEU_WEIGHTS, smoothing_function=_official
     )

@@ -1,0 +1,45 @@
+"""Soft attention as the paper has it: a small network compares each location with the state."""
+
+import torch
+from torch import Tensor, nn
+
+from showattend.models.attention.base import Attention, Look, Memory, Query, Sizes, register
+from showattend.models.attention.energy import AdditiveEnergy
+
+
+@register("soft")
+class SoftAttention(Attention):
+    """Additive attention, e_ti = w . tanh(W_a a_i + W_h h_{t-1}), alpha = softmax(e), z = sum_i alpha_i a_i (Xu et al. 2015, eq. 4-6, 13).
+
+    Args:
+        gain: of the first weights; above 1 it prefers some locations from the start
+    """
+
+    source = "Xu et al. 2015"
+
+    def __init__(self, sizes: Sizes, *, gain: float = 1.0) -> None:
+        super().__init__(sizes)
+        self.key = nn.Linear(sizes.feature, sizes.attention)
+        self.query = nn.Linear(sizes.hidden, sizes.attention, bias=False)
+        self.energy = nn.Linear(sizes.attention, 1, bias=False)
+        with torch.no_grad():
+            self.key.weight.mul_(gain)
+            self.energy.weight.mul_(gain)
+
+    def remember(self, features: Tensor) -> Memory:
+        """The features, and W_a a_i, (N,L,A)."""
+        return features, self.key(features)
+
+    def forward(self, memory: Memory, query: Query) -> Look:
+        """Mix the annotations by their weights."""
+        features, keys = memory
+        alpha = self.energies(keys, query.h).softmax(-1)
+        return Look(alpha.to(features.dtype) @ features, alpha)
+
+    def energies(self, keys: Tensor, h: Tensor) -> Tensor:
+        """e_ti for keys (N,L,A) and states (N,G,H), (N,G,L)."""
+        weight, query = self.energy.weight[0], self.query(h)
+        # In mixed precision, too, the energies are made in full: their kernel works in place and is no slower so.
+        with torch.autocast(h.device.type, enabled=False):
+            energies: Tensor = AdditiveEnergy.apply(keys.to(weight.dtype), query.to(weight.dtype), weight)
+        return energies

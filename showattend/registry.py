@@ -1,0 +1,82 @@
+"""Names for the parts that can be exchanged: a registered name, or the dotted path of a class of one's own."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from showattend.errors import InputError, unknown_name
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The classes of one kind of part by their names.
+
+    Args:
+        kind: what the parts are called in messages, such as `cell`
+        base: what all of them derive from
+    """
+
+    def __init__(self, kind: str, base: type[T]) -> None:
+        self.kind = kind
+        self.base = base
+        self.entries: dict[str, type[T]] = {}
+
+    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+        """Class decorator: enter a class under a name.
+
+        Raises:
+            ValueError: the name is taken.
+        """
+
+        def enter(entry: type[T]) -> type[T]:
+            if name in self.entries:
+                raise ValueError(f"the {self.kind} name {name!r} is taken by {self.entries[name].__name__}")
+            self.entries[name] = entry
+            return entry
+
+        return enter
+
+    def names(self) -> list[str]:
+        """The registered names, sorted."""
+        return sorted(self.entries)
+
+    def find(self, name: str) -> type[T]:
+        """The class that a name or a dotted path, `my_package.module:MyClass`, stands for.
+
+        Raises:
+            InputError: no such name, or a path that leads to no class of this kind.
+        """
+        if ":" in name:
+            return self._import(name)
+        if name not in self.entries:
+            raise unknown_name(self.kind, name, self.entries)
+        return self.entries[name]
+
+    def option_names(self, entry: type[T]) -> list[str]:
+        """The options of a class: keyword arguments of its constructor and of those that it hands the rest to."""
+        constructors = [vars(base)["__init__"] for base in entry.__mro__ if issubclass(base, self.base) and "__init__" in vars(base)]
+        arguments = [argument for constructor in constructors for argument in inspect.signature(constructor).parameters.values()]
+        return sorted({argument.name for argument in arguments if argument.kind is argument.KEYWORD_ONLY})
+
+    def check_options(self, name: str, options: Mapping[str, Any]) -> None:
+        """Refuse what the constructor of `name` does not take.
+
+        Raises:
+            InputError: an unknown name, or an unknown option.
+        """
+        known = self.option_names(self.find(name))
+        for option in options:
+            if option not in known:
+                raise unknown_name(f"option of the {self.kind} '{name}'", option, known)
+
+    def _import(self, path: str) -> type[T]:
+        module, _, attribute = path.partition(":")
+        try:
+            entry = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"cannot import the {self.kind} '{path}': {error}") from error
+        if not (isinstance(entry, type) and issubclass(entry, self.base)):
+            raise InputError(f"'{path}' is no {self.base.__name__}: derive it from {self.base.__module__}.{self.base.__name__}")
+        return entry
