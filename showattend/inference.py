@@ -18,7 +18,7 @@ from showattend.data.cache import DecodedPhotos
 from showattend.data.captions import is_image
 from showattend.decoding import Search
 from showattend.errors import InputError
-from showattend.losses import pack
+from showattend.losses import pack, unpack
 from showattend.models.attention import HardAttention
 from showattend.models.lattice import Box
 from showattend.pretrained import Pretrained, load_pretrained
@@ -150,9 +150,7 @@ class Captioner:
             annotations, grid = self.model.network.encoder(image.unsqueeze(0).to(self.device))
             logits, alphas, _ = self.model.network(annotations, padded[..., :-1] * (targets != PAD))
             log_probs = -cross_entropy(logits.float(), pack(targets, targets != PAD), reduction="none")
-            of_words = torch.zeros(targets.shape, device=self.device).movedim(-1, 0)
-            of_words[(targets != PAD).movedim(-1, 0)] = log_probs
-        of_words = of_words.movedim(0, -1)[0].cpu()
+            of_words = unpack(log_probs, targets != PAD)[0].cpu()
         visible, area = self._area(size, grid, image.shape[-1])
         return [
             Scored(

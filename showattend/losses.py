@@ -15,6 +15,12 @@ def pack(words: Tensor, mask: Tensor) -> Tensor:
     return words.movedim(-1, 0)[mask.movedim(-1, 0)]
 
 
+def unpack(values: Tensor, mask: Tensor) -> Tensor:
+    """What `pack` took apart: (M,) back to the places of a mask, zero elsewhere, (N,G,T)."""
+    places = mask.movedim(-1, 0)
+    return torch.zeros_like(places, dtype=values.dtype).masked_scatter(places, values).movedim(0, -1)
+
+
 def caption_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
     """Mean negative log-likelihood of the words that are no padding, in nats per word.
 
@@ -40,9 +46,7 @@ def caption_log_likelihoods(logits: Tensor, targets: Tensor, mask: Tensor) -> Te
     Returns:
         (N,G); 0 for a caption without words
     """
-    captions = torch.arange(mask[..., 0].numel(), device=mask.device).view(*mask.shape[:2], 1).expand_as(mask)
-    of_words = -F.cross_entropy(logits.float(), targets, reduction="none")
-    return of_words.new_zeros(mask[..., 0].numel()).index_add(0, pack(captions, mask), of_words).view(mask.shape[:2])
+    return unpack(-F.cross_entropy(logits.float(), targets, reduction="none"), mask).sum(-1)
 
 
 def doubly_stochastic_penalty(alphas: Tensor, mask: Tensor, *, target: float | None = 1.0, reduction: str = "word") -> Tensor:

@@ -22,8 +22,6 @@ class AdaptiveAttention(SoftAttention):
         gain: as `soft`
     """
 
-    source = "Lu et al. 2017"
-
     def __init__(self, sizes: Sizes, *, gain: float = 1.0) -> None:
         super().__init__(sizes, gain=gain)
         self.gate = nn.Linear(sizes.embedding + sizes.hidden, sizes.hidden)

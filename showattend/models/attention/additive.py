@@ -15,8 +15,6 @@ class SoftAttention(Attention):
         gain: of the first weights; above 1 it prefers some locations from the start
     """
 
-    source = "Xu et al. 2015"
-
     def __init__(self, sizes: Sizes, *, gain: float = 1.0) -> None:
         super().__init__(sizes)
         self.key = nn.Linear(sizes.feature, sizes.attention)

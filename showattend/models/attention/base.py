@@ -54,12 +54,7 @@ class Attention(nn.Module, ABC):
 
     A subclass takes the sizes and, as keyword arguments, its options. N photos with G rows each; nothing that belongs to a
     photo is repeated for its rows.
-
-    Attributes:
-        source: the paper it comes from
     """
-
-    source = ""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()

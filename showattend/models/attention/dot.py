@@ -13,8 +13,6 @@ from showattend.models.attention.base import Attention, Look, Memory, Query, Siz
 class DotAttention(Attention):
     """e_ti = (W_a a_i) . (W_h h_{t-1}) / sqrt(A), alpha = softmax(e), z = sum_i alpha_i a_i (Vaswani et al. 2017, eq. 1)."""
 
-    source = "Vaswani et al. 2017"
-
     def __init__(self, sizes: Sizes) -> None:
         super().__init__(sizes)
         self.key = nn.Linear(sizes.feature, sizes.attention)
@@ -44,8 +42,6 @@ class MultiHeadAttention(Attention):
     Raises:
         InputError: it does not.
     """
-
-    source = "Vaswani et al. 2017"
 
     def __init__(self, sizes: Sizes, *, heads: int = 8) -> None:
         super().__init__(sizes)

@@ -9,8 +9,6 @@ from showattend.models.attention.base import Attention, Look, Memory, Query, reg
 class MeanAttention(Attention):
     """z = mean_i a_i: the model without attention, a Show and Tell (Vinyals et al. 2015) that sees the photo at every word."""
 
-    source = "Vinyals et al. 2015"
-
     def remember(self, features: Tensor) -> Memory:
         """The mean annotation, (N,1,D), and the weights that it has, (N,1,L)."""
         return features.mean(1, keepdim=True), features.new_full(features.shape[:2], 1 / features.shape[1]).unsqueeze(1)
