@@ -101,19 +101,22 @@ def _add_caption(commands: "Commands[argparse.ArgumentParser]") -> None:
         description="Print one line for each photo. A photo that cannot be read is reported and skipped, and the exit status is then 1.",
     )
     caption.add_argument("photos", nargs="+", metavar="PATH", help="photo, folder (searched to the bottom) or glob")
-    _add_model(caption)
+    _add_models(caption)
+    caption.add_argument("--num-captions", type=int, metavar="N", help="captions for each photo, the best first, with their scores")
     caption.add_argument("--json", type=Path, metavar="FILE", help="write captions with words, scores and alphas' grid as JSON")
     caption.add_argument("--csv", type=Path, metavar="FILE", help="write file, caption and score as CSV")
     caption.add_argument("--coco", type=Path, metavar="FILE", help="write the result format of the COCO captions server")
     _add_speed(caption)
+    _add_search(caption)
     caption.set_defaults(run=_command("caption"))
 
 
 def _add_attend(commands: "Commands[argparse.ArgumentParser]") -> None:
     attend = commands.add_parser("attend", help="draw where the model looked for each word of a photo's caption")
     attend.add_argument("photo", type=Path, help="a photo")
-    _add_model(attend)
+    _add_models(attend)
     attend.add_argument("--out", type=Path, required=True, metavar="FILE", help="figure to write: .png, .jpg, .pdf, .svg, .webp")
+    _add_search(attend)
     attend.set_defaults(run=_command("attend"))
 
 
@@ -125,19 +128,20 @@ def _add_score(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     score.add_argument("photo", type=Path, help="a photo")
     score.add_argument("captions", nargs="+", metavar="CAPTION", help='in quotes, such as "a dog runs on the beach"; several are compared')
-    _add_model_folder(score)
+    _add_model(score)
     score.add_argument("--out", type=Path, metavar="FILE", help="figure of where it would look: .png, .jpg, .pdf, .svg, .webp")
     score.set_defaults(run=_command("score"))
 
 
 def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
     evaluate = commands.add_parser("evaluate", help="score a model's captions of a data set: BLEU-1..4, CIDEr-D")
-    _add_model(evaluate)
+    _add_models(evaluate)
     evaluate.add_argument("--data.root", dest="root", type=Path, required=True, metavar="DIR", help="folder of the data set")
     evaluate.add_argument("--data.layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
     evaluate.add_argument("--split", default="val", help="train, val or test (default: %(default)s)")
     evaluate.add_argument("--out", type=Path, metavar="DIR", help="write results.json (COCO's format) and metrics.json there")
     _add_speed(evaluate)
+    _add_search(evaluate)
     evaluate.set_defaults(run=_command("evaluate"))
 
 
@@ -155,19 +159,46 @@ def _add_cells(commands: "Commands[argparse.ArgumentParser]") -> None:
     cells.add_argument("--plot", type=Path, metavar="FILE", help="draw the gates over the words of a caption; needs --model and --photo")
     cells.add_argument("--photo", type=Path, metavar="PATH", help="the photo to caption for --plot")
     _add_model(cells, required=False)
+    _add_search(cells)
     cells.set_defaults(run=_command("cells"))
 
 
-def _add_model_folder(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+def _add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     parser.add_argument("--model", type=Path, required=required, metavar="DIR", help="model folder, such as runs/NAME/model")
     parser.add_argument("--attention-mode", metavar="MODE", help="of hard attention: expected, argmax or sample (default: the model's)")
 
 
-def _add_model(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    _add_model_folder(parser, required=required)
-    parser.add_argument("--beam", type=int, metavar="K", help="hypotheses kept per photo, 1 is greedy (default: the model's)")
-    parser.add_argument("--max-length", type=int, metavar="T", help="most words (default: the model's)")
-    parser.add_argument("--length-penalty", type=float, metavar="A", help="rank by log p / length^A (default: the model's)")
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser, required=False)
+    parser.add_argument(
+        "--ensemble",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="average the probabilities of several models with one vocabulary; with --model or instead of it",
+    )
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    search = parser.add_argument_group("how captions are searched for (default: as the model was validated)")
+    search.add_argument("--beam", type=int, metavar="K", help="hypotheses kept per photo, 1 is greedy")
+    search.add_argument("--max-length", type=int, metavar="T", help="most words, <end> counted")
+    search.add_argument("--min-length", type=int, metavar="T", help="fewest words")
+    search.add_argument("--length-penalty", type=float, metavar="A", help="rank by log p / length^A: 0 prefers short captions")
+    search.add_argument("--no-repeat-ngram", type=int, metavar="N", help="never say N words in the same order twice")
+    search.add_argument(
+        "--must-include", action="append", default=[], metavar="WORD", help="every caption says it; may be given up to 4 times"
+    )
+    search.add_argument("--ban", action="append", default=[], metavar="WORD", help="no caption says it; may be given often")
+    search.add_argument("--groups", type=int, metavar="G", help="beams in G groups that avoid each other's words: diverse captions")
+    search.add_argument("--diversity", type=float, metavar="X", help="how much the groups avoid each other, in nats (default: 0.5)")
+    draw = parser.add_argument_group("or how they are drawn")
+    draw.add_argument("--sample", action="store_true", help="draw every word by its probability")
+    draw.add_argument("--temperature", type=float, metavar="X", help="below 1 prefers probable words, above 1 improbable ones")
+    draw.add_argument("--top-k", type=int, metavar="K", help="draw among the K most probable words")
+    draw.add_argument("--top-p", type=float, metavar="P", help="draw among the fewest words that have the probability P together")
+    draw.add_argument("--seed", type=int, help="other seeds draw other captions; the same one draws the same (default: 0)")
 
 
 def _count(least: int) -> Callable[[str], int]:

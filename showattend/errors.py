@@ -12,9 +12,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a list of names, with the nearest one that is.
 
     >>> print(unknown_name("cell", "lstmm", ["gru", "lstm"]))
-    unknown cell 'lstmm': did you mean 'lstm'? known cells: gru, lstm
+    unknown cell 'lstmm': did you mean 'lstm'? known: gru, lstm
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return InputError(f"unknown {kind} '{name}': {hint}known {kind}s: {', '.join(names)}")
+    return InputError(f"unknown {kind} '{name}': {hint}known: {', '.join(names) or 'none'}")

@@ -1,8 +1,10 @@
 """Captions for photos: one, a list, or as many as a disk holds."""
 
 import glob
+import math
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +18,7 @@ from torch.utils.data import DataLoader
 from showattend.cells import watch
 from showattend.data.cache import DecodedPhotos
 from showattend.data.captions import is_image
-from showattend.decoding import Search
+from showattend.decoding import Hypotheses, Search, decode, together
 from showattend.errors import InputError
 from showattend.losses import pack, unpack
 from showattend.models.attention import HardAttention
@@ -36,6 +38,7 @@ class Caption:
         grid: rows and columns of the locations, row by row from the top left
         visible: the part of the photo that the network saw: left, upper, right, lower, in the photo's pixels
         area: what the grid covers, each location in the middle of its cell; it may reach over the edges of `visible`
+        others: the next best captions of the photo, as many as the search asks for
     """
 
     words: list[str]
@@ -44,6 +47,7 @@ class Caption:
     grid: tuple[int, int]
     visible: Box
     area: Box
+    others: list["Caption"] = field(default_factory=list)
 
     def __str__(self) -> str:
         return " ".join(self.words)
@@ -75,29 +79,48 @@ class Captioner:
     ['a', 'red', 'star', 'above', 'a', 'white', 'cross']
     """
 
-    def __init__(self, model: Pretrained, device: str | torch.device | None = None, *, attention_mode: str | None = None) -> None:
+    def __init__(
+        self,
+        model: Pretrained,
+        device: str | torch.device | None = None,
+        *,
+        ensemble: Sequence[Pretrained] = (),
+        attention_mode: str | None = None,
+    ) -> None:
         self.model = model
-        decoder = model.network.decoder
+        self.models = (model, *ensemble)
+        for other in ensemble:
+            if other.vocabulary != model.vocabulary:
+                raise InputError("the models of the ensemble have different vocabularies: take models that were trained on the same words")
+            if other.preprocessing != model.preprocessing:
+                raise InputError(f"the models of the ensemble see photos differently: {model.preprocessing}, {other.preprocessing}")
         if attention_mode is not None:
-            if not isinstance(decoder.attention, HardAttention):
-                raise InputError(f"an attention mode is for hard attention, and this model's is '{decoder.config.attention}': leave it out")
-            decoder.attention.look(attention_mode)
+            for one in self.models:
+                _look(one, attention_mode)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        model.network.to(self.device).eval()
+        for one in self.models:
+            one.network.to(self.device).eval()
 
     @classmethod
     def from_pretrained(
-        cls, folder: Path | str, device: str | torch.device | None = None, *, attention_mode: str | None = None
+        cls,
+        folder: Path | str,
+        device: str | torch.device | None = None,
+        *,
+        ensemble: Sequence[Path | str] = (),
+        attention_mode: str | None = None,
     ) -> "Captioner":
         """Load a model folder.
 
         Args:
+            ensemble: folders of more models, whose probabilities are averaged with the first one's
             attention_mode: expected, argmax or sample, for a model with hard attention; None: as it was trained to
 
         Raises:
-            InputError: see `load_pretrained`; or a mode for a model that has none.
+            InputError: see `load_pretrained`; a mode for a model that has none; or models that do not fit together.
         """
-        return cls(load_pretrained(Path(folder)), device, attention_mode=attention_mode)
+        others = [load_pretrained(Path(other)) for other in ensemble]
+        return cls(load_pretrained(Path(folder)), device, ensemble=others, attention_mode=attention_mode)
 
     def caption(self, photo: Path | str | Image.Image, search: Search | None = None) -> Caption:
         """Caption one photo, a file or an open picture.
@@ -180,14 +203,24 @@ class Captioner:
                 yield next(remaining), Failure(item.reason) if item.reason else next(captions)
 
     def _captions(self, images: Tensor, sizes: Sequence[tuple[int, int]], search: Search | None) -> list[Caption]:
+        # What is drawn for a photo depends on its own pixels, and not on its place among others.
+        keys = [zlib.crc32(image.numpy().tobytes()) for image in images]
         with torch.inference_mode():
-            annotations, grid = self.model.network.encoder(images.to(self.device))
-        found = self.model.network.caption(annotations, search or self.model.search)
-        captions = []
-        for numbers, score, alphas, size in zip(found.words[:, 0], found.scores[:, 0], found.alphas[:, 0], sizes, strict=True):
-            words = self.model.vocabulary.decode(numbers.tolist())
-            captions.append(Caption(words, float(score), alphas[: len(words)].cpu(), grid, *self._area(size, grid, images.shape[-1])))
-        return captions
+            seen = [one.network.encoder(images.to(self.device)) for one in self.models]
+            speakers = [one.network.begin(annotations) for one, (annotations, _) in zip(self.models, seen, strict=True)]
+            found = decode(*together(speakers), search or self.model.search, keys)
+        (_, grid), *_ = seen
+        return [self._of_photo(found, row, grid, *self._area(size, grid, images.shape[-1])) for row, size in enumerate(sizes)]
+
+    def _of_photo(self, found: Hypotheses, row: int, grid: tuple[int, int], visible: Box, area: Box) -> Caption:
+        """The best caption of one photo, with the others that there are."""
+        captions: list[Caption] = []
+        for numbers, score, alphas in zip(found.words[row].tolist(), found.scores[row].tolist(), found.alphas[row].cpu(), strict=True):
+            if score > -math.inf or not captions:
+                words = self.model.vocabulary.decode(numbers)
+                captions.append(Caption(words, score, alphas[: len(words)], grid, visible, area))
+        best, *others = captions
+        return replace(best, others=others)
 
     def _area(self, size: tuple[int, int], grid: tuple[int, int], pixels: int) -> tuple[Box, Box]:
         """What the network saw of a photo, and what the grid covers, both in the photo's pixels."""
@@ -196,6 +229,13 @@ class Captioner:
 
 
 load = Captioner.from_pretrained
+
+
+def _look(model: Pretrained, mode: str) -> None:
+    decoder = model.network.decoder
+    if not isinstance(decoder.attention, HardAttention):
+        raise InputError(f"an attention mode is for hard attention, and this model's is '{decoder.config.attention}': leave it out")
+    decoder.attention.look(mode)
 
 
 def find_photos(patterns: Iterable[str]) -> list[Path]:

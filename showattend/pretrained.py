@@ -111,7 +111,7 @@ def load_pretrained(folder: Path) -> Pretrained:
         network = _network(config)
         state = load_file(folder / WEIGHTS)
         vocabulary = Vocabulary.load(folder / WORDS)
-        model = Pretrained(network, vocabulary, Preprocessing(**config["preprocessing"]), Search(**config["search"]), metrics)
+        model = Pretrained(network, vocabulary, Preprocessing(**config["preprocessing"]), _search(config["search"]), metrics)
         network.load_state_dict(state, assign=True)
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{folder / CONFIG} is damaged ({error!r}): copy the folder again, whole") from error
@@ -128,6 +128,12 @@ def _network(config: Mapping[str, Any]) -> CaptionNetwork:
     with torch.device("meta"):
         encoder = Encoder(EncoderConfig(**config["encoder"]))
         return CaptionNetwork(encoder, Decoder(DecoderConfig(**config["decoder"])))
+
+
+def _search(saved: Mapping[str, Any]) -> Search:
+    """What JSON made of a search's tuples becomes tuples again."""
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
+    return Search(**values)
 
 
 def _card(model: Pretrained, trained_on: str) -> str:

@@ -1,58 +1,22 @@
-"""Beam search against counting everything, on a language small enough to count."""
+"""Greedy and beam search against counting everything, on a language small enough to count."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from tiny_language import LENGTH, Language, everything, spoken
 
-from showattend.decoding import NEVER, Search, State, beam_search
+from showattend.decoding import NEVER, Search, decode
 from showattend.errors import InputError
-from showattend.vocabulary import END, PAD, START
-
-WORDS, LOCATIONS, LENGTH = 7, 3, 4
-
-
-class Language:
-    """Next-word probabilities that depend on the photo and on all words so far, through a state that mixes them."""
-
-    def __init__(self, photos: int, seed: int = 0, end_bias: float = 0.0) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self.start = torch.randn(photos, 5, generator=generator)
-        self.mix = torch.randn(5, 5, generator=generator)
-        self.heard = torch.randn(WORDS, 5, generator=generator)
-        self.say = 2 * torch.randn(5, WORDS, generator=generator)
-        self.bias = torch.zeros(WORDS)
-        self.bias[END] = end_bias
-
-    def step(self, words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-        h = torch.tanh(state[0] @ self.mix + self.heard[words])
-        return (h @ self.say + self.bias).log_softmax(-1), (h,), h[:, :LOCATIONS].softmax(-1)
-
-    def log_prob(self, photo: int, words: tuple[int, ...]) -> float:
-        state: State = (self.start[photo : photo + 1],)
-        total, last = 0.0, START
-        for word in words:
-            log_probs, state, _ = self.step(torch.tensor([last]), state)
-            total, last = total + log_probs[0, word].item(), word
-        return total
-
-
-def everything() -> list[tuple[int, ...]]:
-    """All captions that end within LENGTH words."""
-    sayable = [word for word in range(WORDS) if word not in (*NEVER, END)]
-    return [(*said, END) for length in range(LENGTH) for said in itertools.product(sayable, repeat=length)]
-
-
-def spoken(words: Tensor) -> tuple[int, ...]:
-    return tuple(word for word in words.tolist() if word != PAD)
+from showattend.vocabulary import END, START
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_wide_beam_finds_what_counting_finds(seed: int, length_penalty: float) -> None:
     language = Language(3, seed)
-    found = beam_search(language.step, (language.start,), Search(beam=80, max_length=LENGTH, length_penalty=length_penalty))
+    found = decode(language.step, (language.start,), Search(beam=80, max_length=LENGTH, length_penalty=length_penalty))
     for photo in range(3):
         scores = {words: language.log_prob(photo, words) / len(words) ** length_penalty for words in everything()}
         best = max(scores, key=lambda words: scores[words])
@@ -63,7 +27,7 @@ def test_a_wide_beam_finds_what_counting_finds(seed: int, length_penalty: float)
 @pytest.mark.parametrize("beam", [1, 2, 5])
 def test_every_hypothesis_has_the_probability_that_it_claims(beam: int) -> None:
     language = Language(4, 1)
-    found = beam_search(language.step, (language.start,), Search(beam=beam, max_length=6))
+    found = decode(language.step, (language.start,), Search(beam=beam, max_length=6, num_captions=beam))
     for photo in range(4):
         possible = [k for k in range(beam) if found.scores[photo, k] > -torch.inf]  # there may be fewer first words than beams
         for k in possible:
@@ -74,7 +38,7 @@ def test_every_hypothesis_has_the_probability_that_it_claims(beam: int) -> None:
 
 def test_a_beam_of_one_is_greedy() -> None:
     language = Language(5, 2)
-    found = beam_search(language.step, (language.start,), Search(beam=1, max_length=8))
+    found = decode(language.step, (language.start,), Search(beam=1, max_length=8))
     for photo in range(5):
         state, last, expected = (language.start[photo : photo + 1],), START, []
         for _ in range(8):
@@ -90,10 +54,10 @@ def test_a_beam_of_one_is_greedy() -> None:
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7])
 def test_a_batch_gives_what_its_photos_give_one_by_one(length_penalty: float) -> None:
     language = Language(6, 3)
-    search = Search(beam=3, max_length=7, length_penalty=length_penalty)
-    together = beam_search(language.step, (language.start,), search)
+    search = Search(beam=3, max_length=7, length_penalty=length_penalty, num_captions=3)
+    together = decode(language.step, (language.start,), search)
     for photo in range(6):
-        alone = beam_search(language.step, (language.start[photo : photo + 1],), search)
+        alone = decode(language.step, (language.start[photo : photo + 1],), search)
         for k in range(3):
             words = spoken(alone.words[0, k])
             assert spoken(together.words[photo, k]) == words
@@ -102,7 +66,7 @@ def test_a_batch_gives_what_its_photos_give_one_by_one(length_penalty: float) ->
 
 def test_the_alphas_are_those_of_the_words_of_the_winning_beam() -> None:
     language = Language(3, 4)
-    found = beam_search(language.step, (language.start,), Search(beam=4, max_length=6))
+    found = decode(language.step, (language.start,), Search(beam=4, max_length=6))
     for photo in range(3):
         state, last = (language.start[photo : photo + 1],), START
         for t, word in enumerate(spoken(found.words[photo, 0])):
@@ -114,7 +78,7 @@ def test_the_alphas_are_those_of_the_words_of_the_winning_beam() -> None:
 
 def test_when_nothing_ends_the_best_unfinished_beam_stands() -> None:
     language = Language(2, 5, end_bias=-1000.0)
-    found = beam_search(language.step, (language.start,), Search(beam=3, max_length=5))
+    found = decode(language.step, (language.start,), Search(beam=3, max_length=5))
     for photo in range(2):
         words = spoken(found.words[photo, 0])
         assert len(words) == 5
@@ -124,7 +88,7 @@ def test_when_nothing_ends_the_best_unfinished_beam_stands() -> None:
 
 def test_a_finished_beam_ranks_before_an_unfinished_one() -> None:
     language = Language(8, 6, end_bias=-1.0)
-    found = beam_search(language.step, (language.start,), Search(beam=4, max_length=3))
+    found = decode(language.step, (language.start,), Search(beam=4, max_length=3, num_captions=4))
     for photo in range(8):
         ended = [END in spoken(found.words[photo, k]) for k in range(4)]
         assert ended == sorted(ended, reverse=True)
@@ -133,12 +97,56 @@ def test_a_finished_beam_ranks_before_an_unfinished_one() -> None:
 def test_what_must_never_be_said_is_never_said() -> None:
     language = Language(4, 7)
     language.bias[list(NEVER)] = 50.0
-    found = beam_search(language.step, (language.start,), Search(beam=3, max_length=5))
+    found = decode(language.step, (language.start,), Search(beam=3, max_length=5, num_captions=3))
     for photo, k in itertools.product(range(4), range(3)):
         assert not set(spoken(found.words[photo, k])) & set(NEVER)
 
 
-@pytest.mark.parametrize("bad", [{"beam": 0}, {"max_length": 0}, {"length_penalty": -1.0}])
-def test_numbers_out_of_range_are_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=next(iter(bad))):
+def test_the_n_best_are_the_n_best_of_all_that_can_be_said() -> None:
+    language = Language(4, 8)
+    found = decode(language.step, (language.start,), Search(beam=80, max_length=LENGTH, num_captions=10))
+    for photo in range(4):
+        best = sorted(everything(), key=lambda words: language.log_prob(photo, words), reverse=True)[:10]
+        assert [spoken(words) for words in found.words[photo]] == best
+
+
+def test_asking_for_more_captions_changes_none_of_the_first() -> None:
+    language = Language(6, 9)
+    one, many = (decode(language.step, (language.start,), Search(beam=5, max_length=8, num_captions=n)) for n in (1, 5))
+    for photo in range(6):
+        assert spoken(one.words[photo, 0]) == spoken(many.words[photo, 0])
+        assert one.scores[photo, 0] == many.scores[photo, 0]
+
+
+def test_where_there_are_fewer_captions_than_asked_for_the_rest_is_marked() -> None:
+    language = Language(2, 1)
+    found = decode(language.step, (language.start,), Search(beam=30, max_length=2, num_captions=30))
+    for photo in range(2):
+        there = [spoken(words) for words, score in zip(found.words[photo], found.scores[photo], strict=True) if score > -torch.inf]
+        assert len(there) == len(set(there)) < 30
+
+
+@pytest.mark.parametrize(
+    ("bad", "named"),
+    [
+        ({"beam": 0}, "beam"),
+        ({"max_length": 0}, "max_length"),
+        ({"length_penalty": -1.0}, "length_penalty"),
+        ({"num_captions": 4}, "give a beam of 4"),
+        ({"min_length": 30}, "min_length"),
+        ({"groups": 2}, "groups"),
+        ({"temperature": 0.5}, "give sample"),
+        ({"sample": True}, "a beam of 3"),
+        ({"sample": True, "beam": 1, "top_p": 0.0}, "top_p"),
+        ({"sample": True, "beam": 1, "temperature": 0.0}, "temperature"),
+        ({"sample": True, "beam": 1, "must_include": (4,)}, "leave out sample"),
+        ({"must_include": (4, 4)}, "twice"),
+        ({"must_include": (4,), "ban": (4,)}, "banned"),
+        ({"must_include": (4, 5, 6, 7, 8)}, "at most 4"),
+        ({"must_include": (4, 5), "max_length": 2}, "max_length"),
+        ({"must_include": (4,), "groups": 3}, "must_include and groups"),
+    ],
+)
+def test_numbers_out_of_range_and_contradictions_are_refused(bad: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
         Search(**bad)

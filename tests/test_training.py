@@ -203,8 +203,8 @@ def test_every_run_gets_a_fresh_folder(tmp_path: Path) -> None:
     [
         ({"optimizer": "adamm"}, "did you mean 'adam"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
-        ({"penalty_target": "2"}, "known penalty_targets: 1, T/L"),
-        ({"resize": "squash"}, "known resizes: crop, stretch"),
+        ({"penalty_target": "2"}, "known: 1, T/L"),
+        ({"resize": "squash"}, "known: crop, stretch"),
         ({"finetune": "layers.99"}, "encoder stage"),
     ],
 )

@@ -2,10 +2,9 @@
 
 import argparse
 
-from showattend.commands.options import chosen_search
+from showattend.commands.options import chosen_captioner, chosen_search
 from showattend.data.transforms import open_photo
 from showattend.files import check_writable
-from showattend.inference import Captioner
 from showattend.visualize import attention_figure, check_format
 
 
@@ -14,9 +13,9 @@ def attend(parsed: argparse.Namespace) -> int:
     check_format(parsed.out)
     check_writable(parsed.out)
     photo, _ = open_photo(parsed.photo)
-    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
+    captioner = chosen_captioner(parsed)
     # From the file, as `caption` does: a large JPEG opened whole would give slightly other numbers.
-    found = captioner.caption(parsed.photo, chosen_search(captioner.model.search, parsed))
+    found = captioner.caption(parsed.photo, chosen_search(captioner, parsed))
     attention_figure(photo, found, parsed.out)
     print(f"{found}\n{parsed.out}")
     return 0

@@ -2,13 +2,14 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from tqdm import tqdm
 
-from showattend.commands.options import chosen_search
+from showattend.commands.options import chosen_captioner, chosen_search
 from showattend.commands.results import Captioned, write_coco, write_csv, write_json
 from showattend.files import check_writable
-from showattend.inference import Captioner, Failure, find_photos
+from showattend.inference import Caption, Failure, find_photos
 
 
 def caption(parsed: argparse.Namespace) -> int:
@@ -17,8 +18,8 @@ def caption(parsed: argparse.Namespace) -> int:
     for target in targets:
         check_writable(target)
     paths = find_photos(parsed.photos)
-    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
-    search = chosen_search(captioner.model.search, parsed)
+    captioner = chosen_captioner(parsed)
+    search = chosen_search(captioner, parsed)
     done: Captioned = []
     failures = 0
     results = captioner.caption_files(
@@ -31,10 +32,17 @@ def caption(parsed: argparse.Namespace) -> int:
             print(f"skipped {result.reason}", file=sys.stderr)
         else:
             done.append((path, result))
-            print(f"{path}\t{result}", flush=True)
+            _print(path, result)
     for target, write in ((parsed.json, write_json), (parsed.csv, write_csv), (parsed.coco, write_coco)):
         if target:
             write(target, done)
     if failures:
         print(f"{failures} of {len(paths)} photos could not be read", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _print(path: Path, caption: Caption) -> None:
+    """One line for a photo; with several captions one for each, and its score."""
+    for one in (caption, *caption.others):
+        score = f"{one.score:.3f}\t" if caption.others else ""
+        print(f"{path}\t{score}{one}", flush=True)

@@ -96,6 +96,6 @@ def _plot(parsed: argparse.Namespace) -> None:
     trained = captioner.model.network.decoder.config.cell
     if parsed.cell and find_cell(parsed.cell) is not find_cell(trained):
         raise InputError(f"the model {parsed.model} was trained with the cell '{trained}', not '{parsed.cell}': give one of that cell")
-    caption, layers = captioner.gates(parsed.photo, chosen_search(captioner.model.search, parsed))
+    caption, layers = captioner.gates(parsed.photo, chosen_search(captioner, parsed))
     gates_figure(caption, layers, parsed.plot)
     print(f"{caption}\n{parsed.plot}")

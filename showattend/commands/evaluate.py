@@ -6,13 +6,13 @@ import sys
 
 from tqdm import tqdm
 
-from showattend.commands.options import chosen_search
+from showattend.commands.options import chosen_captioner, chosen_folders, chosen_search
 from showattend.commands.results import coco_results, write_text
 from showattend.data.captions import read_captions
 from showattend.decoding import Search
 from showattend.errors import InputError
 from showattend.files import check_writable
-from showattend.inference import Captioner, Failure
+from showattend.inference import Failure
 from showattend.metrics import corpus_scores
 from showattend.vocabulary import tokenize
 
@@ -24,8 +24,8 @@ def evaluate(parsed: argparse.Namespace) -> int:
         check_writable(out / "results.json")
     data = read_captions(parsed.root, parsed.layout)
     photos = data.split(parsed.split)
-    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
-    search = chosen_search(captioner.model.search, parsed)
+    captioner = chosen_captioner(parsed)
+    search = chosen_search(captioner, parsed)
     for note in data.notes:
         print(note, file=sys.stderr)
     results = captioner.caption_files([photo.path for photo in photos], search, batch_size=parsed.batch_size, workers=parsed.workers)
@@ -48,7 +48,7 @@ def evaluate(parsed: argparse.Namespace) -> int:
 
 
 def _print_scores(metrics: dict[str, float], parsed: argparse.Namespace, search: Search, photos: int, references: int) -> None:
-    print(f"\n{parsed.model} on {parsed.root}, split {parsed.split}")
+    print(f"\n{' + '.join(map(str, chosen_folders(parsed)))} on {parsed.root}, split {parsed.split}")
     print("\n".join(f"  {name.replace('bleu', 'BLEU-').replace('cider_d', 'CIDEr-D'):8}{value:8.4f}" for name, value in metrics.items()))
     print(
         f"  {photos} photos, {references} references; beam {search.beam}, length penalty {search.length_penalty:g}; "

@@ -2,11 +2,73 @@
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from showattend.decoding import Search
+from showattend.errors import InputError
+from showattend.inference import Captioner
+from showattend.vocabulary import Vocabulary, tokenize
+
+NUMBERS = (
+    "beam",
+    "max_length",
+    "length_penalty",
+    "num_captions",
+    "min_length",
+    "no_repeat_ngram",
+    "groups",
+    "diversity",
+    "temperature",
+    "top_k",
+    "top_p",
+    "seed",
+)
 
 
-def chosen_search(default: Search, parsed: argparse.Namespace) -> Search:
-    """The model's way to search, with what the command line says otherwise."""
-    chosen = {name: getattr(parsed, name) for name in ("beam", "max_length", "length_penalty")}
-    return replace(default, **{name: value for name, value in chosen.items() if value is not None})
+def chosen_folders(parsed: argparse.Namespace) -> list[Path]:
+    """The model folders that the command line names, of which the first decides where it matters."""
+    return [*([parsed.model] if parsed.model else []), *parsed.ensemble]
+
+
+def chosen_captioner(parsed: argparse.Namespace) -> Captioner:
+    """The model, or the models, that the command line names.
+
+    Raises:
+        InputError: it names none, or see `Captioner.from_pretrained`.
+    """
+    folders = chosen_folders(parsed)
+    if not folders:
+        raise InputError("no model: give --model DIR, or --ensemble DIR DIR …")
+    return Captioner.from_pretrained(folders[0], ensemble=folders[1:], attention_mode=parsed.attention_mode)
+
+
+def chosen_search(captioner: Captioner, parsed: argparse.Namespace) -> Search:
+    """The model's way to search, with what the command line says otherwise.
+
+    Raises:
+        InputError: a required word that the model does not know, or see `Search`.
+    """
+    default, vocabulary = captioner.model.search, captioner.model.vocabulary
+    chosen: dict[str, Any] = {name: value for name in NUMBERS if (value := getattr(parsed, name, None)) is not None}
+    if parsed.sample:
+        default = replace(default, beam=1)
+    elif "beam" not in chosen:
+        # Who asks for five captions, or three groups, asks for the beams that they need.
+        groups = chosen.get("groups", 1)
+        wanted = max(default.beam, chosen.get("num_captions", 1))
+        chosen["beam"] = -(-wanted // groups) * groups if groups > 0 else wanted
+    if "diversity" in chosen and "groups" not in chosen:
+        raise InputError("diversity keeps groups of beams apart: give --groups G too")
+    chosen["must_include"] = _numbers(parsed.must_include, vocabulary, required=True)
+    chosen["ban"] = _numbers(parsed.ban, vocabulary)
+    return replace(default, sample=parsed.sample, **chosen)
+
+
+def _numbers(texts: list[str], vocabulary: Vocabulary, *, required: bool = False) -> tuple[int, ...]:
+    """The numbers of all words in some texts, each once."""
+    words = [word for text in texts for word in tokenize(text)]
+    for word in words:
+        if required and word not in vocabulary.index:
+            raise InputError(f"the model has never learned the word '{word}' and cannot say it: leave it out of --must-include")
+    return tuple({vocabulary.index[word]: None for word in words if word in vocabulary.index})

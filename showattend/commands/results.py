@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,16 @@ def coco_results(captions: Iterable[tuple[int | str, Sequence[str]]]) -> str:
 
 
 def write_coco(path: Path, done: Captioned) -> None:
-    """Captions as the COCO captions server takes them."""
+    """Captions as the COCO captions server takes them: the best one of each photo."""
     write_text(path, coco_results((image_id(photo.name), found.words) for photo, found in done))
 
 
 def write_json(path: Path, done: Captioned) -> None:
-    """Captions with words, scores, grid and alphas."""
+    """Captions with words, scores, grid and alphas; of several for one photo the best has rank 1."""
     rows: list[dict[str, Any]] = [
         {
             "file": str(photo),
+            "rank": rank,
             "caption": str(found),
             "words": found.words,
             "score": found.score,
@@ -42,14 +43,21 @@ def write_json(path: Path, done: Captioned) -> None:
             "area": found.area,
             "alphas": [[round(weight, 5) for weight in alpha] for alpha in found.alphas.tolist()],
         }
-        for photo, found in done
+        for photo, rank, found in _ranked(done)
     ]
     write_text(path, json.dumps(rows, ensure_ascii=False) + "\n")
 
 
 def write_csv(path: Path, done: Captioned) -> None:
-    """File, caption and score."""
+    """File, caption, score and rank."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("file", "caption", "score"))
-        writer.writerows((photo, found, f"{found.score:.4f}") for photo, found in done)
+        writer.writerow(("file", "caption", "score", "rank"))
+        writer.writerows((photo, found, f"{found.score:.4f}", rank) for photo, rank, found in _ranked(done))
+
+
+def _ranked(done: Captioned) -> Iterator[tuple[Path, int, Caption]]:
+    """Every caption with its photo and its place among the captions of that photo."""
+    for photo, found in done:
+        for rank, one in enumerate((found, *found.others), 1):
+            yield photo, rank, one

@@ -1,10 +1,11 @@
 """Encoder and decoder together: photos in, words and where they came from out."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-from showattend.decoding import Hypotheses, Search, State, beam_search
-from showattend.models.attention import Memory
+from showattend.decoding import Hypotheses, Search, State, StepFunction, decode
 from showattend.models.decoder import Decoder, Spoken
 from showattend.models.encoder import Encoder
 
@@ -30,20 +31,17 @@ class CaptionNetwork(nn.Module):
         spoken: Spoken = self.decoder(self.annotate(photos), words)
         return spoken
 
-    @torch.inference_mode()
-    def caption(self, photos: Tensor, search: Search) -> Hypotheses:
-        """The captions that beam search finds for N photos."""
+    def begin(self, photos: Tensor) -> tuple[StepFunction, State]:
+        """The decoder as a step function of log-probabilities over these N photos, and its state before the first word."""
         memory, state = self.decoder.begin(self.annotate(photos))
-        return beam_search(_Speaker(self.decoder, memory), state, search)
 
+        def step(words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
+            logits, state, alpha = self.decoder.step(words, state, memory)
+            return logits.float().log_softmax(-1), state, alpha
 
-class _Speaker:
-    """The decoder as a step function of log-probabilities over these photos."""
+        return step, state
 
-    def __init__(self, decoder: Decoder, memory: Memory) -> None:
-        self.decoder = decoder
-        self.memory = memory
-
-    def __call__(self, words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-        logits, state, alpha = self.decoder.step(words, state, self.memory)
-        return logits.float().log_softmax(-1), state, alpha
+    @torch.inference_mode()
+    def caption(self, photos: Tensor, search: Search, keys: Sequence[int] | None = None) -> Hypotheses:
+        """The captions that a search finds for N photos, see `decode`."""
+        return decode(*self.begin(photos), search, keys)

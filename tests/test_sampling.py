@@ -1,0 +1,121 @@
+"""Drawn captions have the frequencies that the model's probabilities promise."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import torch
+from tiny_language import LENGTH, LOCATIONS, Language, spoken
+from torch import Tensor
+
+from showattend.decoding import NEVER, Search, State, decode
+from showattend.vocabulary import END, START
+
+DRAWS = 4000
+Reshape = Callable[[Tensor], Tensor]
+
+
+def promised(language: Language, photo: int, reshape: Reshape) -> dict[tuple[int, ...], float]:
+    """The probability of every caption, ended or cut off, when each word's probabilities (V,) are reshaped."""
+
+    def follow(said: tuple[int, ...], state: State, probability: float) -> None:
+        if len(said) == LENGTH or END in said:
+            found[said] = probability
+            return
+        log_probs, state, _ = language.step(torch.tensor([said[-1] if said else START]), state)
+        log_probs[:, list(NEVER)] = -torch.inf
+        for word, share in enumerate(reshape(log_probs[0].softmax(-1)).tolist()):
+            if share > 0:
+                follow((*said, word), state, probability * share)
+
+    found: dict[tuple[int, ...], float] = {}
+    follow((), (language.start[photo : photo + 1],), 1.0)
+    assert sum(found.values()) == pytest.approx(1, abs=1e-5)
+    return found
+
+
+def chi_squared_p(counts: Counter[tuple[int, ...]], expected: dict[tuple[int, ...], float], draws: int) -> float:
+    """The probability of counts as far from the expected ones, or farther; captions expected less than five times are one class."""
+    assert set(counts) <= set(expected)
+    common = [words for words, probability in expected.items() if draws * probability >= 5]
+    pairs = [(counts[words], draws * expected[words]) for words in common]
+    pairs.append((draws - sum(seen for seen, _ in pairs), draws - sum(wanted for _, wanted in pairs)))
+    statistic = sum((seen - wanted) ** 2 / wanted for seen, wanted in pairs if wanted > 0.5)
+    return float(torch.special.gammaincc(torch.tensor(len(common) / 2), torch.tensor(statistic / 2)))
+
+
+def top_k(probabilities: Tensor) -> Tensor:
+    kept = torch.zeros_like(probabilities)
+    best = probabilities.argsort(descending=True)[:2]
+    kept[best] = probabilities[best]
+    return kept / kept.sum()
+
+
+def top_p(probabilities: Tensor) -> Tensor:
+    kept, reached = torch.zeros_like(probabilities), 0.0
+    for word in probabilities.argsort(descending=True).tolist():
+        if reached < 0.6:
+            kept[word] = probabilities[word]
+        reached += float(probabilities[word])
+    return kept / kept.sum()
+
+
+def cold(probabilities: Tensor) -> Tensor:
+    return probabilities**2 / (probabilities**2).sum()
+
+
+@pytest.mark.parametrize(
+    ("options", "reshape"),
+    [({}, lambda p: p), ({"temperature": 0.5}, cold), ({"top_k": 2}, top_k), ({"top_p": 0.6}, top_p)],
+    ids=["plain", "cold", "top_k", "top_p"],
+)
+def test_captions_are_drawn_as_often_as_their_probability_says(options: dict[str, float], reshape: Reshape) -> None:
+    language = Language(1, 1, end_bias=-3.0)
+    language.say /= 2  # so that several words are likely
+    expected = promised(language, 0, reshape)
+    search = Search(beam=1, max_length=LENGTH, sample=True, num_captions=DRAWS, **options)  # type: ignore[arg-type]
+    drawn = decode(language.step, (language.start,), search)
+    counts = Counter(spoken(words) for words in drawn.words[0])
+    assert chi_squared_p(counts, expected, DRAWS) > 0.001
+    # And the test would notice: the same draws do not fit what another temperature promises.
+    assert chi_squared_p(counts, dict.fromkeys(counts, 0.0) | promised(language, 0, lambda p: cold(cold(p))), DRAWS) < 1e-6
+
+
+def test_a_photo_draws_the_same_alone_and_among_others() -> None:
+    language = Language(6, 2)
+    search = Search(beam=1, max_length=8, sample=True, num_captions=4, seed=3)
+    keys = [11, 7, 7, 5, 0, 2**32 - 1]
+    together = decode(language.step, (language.start,), search, keys)
+    for photo in range(6):
+        alone = decode(language.step, (language.start[photo : photo + 1],), search, keys[photo : photo + 1])
+        assert [spoken(words) for words in alone.words[0]] == [spoken(words) for words in together.words[photo]]
+
+
+def test_another_seed_draws_other_captions_and_the_same_seed_the_same() -> None:
+    language = Language(6, 3)
+    first, again, other = (
+        decode(language.step, (language.start,), Search(beam=1, max_length=8, sample=True, num_captions=4, seed=seed)).words
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert first.shape != other.shape or not torch.equal(first, other)
+
+
+def test_a_drawn_caption_has_the_probability_and_the_alphas_that_it_claims() -> None:
+    language = Language(3, 4)
+    drawn = decode(language.step, (language.start,), Search(beam=1, max_length=6, sample=True, num_captions=5, temperature=2.0))
+    for photo in range(3):
+        for words, score, alphas in zip(drawn.words[photo], drawn.scores[photo], drawn.alphas[photo], strict=True):
+            said = spoken(words)
+            assert score.item() == pytest.approx(language.log_prob(photo, said), abs=1e-4)
+            assert torch.allclose(alphas.sum(-1), (torch.arange(len(words)) < len(said)).float(), atol=1e-5)
+            assert alphas.shape[-1] == LOCATIONS
+
+
+def test_among_one_word_there_is_nothing_to_draw() -> None:
+    language = Language(5, 5)
+    greedy = decode(language.step, (language.start,), Search(beam=1, max_length=8))
+    for options in ({"top_k": 1}, {"top_p": 1e-9}, {"temperature": 1e-4}):
+        drawn = decode(language.step, (language.start,), Search(beam=1, max_length=8, sample=True, **options))  # type: ignore[arg-type]
+        for photo in range(5):
+            assert spoken(drawn.words[photo, 0]) == spoken(greedy.words[photo, 0])
