@@ -23,6 +23,7 @@ first steps:
 """
 TRAINING = {
     "fit": "train a captioner (options: showattend fit --help)",
+    "refine": "go on with a finished model, on CIDEr-D itself (self-critical training)",
     "validate": "free-running BLEU of a checkpoint on the validation photos",
     "test": "free-running BLEU of a checkpoint on the test photos",
 }

@@ -20,7 +20,7 @@ from showattend.data.cache import DecodedPhotos
 from showattend.data.captions import is_image
 from showattend.decoding import Hypotheses, Search, decode, together
 from showattend.errors import InputError
-from showattend.losses import pack, unpack
+from showattend.losses import pack, shift, unpack
 from showattend.models.attention import HardAttention
 from showattend.models.lattice import Box
 from showattend.pretrained import Pretrained, load_pretrained
@@ -168,12 +168,12 @@ class Captioner:
         image, size = self.model.preprocessing.load(Path(photo))
         rows = [torch.tensor(self.model.vocabulary.encode(words), device=self.device) for words in spoken]
         padded = pad_sequence(rows, batch_first=True, padding_value=PAD).unsqueeze(0)
-        targets = padded[..., 1:]
+        heard, targets, mask = shift(padded)
         with torch.inference_mode():
             annotations, grid = self.model.network.encoder(image.unsqueeze(0).to(self.device))
-            logits, alphas, _ = self.model.network(annotations, padded[..., :-1] * (targets != PAD))
-            log_probs = -cross_entropy(logits.float(), pack(targets, targets != PAD), reduction="none")
-            of_words = unpack(log_probs, targets != PAD)[0].cpu()
+            logits, alphas, _ = self.model.network(annotations, heard)
+            log_probs = -cross_entropy(logits.float(), pack(targets, mask), reduction="none")
+            of_words = unpack(log_probs, mask)[0].cpu()
         visible, area = self._area(size, grid, image.shape[-1])
         return [
             Scored(

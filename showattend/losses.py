@@ -21,6 +21,19 @@ def unpack(values: Tensor, mask: Tensor) -> Tensor:
     return torch.zeros_like(places, dtype=values.dtype).masked_scatter(places, values).movedim(0, -1)
 
 
+def shift(captions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What teacher forcing needs of captions from `<start>` on, (N,G,T+1).
+
+    Returns:
+        the words heard, (N,G,T); `<end>` is heard by no one
+        the words to be said after each, (N,G,T)
+        where there is something to say, (N,G,T)
+    """
+    targets = captions[..., 1:]
+    mask = targets != PAD
+    return captions[..., :-1] * mask, targets, mask
+
+
 def caption_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
     """Mean negative log-likelihood of the words that are no padding, in nats per word.
 

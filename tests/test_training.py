@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import lightning
 import pytest
@@ -16,6 +17,7 @@ from showattend.cli import main
 from showattend.data.datamodule import CaptionDataModule
 from showattend.errors import InputError
 from showattend.pretrained import load_pretrained
+from showattend.training.callbacks import moving_average
 from showattend.training.captioner import LitCaptioner
 from showattend.training.runs import fresh_folder
 from showattend.training.schedules import SCHEDULES
@@ -84,7 +86,7 @@ def test_a_frozen_encoder_stays_and_a_fine_tuned_one_moves_from_its_stage_on(sha
         after = model.network.encoder.network.state_dict()
         return {name.split(".")[1] for name in after if not torch.equal(after[name], before[name])}
 
-    assert moved(fitted(shapes, tmp_path, **options)) == set()
+    assert moved(fitted(shapes, tmp_path, **options, trainer={"callbacks": [moving_average(0.9)]})) == set()
     assert moved(fitted(shapes, tmp_path, **options, finetune="features.11", encoder_learning_rate=1e-3)) == {"11", "12"}
 
 
@@ -126,6 +128,23 @@ def test_mixed_precision_trains_like_full_precision(cell: str, shapes: Path, tmp
 def test_the_same_seed_trains_the_same_weights(shapes: Path, tmp_path: Path) -> None:
     one, other = (fitted(shapes, tmp_path, data={"flip": True, "captions_per_photo": 2}) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_averaged_weights_are_the_exponential_moving_average_of_the_steps(shapes: Path, tmp_path: Path) -> None:
+    """Polyak's average with a decay, as the option --ema trains: m <- d m + (1 - d) w, begun by the first step's weights."""
+
+    class Recorder(lightning.Callback):
+        seen: ClassVar[list[torch.Tensor]] = []
+
+        def on_train_batch_end(self, trainer: object, model: LitCaptioner, *_: object) -> None:
+            self.seen.append(model.network.decoder.output.weight.detach().clone())
+
+    model = fitted(shapes, tmp_path, steps=5, learning_rate=0.01, trainer={"callbacks": [Recorder(), moving_average(0.6)]})
+    expected = Recorder.seen[0]
+    for weights in Recorder.seen[1:]:
+        expected = 0.6 * expected + 0.4 * weights
+    assert torch.allclose(model.network.decoder.output.weight, expected, atol=1e-6)
+    assert not torch.allclose(expected, Recorder.seen[-1], atol=1e-4)
 
 
 def test_the_run_s_folder_is_complete(run: Path) -> None:

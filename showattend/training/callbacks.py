@@ -6,10 +6,17 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from showattend.pretrained import Pretrained, save_pretrained
-from showattend.training.captioner import LitCaptioner
+from showattend.training.base import LitNetwork
+
+
+def moving_average(decay: float) -> WeightAveraging:
+    """An exponential moving average of the weights, m <- d m + (1 - d) w, begun by the first step's."""
+    # Lightning's own EMAWeightAveraging adds two products: what is frozen would drift by their rounding.
+    return WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
 class ModelWriter(lightning.Callback):
@@ -30,7 +37,7 @@ class ModelWriter(lightning.Callback):
 
     def _write(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         checkpoint = trainer.checkpoint_callback
-        if not (trainer.is_global_zero and isinstance(checkpoint, ModelCheckpoint) and isinstance(pl_module, LitCaptioner)):
+        if not (trainer.is_global_zero and isinstance(checkpoint, ModelCheckpoint) and isinstance(pl_module, LitNetwork)):
             return
         # By its place in the run and not by the name that it had when the run began: folders move.
         path, score = self.folder.parent / "checkpoints" / "best.ckpt", str(checkpoint.best_model_score)

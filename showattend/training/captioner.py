@@ -1,32 +1,28 @@
-"""What Lightning sees: a captioner that trains by teacher forcing and is validated by free-running BLEU."""
+"""Training by teacher forcing: what a run is made of, from numbers and names, and what its step minimises."""
 
-import math
 from typing import Any
 
-import lightning
-import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from showattend.data.datamodule import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
-from showattend.errors import InputError, unknown_name
-from showattend.losses import REDUCTIONS, caption_loss, doubly_stochastic_penalty, pack
-from showattend.metrics import corpus_scores
+from showattend.errors import InputError
+from showattend.losses import REDUCTIONS, caption_loss, doubly_stochastic_penalty, pack, shift
 from showattend.models.attention import HardAttention
 from showattend.models.captioner import CaptionNetwork
-from showattend.models.decoder import Decoder, DecoderConfig, Spoken
+from showattend.models.decoder import Decoder, DecoderConfig
 from showattend.models.encoder import Encoder, EncoderConfig
+from showattend.training.base import OPTIMIZERS, LitNetwork, check_names
 from showattend.training.reinforce import Reinforce, ReinforceConfig
+from showattend.training.scheduled_sampling import mix_in_own_words
 from showattend.training.schedules import SCHEDULES
-from showattend.vocabulary import PAD, Vocabulary
+from showattend.vocabulary import Vocabulary
 
-OPTIMIZERS: dict[str, Any] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
 PENALTY_TARGETS = {"1": 1.0, "T/L": None}
 
 
-class LitCaptioner(lightning.LightningModule):
+class LitCaptioner(LitNetwork):
     """Encoder, decoder, losses and optimiser of one training run, from numbers and names only."""
 
     def __init__(
@@ -60,6 +56,7 @@ class LitCaptioner(lightning.LightningModule):
         penalty_target: str = "1",
         penalty_reduction: str = "word",
         label_smoothing: float = 0.0,
+        scheduled_sampling: float = 0.0,
         optimizer: str = "adamw",
         optimizer_options: dict[str, Any] | None = None,
         learning_rate: float = 4e-4,
@@ -103,6 +100,8 @@ class LitCaptioner(lightning.LightningModule):
             penalty_target: attention that each location should receive over a caption: 1 (the paper) or T/L
             penalty_reduction: what its sum is divided by: word (as the likelihood is), caption, or location (captions times locations)
             label_smoothing: share of the probability given to all words alike
+            scheduled_sampling: share of the words heard that are the model's own instead of people's at the end of training; it
+                rises from 0 in a straight line (Bengio et al. 2015); needs trainer.max_epochs or max_steps
             optimizer: adamw, adam or rmsprop
             optimizer_options: the optimiser's own, such as {momentum: 0.9, centered: true} for rmsprop
             learning_rate: at its peak, after the warm-up
@@ -113,21 +112,17 @@ class LitCaptioner(lightning.LightningModule):
             max_length: words of a caption at most, <end> counted
             length_penalty: exponent of the length by which a log-probability is divided when captions are ranked
         """
-        super().__init__()
-        self.save_hyperparameters(ignore=["words"])
-        for kind, name, known in (
-            ("optimizer", optimizer, OPTIMIZERS),
-            ("schedule", schedule, SCHEDULES),
-            ("penalty_target", penalty_target, PENALTY_TARGETS),
-            ("penalty_reduction", penalty_reduction, REDUCTIONS),
-        ):
-            if name not in known:
-                raise unknown_name(kind, name, known)
-        self.preprocessing = Preprocessing(image_size, resize)
-        self.search = Search(beam, max_length, length_penalty)
-        self.vocabulary = Vocabulary(words)
+        check_names(
+            optimizer=(optimizer, OPTIMIZERS),
+            schedule=(schedule, SCHEDULES),
+            penalty_target=(penalty_target, PENALTY_TARGETS),
+            penalty_reduction=(penalty_reduction, REDUCTIONS),
+        )
+        if not 0 <= scheduled_sampling <= 1:
+            raise InputError(f"scheduled_sampling is {scheduled_sampling}: give a share from 0 to 1")
+        preprocessing, search = Preprocessing(image_size, resize), Search(beam, max_length, length_penalty)
         looking = Encoder(EncoderConfig(encoder, layer, stride), weights=weights)
-        self.encoder_is_frozen = not looking.freeze("all" if encoder == "tiny" and finetune is None else finetune)
+        looking.freeze("all" if encoder == "tiny" and finetune is None else finetune)
         speaking = DecoderConfig(
             vocabulary_size=len(words),
             annotation_size=looking.channels,
@@ -147,50 +142,22 @@ class LitCaptioner(lightning.LightningModule):
             feature_dropout=feature_dropout,
             initialisation=initialisation,
         )
-        self.network = CaptionNetwork(looking, Decoder(speaking))
+        super().__init__(CaptionNetwork(looking, Decoder(speaking)), Vocabulary(words), preprocessing, search)
+        self.save_hyperparameters(ignore=["words"])
         draws = isinstance(self.network.decoder.attention, HardAttention)
         if reinforce and not draws:
             raise InputError(f"reinforce teaches hard attention, not '{attention}': give --model.attention hard, or leave it out")
         self.reinforce = Reinforce(ReinforceConfig.of(reinforce or {})) if draws else None
         self.train()  # Lightning keeps the modes that it finds
-        self.scores: dict[str, float] = {}
-        self.found: dict[int | str, list[str]] = {}
-        self.references: dict[int | str, list[list[str]]] = {}
 
-    def configure_optimizers(self) -> Any:
-        """The optimiser over three groups (matrices, vectors, encoder) and the schedule, in steps."""
-        decoder = list(self.network.decoder.parameters())
-        groups = [
-            {"params": [p for p in decoder if p.dim() > 1], "weight_decay": self.hparams["weight_decay"]},
-            {"params": [p for p in decoder if p.dim() <= 1], "weight_decay": 0.0},
-        ]
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """As always; and the encoder where it learns."""
+        groups = super().parameter_groups()
         if not self.encoder_is_frozen:
             learning = [p for p in self.network.encoder.parameters() if p.requires_grad]
             rate = self.hparams["learning_rate" if self.hparams["encoder"] == "tiny" else "encoder_learning_rate"]
             groups.append({"params": learning, "weight_decay": 0.0, "lr": rate})
-        if math.isinf(self.trainer.estimated_stepping_batches) and self.hparams["schedule"] != "constant":
-            raise InputError(f"the schedule '{self.hparams['schedule']}' needs an end: give --trainer.max_epochs or max_steps")
-        # Lightning cannot clip gradients of a fused optimiser in mixed precision.
-        fused = self.hparams["optimizer"] != "rmsprop" and "mixed" not in str(self.trainer.precision)
-        options = {"fused": True} if fused else {}
-        options |= self.hparams["optimizer_options"] or {}
-        try:
-            optimizer = OPTIMIZERS[self.hparams["optimizer"]](groups, lr=self.hparams["learning_rate"], **options)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"optimizer_options of {self.hparams['optimizer']}: {error}") from error
-        scheduler = LambdaLR(optimizer, self._rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _rate(self, step: int) -> float:
-        """The learning rate at a step, as a share of its peak: a linear warm-up, then the schedule."""
-        total = self.trainer.estimated_stepping_batches
-        if math.isinf(total):
-            return 1.0
-        steps = int(total)
-        warmup: int = max(1, round(self.hparams["warmup"] * steps))
-        if step < warmup:
-            return (step + 1) / warmup
-        return SCHEDULES[self.hparams["schedule"]]((step - warmup) / max(1, steps - warmup))
+        return groups
 
     def train(self, mode: bool = True) -> "LitCaptioner":
         """Switch to training, but keep the statistics that came with pretrained weights."""
@@ -203,23 +170,26 @@ class LitCaptioner(lightning.LightningModule):
                     module.eval()
         return self
 
-    def _speak(self, batch: Batch, samples: int = 1) -> tuple[Spoken, Tensor, Tensor]:
-        """Teacher forcing of a batch, each caption `samples` times: what is said, the words to be said, and where they stand."""
-        captions = batch.words.repeat_interleave(samples, 1)
-        words, targets = captions[..., :-1], captions[..., 1:]
-        # <end> is heard by no one: where the next word is padding, there is nothing to say.
-        mask = targets != PAD
-        return self.network(batch.photos, words * mask), pack(targets, mask), mask
-
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
         """Negative log-likelihood, doubly stochastic penalty, and what teaches hard attention."""
-        spoken, targets, mask = self._speak(batch, self.reinforce.config.samples if self.reinforce else 1)
+        samples = self.reinforce.config.samples if self.reinforce else 1
+        heard, targets, mask = shift(batch.words.repeat_interleave(samples, 1))
+        spoken = self.network(batch.photos, self._mix(batch, heard))
+        said = pack(targets, mask)
         target = PENALTY_TARGETS[self.hparams["penalty_target"]]
         return (
-            caption_loss(spoken.logits, targets, label_smoothing=self.hparams["label_smoothing"]),
+            caption_loss(spoken.logits, said, label_smoothing=self.hparams["label_smoothing"]),
             doubly_stochastic_penalty(spoken.alphas, mask, target=target, reduction=self.hparams["penalty_reduction"]),
-            self.reinforce(spoken, targets, mask) if self.reinforce else None,
+            self.reinforce(spoken, said, mask) if self.reinforce else None,
         )
+
+    def _mix(self, batch: Batch, heard: Tensor) -> Tensor:
+        """Words heard, some of them the model's own as the training goes on."""
+        share = self.hparams["scheduled_sampling"]
+        if not share:
+            return heard
+        done = min(1.0, self.trainer.global_step / self.trainer.estimated_stepping_batches)
+        return mix_in_own_words(self.network.decoder, self.network.annotate(batch.photos), heard, share * done)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of one batch: negative log-likelihood plus penalty (Xu et al. 2015, eq. 14), plus REINFORCE for hard attention."""
@@ -229,46 +199,3 @@ class LitCaptioner(lightning.LightningModule):
         # A penalty of weight 0 would send zeros back through every step.
         loss = likelihood + self.hparams["penalty"] * penalty if self.hparams["penalty"] else likelihood
         return loss if score is None else loss + score
-
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Caption the photos freely, and measure the likelihood of their references."""
-        spoken, targets, _ = self._speak(batch)
-        self.log("val_loss", caption_loss(spoken.logits, targets), batch_size=len(batch.ids))
-        self._caption(batch)
-
-    def test_step(self, batch: Batch, batch_index: int) -> None:
-        """Caption the photos freely."""
-        self._caption(batch)
-
-    def _caption(self, batch: Batch) -> None:
-        words = self.network.caption(batch.photos, self.search).words[:, 0].tolist()
-        # Keyed by id: the padding that distributed samplers add cannot count twice.
-        self.found |= {i: self.vocabulary.decode(numbers) for i, numbers in zip(batch.ids, words, strict=True)}
-        self.references |= dict(zip(batch.ids, batch.references, strict=True))
-
-    def _score(self, stage: str) -> None:
-        self.scores = {f"{stage}_{name}": value for name, value in corpus_scores(self.found, self.references).items()}
-        self.log_dict(self.scores, prog_bar=True)
-        self.found, self.references = {}, {}
-
-    def on_validation_epoch_end(self) -> None:
-        """BLEU-1..4 and CIDEr-D of the captions found, as val_bleu1 … val_bleu4 and val_cider_d."""
-        self._score("val")
-
-    def on_test_epoch_end(self) -> None:
-        """BLEU-1..4 and CIDEr-D of the captions found, as test_bleu1 … test_cider_d."""
-        self._score("test")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint without its words could not be read by anyone."""
-        checkpoint["words"] = self.vocabulary.words
-        checkpoint["scores"] = self.scores
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Going on with other words would train garbage.
-
-        Raises:
-            InputError: the checkpoint's words are not those of the data.
-        """
-        if checkpoint["words"] != self.vocabulary.words:
-            raise InputError("the checkpoint was trained on other words than these data have: give the same data and --data.min_count")

@@ -1,4 +1,4 @@
-"""The commands `fit`, `validate` and `test`: LightningCLI, with one fresh folder for each run."""
+"""The commands `fit`, `refine`, `validate` and `test`: LightningCLI, with one fresh folder for each run."""
 
 import logging
 import sys
@@ -13,7 +13,6 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
-    EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
     ModelSummary,
@@ -24,16 +23,19 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from showattend.data.datamodule import CaptionDataModule
-from showattend.errors import InputError
-from showattend.training.callbacks import ModelWriter
+from showattend.errors import InputError, unknown_name
+from showattend.training.callbacks import ModelWriter, moving_average
 from showattend.training.captioner import LitCaptioner
 from showattend.training.runs import fresh_folder, keep_metrics, resumed_folder
+from showattend.training.self_critical import LitSelfCritical
 
-MONITOR = "val_bleu4"
+# What a better model has more of, or less.
+MONITORS = {"val_bleu4": "max", "val_cider_d": "max", "val_loss": "min"}
 
 
 def train(arguments: Sequence[str]) -> int:
-    """Run `fit`, `validate` or `test` as the command line asks, or a program in its place."""
+    """Run `fit`, `refine`, `validate` or `test` as the command line asks, or a program in its place."""
+    command, *rest = arguments
     # Lightning's own announcements, an advertisement among them; warnings and errors still come through.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -51,16 +53,17 @@ def train(arguments: Sequence[str]) -> int:
             warnings.filterwarnings("ignore", harmless)
         try:
             TrainingCLI(
-                LitCaptioner,
+                LitSelfCritical if command == "refine" else LitCaptioner,
                 CaptionDataModule,
-                args=list(arguments),
+                # Lightning knows no refine: it is the same loop over another step.
+                args=["fit" if command == "refine" else command, *rest],
                 save_config_kwargs={"overwrite": True},
                 parser_kwargs={"exit_on_error": False},
                 auto_configure_optimizers=False,
                 trainer_defaults={"devices": 1},
             )
         except (ArgumentError, MisconfigurationException) as error:
-            raise InputError(f"{' '.join(str(error).split())}: see showattend {arguments[0]} --help") from error
+            raise InputError(f"{' '.join(str(error).split())}: see showattend {command} --help") from error
     return 0
 
 
@@ -77,7 +80,10 @@ class TrainingCLI(LightningCLI):
         """What belongs to the run and not to the model, the data or the trainer."""
         parser.add_argument("--name", type=str | None, default=None, help="folder of the run in --runs; null: the config's name")
         parser.add_argument("--runs", type=str, default="runs", help="folder of all runs")
-        parser.add_argument("--patience", type=int, default=5, help="stop after this many validations without a better BLEU-4")
+        parser.add_argument(
+            "--monitor", type=str, default="val_bleu4", help=f"what tells the best model: {', '.join(MONITORS)} (of the validation photos)"
+        )
+        parser.add_argument("--patience", type=int, default=5, help="stop after this many validations without a better model")
         parser.add_argument(
             "--ema", type=float, default=0.0, help="decay of an exponential moving average of the weights, such as 0.999; 0: none"
         )
@@ -91,14 +97,16 @@ class TrainingCLI(LightningCLI):
             return self._one_device(super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs))
         if not 0 <= chosen.ema < 1:
             raise InputError(f"ema is {chosen.ema}: give at least 0 and less than 1")
+        if chosen.monitor not in MONITORS:
+            raise unknown_name("monitor", chosen.monitor, MONITORS)
         self.datamodule.photos.split("val")
         folder = self._folder(chosen)
         loggers = [logger(save_dir=folder, name="", version="") for logger in (CSVLogger, TensorBoardLogger)]
         callbacks: list[Callback] = [
-            ModelCheckpoint(folder / "checkpoints", "best", MONITOR, mode="max", enable_version_counter=False),
+            ModelCheckpoint(folder / "checkpoints", "best", chosen.monitor, mode=MONITORS[chosen.monitor], enable_version_counter=False),
             # One of its own, for save_last writes only along with a better one; behind it, for the trainer's own is the first.
             ModelCheckpoint(folder / "checkpoints", "last", enable_version_counter=False),
-            EarlyStopping(MONITOR, mode="max", patience=chosen.patience),
+            EarlyStopping(chosen.monitor, mode=MONITORS[chosen.monitor], patience=chosen.patience),
             LearningRateMonitor("step"),
             ModelWriter(folder / "model", trained_on=str(chosen.data.root)),
         ]
@@ -108,7 +116,7 @@ class TrainingCLI(LightningCLI):
         if chosen.trainer.enable_model_summary is not False:
             callbacks.append(ModelSummary())  # the same whether or not rich is installed
         if chosen.ema:
-            callbacks.append(EMAWeightAveraging(decay=chosen.ema))
+            callbacks.append(moving_average(chosen.ema))
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
         self.folder = folder
         try:
@@ -156,5 +164,5 @@ class TrainingCLI(LightningCLI):
         """Say what came of it and what to do next."""
         best = self.trainer.checkpoint_callback
         if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
-            print(f"Best free-running BLEU-4 on the validation photos: {float(best.best_model_score):.4f}")
+            print(f"Best {best.monitor}: {float(best.best_model_score):.4f}")
             print(f"The finished model: {self.folder / 'model'}. Try: showattend caption PHOTO --model {self.folder / 'model'}")
