@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from showattend.data.datamodule import Batch
+from showattend.data.batches import Batch
 from showattend.errors import InputError
 from showattend.models.decoder import Decoder, DecoderConfig
 from showattend.training.captioner import LitCaptioner

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from showattend.cli import main
-from showattend.data.datamodule import Batch, CaptionDataModule
+from showattend.data.batches import Batch
+from showattend.data.datamodule import CaptionDataModule
 from showattend.decoding import NEVER
 from showattend.errors import InputError
 from showattend.training.self_critical import LitSelfCritical

@@ -1,84 +1,21 @@
-"""Batches for Lightning: photos with all their captions, from cached features where the encoder is frozen."""
+"""Batches for Lightning: photos with their captions, from cached features where the encoder is frozen."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from showattend.data.cache import PhotoCache, cached, default_cache_dir
-from showattend.data.captions import CaptionedPhotos, Photo, read_captions
-from showattend.errors import InputError
-from showattend.vocabulary import PAD, Vocabulary, tokenize
+from showattend.data.batches import Batch, CaptionedDataset, ExactLengths
+from showattend.data.cache import cached, default_cache_dir
+from showattend.data.captions import CaptionedPhotos, read_captions
+from showattend.errors import InputError, unknown_name
+from showattend.vocabulary import Vocabulary, tokenize
 
-
-class Batch(NamedTuple):
-    """N photos, those with the longest captions first.
-
-    photos: bytes (N,3,S,S), or annotations (N,L,D)
-    words: captions with `<start>` and `<end>`, the longest of a photo first, then `<pad>`; (N,G,T)
-    ids: the photos' ids
-    references: the tokens of each caption of each photo
-    """
-
-    photos: Tensor
-    words: Tensor
-    ids: list[int | str]
-    references: list[list[list[str]]]
-
-
-class CaptionedDataset(Dataset[tuple[Tensor, list[list[int]], int]]):
-    """One photo and some of its captions at a time.
-
-    Args:
-        sources: what to read photos from; with several (mirrored ones), one is drawn at each visit
-        captions_per_photo: G, drawn at each visit where there are more; None takes all
-    """
-
-    def __init__(
-        self,
-        photos: Sequence[Photo],
-        sources: Sequence[PhotoCache],
-        vocabulary: Vocabulary,
-        captions_per_photo: int | None,
-    ) -> None:
-        self.sources = sources
-        self.captions_per_photo = captions_per_photo
-        self.rows = [row for row in range(len(photos)) if row not in sources[0].broken]
-        self.ids = [photos[row].id for row in self.rows]
-        self.references = [[tokenize(caption) for caption in photos[row].captions] for row in self.rows]
-        self.encoded = [[vocabulary.encode(tokens) for tokens in said] for said in self.references]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, list[list[int]], int]:
-        source = self.sources[int(torch.randint(len(self.sources), ()))] if len(self.sources) > 1 else self.sources[0]
-        captions = self.encoded[index]
-        if self.captions_per_photo is not None and len(captions) > self.captions_per_photo:
-            captions = [captions[i] for i in torch.randperm(len(captions))[: self.captions_per_photo]]
-        return source.read(self.rows[index]), captions, index
-
-    def collate(self, items: list[tuple[Tensor, list[list[int]], int]]) -> Batch:
-        """Sort as the decoder likes it and pad."""
-        items = [(photo, sorted(captions, key=len, reverse=True), index) for photo, captions, index in items]
-        items.sort(key=lambda item: len(item[1][0]), reverse=True)
-        group = max(len(captions) for _, captions, _ in items)
-        rows = [torch.tensor(caption, dtype=torch.long) for _, said, _ in items for caption in said + [[]] * (group - len(said))]
-        words = pad_sequence(rows, batch_first=True, padding_value=PAD).unflatten(0, (len(items), group))
-        indices = [index for _, _, index in items]
-        return Batch(
-            torch.stack([photo for photo, _, _ in items]),
-            words,
-            [self.ids[i] for i in indices],
-            [self.references[i] for i in indices],
-        )
+BATCHINGS = ("photos", "length")
 
 
 @rank_zero_only
@@ -94,6 +31,7 @@ class CaptionDataModule(lightning.LightningDataModule):
         root: Path,
         layout: str = "auto",
         batch_size: int = 32,
+        batching: str = "photos",
         captions_per_photo: int | None = 5,
         flip: bool = False,
         min_count: int = 5,
@@ -107,6 +45,7 @@ class CaptionDataModule(lightning.LightningDataModule):
             root: folder of the data set (data/README.md shows the layouts)
             layout: auto, flickr8k, karpathy, coco, images-csv or csv
             batch_size: photos in a batch; each brings its captions
+            batching: photos, with several captions of each; or length: single captions of one length, as the paper
             captions_per_photo: captions of a photo in a batch, drawn anew each time where there are more; null: all
             flip: train on mirrored photos too
             min_count: a word that occurs less often in the training captions becomes <unk>
@@ -117,7 +56,10 @@ class CaptionDataModule(lightning.LightningDataModule):
         super().__init__()
         if batch_size < 1 or (captions_per_photo is not None and captions_per_photo < 1):
             raise InputError("batch_size and captions_per_photo must be at least 1")
+        if batching not in BATCHINGS:
+            raise unknown_name("batching", batching, BATCHINGS)
         self.batch_size = batch_size
+        self.batching = batching
         self.captions_per_photo = captions_per_photo
         self.flip = flip
         self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
@@ -152,10 +94,13 @@ class CaptionDataModule(lightning.LightningDataModule):
 
     def _loader(self, split: str) -> DataLoader[Batch]:
         dataset: Any = self.datasets[split]
+        batches: dict[str, Any] = {"batch_size": self.batch_size, "shuffle": split == "train"}
+        if split == "train" and self.batching == "length":
+            lengths = [[len(caption) for caption in captions] for captions in dataset.encoded]
+            batches = {"batch_sampler": ExactLengths(lengths, self.batch_size)}
         return DataLoader(
             dataset,
-            self.batch_size,
-            shuffle=split == "train",
+            **batches,
             num_workers=self.num_workers,
             collate_fn=dataset.collate,
             persistent_workers=self.num_workers > 0,

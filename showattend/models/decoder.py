@@ -39,6 +39,7 @@ class DecoderConfig:
     cell: str = "lstm"
     cell_options: dict[str, Any] | None = None  # of the cell's constructor
     layers: int = 1  # of cells, one above the other
+    initial_layers: int = 1  # from the mean annotation to h_0 and c_0, hidden ones with ReLU and dropout
     gate: str = "scalar"  # beta, on the context: scalar (the paper's), vector (one per channel) or none
     deep_output: bool = True  # words from embedding, state and context (eq. 7), or from the state alone
     dropout: float = 0.5  # of embeddings, state and deep output, and between layers of cells
@@ -47,7 +48,7 @@ class DecoderConfig:
     initialisation: str = "default"  # of all that is not the cell: torch's and small embeddings, or xu2015
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary_size", "annotation_size", "embedding_size", "hidden_size", "attention_size", "layers"):
+        for name in ("vocabulary_size", "annotation_size", "embedding_size", "hidden_size", "attention_size", "layers", "initial_layers"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
         for name in ("dropout", "embedding_dropout", "feature_dropout"):
@@ -96,6 +97,7 @@ class Decoder(nn.Module):
         feature_size = config.feature_size or config.annotation_size
         hidden_size = config.hidden_size
         self.feature = nn.Sequential(nn.Linear(config.annotation_size, feature_size), nn.ReLU()) if config.feature_size else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
         self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_size)
         sizes = Sizes(feature_size, hidden_size, config.embedding_size, config.attention_size)
         self.attention = make_attention(config.attention, sizes, config.attention_options)
@@ -109,6 +111,8 @@ class Decoder(nn.Module):
         )
         # The second entry of a state is the cell's memory where it has one: c of an LSTM, of the top layer in a stack.
         self.remembers = [name.rstrip("0123456789") for name in self.cell.state_names[1:2]] == ["c"]
+        hidden = [m for _ in range(config.initial_layers - 1) for m in (nn.Linear(feature_size, feature_size), nn.ReLU(), self.dropout)]
+        self.before_initial = nn.Sequential(*hidden)
         self.initial = nn.Linear(feature_size, 2 * self.cell.initial_size)
         channels = {"scalar": 1, "vector": feature_size, "none": 0}[config.gate]
         self.beta = nn.Linear(hidden_size, channels) if channels else None
@@ -116,7 +120,6 @@ class Decoder(nn.Module):
             self.deep_h = nn.Linear(hidden_size, config.embedding_size)
             self.deep_z = nn.Linear(feature_size, config.embedding_size, bias=False)
         self.output = nn.Linear(config.embedding_size if config.deep_output else hidden_size, config.vocabulary_size)
-        self.dropout = nn.Dropout(config.dropout)
         self.embedding_dropout = nn.Dropout(config.dropout if config.embedding_dropout is None else config.embedding_dropout)
         self.feature_dropout = nn.Dropout1d(config.feature_dropout)
         self.reset_parameters()
@@ -144,10 +147,10 @@ class Decoder(nn.Module):
 
         Returns:
             memory: what the attention keeps of the photos
-            state: h_0 and c_0 = tanh of a layer over the mean feature (Xu et al. 2015, section 3.1.2), (N, ...)
+            state: h_0 and c_0 = tanh of one layer, or more, over the mean feature (Xu et al. 2015, section 3.1.2), (N, ...)
         """
         features = self.feature(self.feature_dropout(annotations.transpose(1, 2)).transpose(1, 2))
-        h, c = torch.tanh(self.initial(features.mean(1))).chunk(2, -1)
+        h, c = torch.tanh(self.initial(self.before_initial(features.mean(1)))).chunk(2, -1)
         return self.attention.remember(features), self.cell.initial_state(h, c)
 
     def step(self, words: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:

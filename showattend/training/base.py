@@ -8,7 +8,7 @@ import lightning
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from showattend.data.datamodule import Batch
+from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
 from showattend.errors import InputError, unknown_name

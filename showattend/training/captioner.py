@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from showattend.data.datamodule import Batch
+from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
 from showattend.errors import InputError
@@ -46,6 +46,7 @@ class LitCaptioner(LitNetwork):
         cell: str = "lstm",
         cell_options: dict[str, Any] | None = None,
         layers: int = 1,
+        initial_layers: int = 1,
         gate: str = "scalar",
         deep_output: bool = True,
         dropout: float = 0.5,
@@ -90,6 +91,7 @@ class LitCaptioner(LitNetwork):
             cell: the recurrent cell: lstm, gru, peephole, … (showattend cells lists them), or a dotted path my_package.cells:MyCell
             cell_options: the cell's own, such as {initialisation: chrono} (showattend cells NAME lists them)
             layers: cells one above the other
+            initial_layers: layers that make h_0 and c_0 of the mean annotation
             gate: beta on the context: scalar (the paper), vector or none
             deep_output: words from embedding, state and context together (the paper), or from the state alone
             dropout: share of units dropped from embeddings, state and deep output, and between layers of cells
@@ -135,6 +137,7 @@ class LitCaptioner(LitNetwork):
             cell=cell,
             cell_options=cell_options,
             layers=layers,
+            initial_layers=initial_layers,
             gate=gate,
             deep_output=deep_output,
             dropout=dropout,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from showattend.data.datamodule import Batch
+from showattend.data.batches import Batch
 from showattend.decoding import NEVER, Search, decode
 from showattend.errors import InputError
 from showattend.losses import caption_log_likelihoods, leave_one_out, pack, reinforce_loss, shift
@@ -34,10 +34,10 @@ class LitSelfCritical(LitNetwork):
         baseline: str = "leave_one_out",
         optimizer: str = "adamw",
         optimizer_options: dict[str, Any] | None = None,
-        learning_rate: float = 5e-5,
+        learning_rate: float = 3e-5,
         weight_decay: float = 0.0,
         warmup: float = 0.02,
-        schedule: str = "constant",
+        schedule: str = "linear",
         beam: int | None = None,
         max_length: int | None = None,
         length_penalty: float | None = None,

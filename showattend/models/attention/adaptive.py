@@ -19,11 +19,11 @@ class AdaptiveAttention(SoftAttention):
     What `Look.alpha` lacks to 1 is the sentinel's weight, the paper's beta.
 
     Args:
-        gain: as `soft`
+        gain, layers: as `soft`
     """
 
-    def __init__(self, sizes: Sizes, *, gain: float = 1.0) -> None:
-        super().__init__(sizes, gain=gain)
+    def __init__(self, sizes: Sizes, *, gain: float = 1.0, layers: int = 1) -> None:
+        super().__init__(sizes, gain=gain, layers=layers)
         self.gate = nn.Linear(sizes.embedding + sizes.hidden, sizes.hidden)
         self.sentinel_key = nn.Linear(sizes.hidden, sizes.attention)
         self.sentinel_value = nn.Linear(sizes.hidden, sizes.feature)

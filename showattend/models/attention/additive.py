@@ -13,11 +13,14 @@ class SoftAttention(Attention):
 
     Args:
         gain: of the first weights; above 1 it prefers some locations from the start
+        layers: between annotations and energies; each above 1 makes tanh(W W_a a_i) of W_a a_i (the authors' code)
     """
 
-    def __init__(self, sizes: Sizes, *, gain: float = 1.0) -> None:
+    def __init__(self, sizes: Sizes, *, gain: float = 1.0, layers: int = 1) -> None:
         super().__init__(sizes)
         self.key = nn.Linear(sizes.feature, sizes.attention)
+        deeper = [m for _ in range(layers - 1) for m in (nn.Linear(sizes.attention, sizes.attention), nn.Tanh())]
+        self.deeper = nn.Sequential(*deeper)
         self.query = nn.Linear(sizes.hidden, sizes.attention, bias=False)
         self.energy = nn.Linear(sizes.attention, 1, bias=False)
         with torch.no_grad():
@@ -26,7 +29,7 @@ class SoftAttention(Attention):
 
     def remember(self, features: Tensor) -> Memory:
         """The features, and W_a a_i, (N,L,A)."""
-        return features, self.key(features)
+        return features, self.deeper(self.key(features))
 
     def forward(self, memory: Memory, query: Query) -> Look:
         """Mix the annotations by their weights."""

@@ -21,11 +21,11 @@ class HardAttention(SoftAttention):
     Args:
         expected: share of the photos in a batch that train with the expected annotation
         mode: outside training: expected (as the authors' code), argmax or sample
-        gain: as `soft`
+        gain, layers: as `soft`
     """
 
-    def __init__(self, sizes: Sizes, *, expected: float = 0.5, mode: str = "expected", gain: float = 1.0) -> None:
-        super().__init__(sizes, gain=gain)
+    def __init__(self, sizes: Sizes, *, expected: float = 0.5, mode: str = "expected", gain: float = 1.0, layers: int = 1) -> None:
+        super().__init__(sizes, gain=gain, layers=layers)
         if not 0 <= expected <= 1:
             raise InputError(f"the attention's option expected is {expected}: give a share from 0 to 1")
         self.expected = expected

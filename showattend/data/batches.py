@@ -1,0 +1,104 @@
+"""What a batch is, and how photos and captions come together in one."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset, Sampler
+
+from showattend.data.cache import PhotoCache
+from showattend.data.captions import Photo
+from showattend.vocabulary import PAD, Vocabulary, tokenize
+
+
+class Batch(NamedTuple):
+    """N photos, those with the longest captions first.
+
+    photos: bytes (N,3,S,S), or annotations (N,L,D)
+    words: captions with `<start>` and `<end>`, the longest of a photo first, then `<pad>`; (N,G,T)
+    ids: the photos' ids
+    references: the tokens of each caption of each photo
+    """
+
+    photos: Tensor
+    words: Tensor
+    ids: list[int | str]
+    references: list[list[list[str]]]
+
+
+class CaptionedDataset(Dataset[tuple[Tensor, list[list[int]], int]]):
+    """One photo and some of its captions at a time.
+
+    Args:
+        sources: what to read photos from; with several (mirrored ones), one is drawn at each visit
+        captions_per_photo: G, drawn at each visit where there are more; None takes all
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        sources: Sequence[PhotoCache],
+        vocabulary: Vocabulary,
+        captions_per_photo: int | None,
+    ) -> None:
+        self.sources = sources
+        self.captions_per_photo = captions_per_photo
+        self.rows = [row for row in range(len(photos)) if row not in sources[0].broken]
+        self.ids = [photos[row].id for row in self.rows]
+        self.references = [[tokenize(caption) for caption in photos[row].captions] for row in self.rows]
+        self.encoded = [[vocabulary.encode(tokens) for tokens in said] for said in self.references]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int | tuple[int, int]) -> tuple[Tensor, list[list[int]], int]:
+        """A photo with its captions, or, for a pair of numbers, with one of them."""
+        photo, one = index if isinstance(index, tuple) else (index, None)
+        source = self.sources[int(torch.randint(len(self.sources), ()))] if len(self.sources) > 1 else self.sources[0]
+        captions = self.encoded[photo] if one is None else [self.encoded[photo][one]]
+        if self.captions_per_photo is not None and len(captions) > self.captions_per_photo:
+            captions = [captions[i] for i in torch.randperm(len(captions))[: self.captions_per_photo]]
+        return source.read(self.rows[photo]), captions, photo
+
+    def collate(self, items: list[tuple[Tensor, list[list[int]], int]]) -> Batch:
+        """Sort as the decoder likes it and pad."""
+        items = [(photo, sorted(captions, key=len, reverse=True), index) for photo, captions, index in items]
+        items.sort(key=lambda item: len(item[1][0]), reverse=True)
+        group = max(len(captions) for _, captions, _ in items)
+        rows = [torch.tensor(caption, dtype=torch.long) for _, said, _ in items for caption in said + [[]] * (group - len(said))]
+        words = pad_sequence(rows, batch_first=True, padding_value=PAD).unflatten(0, (len(items), group))
+        indices = [index for _, _, index in items]
+        return Batch(
+            torch.stack([photo for photo, _, _ in items]),
+            words,
+            [self.ids[i] for i in indices],
+            [self.references[i] for i in indices],
+        )
+
+
+class ExactLengths(Sampler[list[tuple[int, int]]]):
+    """Batches of captions of one length, drawn at random without replacement, as (photo, caption) pairs (Xu et al. 2015, section 4.3).
+
+    Args:
+        lengths: of each caption of each photo
+    """
+
+    def __init__(self, lengths: Sequence[Sequence[int]], batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.of_length: dict[int, list[tuple[int, int]]] = {}
+        for photo, captions in enumerate(lengths):
+            for caption, length in enumerate(captions):
+                self.of_length.setdefault(length, []).append((photo, caption))
+
+    def __len__(self) -> int:
+        return sum(math.ceil(len(pairs) / self.batch_size) for pairs in self.of_length.values())
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        batches = []
+        for pairs in self.of_length.values():
+            order = [pairs[i] for i in torch.randperm(len(pairs))]
+            batches += [order[begin : begin + self.batch_size] for begin in range(0, len(order), self.batch_size)]
+        return (batches[i] for i in torch.randperm(len(batches)))
