@@ -126,6 +126,12 @@ def test_where_there_are_fewer_captions_than_asked_for_the_rest_is_marked() -> N
         assert len(there) == len(set(there)) < 30
 
 
+def test_a_search_says_what_it_is() -> None:
+    assert str(Search()) == "beam 3, length penalty 0"
+    assert str(Search(beam=5, length_penalty=0.7, num_captions=2, ban=(5, 6))) == "beam 5, length penalty 0.7, num captions 2, ban 2 words"
+    assert str(Search(beam=1, sample=True, top_p=0.9)) == "sample, temperature 1, top p 0.9, seed 0"
+
+
 @pytest.mark.parametrize(
     ("bad", "named"),
     [

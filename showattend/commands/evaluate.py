@@ -51,6 +51,6 @@ def _print_scores(metrics: dict[str, float], parsed: argparse.Namespace, search:
     print(f"\n{' + '.join(map(str, chosen_folders(parsed)))} on {parsed.root}, split {parsed.split}")
     print("\n".join(f"  {name.replace('bleu', 'BLEU-').replace('cider_d', 'CIDEr-D'):8}{value:8.4f}" for name, value in metrics.items()))
     print(
-        f"  {photos} photos, {references} references; beam {search.beam}, length penalty {search.length_penalty:g}; "
+        f"  {photos} photos, {references} references; {search}; "
         f"nltk Treebank tokens, lower case, no punctuation; closest reference length; scale 0 to 1, CIDEr-D 0 to 10"
     )

@@ -1,6 +1,6 @@
 """How captions are searched for: every choice that a user has, checked before any work begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from showattend.errors import InputError
 
@@ -47,6 +47,16 @@ class Search:
             self._check_sample()
         else:
             self._check_beams()
+
+    def __str__(self) -> str:
+        always, never = (("temperature", "seed"), ("sample", "beam")) if self.sample else (("beam", "length_penalty"), ())
+        told = ["sample"] if self.sample else []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in always or (value != field.default and field.name not in never):
+                amount = f"{len(value)} words" if isinstance(value, tuple) else f"{value:g}"
+                told.append(f"{field.name.replace('_', ' ')} {amount}")
+        return ", ".join(told)
 
     def _check_sample(self) -> None:
         if self.beam > 1:

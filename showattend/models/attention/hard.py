@@ -43,8 +43,11 @@ class HardAttention(SoftAttention):
 
     def remember(self, features: Tensor) -> Memory:
         """As `soft`; and for each photo whether it is looked at as expected, (N,1)."""
-        share = self.expected if self.training else float(self.mode == "expected")
-        return *super().remember(features), torch.rand(features.shape[0], 1, device=features.device) < share
+        if self.training:
+            expected = torch.rand(features.shape[0], 1, device=features.device) < self.expected
+        else:
+            expected = features.new_full((features.shape[0], 1), self.mode == "expected", dtype=torch.bool)
+        return *super().remember(features), expected
 
     def forward(self, memory: Memory, query: Query) -> Look:
         """Pick an annotation for each row, or mix them where the photo is looked at as expected."""
