@@ -135,11 +135,14 @@ def _add_score(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
-    evaluate = commands.add_parser("evaluate", help="score a model's captions of a data set: BLEU-1..4, CIDEr-D")
+    evaluate = commands.add_parser("evaluate", help="score a model's captions of a data set: BLEU-1..4, ROUGE-L, CIDEr-D")
     _add_models(evaluate)
     evaluate.add_argument("--data.root", dest="root", type=Path, required=True, metavar="DIR", help="folder of the data set")
     evaluate.add_argument("--data.layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
     evaluate.add_argument("--split", default="val", help="train, val or test (default: %(default)s)")
+    evaluate.add_argument(
+        "--tokenizer", default="nltk", help="nltk (as in training), or ptb: the official scorers' words (default: %(default)s)"
+    )
     evaluate.add_argument("--out", type=Path, metavar="DIR", help="write results.json (COCO's format) and metrics.json there")
     _add_speed(evaluate)
     _add_search(evaluate)

@@ -89,7 +89,7 @@ def test_the_result_file_is_what_coco_s_own_tools_read(model: Path, shapes: Path
     said = {row["image_id"]: row["caption"].split() for row in json.loads((tmp_path / "out" / "results.json").read_text())}
     expected = corpus_scores(said, {photo.id: [tokenize(caption) for caption in photo.captions] for photo in photos})
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == expected
-    assert list(expected) == ["bleu1", "bleu2", "bleu3", "bleu4", "cider_d"]
+    assert list(expected) == ["bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider_d"]
 
 
 def test_results_are_on_disk_before_a_score_can_fail(model: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,3 +228,15 @@ def test_captioning_is_no_slower_to_start_than_it_must_be(model: Path) -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert time.monotonic() - started < 120
     assert not {"lightning", "matplotlib", "pycocotools", "jsonargparse"} & set(run.stdout.split())
+
+
+def test_the_tokeniser_of_a_score_is_a_choice_and_is_named(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "--model", str(model), "--data.root", str(shapes)]
+    scores = []
+    for name, said in (("nltk", "nltk Treebank"), ("ptb", "PTB")):
+        assert main([*command, "--tokenizer", name]) == 0
+        printed = capsys.readouterr().out
+        assert said in printed
+        scores.append([line for line in printed.splitlines() if "BLEU" in line])
+    assert scores[0] == scores[1]  # these captions hold no mark on which the two differ
+    assert "did you mean 'ptb'" in refused(*command, "--tokenizer", "ptbb", capsys=capsys)

@@ -38,18 +38,19 @@ def ready(model: Path, shapes: Path, cache: Path, **options: Any) -> tuple[LitSe
     return lit.train(), next(iter(data.train_dataloader()))
 
 
-@pytest.mark.parametrize("baseline", ["greedy", "leave_one_out"])
-def test_the_gradient_is_that_of_the_expected_reward(baseline: str, model: Path, shapes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("baseline", "temperature"), [("greedy", 1.0), ("leave_one_out", 1.0), ("leave_one_out", 0.5)])
+def test_the_gradient_is_that_of_the_expected_reward(baseline: str, temperature: float, model: Path, shapes: Path, tmp_path: Path) -> None:
     """For captions of one word the expectation is a sum over the vocabulary; 400 estimates lie within 4.5 standard errors of it."""
-    lit, batch = ready(model, shapes, tmp_path, baseline=baseline, samples=3, max_length=1, length_penalty=0.0)
-    lit.network.decoder.output.weight.data.mul_(0.3)  # less sure of itself, so that much is drawn
+    lit, batch = ready(model, shapes, tmp_path, baseline=baseline, temperature=temperature, samples=3, max_length=1, length_penalty=0.0)
+    for parameter in (lit.network.decoder.output.weight, lit.network.decoder.output.bias):
+        parameter.data.mul_(0.3 * temperature)  # less sure of itself, so that much is drawn
     batch = Batch(batch.photos[:4], batch.words[:4], batch.ids[:4], batch.references[:4])
     bias = lit.network.decoder.output.bias
 
     logits = lit.network(batch.photos, torch.full((4, 1, 1), START)).logits
     banned = logits.index_fill(1, torch.tensor(NEVER), -torch.inf)
     rewards = torch.stack([lit._reward(batch.ids, torch.full((4, 1, 1), word))[:, 0] for word in range(len(lit.vocabulary))], 1)
-    (exact,) = torch.autograd.grad(-(banned.softmax(-1) * rewards).sum() / 4, bias)
+    (exact,) = torch.autograd.grad(-((banned / temperature).softmax(-1) * rewards).sum() / 4, bias)
 
     estimates = []
     for _ in range(400):

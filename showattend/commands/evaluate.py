@@ -10,11 +10,17 @@ from showattend.commands.options import chosen_captioner, chosen_folders, chosen
 from showattend.commands.results import coco_results, write_text
 from showattend.data.captions import read_captions
 from showattend.decoding import Search
-from showattend.errors import InputError
+from showattend.errors import InputError, unknown_name
 from showattend.files import check_writable
 from showattend.inference import Failure
-from showattend.metrics import corpus_scores
+from showattend.metrics import corpus_scores, ptb_tokenize
 from showattend.vocabulary import tokenize
+
+NAMES = {"bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L", "cider_d": "CIDEr-D"}
+TOKENIZERS = {
+    "nltk": (tokenize, "nltk Treebank tokens, lower case, no punctuation"),
+    "ptb": (ptb_tokenize, "the official scorers' PTB tokens"),
+}
 
 
 def evaluate(parsed: argparse.Namespace) -> int:
@@ -22,6 +28,8 @@ def evaluate(parsed: argparse.Namespace) -> int:
     out = parsed.out
     if out:
         check_writable(out / "results.json")
+    if parsed.tokenizer not in TOKENIZERS:
+        raise unknown_name("tokenizer", parsed.tokenizer, TOKENIZERS)
     data = read_captions(parsed.root, parsed.layout)
     photos = data.split(parsed.split)
     captioner = chosen_captioner(parsed)
@@ -39,8 +47,9 @@ def evaluate(parsed: argparse.Namespace) -> int:
         raise InputError(f"none of the {len(photos)} photos of the split '{parsed.split}' can be read")
     if out:
         write_text(out / "results.json", coco_results(captions.items()))
-    references = {photo.id: [tokenize(text) for text in photo.captions] for photo in photos if photo.id in captions}
-    metrics = corpus_scores(captions, references)
+    split = TOKENIZERS[parsed.tokenizer][0]
+    references = {photo.id: [split(text) for text in photo.captions] for photo in photos if photo.id in captions}
+    metrics = corpus_scores({photo: split(" ".join(words)) for photo, words in captions.items()}, references)
     if out:
         write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     _print_scores(metrics, parsed, search, len(captions), sum(map(len, references.values())))
@@ -49,8 +58,8 @@ def evaluate(parsed: argparse.Namespace) -> int:
 
 def _print_scores(metrics: dict[str, float], parsed: argparse.Namespace, search: Search, photos: int, references: int) -> None:
     print(f"\n{' + '.join(map(str, chosen_folders(parsed)))} on {parsed.root}, split {parsed.split}")
-    print("\n".join(f"  {name.replace('bleu', 'BLEU-').replace('cider_d', 'CIDEr-D'):8}{value:8.4f}" for name, value in metrics.items()))
+    print("\n".join(f"  {NAMES[name]:8}{value:8.4f}" for name, value in metrics.items()))
     print(
         f"  {photos} photos, {references} references; {search}; "
-        f"nltk Treebank tokens, lower case, no punctuation; closest reference length; scale 0 to 1, CIDEr-D 0 to 10"
+        f"{TOKENIZERS[parsed.tokenizer][1]}; closest reference length; scale 0 to 1, CIDEr-D 0 to 10"
     )

@@ -106,11 +106,11 @@ class LitNetwork(lightning.LightningModule):
         self.found, self.references = {}, {}
 
     def on_validation_epoch_end(self) -> None:
-        """BLEU-1..4 and CIDEr-D of the captions found, as val_bleu1 … val_bleu4 and val_cider_d."""
+        """BLEU-1..4, ROUGE-L and CIDEr-D of the captions found, as val_bleu1 … val_bleu4, val_rouge_l and val_cider_d."""
         self._score("val")
 
     def on_test_epoch_end(self) -> None:
-        """BLEU-1..4 and CIDEr-D of the captions found, as test_bleu1 … test_cider_d."""
+        """BLEU-1..4, ROUGE-L and CIDEr-D of the captions found, as test_bleu1 … test_cider_d."""
         self._score("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

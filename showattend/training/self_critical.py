@@ -31,6 +31,7 @@ class LitSelfCritical(LitNetwork):
         words: list[str],
         start: str,
         samples: int = 5,
+        temperature: float = 1.0,
         baseline: str = "leave_one_out",
         optimizer: str = "adamw",
         optimizer_options: dict[str, Any] | None = None,
@@ -48,6 +49,8 @@ class LitSelfCritical(LitNetwork):
             words: the vocabulary of the data, which must be the model's
             start: folder of the finished model to go on from
             samples: captions drawn for each photo in a step
+            temperature: of the draws, and of the probabilities that learn from them; below 1 they lie nearer to what search finds, which a
+                model trained with label smoothing needs
             baseline: greedy: the reward of the caption found greedily (Rennie et al. 2017, eq. 7), which costs one more search;
                 leave_one_out: the mean reward of the photo's other samples (Luo 2020), which costs nothing
             optimizer: adamw, adam or rmsprop
@@ -71,7 +74,7 @@ class LitSelfCritical(LitNetwork):
         model.network.decoder.requires_grad_(True)
         super().__init__(model.network, model.vocabulary, model.preprocessing, search)
         self.save_hyperparameters(ignore=["words"])
-        self.drawing = Search(beam=1, sample=True, num_captions=samples, max_length=search.max_length)
+        self.drawing = Search(beam=1, sample=True, num_captions=samples, max_length=search.max_length, temperature=temperature)
         self.greedy = Search(beam=1, max_length=search.max_length)
 
     def train(self, mode: bool = True) -> "LitSelfCritical":
@@ -109,8 +112,9 @@ class LitSelfCritical(LitNetwork):
         else:
             baselines = leave_one_out(rewards)
         heard, targets, mask = shift(pad(words, (1, 0), value=START))
-        # The probabilities that decoding draws by: special words have none, or the gradient would push at them too.
+        # The probabilities that the draws come from: special words have none, or the gradient would push at them too.
         logits = self.network(annotations, heard).logits.index_fill(1, torch.tensor(NEVER, device=words.device), -torch.inf)
+        logits = logits / self.hparams["temperature"]
         log_likelihoods = caption_log_likelihoods(logits, pack(targets, mask), mask)
         return reinforce_loss(log_likelihoods, rewards - baselines) / mask.sum(), rewards, mask.sum(-1)
 
