@@ -137,3 +137,8 @@ def test_what_cannot_be_refined_is_one_line(model: Path, shapes: Path, tmp_path:
 def test_leave_one_out_needs_another(model: Path) -> None:
     with pytest.raises(InputError, match="at least 2"):
         LitSelfCritical([], str(model), samples=1)
+
+
+def test_a_start_is_needed_and_named(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["refine", f"--config={CONFIG}", f"--data.root={shapes}"]) == 2
+    assert "required: --model.start: see showattend refine --help" in capsys.readouterr().err

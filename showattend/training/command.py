@@ -1,6 +1,7 @@
 """The commands `fit`, `refine`, `validate` and `test`: LightningCLI, with one fresh folder for each run."""
 
 import logging
+import re
 import sys
 import warnings
 from argparse import ArgumentError
@@ -63,7 +64,9 @@ def train(arguments: Sequence[str]) -> int:
                 trainer_defaults={"devices": 1},
             )
         except (ArgumentError, MisconfigurationException) as error:
-            raise InputError(f"{' '.join(str(error).split())}: see showattend {command} --help") from error
+            # Options have their full names there, behind Lightning's name of the command.
+            message = re.sub(r"\b(?:fit|validate|test)\.(?=\w)", "--", " ".join(str(error).split()))
+            raise InputError(f"{message}: see showattend {command} --help") from error
     return 0
 
 
