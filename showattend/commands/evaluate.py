@@ -3,17 +3,18 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 
 from tqdm import tqdm
 
 from showattend.commands.options import chosen_captioner, chosen_folders, chosen_search
 from showattend.commands.results import coco_results, write_text
 from showattend.data.captions import read_captions
-from showattend.decoding import Search
 from showattend.errors import InputError, unknown_name
 from showattend.files import check_writable
 from showattend.inference import Failure
-from showattend.metrics import corpus_scores, ptb_tokenize
+from showattend.metrics import PhotoStatistics, intervals, ptb_tokenize
+from showattend.metrics.significance import Interval
 from showattend.vocabulary import tokenize
 
 NAMES = {"bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L", "cider_d": "CIDEr-D"}
@@ -49,17 +50,19 @@ def evaluate(parsed: argparse.Namespace) -> int:
         write_text(out / "results.json", coco_results(captions.items()))
     split = TOKENIZERS[parsed.tokenizer][0]
     references = {photo.id: [split(text) for text in photo.captions] for photo in photos if photo.id in captions}
-    metrics = corpus_scores({photo: split(" ".join(words)) for photo, words in captions.items()}, references)
+    statistics = PhotoStatistics({photo: split(" ".join(words)) for photo, words in captions.items()}, references)
+    metrics = statistics.scores()
     if out:
         write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    _print_scores(metrics, parsed, search, len(captions), sum(map(len, references.values())))
+    _print_scores(metrics, intervals(statistics), parsed)
+    print(
+        f"  {len(captions)} photos, {sum(map(len, references.values()))} references; {search}; {TOKENIZERS[parsed.tokenizer][1]}; "
+        "closest reference length; scale 0 to 1, CIDEr-D 0 to 10; in brackets 95% of 1,000 bootstrap samples of the photos"
+    )
     return 0 if len(captions) == len(photos) else 1
 
 
-def _print_scores(metrics: dict[str, float], parsed: argparse.Namespace, search: Search, photos: int, references: int) -> None:
+def _print_scores(metrics: dict[str, float], bounds: Mapping[str, Interval], parsed: argparse.Namespace) -> None:
     print(f"\n{' + '.join(map(str, chosen_folders(parsed)))} on {parsed.root}, split {parsed.split}")
-    print("\n".join(f"  {NAMES[name]:8}{value:8.4f}" for name, value in metrics.items()))
-    print(
-        f"  {photos} photos, {references} references; {search}; "
-        f"{TOKENIZERS[parsed.tokenizer][1]}; closest reference length; scale 0 to 1, CIDEr-D 0 to 10"
-    )
+    for name, value in metrics.items():
+        print(f"  {NAMES[name]:8}{value:8.4f}  [{bounds[name].low:.4f}, {bounds[name].high:.4f}]")

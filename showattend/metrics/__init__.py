@@ -4,6 +4,7 @@ from showattend.metrics.bleu import bleu
 from showattend.metrics.cider import CiderD, cider_d
 from showattend.metrics.ptb import ptb_tokenize
 from showattend.metrics.rouge import rouge_l
-from showattend.metrics.scores import corpus_scores
+from showattend.metrics.scores import PhotoStatistics, corpus_scores
+from showattend.metrics.significance import compare, intervals
 
-__all__ = ["CiderD", "bleu", "cider_d", "corpus_scores", "ptb_tokenize", "rouge_l"]
+__all__ = ["CiderD", "PhotoStatistics", "bleu", "cider_d", "compare", "corpus_scores", "intervals", "ptb_tokenize", "rouge_l"]

@@ -11,6 +11,7 @@ from showattend.metrics.ngrams import ORDERS, Counts, Grams, Ints
 
 # The official scorer's only smoothing.
 TINY, SMALL = 1e-15, 1e-9
+Floats = NDArray[np.float64]
 
 
 class BleuCounts(NamedTuple):
@@ -46,12 +47,11 @@ def bleu_counts(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequen
     return BleuCounts(np.stack(correct, 1), guessed, length, np.array(nearest, np.int64))
 
 
-def bleu_of(counts: BleuCounts) -> NDArray[np.float64]:
-    """BLEU-1 to BLEU-4 of a corpus with these counts, (4,)."""
-    precisions = (counts.correct.sum(0) + TINY) / (counts.guessed.sum(0) + SMALL)
-    means: NDArray[np.float64] = np.cumprod(precisions) ** (1 / np.arange(1, ORDERS + 1))
-    ratio = (counts.length.sum() + TINY) / (counts.reference.sum() + SMALL)
-    scores: NDArray[np.float64] = means * np.exp(min(0.0, 1 - 1 / ratio))
+def bleu_of(correct: Floats, guessed: Floats, length: Floats, reference: Floats) -> Floats:
+    """BLEU-1 to BLEU-4 of corpora from the sums of their counts, (...,4), (...,4), (...) and (...); (...,4)."""
+    means = np.cumprod((correct + TINY) / (guessed + SMALL), -1) ** (1 / np.arange(1, ORDERS + 1))
+    ratio = (length + TINY) / (reference + SMALL)
+    scores: Floats = means * np.exp(np.minimum(0.0, 1 - 1 / ratio))[..., None]
     return scores
 
 
@@ -73,7 +73,8 @@ def bleu(hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Seque
         InputError: the photos of the two are not the same.
     """
     ids = common_ids(hypotheses, references)
-    scores = bleu_of(bleu_counts([hypotheses[i] for i in ids], [references[i] for i in ids]))
+    counts = bleu_counts([hypotheses[i] for i in ids], [references[i] for i in ids])
+    scores = bleu_of(*(of_photos.sum(0) for of_photos in counts))
     return {f"bleu{n}": float(score) for n, score in enumerate(scores, 1)}
 
 

@@ -1,0 +1,78 @@
+"""How sure a score is, and whether one system is better than another."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from showattend.metrics.scores import Floats, PhotoStatistics, scores_of
+
+# Resamples at a time: enough for the product to be fast, few enough for 100,000 photos to fit.
+CHUNK = 100
+
+
+class Interval(NamedTuple):
+    """A percentile bootstrap interval (Efron & Tibshirani 1993)."""
+
+    low: float
+    high: float
+
+
+class Comparison(NamedTuple):
+    """What one system scores more than another.
+
+    difference: in the score
+    interval: of the difference, by a paired bootstrap over photos (Koehn 2004)
+    p: of a difference at least as large if the two were the same, by approximate randomisation (Noreen 1989)
+    """
+
+    difference: float
+    interval: Interval
+    p: float
+
+
+def intervals(statistics: PhotoStatistics, *, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> dict[str, Interval]:
+    """An interval for each score of a corpus. CIDEr-D keeps the document frequencies of the whole corpus."""
+    return _percentiles(_resampled(statistics.columns, resamples, seed), level)
+
+
+def compare(
+    one: PhotoStatistics, other: PhotoStatistics, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
+) -> dict[str, Comparison]:
+    """The difference of each score of two systems on the same photos, in the same order.
+
+    Raises:
+        ValueError: the photos are not the same.
+    """
+    if one.ids != other.ids:
+        raise ValueError("two systems can only be compared on the same photos")
+    mine, theirs = one.columns, other.columns
+    photos = len(one.ids)
+    ours, yours = one.scores(), other.scores()
+    first, second = (_resampled(columns, resamples, seed) for columns in (mine, theirs))
+    found = _percentiles({name: first[name] - second[name] for name in first}, level)
+    # Under the null hypothesis which of the two said what is a coin's choice for each photo.
+    swapped = np.random.default_rng(seed).integers(0, 2, (resamples, photos)).astype(np.float64)
+    moved = swapped @ (theirs - mine)
+    as_one, as_other = scores_of(mine.sum(0) + moved, photos), scores_of(theirs.sum(0) - moved, photos)
+    result = {}
+    for name, interval in found.items():
+        difference = ours[name] - yours[name]
+        at_least = np.abs(as_one[name] - as_other[name]) >= abs(difference) - 1e-12
+        result[name] = Comparison(difference, interval, (int(at_least.sum()) + 1) / (resamples + 1))
+    return result
+
+
+def _resampled(columns: Floats, resamples: int, seed: int) -> dict[str, Floats]:
+    """The scores of corpora drawn with replacement from the photos, each (resamples,)."""
+    draw = np.random.default_rng(seed)
+    photos = len(columns)
+    sums = []
+    for begin in range(0, resamples, CHUNK):
+        times = draw.multinomial(photos, np.full(photos, 1 / photos), min(CHUNK, resamples - begin))
+        sums.append(times.astype(np.float64) @ columns)
+    return scores_of(np.concatenate(sums), photos)
+
+
+def _percentiles(values: dict[str, Floats], level: float) -> dict[str, Interval]:
+    tail = 50 * (1 - level)
+    return {name: Interval(*map(float, np.percentile(of_name, (tail, 100 - tail)))) for name, of_name in values.items()}
