@@ -69,6 +69,7 @@ def save_pretrained(model: Pretrained, folder: Path, *, trained_on: str = "") ->
 
 def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
     save_file({name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
     model.vocabulary.save(folder / WORDS)
     config = {
         "format": FORMAT,

@@ -45,6 +45,7 @@ def test_what_comes_back_is_what_was_saved(encoder: str, cell: str, tmp_path: Pa
 
 def test_the_folder_is_readable_by_people_and_complete(tmp_path: Path) -> None:
     save_pretrained(untrained(), tmp_path / "model", trained_on="a test")
+    assert all(path.stat().st_mode & 0o044 for path in (tmp_path / "model").iterdir())  # by others than the owner too
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
         "model.safetensors",
         "vocabulary.json",
