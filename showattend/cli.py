@@ -143,6 +143,7 @@ def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
     evaluate.add_argument(
         "--tokenizer", default="nltk", help="nltk (as in training), or ptb: the official scorers' words (default: %(default)s)"
     )
+    evaluate.add_argument("--compare", type=Path, metavar="FILE", help="another system's captions of the same photos, as --out writes them")
     evaluate.add_argument("--out", type=Path, metavar="DIR", help="write results.json (COCO's format) and metrics.json there")
     _add_speed(evaluate)
     _add_search(evaluate)

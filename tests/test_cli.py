@@ -240,3 +240,26 @@ def test_the_tokeniser_of_a_score_is_a_choice_and_is_named(model: Path, shapes: 
         scores.append([line for line in printed.splitlines() if "BLEU" in line])
     assert scores[0] == scores[1]  # these captions hold no mark on which the two differ
     assert "did you mean 'ptb'" in refused(*command, "--tokenizer", "ptbb", capsys=capsys)
+
+
+def test_two_systems_are_compared_on_all_photos_or_not_at_all(
+    model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "--model", str(model), "--data.root", str(shapes)]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    results = tmp_path / "out" / "results.json"
+    assert main([*command, "--compare", str(results)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.endswith("[+0.0000, +0.0000]  p 1.000") for line in lines) == 6
+    rows = json.loads(results.read_text())
+    other = tmp_path / "other.json"
+    for bad, named in (
+        (rows[1:], "has no caption for 1 photos"),
+        ([*rows, rows[0]], "has two captions for 1 photos"),
+        ([*rows, {"image_id": "stranger", "caption": "a"}], "such as stranger"),
+        ([{"image_id": 1}], "no list of image_id and caption"),
+        ({"a": 1}, "no list of image_id and caption"),
+    ):
+        other.write_text(json.dumps(bad))
+        assert named in refused(*command, "--compare", other, capsys=capsys)

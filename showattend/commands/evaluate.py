@@ -4,17 +4,18 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from tqdm import tqdm
 
 from showattend.commands.options import chosen_captioner, chosen_folders, chosen_search
-from showattend.commands.results import coco_results, write_text
+from showattend.commands.results import coco_results, read_coco_results, write_text
 from showattend.data.captions import read_captions
 from showattend.errors import InputError, unknown_name
 from showattend.files import check_writable
 from showattend.inference import Failure
-from showattend.metrics import PhotoStatistics, intervals, ptb_tokenize
-from showattend.metrics.significance import Interval
+from showattend.metrics import PhotoStatistics, compare, intervals, ptb_tokenize
+from showattend.metrics.significance import Comparison, Interval
 from showattend.vocabulary import tokenize
 
 NAMES = {"bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L", "cider_d": "CIDEr-D"}
@@ -33,6 +34,7 @@ def evaluate(parsed: argparse.Namespace) -> int:
         raise unknown_name("tokenizer", parsed.tokenizer, TOKENIZERS)
     data = read_captions(parsed.root, parsed.layout)
     photos = data.split(parsed.split)
+    other = read_coco_results(parsed.compare, {photo.id for photo in photos}) if parsed.compare else {}
     captioner = chosen_captioner(parsed)
     search = chosen_search(captioner, parsed)
     for note in data.notes:
@@ -59,6 +61,9 @@ def evaluate(parsed: argparse.Namespace) -> int:
         f"  {len(captions)} photos, {sum(map(len, references.values()))} references; {search}; {TOKENIZERS[parsed.tokenizer][1]}; "
         "closest reference length; scale 0 to 1, CIDEr-D 0 to 10; in brackets 95% of 1,000 bootstrap samples of the photos"
     )
+    if other:
+        theirs = PhotoStatistics({photo: split(other[photo]) for photo in captions}, references)
+        _print_comparison(compare(statistics, theirs), parsed.compare)
     return 0 if len(captions) == len(photos) else 1
 
 
@@ -66,3 +71,9 @@ def _print_scores(metrics: dict[str, float], bounds: Mapping[str, Interval], par
     print(f"\n{' + '.join(map(str, chosen_folders(parsed)))} on {parsed.root}, split {parsed.split}")
     for name, value in metrics.items():
         print(f"  {NAMES[name]:8}{value:8.4f}  [{bounds[name].low:.4f}, {bounds[name].high:.4f}]")
+
+
+def _print_comparison(found: Mapping[str, Comparison], other: Path) -> None:
+    print(f"\nmore than {other}, with 95% of a paired bootstrap and p by approximate randomisation")
+    for name, (difference, interval, p) in found.items():
+        print(f"  {NAMES[name]:8}{difference:+8.4f}  [{interval.low:+.4f}, {interval.high:+.4f}]  p {p:.3f}")
