@@ -14,8 +14,8 @@ from pathlib import Path
 
 from showattend.data.captions import read_captions
 from showattend.data.shapes import read_scenes, write_shapes
-from showattend.demo import check
-from showattend.inference import Captioner, Failure
+from showattend.demo import caption_all, check
+from showattend.inference import Captioner
 from showattend.metrics import corpus_scores
 from showattend.training.command import train
 
@@ -62,12 +62,8 @@ def _train(out: Path, root: Path, name: str, seed: int) -> Path:
 
 
 def _measure(model: Path, root: Path) -> dict[str, float]:
-    captioner = Captioner.from_pretrained(model)
     photos = read_captions(root).split("test")
-    captions = {}
-    for photo, (_, found) in zip(photos, captioner.caption_files([photo.path for photo in photos], batch_size=100), strict=True):
-        assert not isinstance(found, Failure), found.reason
-        captions[str(photo.id)] = found
+    captions = caption_all(Captioner.from_pretrained(model), photos)
     references = {str(photo.id): [caption.split() for caption in photo.captions] for photo in photos}
     scores = corpus_scores({name: found.words for name, found in captions.items()}, references)
     truth = check(captions, read_scenes(root))

@@ -58,7 +58,7 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     scenes = read_scenes(root)
     data = read_captions(root)
     photos = data.split("test")
-    captions = _caption(captioner, photos)
+    captions = caption_all(captioner, photos)
     scores = _print_scores(captions, photos, data.split("train"), scenes, seed)
     truth = check(captions, scenes)
     _print_truth(truth)
@@ -72,7 +72,8 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     _print_end(out, photos[SHOWN].path, time.monotonic() - started)
 
 
-def _caption(captioner: Captioner, photos: list[Photo]) -> dict[str, Caption]:
+def caption_all(captioner: Captioner, photos: list[Photo]) -> dict[str, Caption]:
+    """The caption of each picture by its id."""
     found = {}
     for photo, (_, result) in zip(photos, captioner.caption_files([photo.path for photo in photos], batch_size=100), strict=True):
         assert not isinstance(result, Failure), result.reason

@@ -203,12 +203,14 @@ class Captioner:
                 yield next(remaining), Failure(item.reason) if item.reason else next(captions)
 
     def _captions(self, images: Tensor, sizes: Sequence[tuple[int, int]], search: Search | None) -> list[Caption]:
+        search = search or self.model.search
         # What is drawn for a photo depends on its own pixels, and not on its place among others.
-        keys = [zlib.crc32(image.numpy().tobytes()) for image in images]
+        keys = [zlib.crc32(image.numpy().tobytes()) for image in images] if search.sample else None
+        photos = images.to(self.device)
         with torch.inference_mode():
-            seen = [one.network.encoder(images.to(self.device)) for one in self.models]
+            seen = [one.network.encoder(photos) for one in self.models]
             speakers = [one.network.begin(annotations) for one, (annotations, _) in zip(self.models, seen, strict=True)]
-            found = decode(*together(speakers), search or self.model.search, keys)
+            found = decode(*together(speakers), search, keys)
         (_, grid), *_ = seen
         return [self._of_photo(found, row, grid, *self._area(size, grid, images.shape[-1])) for row, size in enumerate(sizes)]
 

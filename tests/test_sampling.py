@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from frequencies import chi_squared_p
 from tiny_language import LENGTH, LOCATIONS, Language, spoken
 from torch import Tensor
 
@@ -34,14 +35,10 @@ def promised(language: Language, photo: int, reshape: Reshape) -> dict[tuple[int
     return found
 
 
-def chi_squared_p(counts: Counter[tuple[int, ...]], expected: dict[tuple[int, ...], float], draws: int) -> float:
-    """The probability of counts as far from the expected ones, or farther; captions expected less than five times are one class."""
+def fit(counts: Counter[tuple[int, ...]], expected: dict[tuple[int, ...], float]) -> float:
+    """The p of a chi-squared test over all captions that are expected."""
     assert set(counts) <= set(expected)
-    common = [words for words, probability in expected.items() if draws * probability >= 5]
-    pairs = [(counts[words], draws * expected[words]) for words in common]
-    pairs.append((draws - sum(seen for seen, _ in pairs), draws - sum(wanted for _, wanted in pairs)))
-    statistic = sum((seen - wanted) ** 2 / wanted for seen, wanted in pairs if wanted > 0.5)
-    return float(torch.special.gammaincc(torch.tensor(len(common) / 2), torch.tensor(statistic / 2)))
+    return chi_squared_p(torch.tensor([counts[words] for words in expected]), DRAWS * torch.tensor(list(expected.values())))
 
 
 def top_k(probabilities: Tensor) -> Tensor:
@@ -76,9 +73,9 @@ def test_captions_are_drawn_as_often_as_their_probability_says(options: dict[str
     search = Search(beam=1, max_length=LENGTH, sample=True, num_captions=DRAWS, **options)  # type: ignore[arg-type]
     drawn = decode(language.step, (language.start,), search)
     counts = Counter(spoken(words) for words in drawn.words[0])
-    assert chi_squared_p(counts, expected, DRAWS) > 0.001
+    assert fit(counts, expected) > 0.001
     # And the test would notice: the same draws do not fit what another temperature promises.
-    assert chi_squared_p(counts, dict.fromkeys(counts, 0.0) | promised(language, 0, lambda p: cold(cold(p))), DRAWS) < 1e-6
+    assert fit(counts, dict.fromkeys(counts, 0.0) | promised(language, 0, lambda p: cold(cold(p)))) < 1e-6
 
 
 def test_a_photo_draws_the_same_alone_and_among_others() -> None:

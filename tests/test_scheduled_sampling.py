@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from frequencies import chi_squared_p
 from torch import Tensor
 
 from showattend.data.batches import Batch
@@ -70,13 +71,7 @@ def test_words_are_drawn_by_the_probabilities_after_what_was_heard(decoder: Deco
 def assert_drawn_from(words: Tensor, logits: Tensor) -> None:
     """The chi-squared test, at one in a thousand."""
     logits = logits.detach().index_fill(0, torch.tensor([PAD, START]), -torch.inf)
-    expected = logits.softmax(-1) * len(words)
-    counts = torch.bincount(words, minlength=V)
-    common = expected >= 5
-    seen = torch.cat((counts[common], counts[~common].sum().view(1)))
-    wanted = torch.cat((expected[common], expected[~common].sum().view(1)))
-    statistic = ((seen - wanted).square() / wanted.clamp(min=0.5)).sum()
-    assert torch.special.gammaincc(common.sum() / 2, statistic / 2) > 0.001
+    assert chi_squared_p(torch.bincount(words, minlength=V), logits.softmax(-1) * len(words)) > 0.001
 
 
 def test_it_rises_in_a_straight_line_and_trains(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """What several commands take from their arguments."""
 
 import argparse
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +10,8 @@ from showattend.errors import InputError
 from showattend.inference import Captioner
 from showattend.vocabulary import Vocabulary, tokenize
 
-NUMBERS = (
-    "beam",
-    "max_length",
-    "length_penalty",
-    "num_captions",
-    "min_length",
-    "no_repeat_ngram",
-    "groups",
-    "diversity",
-    "temperature",
-    "top_k",
-    "top_p",
-    "seed",
-)
+# What of a search is a number, and so an option of the same name.
+NUMBERS = [field.name for field in fields(Search) if not isinstance(field.default, bool | tuple)]
 
 
 def chosen_folders(parsed: argparse.Namespace) -> list[Path]:

@@ -17,6 +17,11 @@ class Banks(Beams):
 
     def __init__(self, search: Search) -> None:
         super().__init__(search, 2 ** len(search.must_include))
+        # For each required word the banks that lack it, and where saying it leads from each: bank b to b + 2^number.
+        self.ways = []
+        for number, required in enumerate(search.must_include):
+            lacking = [bank for bank in range(self.rows) if not bank >> number & 1]
+            self.ways.append((required, lacking, [bank + (1 << number) for bank in lacking]))
 
     def begin(self, photos: int, device: torch.device) -> Tensor:
         """The empty hypothesis, in the bank that has said nothing."""
@@ -30,19 +35,15 @@ class Banks(Beams):
         total_of, frozen_of, next_word = total.view(rows), frozen.view(rows), log_probs.view(*rows, -1)
         staying = next_word.clone()
         staying[:, :-1, :, END] = -torch.inf
-        for number, required in enumerate(self.search.must_include):
-            lacking = [bank for bank in range(self.rows) if not bank >> number & 1]
+        for required, lacking, _ in self.ways:
             staying[:, lacking, :, required] = -torch.inf
         found = [best_in_rows(total_of, frozen_of, staying)]
         own = torch.arange(self.width, device=total.device).view(1, self.rows, self.beams).expand(rows)
-        for number, required in enumerate(self.search.must_include):
-            # Bank b comes to b + 2^number by saying the word; banks that lack it still have no way in.
-            key = (total_of + next_word[..., required]).masked_fill(frozen_of, -torch.inf)
-            source = torch.arange(self.rows, device=total.device) - (1 << number)
-            there = torch.tensor([bank >> number & 1 for bank in range(self.rows)], device=total.device).bool()
-            source = source.where(there, 0)
-            arriving = key[:, source].masked_fill(~there.view(-1, 1), -torch.inf)
-            found.append((arriving, own[:, source], torch.full_like(own, required)))
+        for required, lacking, having in self.ways:
+            leaving = (total_of + next_word[..., required]).masked_fill(frozen_of, -torch.inf)
+            arriving, parents = torch.full_like(leaving, -torch.inf), own.clone()
+            arriving[:, having], parents[:, having] = leaving[:, lacking], own[:, lacking]
+            found.append((arriving, parents, torch.full_like(own, required)))
         keys, parents, words = (torch.cat(parts, -1) for parts in zip(*found, strict=True))
         key, chosen = keys.topk(self.beams, dim=-1)
         return thaw(key, parents.gather(-1, chosen), words.gather(-1, chosen), total)

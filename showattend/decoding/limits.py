@@ -47,6 +47,6 @@ class Limits:
         """Words that would end an n-gram that has been said before, (N,W,V)."""
         # Every earlier place at which the last n-1 words stood already, and the word that followed there.
         context = said[..., said.shape[-1] - self.ngram + 1 :].unsqueeze(-2)
-        matches = (said[..., :-1].unfold(-1, self.ngram - 1, 1) == context).all(-1) if self.ngram > 1 else torch.ones_like(said).bool()
+        matches = (said[..., :-1].unfold(-1, self.ngram - 1, 1) == context).all(-1)
         counts = torch.zeros_like(log_probs)
         return counts.scatter_add(-1, said[..., self.ngram - 1 :], matches.to(counts.dtype)) > 0

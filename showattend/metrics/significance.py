@@ -48,8 +48,8 @@ def compare(
     mine, theirs = one.columns, other.columns
     photos = len(one.ids)
     ours, yours = one.scores(), other.scores()
-    first, second = (_resampled(columns, resamples, seed) for columns in (mine, theirs))
-    found = _percentiles({name: first[name] - second[name] for name in first}, level)
+    both = _resampled(np.stack((mine, theirs)), resamples, seed)
+    found = _percentiles({name: first - second for name, (first, second) in both.items()}, level)
     # Under the null hypothesis which of the two said what is a coin's choice for each photo.
     swapped = np.random.default_rng(seed).integers(0, 2, (resamples, photos)).astype(np.float64)
     moved = swapped @ (theirs - mine)
@@ -63,14 +63,14 @@ def compare(
 
 
 def _resampled(columns: Floats, resamples: int, seed: int) -> dict[str, Floats]:
-    """The scores of corpora drawn with replacement from the photos, each (resamples,)."""
+    """The scores of corpora drawn with replacement from the photos, (...,N,12): the same photos for all systems, each (...,resamples)."""
     draw = np.random.default_rng(seed)
-    photos = len(columns)
+    photos = columns.shape[-2]
     sums = []
     for begin in range(0, resamples, CHUNK):
         times = draw.multinomial(photos, np.full(photos, 1 / photos), min(CHUNK, resamples - begin))
         sums.append(times.astype(np.float64) @ columns)
-    return scores_of(np.concatenate(sums), photos)
+    return scores_of(np.concatenate(sums, -2), photos)
 
 
 def _percentiles(values: dict[str, Floats], level: float) -> dict[str, Interval]:

@@ -1,7 +1,5 @@
 """Encoder and decoder together: photos in, words and where they came from out."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +40,6 @@ class CaptionNetwork(nn.Module):
         return step, state
 
     @torch.inference_mode()
-    def caption(self, photos: Tensor, search: Search, keys: Sequence[int] | None = None) -> Hypotheses:
+    def caption(self, photos: Tensor, search: Search) -> Hypotheses:
         """The captions that a search finds for N photos, see `decode`."""
-        return decode(*self.begin(photos), search, keys)
+        return decode(*self.begin(photos), search)

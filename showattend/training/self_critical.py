@@ -64,8 +64,9 @@ class LitSelfCritical(LitNetwork):
             length_penalty: exponent of the length by which a log-probability is divided; null: as the model has it
         """
         check_names(optimizer=(optimizer, OPTIMIZERS), schedule=(schedule, SCHEDULES), baseline=(baseline, BASELINES))
-        if samples < 1 + (baseline == "leave_one_out"):
-            raise InputError(f"samples is {samples}: give at least {1 + (baseline == 'leave_one_out')} with the baseline {baseline}")
+        least = 2 if baseline == "leave_one_out" else 1
+        if samples < least:
+            raise InputError(f"samples is {samples}: give at least {least} with the baseline {baseline}")
         model = load_pretrained(Path(start))
         if model.vocabulary.words != words:
             raise InputError(f"{start} was trained on other words than these data have: give the same data and --data.min_count")
