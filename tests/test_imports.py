@@ -17,7 +17,8 @@ FLOORS = [
     {"inference"},
     {"grounding", "visualize"},
     {"training"},
-    {"demo", "commands"},
+    {"demo"},
+    {"commands"},
     {"cli"},
 ]
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
