@@ -63,9 +63,10 @@ class CocoBoxes(ObjectBoxes):
         found = []
         place = 0
         while place < len(words):
-            length = next((n for n in range(self.longest, 0, -1) if tuple(words[place : place + n]) in self.names), 0)
-            if length:
-                category = self.names[tuple(words[place : place + length])]
-                found.append(ObjectWord(place + length - 1, category, boxes.get(category, ())))
-            place += max(1, length)
+            ahead = (tuple(words[place : place + length]) for length in range(self.longest, 0, -1))
+            name = next((name for name in ahead if name in self.names), ())
+            if name:
+                category = self.names[name]
+                found.append(ObjectWord(place + len(name) - 1, category, boxes.get(category, ())))
+            place += max(1, len(name))
         return found
