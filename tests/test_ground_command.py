@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,27 @@ def test_photos_without_boxes_are_named_and_the_others_measured(
     assert printed.err.count("skipped") == 1
     assert "val_00003.png: no annotation names it" in printed.err
     assert f"{2 * 5 * (PHOTOS - 1)} words in {PHOTOS - 1} photos" in printed.out
+
+
+def test_boxes_that_a_crop_cuts_off_are_counted_and_named(
+    model: Path, shapes: Path, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_coco(shapes, elsewhere)
+    path = elsewhere / "annotations" / "instances_all.json"
+    whole = json.loads(path.read_text())
+    for thing in whole["annotations"]:
+        if thing["category_id"] == KINDS.index("circle"):
+            thing["bbox"] = [0, 0, 7, 128]  # a crop begins at 8 of 128 pixels
+    path.write_text(json.dumps(whole))
+    cropped = shutil.copytree(model, tmp_path / "cropped")
+    config = json.loads((cropped / "config.json").read_text())
+    config["preprocessing"]["resize"] = "crop"
+    (cropped / "config.json").write_text(json.dumps(config))
+    options = ("--captions", "references", "--faithfulness", 0)
+    circles = sum(caption.split().count("circle") for photo in read_captions(elsewhere).split("val") for caption in photo.captions)
+    assert ground(cropped, elsewhere, tmp_path / "crop", *options)["grounding"]["words"]["out of sight"] == circles > 0  # type: ignore[index]
+    assert "name what lies outside what the network sees, such as 'circle' in val_" in capsys.readouterr().out
+    assert ground(model, elsewhere, tmp_path / "stretch", *options)["grounding"]["words"]["out of sight"] == 0  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

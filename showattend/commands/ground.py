@@ -125,6 +125,11 @@ def _hide(captioner: Captioner, measured: Sequence[Mention], parsed: argparse.Na
     known = [mention for mention in measured if mention.caption.words[mention.word.place] in captioner.model.vocabulary.index]
     if not known:
         raise InputError("the model knows none of the words that name objects: leave faithfulness out with --faithfulness 0")
+    if len(known) < len(measured):
+        print(
+            f"{len(measured) - len(known)} words that the model has never learned have no probability, left out of the curves",
+            file=sys.stderr,
+        )
     seed = parsed.seed or 0
     chosen = [known[i] for i in sorted(random.Random(seed).sample(range(len(known)), min(parsed.faithfulness, len(known))))]
     found = list(tqdm(curves(captioner, chosen, batch_size=parsed.batch_size, seed=seed), "Hiding", len(chosen), unit=" words"))
