@@ -82,7 +82,7 @@ def test_entities_in_another_format_are_refused(xml: str, sentences: str, said: 
 
 
 def instances(root: Path, **changes: object) -> Path:
-    names = ("person", "dog", "hot dog", "traffic light", "mouse", "skis")
+    names = ("person", "dog", "hot dog", "traffic light", "mouse", "skis", "dog bowl")
     things = [
         {"id": i, "image_id": 7, "category_id": names.index(name), "bbox": bbox, "iscrowd": crowd, "area": 1, "segmentation": []}
         for i, (name, bbox, crowd) in enumerate(
@@ -105,13 +105,14 @@ def test_coco_s_categories_are_named_in_singular_plural_and_by_synonyms(tmp_path
     one = photo(tmp_path, captions=("Two men with hot dogs .",))
     boxes = read_boxes(instances(tmp_path), [one])
     people = ((1.0, 2.0, 11.5, 22.0), (30.0, 0.0, 60.0, 40.0))
-    said = "people eat a hot dog near traffic lights while mice watch a ski"
+    said = "people eat a hot dog near traffic lights while mice watch a ski in dog bowls"
     assert boxes.named(one, tokenize(said)) == [
         ObjectWord(0, "person", people),
         ObjectWord(4, "hot dog", ((5.0, 5.0, 10.0, 10.0),)),
         ObjectWord(7, "traffic light", ()),
         ObjectWord(9, "mouse", ()),
         ObjectWord(12, "skis", ((0.0, 0.0, 1.0, 1.0),)),
+        ObjectWord(15, "dog bowl", ()),
     ]
     assert boxes.references(one) == [
         (["two", "men", "with", "hot", "dogs"], [ObjectWord(1, "person", people), ObjectWord(4, "hot dog", ((5, 5, 10, 10),))])
@@ -130,6 +131,7 @@ def test_plurals_as_people_write_them() -> None:
     said |= {"toothbrush": "toothbrushes", "mouse": "mice", "person": "people", "toy": "toys", "teddy bear": "teddy bears", "box": "boxes"}
     assert {name: plural(name) for name in said} == said
     assert spoken_names(["dog", "hot dog"])[("hotdogs",)] == "hot dog"
+    assert spoken_names(["sports ball", "ball"])[("ball",)] == "ball", "a category's own name goes before synonyms"
     assert "man" not in {word for name in spoken_names(["dog"]) for word in name}, "synonyms are of categories that are there"
 
 

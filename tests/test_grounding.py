@@ -80,6 +80,7 @@ def test_the_centre_is_the_nearest_location_or_the_nearest_together() -> None:
     even, odd = central(caption(torch.zeros(4, 6))), central(caption(torch.zeros(3, 5)))
     assert even.nonzero()[0].tolist() == [8, 9, 14, 15]
     assert odd.nonzero()[0].tolist() == [7]
+    assert len(central(caption(torch.zeros(6, 6), (13.3, 5.7, 77.9, 70.3))).nonzero()[0]) == 4, "equal but for rounding"
     # A grid that looks half a cell up and left, as that of a ResNet: the lower right of the four is nearest to the middle.
     shifted = central(caption(torch.zeros(4, 4), (0, 0, 80, 80), (-10, -10, 70, 70)))
     assert shifted.nonzero()[0].tolist() == [10]
@@ -115,6 +116,14 @@ def test_mass_and_iou_by_hand() -> None:
     assert iou(found, 0.5) == pytest.approx([100 / 200])
     assert iou(found, 0.1) == pytest.approx([100 / 300])
     assert 0.15 < best_threshold(found) <= 0.5
+
+
+def test_weights_are_spread_over_cells_of_unequal_size() -> None:
+    """The grid looks half a cell up and left: its first cell has 10 x 10 pixels of the photo, its last one 30 x 30."""
+    alpha = torch.zeros(4, 4)
+    alpha[0, 0], alpha[3, 3] = 0.25, 0.75
+    found = looks([mention(caption(alpha, (0, 0, 80, 80), (-10, -10, 70, 70)), (0, 0, 5, 10), (50, 50, 80, 60))])
+    assert mass(found) == pytest.approx([0.25 / 2 + 0.75 / 3])
 
 
 def test_what_adaptive_attention_spends_on_not_looking_counts_nowhere() -> None:

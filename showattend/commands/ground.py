@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from showattend.commands.grounding_files import curves_json, summary_json, write_mentions
+from showattend.commands.grounding_files import curves_json, pointing_with_misses, summary_json, write_mentions
 from showattend.commands.options import chosen_search
 from showattend.commands.results import write_text
 from showattend.data.boxes import ObjectBoxes, ObjectWord, read_boxes
@@ -34,6 +34,7 @@ from showattend.metrics import Estimate
 
 NAMES = {"pointing": "pointing", "mass": "mass in boxes", "iou": "IoU"}
 NOUNS = 10  # in the table
+LEFT_OUT = {NO_BOX: "name nothing that has a box in the photo", OUT_OF_SIGHT: "name what lies outside what the network sees"}
 
 Said = tuple[Photo, Caption, list[ObjectWord]]
 
@@ -60,9 +61,7 @@ def ground(parsed: argparse.Namespace) -> int:
     mentions = [Mention(photo, caption, word) for photo, caption, words in said for word in words]
     measured = [mention for mention in mentions if mention.state == MEASURED]
     if not measured:
-        raise InputError(
-            f"of {len(photos)} photos, no word of {len(said)} captions names an object with a box in sight: nothing to measure"
-        )
+        raise InputError(f"nothing to measure: in {len(said)} captions of {len(photos)} photos no word names an object with a box in sight")
     summary = summarize(measured)
     if parsed.out:
         write_mentions(parsed.out / "mentions.csv", mentions, summary)
@@ -126,10 +125,7 @@ def _hide(captioner: Captioner, measured: Sequence[Mention], parsed: argparse.Na
     if not known:
         raise InputError("the model knows none of the words that name objects: leave faithfulness out with --faithfulness 0")
     if len(known) < len(measured):
-        print(
-            f"{len(measured) - len(known)} words that the model has never learned have no probability, left out of the curves",
-            file=sys.stderr,
-        )
+        print(f"{len(measured) - len(known)} words that the model has never learned are left out of the curves", file=sys.stderr)
     seed = parsed.seed or 0
     chosen = [known[i] for i in sorted(random.Random(seed).sample(range(len(known)), min(parsed.faithfulness, len(known))))]
     found = list(tqdm(curves(captioner, chosen, batch_size=parsed.batch_size, seed=seed), "Hiding", len(chosen), unit=" words"))
@@ -154,25 +150,26 @@ def _print_summary(summary: Summary, mentions: Sequence[Mention], parsed: argpar
     photos = len({mention.photo.id for mention in mentions if mention.state == MEASURED})
     print(f"  {len(summary.values)} words in {photos} photos; in brackets 95% of 1,000 bootstrap samples of the photos.")
     print("  chance looks everywhere alike, centre at the middle; IoU: of the cells with alpha at least so much of its maximum.")
-    for state, reads in (
-        (NO_BOX, "name nothing that has a box in the photo"),
-        (OUT_OF_SIGHT, "name what lies outside what the network sees"),
-    ):
-        left_out = [mention for mention in mentions if mention.state == state]
-        if left_out:
-            first = f"'{left_out[0].caption.words[left_out[0].word.place]}' in {left_out[0].photo.path.name}"
-            print(f"  {len(left_out)} more words ({len(left_out) / len(mentions):.1%}) {reads}, such as {first}: not measured.")
+    for state in LEFT_OUT:
+        _print_left_out(state, mentions)
     if len(mentions) > len(summary.values):
-        print(f"  If they counted as misses, pointing would be {summary.values[:, 0].sum() / len(mentions):.3f}.")
+        print(f"  If they counted as misses, pointing would be {pointing_with_misses(summary, mentions):.3f}.")
     print(f"\n  {'noun':15}words  " + "".join(f"{NAMES[name]:15}" for name in MEASURES).rstrip())
     for noun, (count, means) in list(summary.nouns.items())[:NOUNS]:
         print(f"  {noun:15}{count:5}  " + "".join(f"{means[name]:<15.3f}" for name in MEASURES).rstrip())
 
 
+def _print_left_out(state: str, mentions: Sequence[Mention]) -> None:
+    """How many words could not be measured, with the first of them."""
+    left_out = [mention for mention in mentions if mention.state == state]
+    if left_out:
+        first = left_out[0]
+        such = f"'{first.caption.words[first.word.place]}' in {first.photo.path.name}"
+        print(f"  {len(left_out)} more words ({len(left_out) / len(mentions):.1%}) {LEFT_OUT[state]}, such as {such}: not measured.")
+
+
 def _print_curves(summary: CurveSummary, chosen: Sequence[Mention]) -> None:
-    print(
-        f"\n  area under the curve of a word's probability, {len(chosen)} words, while its photo is hidden (deletion) or shown (insertion)"
-    )
+    print(f"\n  area under the curve of the probability of {len(chosen)} words, while locations are hidden (deletion) or shown (insertion)")
     print(f"  {'':15}{'in the order of alpha':24}{'in random orders':24}difference")
     for name, of_order in summary.areas.items():
         alpha, chance, difference = of_order["alpha"], of_order["random"], of_order["difference"]

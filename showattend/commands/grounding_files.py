@@ -19,9 +19,14 @@ def summary_json(summary: Summary, mentions: Sequence[Mention]) -> dict[str, Any
         "photos": _photos([mention for mention in mentions if mention.state == MEASURED]),
         "threshold": summary.threshold,
         "measures": {who: {name: _estimate(found) for name, found in of_who.items()} for who, of_who in summary.estimates.items()},
-        "pointing_with_misses": float(summary.values[:, 0].sum() / len(mentions)),
+        "pointing_with_misses": pointing_with_misses(summary, mentions),
         "nouns": {noun: {"words": count, **means} for noun, (count, means) in summary.nouns.items()},
     }
+
+
+def pointing_with_misses(summary: Summary, mentions: Sequence[Mention]) -> float:
+    """The pointing rate if every word that could not be measured counted as a miss, as the demo counts."""
+    return float(summary.values[:, MEASURES.index("pointing")].sum() / len(mentions))
 
 
 def curves_json(summary: CurveSummary, chosen: Sequence[Mention]) -> dict[str, Any]:
