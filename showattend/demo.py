@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from showattend.data.boxes import shape_words
 from showattend.data.captions import Photo, read_captions
 from showattend.data.shapes import Scene, describe, read, read_scenes, write_shapes
 from showattend.data.transforms import open_photo
@@ -84,14 +85,13 @@ def caption_all(captioner: Captioner, photos: list[Photo]) -> dict[str, Caption]
 def check(captions: Mapping[str, Caption], scenes: Mapping[str, Scene]) -> Truth:
     """Hold captions and alphas against the scenes that they are about; a noun for what is not there counts as a miss."""
     truths: dict[str, list[bool]] = defaultdict(list)
-    hits = []
+    hits: list[float] = []
     for name, caption in captions.items():
         reading = read(caption.words, scenes[name])
         for sort, true in reading.statements:
             truths[sort].append(true)
             truths["all"].append(true)
-        for mention in reading.mentions:
-            hits.append(mention.exists and mention.shape is not None and points_at(caption, mention.noun, mention.shape.box))
+        hits += [points_at(caption, word) for word in shape_words(reading)]
     return Truth({sort: sum(true) / len(true) for sort, true in truths.items()}, sum(hits) / max(1, len(hits)))
 
 

@@ -165,6 +165,14 @@ class Captioner:
         for caption, words in zip(captions, spoken, strict=True):
             if not words:
                 raise InputError(f"the caption '{caption}' has no words")
+        return self.score_words(photo, spoken)
+
+    def score_words(self, photo: Path | str, spoken: Sequence[list[str]]) -> list[Scored]:
+        """As `score`, of captions that are words already.
+
+        Raises:
+            InputError: the file holds no readable picture.
+        """
         image, size = self.model.preprocessing.load(Path(photo))
         rows = [torch.tensor(self.model.vocabulary.encode(words), device=self.device) for words in spoken]
         padded = pad_sequence(rows, batch_first=True, padding_value=PAD).unsqueeze(0)

@@ -1,25 +1,164 @@
+"""Planted alphas, whose measures are known, and boxes by counting pixels."""
+
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
-from showattend.grounding import peak, points_at
+from showattend.data.boxes import ObjectWord
+from showattend.data.captions import Photo
+from showattend.grounding import MEASURES, Mention, points_at, summarize
+from showattend.grounding.geometry import cell_areas, central, covered_areas, in_sight, inside, middles
+from showattend.grounding.measures import best_threshold, iou, looks, mass
 from showattend.inference import Caption
+from showattend.models.lattice import Box
+
+VISIBLE = (0.0, 0.0, 120.0, 80.0)
 
 
-def caption(alpha: torch.Tensor, visible: tuple[float, float, float, float] = (0, 0, 120, 80)) -> Caption:
-    return Caption(["word"], 0.0, alpha.flatten().unsqueeze(0), (alpha.shape[0], alpha.shape[1]), visible, visible)
+def caption(alpha: torch.Tensor, visible: Box = VISIBLE, area: Box | None = None) -> Caption:
+    return Caption(["word"], 0.0, alpha.flatten().unsqueeze(0), (alpha.shape[0], alpha.shape[1]), visible, area or visible)
 
 
-def test_the_peak_is_the_middle_of_the_heaviest_location_in_the_photo_s_pixels() -> None:
+def mention(found: Caption, *boxes: Box, photo: str = "a.png", noun: str = "word") -> Mention:
+    return Mention(Photo(photo, Path(photo), ()), found, ObjectWord(0, noun, boxes))
+
+
+def of_cells(grid: tuple[int, int], box: Box, visible: Box = VISIBLE) -> Box:
+    """A box in cells of a grid as a box in pixels of the photo."""
+    left, upper, right, lower = visible
+    x, y = (right - left) / grid[1], (lower - upper) / grid[0]
+    return left + box[0] * x, upper + box[1] * y, left + box[2] * x, upper + box[3] * y
+
+
+def planted(grid: tuple[int, int], box: tuple[int, int, int, int]) -> torch.Tensor:
+    """Alpha evenly on the cells of a box."""
+    alpha = torch.zeros(grid)
+    alpha[box[1] : box[3], box[0] : box[2]] = 1.0
+    return alpha / alpha.sum()
+
+
+def test_a_location_looks_at_the_middle_of_its_cell_in_the_photo_s_pixels() -> None:
     alpha = torch.zeros(4, 6)
-    alpha[1, 2] = 1.0
-    assert peak(caption(alpha), 0) == (50, 30)
-    assert peak(caption(alpha, (40, 10, 100, 50)), 0) == (65, 25)
+    assert middles(caption(alpha))[8].tolist() == [50, 30]
+    assert middles(caption(alpha, (40, 10, 100, 50)))[8].tolist() == [65, 25]
 
 
 @pytest.mark.parametrize(
-    ("box", "inside"), [((45, 25, 55, 35), True), ((0, 0, 120, 80), True), ((51, 0, 120, 80), False), ((0, 31, 120, 80), False)]
+    ("box", "found"), [((45, 25, 55, 35), 1.0), ((0, 0, 120, 80), 1.0), ((51, 0, 120, 80), 0.0), ((0, 31, 120, 80), 0.0)]
 )
-def test_pointing(box: tuple[float, float, float, float], inside: bool) -> None:
+def test_pointing(box: Box, found: float) -> None:
     alpha = torch.full((4, 6), 0.01)
     alpha[1, 2] = 0.5
-    assert points_at(caption(alpha), 0, box) is inside
+    assert points_at(caption(alpha), ObjectWord(0, "word", (box,))) == found
+    assert points_at(caption(alpha), ObjectWord(0, "word", ((0, 0, 1, 1), box))) == found, "any of the boxes counts"
+    assert points_at(caption(alpha), ObjectWord(0, "word", ())) == 0.0, "a word that names nothing is a miss"
+
+
+@pytest.mark.parametrize("grid", [(7, 7), (8, 8), (4, 6), (14, 14)])
+@pytest.mark.parametrize("box", [(0, 0, 1, 1), (2, 1, 4, 3), (0, 2, 4, 4)])
+@pytest.mark.parametrize("visible", [VISIBLE, (13.0, 5.0, 77.0, 69.0)])
+def test_alpha_on_the_box_scores_1_and_elsewhere_0(grid: tuple[int, int], box: tuple[int, int, int, int], visible: Box) -> None:
+    on = mention(caption(planted(grid, box), visible), of_cells(grid, box, visible))
+    beside = mention(caption(torch.where(planted(grid, box) > 0, 0.0, 1.0), visible), of_cells(grid, box, visible))
+    for found, value in ((on, 1.0), (beside, 0.0)):
+        estimates = summarize([found, found]).estimates["model"]
+        assert [estimates[name].value for name in MEASURES] == pytest.approx([value] * 3, abs=1e-12)
+
+
+def test_a_uniform_alpha_is_chance_and_chance_is_what_can_be_counted() -> None:
+    box = (33.0, 11.0, 95.0, 52.0)
+    summary = summarize([mention(caption(torch.full((4, 6), 1 / 24)), box)])
+    assert summary.estimates["model"] == summary.estimates["chance"]
+    share = 62 * 41 / (120 * 80)
+    # Middles at x = 10, 30, … 110 and y = 10, 30, 50, 70: three of six lie between 33 and 95, two of four between 11 and 52.
+    assert [summary.estimates["chance"][name].value for name in MEASURES] == pytest.approx([6 / 24, share, share])
+
+
+def test_the_centre_is_the_nearest_location_or_the_nearest_together() -> None:
+    even, odd = central(caption(torch.zeros(4, 6))), central(caption(torch.zeros(3, 5)))
+    assert even.nonzero()[0].tolist() == [8, 9, 14, 15]
+    assert odd.nonzero()[0].tolist() == [7]
+    assert len(central(caption(torch.zeros(6, 6), (13.3, 5.7, 77.9, 70.3))).nonzero()[0]) == 4, "equal but for rounding"
+    # A grid that looks half a cell up and left, as that of a ResNet: the lower right of the four is nearest to the middle.
+    shifted = central(caption(torch.zeros(4, 4), (0, 0, 80, 80), (-10, -10, 70, 70)))
+    assert shifted.nonzero()[0].tolist() == [10]
+    summary = summarize([mention(caption(torch.rand(4, 6)), of_cells((4, 6), (2, 1, 3, 3)))])
+    assert summary.estimates["centre"]["pointing"].value == 0.5
+    assert summary.estimates["centre"]["iou"].value == 0.5
+
+
+@pytest.mark.parametrize("area", [VISIBLE, (-15.0, -7.0, 105.0, 73.0), (6.0, 4.0, 102.0, 88.0)])
+def test_cells_and_unions_of_boxes_by_counting_pixels(area: Box) -> None:
+    """Every pixel belongs to the nearest location, and to the boxes if it lies in one of them."""
+    found = caption(torch.zeros(4, 6), VISIBLE, area)
+    draw = np.random.default_rng(0)
+    x, y = np.meshgrid(np.arange(120) + 0.5, np.arange(80) + 0.5)
+    nearest = np.argmin((x[..., None] - middles(found)[:, 0]) ** 2 + (y[..., None] - middles(found)[:, 1]) ** 2, -1)
+    assert cell_areas(found) == pytest.approx(np.bincount(nearest.ravel(), minlength=24), abs=0)
+    for _ in range(20):
+        corners = np.sort(draw.integers(-20, 140, (int(draw.integers(1, 5)), 2, 2)), 1)
+        boxes = [(float(left), float(upper), float(right), float(lower)) for (left, upper), (right, lower) in corners]
+        covered = np.zeros(x.shape, bool)
+        for left, upper, right, lower in boxes:
+            covered |= (left < x) & (x < right) & (upper < y) & (y < lower)
+        assert covered_areas(found, boxes) == pytest.approx(np.bincount(nearest[covered], minlength=24), abs=1e-9)
+        expected = [any(a <= u <= c and b <= v <= d for a, b, c, d in boxes) for u, v in middles(found)]
+        assert inside(found, boxes).tolist() == expected
+
+
+def test_mass_and_iou_by_hand() -> None:
+    alpha = torch.tensor([[0.6, 0.3], [0.1, 0.0]])
+    found = looks([mention(caption(alpha, (0, 0, 20, 20)), (5, 0, 15, 10))])
+    assert mass(found) == pytest.approx([0.5 * 0.6 + 0.5 * 0.3])
+    assert iou(found, 1.0) == pytest.approx([50 / 150])
+    assert iou(found, 0.5) == pytest.approx([100 / 200])
+    assert iou(found, 0.1) == pytest.approx([100 / 300])
+    assert 0.15 < best_threshold(found) <= 0.5
+
+
+def test_weights_are_spread_over_cells_of_unequal_size() -> None:
+    """The grid looks half a cell up and left: its first cell has 10 x 10 pixels of the photo, its last one 30 x 30."""
+    alpha = torch.zeros(4, 4)
+    alpha[0, 0], alpha[3, 3] = 0.25, 0.75
+    found = looks([mention(caption(alpha, (0, 0, 80, 80), (-10, -10, 70, 70)), (0, 0, 5, 10), (50, 50, 80, 60))])
+    assert mass(found) == pytest.approx([0.25 / 2 + 0.75 / 3])
+
+
+def test_what_adaptive_attention_spends_on_not_looking_counts_nowhere() -> None:
+    alpha = torch.rand(4, 6)
+    box = (33.0, 11.0, 95.0, 52.0)
+    whole, spent = (summarize([mention(caption(alpha * share), box)]).values for share in (1.0, 0.3))
+    assert whole == pytest.approx(spent, rel=1e-6)
+
+
+def test_one_threshold_serves_all_and_is_the_best_of_those() -> None:
+    draw = torch.Generator().manual_seed(1)
+    mentions = [
+        mention(caption(torch.rand(4, 6, generator=draw) ** 4), (10.0 * i, 5.0 * i, 10.0 * i + 40, 5.0 * i + 30)) for i in range(1, 8)
+    ]
+    found = looks(mentions)
+    chosen = best_threshold(found)
+    assert iou(found, chosen).mean() == pytest.approx(max(iou(found, t).mean() for t in np.geomspace(0.001, 1, 31)))
+    assert iou(found, chosen).mean() < np.mean([max(iou(looks([one]), t)[0] for t in np.geomspace(0.001, 1, 31)) for one in mentions])
+
+
+def test_boxes_out_of_sight_and_words_without_boxes_have_their_own_states() -> None:
+    found = caption(torch.rand(4, 4), (20, 20, 60, 60))
+    assert mention(found).state == "no box"
+    assert mention(found, (0, 0, 20, 60)).state == "out of sight"
+    assert mention(found, (0, 0, 20, 60), (50, 50, 90, 90)).state == "measured"
+    assert in_sight([(0, 0, 20, 60), (50, 50, 90, 90)], found.visible) == [(50, 50, 60, 60)]
+
+
+def test_words_of_one_photo_are_drawn_together() -> None:
+    """Ten words in one photo and one in another: whichever photo is drawn, its words come with it."""
+    hit, miss = planted((4, 4), (0, 0, 1, 1)), planted((4, 4), (3, 3, 4, 4))
+    box = of_cells((4, 4), (0, 0, 1, 1))
+    mentions = [mention(caption(hit), box, noun="cat")] * 10 + [mention(caption(miss), box, photo="b.png", noun="dog")]
+    summary = summarize(mentions)
+    found = summary.estimates["model"]["pointing"]
+    assert found.value == pytest.approx(10 / 11)
+    assert found.interval == (0.0, 1.0)
+    assert [(noun, words, means["pointing"]) for noun, (words, means) in summary.nouns.items()] == [("cat", 10, 1.0), ("dog", 1, 0.0)]

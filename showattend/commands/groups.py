@@ -24,6 +24,13 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Which photos."""
+    parser.add_argument("--data.root", dest="root", type=Path, required=True, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--data.layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
+    parser.add_argument("--split", default="val", help="train, val or test (default: %(default)s)")
+
+
 def add_search(parser: argparse.ArgumentParser) -> None:
     """What `Search` has, see `options.chosen_search`."""
     search = parser.add_argument_group("how captions are searched for (default: as the model was validated)")

@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
-from showattend.commands.groups import add_model, add_models, add_search, add_speed, count
+from showattend.commands.groups import add_data, add_model, add_models, add_search, add_speed, count
 from showattend.version import __version__
 
 EPILOG = """\
@@ -43,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_attend(commands)
     _add_score(commands)
     _add_evaluate(commands)
+    _add_ground(commands)
     _add_cells(commands)
     return parser
 
@@ -106,9 +107,7 @@ def _add_score(commands: "Commands[argparse.ArgumentParser]") -> None:
 def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
     evaluate = commands.add_parser("evaluate", help="score a model's captions of a data set: BLEU-1..4, ROUGE-L, CIDEr-D")
     add_models(evaluate)
-    evaluate.add_argument("--data.root", dest="root", type=Path, required=True, metavar="DIR", help="folder of the data set")
-    evaluate.add_argument("--data.layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
-    evaluate.add_argument("--split", default="val", help="train, val or test (default: %(default)s)")
+    add_data(evaluate)
     evaluate.add_argument(
         "--tokenizer", default="nltk", help="nltk (as in training), or ptb: the official scorers' words (default: %(default)s)"
     )
@@ -117,6 +116,33 @@ def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
     add_speed(evaluate)
     add_search(evaluate)
     evaluate.set_defaults(run=_command("evaluate"))
+
+
+def _add_ground(commands: "Commands[argparse.ArgumentParser]") -> None:
+    ground = commands.add_parser(
+        "ground",
+        help="does it look at what it names? alpha against boxes, and words against what alpha looked at",
+        description="For each word that names an object: does alpha's peak lie in the object's box (pointing), how much of alpha does, and "
+        "how well does the region that it lights up overlap the box, beside what chance and looking at the middle reach. Then, "
+        "faithfulness: how the word's probability falls when the locations with the largest alpha are hidden, against random ones.",
+    )
+    add_model(ground)
+    add_data(ground)
+    ground.add_argument("--boxes", default="auto", help="auto, or whose boxes: shapes, entities, coco (default: %(default)s)")
+    ground.add_argument(
+        "--captions",
+        choices=("model", "references"),
+        default="model",
+        help="whose words: what the model says, or the data set's captions, the same for every model (default: %(default)s)",
+    )
+    ground.add_argument(
+        "--faithfulness", type=count(0), default=200, metavar="N", help="words to hide photos for, drawn by --seed; 0: none (default: 200)"
+    )
+    ground.add_argument("--plot", type=Path, metavar="FILE", help="draw the deletion and insertion curves")
+    ground.add_argument("--out", type=Path, metavar="DIR", help="write grounding.json, faithfulness.json, and mentions.csv with every word")
+    add_speed(ground)
+    add_search(ground)
+    ground.set_defaults(run=_command("ground"))
 
 
 def _add_cells(commands: "Commands[argparse.ArgumentParser]") -> None:

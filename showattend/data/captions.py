@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from showattend.data.coco import read_coco
 from showattend.errors import InputError, unknown_name
 
 SPLITS = ("train", "val", "test")
@@ -125,7 +126,12 @@ def _keep_complete(entries: Iterable[Entry], root: Path) -> CaptionedPhotos:
     return found
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A text file.
+
+    Raises:
+        InputError: it cannot be read, or is no UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -141,9 +147,9 @@ def _flickr(root: Path) -> Iterable[Entry]:
     for split, name in (("train", "train"), ("val", "dev"), ("test", "test")):
         path = root / f"Flickr_8k.{name}Images.txt"
         if path.is_file():
-            split_of |= {line.strip(): split for line in _text(path).splitlines() if line.strip()}
+            split_of |= {line.strip(): split for line in read_text(path).splitlines() if line.strip()}
     captions: dict[str, list[str]] = {name: [] for name in split_of}
-    for number, line in enumerate(_text(root / "Flickr8k.token.txt").splitlines(), 1):
+    for number, line in enumerate(read_text(root / "Flickr8k.token.txt").splitlines(), 1):
         if not line.strip():
             continue
         key, tab, caption = line.partition("\t")
@@ -155,7 +161,7 @@ def _flickr(root: Path) -> Iterable[Entry]:
 
 def _rows(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file, by lower-case column; a file of tab-separated or piped columns is understood too."""
-    text = _text(path)
+    text = read_text(path)
     header = text.partition("\n")[0]
     delimiter = max(",\t|;", key=header.count)
     reader = csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
@@ -200,7 +206,7 @@ def _karpathy(root: Path) -> Iterable[Entry]:
     """Karpathy & Fei-Fei's JSON of flickr8k, flickr30k or coco; `restval` joins train."""
     path = _one(root, LAYOUTS["karpathy"].sign)
     try:
-        images = json.loads(_text(path))["images"]
+        images = json.loads(read_text(path))["images"]
         for image in images:
             folder = root / image["filepath"] if image.get("filepath") else _photo_folder(root)
             name = image["filename"]
@@ -212,24 +218,17 @@ def _karpathy(root: Path) -> Iterable[Entry]:
 
 def _coco(root: Path) -> Iterable[Entry]:
     """COCO's own: annotations/captions_{train,val}*.json, photos in a folder named like the part (train2017)."""
-    # pycocotools prints while it works, and what it prints is of no use here.
-    import contextlib
-    import io
-
-    from pycocotools.coco import COCO
-
     for path in sorted(root.glob(LAYOUTS["coco"].sign)):
         part = path.stem.removeprefix("captions_")
         split = next((split for split in SPLITS if part.startswith(split)), None)
         if split is None:
             continue
+        coco = read_coco(path)
         try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                coco = COCO(path)
             for image in coco.imgs.values():
                 said = [annotation["caption"] for annotation in coco.imgToAnns[image["id"]]]
                 yield Entry(image["id"], root / part / image["file_name"], said, split)
-        except (KeyError, TypeError, ValueError, AssertionError) as error:
+        except (KeyError, TypeError) as error:
             raise InputError(f"{path} is not in COCO's captions format: {error!r}") from error
 
 

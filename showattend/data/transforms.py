@@ -41,15 +41,33 @@ def open_photo(path: Path, *, size_hint: int | None = None) -> tuple[Image.Image
         raise BrokenImage(f"{path}: the file is empty")
     try:
         image = Image.open(io.BytesIO(content))
-        width, height = image.size
+        size = _upright_size(image)
         if size_hint is not None:
             image.draft("RGB", (size_hint, size_hint))
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # a quarter turn exchanges the sides
-        return ImageOps.exif_transpose(image).convert("RGB"), (height, width) if turned else (width, height)
+        return ImageOps.exif_transpose(image).convert("RGB"), size
     except UnidentifiedImageError as error:
         raise BrokenImage(f"{path}: not a picture in a known format") from error
     except Exception as error:  # whatever a decoder stumbles over in a damaged file
         raise BrokenImage(f"{path}: cannot be read ({error})") from error
+
+
+def photo_size(path: Path) -> tuple[int, int]:
+    """Width and height of a photo, upright, from the first bytes of its file.
+
+    Raises:
+        BrokenImage: no such file, or no picture in it.
+    """
+    try:
+        with Image.open(path) as image:
+            return _upright_size(image)
+    except Exception as error:  # whatever a decoder stumbles over in a damaged file
+        raise BrokenImage(f"{path}: cannot be read ({error})") from error
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # a quarter turn exchanges the sides
+    return (height, width) if turned else (width, height)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """How sure a score is, and whether one system is better than another."""
 
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,13 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+class Estimate(NamedTuple):
+    """A mean, with its interval."""
+
+    value: float
+    interval: Interval
 
 
 class Comparison(NamedTuple):
@@ -62,15 +70,38 @@ def compare(
     return result
 
 
-def _resampled(columns: Floats, resamples: int, seed: int) -> dict[str, Floats]:
-    """The scores of corpora drawn with replacement from the photos, (...,N,12): the same photos for all systems, each (...,resamples)."""
+def mean_estimates(
+    values: Floats, photos: Sequence[Hashable], *, resamples: int = 1000, seed: int = 0, level: float = 0.95
+) -> list[Estimate]:
+    """The mean of each of K columns over M rows, with an interval: rows of one photo are drawn together, for they are not independent.
+
+    Args:
+        values: (M,K)
+        photos: the photo that each row belongs to
+    """
+    numbers = {photo: number for number, photo in enumerate(dict.fromkeys(photos))}
+    # Of each photo the sums of its rows, and how many they are, (N,K+1).
+    columns = np.zeros((len(numbers), values.shape[1] + 1))
+    np.add.at(columns, [numbers[photo] for photo in photos], np.column_stack((values, np.ones(len(values)))))
+    sums = resampled_sums(columns, resamples, seed)
+    bounds = _percentiles({str(column): of_column for column, of_column in enumerate((sums[:, :-1] / sums[:, -1:]).T)}, level)
+    return [Estimate(float(mean), interval) for mean, interval in zip(values.mean(0), bounds.values(), strict=True)]
+
+
+def resampled_sums(columns: Floats, resamples: int, seed: int) -> Floats:
+    """The sums over photos that are drawn with replacement from all, (...,N,K): the same ones for all systems, (...,resamples,K)."""
     draw = np.random.default_rng(seed)
     photos = columns.shape[-2]
     sums = []
     for begin in range(0, resamples, CHUNK):
         times = draw.multinomial(photos, np.full(photos, 1 / photos), min(CHUNK, resamples - begin))
         sums.append(times.astype(np.float64) @ columns)
-    return scores_of(np.concatenate(sums, -2), photos)
+    return np.concatenate(sums, -2)
+
+
+def _resampled(columns: Floats, resamples: int, seed: int) -> dict[str, Floats]:
+    """The scores of corpora drawn with replacement from the photos, (...,N,12), each (...,resamples)."""
+    return scores_of(resampled_sums(columns, resamples, seed), columns.shape[-2])
 
 
 def _percentiles(values: dict[str, Floats], level: float) -> dict[str, Interval]:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from showattend.errors import InputError
 from showattend.files import replacing
 
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # told apart by colour-blind readers too (Okabe & Ito)
 FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".webp")
 
 

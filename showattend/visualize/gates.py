@@ -8,9 +8,8 @@ from torch import Tensor
 
 from showattend.errors import InputError
 from showattend.inference import Caption
-from showattend.visualize.figures import figure_file
+from showattend.visualize.figures import COLORS, figure_file
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # told apart by colour-blind readers too (Okabe & Ito)
 WORD = 0.62  # inches
 
 

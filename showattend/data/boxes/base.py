@@ -1,0 +1,57 @@
+"""What every annotation with boxes tells."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from showattend.data.captions import Photo
+from showattend.data.transforms import BrokenImage, photo_size
+from showattend.models.lattice import Box
+from showattend.vocabulary import tokenize
+
+
+class ObjectWord(NamedTuple):
+    """A word of a caption that names objects.
+
+    place: of the word among the caption's words
+    noun: what it is counted as
+    boxes: of the objects that it may name: left, upper, right, lower, in the pixels of the photo as it is displayed, upright;
+        none: it names nothing that has a box in this photo
+    """
+
+    place: int
+    noun: str
+    boxes: tuple[Box, ...]
+
+
+class ObjectBoxes(ABC):
+    """The objects of some photos, by the words that name them."""
+
+    @abstractmethod
+    def size(self, photo: Photo) -> tuple[int, int] | None:
+        """Width and height of the photo on which the boxes were drawn; None: the photo is not annotated."""
+
+    @abstractmethod
+    def named(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
+        """The words of any caption, in order, that name objects."""
+
+    def references(self, photo: Photo) -> list[tuple[list[str], list[ObjectWord]]]:
+        """The data set's own captions of a photo, at least one, in words, and which of these name objects."""
+        return [(words, self.named(photo, words)) for words in map(tokenize, photo.captions)]
+
+    def missing(self, photo: Photo) -> str | None:
+        """Why it is not known where the photo's objects lie, in one line; None if it is.
+
+        Boxes of another size than the photo's, as it is displayed, would lie anywhere: a photo that was reduced since, or
+        boxes that were drawn on a photo before its EXIF rotation.
+        """
+        drawn = self.size(photo)
+        if drawn is None:
+            return f"{photo.path}: no annotation names it"
+        try:
+            size = photo_size(photo.path)
+        except BrokenImage as error:
+            return str(error)
+        if size != drawn:
+            return f"{photo.path}: its boxes are for {drawn[0]} x {drawn[1]} pixels, and upright it has {size[0]} x {size[1]}"
+        return None

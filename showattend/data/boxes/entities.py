@@ -1,0 +1,130 @@
+"""Flickr30k Entities (Plummer et al. 2015): boxes of the phrases of Flickr30k's own captions.
+
+Annotations/NAME.xml has boxes by the number of an entity, Sentences/NAME.txt has a caption a line, with its phrases marked:
+[/EN#NUMBER/type/type words of the phrase]. A phrase's last word, its head noun, names the entity.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from tqdm import tqdm
+
+from showattend.data.boxes.base import ObjectBoxes, ObjectWord
+from showattend.data.captions import Photo, read_text
+from showattend.errors import InputError
+from showattend.models.lattice import Box
+from showattend.vocabulary import tokenize
+
+PHRASE = re.compile(r"\[/EN#(\d+)/\S+ ([^\[\]]*)\]")
+NOT_VISUAL = "0"  # the entity of phrases such as "the background", which name nothing that can be seen
+
+
+class Head(NamedTuple):
+    """The last word of a phrase, its place in the caption, and the number of the entity that the phrase names."""
+
+    place: int
+    noun: str
+    entity: str
+
+
+class Annotation(NamedTuple):
+    """What is known of one photo: its size, the boxes of each entity, and its captions in words with their phrases' heads."""
+
+    size: tuple[int, int]
+    boxes: dict[str, tuple[Box, ...]]
+    sentences: list[tuple[list[str], list[Head]]]
+
+    def named(self, heads: Sequence[Head]) -> list[ObjectWord]:
+        """Heads with their entities' boxes; scenes, and what the annotators drew no box for, have none."""
+        return [ObjectWord(head.place, head.noun, self.boxes.get(head.entity, ())) for head in heads]
+
+
+class EntitiesBoxes(ObjectBoxes):
+    """Entities of the photos of a split.
+
+    In a model's own caption a word names what phrases with that head noun name in the photo's captions, and nothing if only
+    other photos' captions have it.
+
+    Raises:
+        InputError: a file is not in the format of Flickr30k Entities.
+    """
+
+    def __init__(self, root: Path, photos: Sequence[Photo]) -> None:
+        folder = next(folder for pattern in ("Sentences", "*/Sentences") for folder in sorted(root.glob(pattern))).parent
+        self.annotations: dict[str, Annotation] = {}
+        for photo in tqdm(photos, desc="Reading boxes", unit=" photos"):
+            xml, sentences = folder / "Annotations" / f"{photo.path.stem}.xml", folder / "Sentences" / f"{photo.path.stem}.txt"
+            if xml.is_file() and sentences.is_file():
+                self.annotations[photo.path.stem] = Annotation(*read_xml(xml), read_sentences(sentences))
+        self.nouns = {head.noun for found in self.annotations.values() for _, heads in found.sentences for head in heads}
+
+    def size(self, photo: Photo) -> tuple[int, int] | None:
+        """As its XML says."""
+        return self.annotations[photo.path.stem].size if photo.path.stem in self.annotations else None
+
+    def references(self, photo: Photo) -> list[tuple[list[str], list[ObjectWord]]]:
+        """The marked captions: each phrase names its own entity."""
+        annotation = self.annotations[photo.path.stem]
+        return [(words, annotation.named(heads)) for words, heads in annotation.sentences]
+
+    def named(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
+        """Words that are head nouns."""
+        annotation = self.annotations[photo.path.stem]
+        boxes: dict[str, dict[Box, None]] = defaultdict(dict)
+        for _, heads in annotation.sentences:
+            for word in annotation.named(heads):
+                boxes[word.noun] |= dict.fromkeys(word.boxes)
+        return [ObjectWord(place, word, tuple(boxes.get(word, ()))) for place, word in enumerate(words) if word in self.nouns]
+
+
+def read_xml(path: Path) -> tuple[tuple[int, int], dict[str, tuple[Box, ...]]]:
+    """Size and boxes of one photo; an entity may have several boxes, and a box several entities.
+
+    The files count pixels from 1 and name the last one inside: xmin 1 and xmax 10 are the pixels' edges 0 and 10.
+
+    Raises:
+        InputError: the file is not in this format.
+    """
+    try:
+        root = ElementTree.fromstring(read_text(path))
+        size = int(root.findtext("size/width", "")), int(root.findtext("size/height", ""))
+        boxes: dict[str, tuple[Box, ...]] = defaultdict(tuple)
+        for thing in root.findall("object[bndbox]"):
+            left, upper, right, lower = (float(thing.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax"))
+            for name in thing.findall("name"):
+                boxes[str(name.text)] += ((left - 1, upper - 1, right, lower),)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise InputError(f"{path} is no XML of Flickr30k Entities (size, objects with name and bndbox): {error}") from error
+    return size, dict(boxes)
+
+
+def read_sentences(path: Path) -> list[tuple[list[str], list[Head]]]:
+    """The captions of one photo in words, and the heads of their phrases.
+
+    Raises:
+        InputError: a phrase has no end, or there is no caption.
+    """
+    found = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        words: list[str] = []
+        heads = []
+        end = 0
+        for phrase in PHRASE.finditer(line):
+            words += tokenize(line[end : phrase.start()])
+            inner = tokenize(phrase.group(2))
+            words += inner
+            if inner and phrase.group(1) != NOT_VISUAL:
+                heads.append(Head(len(words) - 1, words[-1], phrase.group(1)))
+            end = phrase.end()
+        words += tokenize(line[end:])
+        if len(PHRASE.findall(line)) != line.count("[/EN#"):
+            raise InputError(f"{path} line {number}: expected phrases as [/EN#NUMBER/type words], found {line[:60]!r}")
+        if words:
+            found.append((words, heads))
+    if not found:
+        raise InputError(f"{path} holds no caption: take it and the XML of that name out, or put it right")
+    return found

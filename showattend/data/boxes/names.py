@@ -1,0 +1,70 @@
+"""The words that name COCO's categories: their names, plurals and a few synonyms."""
+
+from collections.abc import Iterable
+
+from showattend.vocabulary import tokenize
+
+PLURALS = {
+    "child": "children",
+    "knife": "knives",
+    "man": "men",
+    "mouse": "mice",
+    "person": "people",
+    "scissors": "scissors",
+    "sheep": "sheep",
+    "ski": "skis",
+    "skis": "skis",
+    "woman": "women",
+}
+# From the list of Rohrbach et al. 2018 (CHAIR), what captions of COCO say often and what can hardly mean another category.
+SYNONYMS = {
+    "person": "man, woman, boy, girl, child, kid, toddler, baby, guy, lady, player, skier, snowboarder, skateboarder, surfer",
+    "bicycle": "bike",
+    "motorcycle": "motorbike, motor bike",
+    "airplane": "plane, jet, aircraft",
+    "boat": "sailboat",
+    "skis": "ski",
+    "sports ball": "ball",
+    "cat": "kitten",
+    "dog": "puppy",
+    "couch": "sofa",
+    "dining table": "table",
+    "tv": "television",
+    "cell phone": "cellphone, phone",
+    "refrigerator": "fridge",
+    "hot dog": "hotdog",
+    "donut": "doughnut",
+    "wine glass": "wineglass",
+    "potted plant": "houseplant",
+    "teddy bear": "stuffed bear",
+}
+
+
+def plural(name: str) -> str:
+    """The plural of a name, whose last word takes the ending.
+
+    >>> [plural(name) for name in ("dog", "bus", "toothbrush", "baby", "boy", "hot dog", "sheep", "person")]
+    ['dogs', 'buses', 'toothbrushes', 'babies', 'boys', 'hot dogs', 'sheep', 'people']
+    """
+    before, space, last = name.rpartition(" ")
+    if last in PLURALS:
+        ending = PLURALS[last]
+    elif last.endswith(("s", "x", "z", "ch", "sh")):
+        ending = f"{last}es"
+    elif last.endswith("y") and last[-2] not in "aeou":
+        ending = f"{last[:-1]}ies"
+    else:
+        ending = f"{last}s"
+    return f"{before}{space}{ending}"
+
+
+def spoken_names(categories: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """The category of each name, in words: singular and plural, synonyms too; a category's own name goes before synonyms."""
+    categories = list(categories)
+    spoken: dict[tuple[str, ...], str] = {}
+    for names in ({name: [name] for name in categories}, {name: SYNONYMS.get(name, "").split(", ") for name in categories}):
+        for category, said in names.items():
+            for name in filter(None, said):
+                for form in (name, plural(name)):
+                    spoken.setdefault(tuple(tokenize(form)), category)
+    return spoken

@@ -1,0 +1,182 @@
+"""`showattend ground` from the command line: the same boxes in three formats, and what goes wrong."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from showattend import Captioner
+from showattend.cli import main
+from showattend.data.captions import read_captions
+from showattend.data.shapes import read_scenes
+from showattend.data.shapes.scene import KINDS
+from showattend.demo import caption_all, check
+
+PHOTOS = 8
+
+
+def ground(model: Path, root: Path, out: Path, *more: object) -> dict[str, dict[str, object]]:
+    """Run the command; the figures that it wrote."""
+    assert main(["ground", "--model", str(model), "--data.root", str(root), "--out", str(out), "--workers", "0", *map(str, more)]) == 0
+    return {path.stem: json.loads(path.read_text()) for path in out.glob("*.json")}
+
+
+@pytest.fixture
+def elsewhere(shapes: Path, tmp_path: Path) -> Path:
+    """The shapes without their scenes: a folder in Karpathy's layout, for boxes in other formats."""
+    root = tmp_path / "data"
+    root.mkdir()
+    (root / "images").symlink_to(shapes / "images")
+    (root / "dataset_other.json").write_text((shapes / "dataset_shapes.json").read_text())
+    return root
+
+
+def as_entities(shapes: Path, root: Path) -> None:
+    """The boxes of shapes in the format of Flickr30k Entities, each shape an entity."""
+    for folder in ("Annotations", "Sentences"):
+        (root / folder).mkdir()
+    for image in json.loads((shapes / "dataset_shapes.json").read_text())["images"]:
+        numbers: dict[tuple[float, ...], int] = {}
+        lines = []
+        for sentence in image["sentences"]:
+            words = list(sentence["tokens"])
+            for phrase in sentence["phrases"]:
+                number = numbers.setdefault(tuple(phrase["box"]), len(numbers) + 1)
+                words[phrase["first"]] = f"[/EN#{number}/other {words[phrase['first']]}"
+                words[phrase["last"] - 1] += "]"
+            lines.append(" ".join(words))
+        name = Path(image["filename"]).stem
+        (root / "Sentences" / f"{name}.txt").write_text("\n".join(lines))
+        objects = ""
+        for (left, upper, right, lower), number in numbers.items():
+            edges = {"xmin": left + 1, "ymin": upper + 1, "xmax": right, "ymax": lower}
+            box = "".join(f"<{name}>{edge}</{name}>" for name, edge in edges.items())
+            objects += f"<object><name>{number}</name><bndbox>{box}</bndbox></object>"
+        size = "<size><width>128</width><height>128</height></size>"
+        (root / "Annotations" / f"{name}.xml").write_text(f"<annotation>{size}{objects}</annotation>")
+
+
+def as_coco(shapes: Path, root: Path) -> None:
+    """The boxes of shapes as instances of COCO, each kind a category."""
+    images, things = [], []
+    for number, (name, scene) in enumerate(read_scenes(shapes).items()):
+        images.append({"id": number, "file_name": name, "width": 128, "height": 128})
+        for shape in scene.shapes:
+            left, upper, right, lower = shape.box
+            bbox = [left, upper, right - left, lower - upper]
+            things.append({"id": len(things), "image_id": number, "category_id": KINDS.index(shape.kind), "bbox": bbox})
+    (root / "annotations").mkdir()
+    categories = [{"id": i, "name": kind} for i, kind in enumerate(KINDS)]
+    whole = {"images": images, "annotations": things, "categories": categories}
+    (root / "annotations" / "instances_all.json").write_text(json.dumps(whole))
+
+
+def test_it_measures_writes_and_draws(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plot = tmp_path / "curves.png"
+    found = ground(model, shapes, tmp_path / "out", "--split", "train", "--faithfulness", 6, "--plot", plot)
+    printed = capsys.readouterr().out
+    for said in ("pointing", "mass in boxes", "IoU at", "chance", "centre", "deletion", "insertion", "noun", str(plot)):
+        assert said in printed
+    assert plot.stat().st_size > 10_000
+    grounding, faithful = found["grounding"], found["faithfulness"]
+    rows = list(csv.DictReader((tmp_path / "out" / "mentions.csv").read_text().splitlines()))
+    measured = [row for row in rows if row["state"] == "measured"]
+    assert grounding["words"] == {"measured": len(measured), "no box": len(rows) - len(measured), "out of sight": 0}
+    for name in ("pointing", "mass", "iou"):
+        for who in ("model", "chance", "centre"):
+            figure = grounding["measures"][who][name]  # type: ignore[index]
+            assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
+        mean = sum(float(row[name]) for row in measured) / len(measured)
+        assert grounding["measures"]["model"][name]["value"] == pytest.approx(mean, abs=1e-4)  # type: ignore[index]
+    assert faithful["words"] == min(6, len(measured))
+    assert len(faithful["curves"]["deletion"]["alpha"]) == 11  # type: ignore[index]
+    assert all(row["caption"].split()[int(row["place"])] == row["word"] for row in rows)
+
+
+def test_nouns_for_nothing_counted_as_misses_give_the_demo_s_figure(model: Path, shapes: Path, tmp_path: Path) -> None:
+    found = ground(model, shapes, tmp_path, "--split", "train", "--faithfulness", 0)
+    captions = caption_all(Captioner.from_pretrained(model), read_captions(shapes).split("train"))
+    assert found["grounding"]["pointing_with_misses"] == pytest.approx(check(captions, read_scenes(shapes)).pointing)
+    assert set(found) == {"grounding"}
+
+
+def test_the_same_boxes_in_another_format_give_the_same_figures(model: Path, shapes: Path, elsewhere: Path, tmp_path: Path) -> None:
+    as_entities(shapes, elsewhere)
+    options = ("--captions", "references", "--faithfulness", 4)
+    here = ground(model, shapes, tmp_path / "here", *options)
+    there = ground(model, elsewhere, tmp_path / "there", *options)
+    assert here["grounding"]["words"] == {"measured": 2 * 5 * PHOTOS, "no box": 0, "out of sight": 0}
+    for who, measures in here["grounding"]["measures"].items():  # type: ignore[attr-defined]
+        for name, figure in measures.items():
+            assert there["grounding"]["measures"][who][name] == pytest.approx(figure, abs=1e-6)  # type: ignore[index]
+    assert here["faithfulness"]["areas"]["deletion"] == there["faithfulness"]["areas"]["deletion"]  # type: ignore[index]
+
+
+def test_coco_s_instances_by_category(model: Path, shapes: Path, elsewhere: Path, tmp_path: Path) -> None:
+    as_coco(shapes, elsewhere)
+    options = ("--captions", "references", "--faithfulness", 0)
+    here = ground(model, shapes, tmp_path / "here", *options)["grounding"]
+    there = ground(model, elsewhere, tmp_path / "there", *options)["grounding"]
+    assert there["words"] == here["words"]
+    # Two circles are one category: either of them counts, and chance has it easier.
+    for who in ("model", "chance", "centre"):
+        assert there["measures"][who]["pointing"]["value"] >= here["measures"][who]["pointing"]["value"]  # type: ignore[index]
+
+
+def test_photos_without_boxes_are_named_and_the_others_measured(
+    model: Path, shapes: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_entities(shapes, elsewhere)
+    (elsewhere / "Annotations" / "val_00003.xml").unlink()
+    assert main(["ground", "--model", str(model), "--data.root", str(elsewhere), "--captions", "references", "--faithfulness", "0"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.count("skipped") == 1
+    assert "val_00003.png: no annotation names it" in printed.err
+    assert f"{2 * 5 * (PHOTOS - 1)} words in {PHOTOS - 1} photos" in printed.out
+
+
+def test_boxes_that_a_crop_cuts_off_are_counted_and_named(
+    model: Path, shapes: Path, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_coco(shapes, elsewhere)
+    path = elsewhere / "annotations" / "instances_all.json"
+    whole = json.loads(path.read_text())
+    for thing in whole["annotations"]:
+        if thing["category_id"] == KINDS.index("circle"):
+            thing["bbox"] = [0, 0, 7, 128]  # a crop begins at 8 of 128 pixels
+    path.write_text(json.dumps(whole))
+    cropped = shutil.copytree(model, tmp_path / "cropped")
+    config = json.loads((cropped / "config.json").read_text())
+    config["preprocessing"]["resize"] = "crop"
+    (cropped / "config.json").write_text(json.dumps(config))
+    options = ("--captions", "references", "--faithfulness", 0)
+    circles = sum(caption.split().count("circle") for photo in read_captions(elsewhere).split("val") for caption in photo.captions)
+    assert ground(cropped, elsewhere, tmp_path / "crop", *options)["grounding"]["words"]["out of sight"] == circles > 0  # type: ignore[index]
+    assert "name what lies outside what the network sees, such as 'circle' in val_" in capsys.readouterr().out
+    assert ground(model, elsewhere, tmp_path / "stretch", *options)["grounding"]["words"]["out of sight"] == 0  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--boxes", "entitys"], "did you mean 'entities'"),
+        (["--boxes", "coco"], "holds no boxes of objects"),
+        (["--split", "vals"], "the split 'vals' holds no photo"),
+        (["--plot", "curves.txt"], "cannot draw a figure as 'curves.txt'"),
+        (["--plot", "curves.png", "--faithfulness", "0"], "ask for at least one word"),
+        (["--out", "{file}"], "cannot write"),
+        (["--attention-mode", "argmax"], "an attention mode is for hard attention"),
+        (["--ban", "circle", "--ban", "square", "--ban", "triangle", "--ban", "star", "--ban", "cross"], "nothing to measure"),
+    ],
+)
+def test_bad_input_is_one_line(
+    more: list[str], said: str, model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    more = [argument.format(file=tmp_path / "file") for argument in more]
+    assert main(["ground", "--model", str(model), "--data.root", str(shapes), "--workers", "0", *more]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("showattend: ")
+    assert said in error
