@@ -18,7 +18,8 @@ from showattend.decoding import Search
 from showattend.errors import InputError
 from showattend.files import writable
 from showattend.models.captioner import CaptionNetwork
-from showattend.models.decoder import Decoder, DecoderConfig
+from showattend.models.configuration import DecoderConfig
+from showattend.models.decoder import Decoder
 from showattend.models.encoder import Encoder, EncoderConfig
 from showattend.version import __version__
 from showattend.vocabulary import Vocabulary

@@ -11,7 +11,8 @@ from showattend.cli import main
 from showattend.errors import InputError
 from showattend.models.attention import HardAttention, Look, Query, attention_names, make_attention
 from showattend.models.attention.base import Attention, Memory, Sizes
-from showattend.models.decoder import Decoder, DecoderConfig
+from showattend.models.configuration import DecoderConfig
+from showattend.models.decoder import Decoder
 from showattend.vocabulary import PAD
 
 N, G, T, L, D, H, E, A, V = 3, 4, 5, 6, 8, 10, 7, 12, 11

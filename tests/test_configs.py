@@ -9,7 +9,8 @@ import yaml
 
 from showattend.cli import main
 from showattend.data.batches import ExactLengths
-from showattend.models.decoder import Decoder, DecoderConfig
+from showattend.models.configuration import DecoderConfig
+from showattend.models.decoder import Decoder
 from showattend.models.encoder import Encoder, EncoderConfig
 from showattend.pretrained import load_pretrained
 

@@ -7,8 +7,9 @@ from torch import Tensor
 from showattend.cells import RecurrentCell, cell_names, find_cell
 from showattend.errors import InputError
 from showattend.losses import caption_loss, pack
-from showattend.models.attention.energy import AdditiveEnergy
-from showattend.models.decoder import Decoder, DecoderConfig
+from showattend.models.attention.energy import EAGER, AdditiveEnergy, exponentials
+from showattend.models.configuration import DecoderConfig
+from showattend.models.decoder import Decoder
 from showattend.vocabulary import PAD
 
 N, G, T, L, D, V = 3, 4, 6, 5, 7, 11
@@ -116,12 +117,16 @@ def test_alpha_sums_to_one() -> None:
     assert torch.allclose(alpha.sum(-1), torch.ones(N).double())
 
 
+def energies(keys: Tensor, queries: Tensor, weight: Tensor) -> Tensor:
+    return AdditiveEnergy.apply(EAGER, keys, exponentials(keys.detach()), queries, weight)
+
+
 def test_the_energies_are_plain_additive_attention_and_so_are_their_gradients() -> None:
     keys, queries, weight = (torch.randn(*shape).double().requires_grad_() for shape in ((5, 300, 40), (5, 9, 40), (40,)))
     outer = torch.randn(5, 9, 300).double()
     plain = torch.tanh(keys.unsqueeze(1) + queries.unsqueeze(2)) @ weight
     expected = torch.autograd.grad(plain, (keys, queries, weight), outer)
-    mine = AdditiveEnergy.apply(keys, queries, weight)
+    mine = energies(keys, queries, weight)
     assert torch.allclose(mine, plain)
     for one, other in zip(torch.autograd.grad(mine, (keys, queries, weight), outer), expected, strict=True):
         assert torch.allclose(one, other)
@@ -130,7 +135,7 @@ def test_the_energies_are_plain_additive_attention_and_so_are_their_gradients() 
 def test_the_energies_pass_gradcheck_over_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("showattend.models.attention.energy.BLOCK", 60)
     shapes = ((5, 4, 3), (5, 2, 3), (3,))
-    assert torch.autograd.gradcheck(AdditiveEnergy.apply, [torch.randn(*shape).double().requires_grad_() for shape in shapes])
+    assert torch.autograd.gradcheck(energies, [torch.randn(*shape).double().requires_grad_() for shape in shapes])
 
 
 @pytest.mark.parametrize("cell", cell_names())

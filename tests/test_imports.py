@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "showattend"
 FLOORS = [
     {"errors", "version"},
-    {"files", "vocabulary", "registry"},
+    {"files", "vocabulary", "registry", "products"},
     {"losses", "decoding"},
     {"cells"},
     {"models"},

@@ -14,7 +14,8 @@ from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
 from showattend.errors import InputError
 from showattend.models.captioner import CaptionNetwork
-from showattend.models.decoder import Decoder, DecoderConfig
+from showattend.models.configuration import DecoderConfig
+from showattend.models.decoder import Decoder
 from showattend.models.encoder import Encoder, EncoderConfig
 from showattend.pretrained import Pretrained, load_pretrained, save_pretrained
 from showattend.vocabulary import Vocabulary

@@ -11,7 +11,8 @@ from showattend.cli import main
 from showattend.errors import InputError
 from showattend.losses import attention_entropy, caption_log_likelihoods, caption_loss, leave_one_out, pack
 from showattend.models.attention import HardAttention, Look, Memory, Query
-from showattend.models.decoder import Decoder, DecoderConfig
+from showattend.models.configuration import DecoderConfig
+from showattend.models.decoder import Decoder
 from showattend.training.reinforce import Reinforce, ReinforceConfig
 
 L, T, V = 3, 3, 8
@@ -21,7 +22,7 @@ class Told(HardAttention):
     """Hard attention that looks where it is told, word after word."""
 
     def forward(self, memory: Memory, query: Query) -> Look:
-        features, keys, _ = memory
+        features, *keys, _ = memory
         log_alpha = self.energies(keys, query.h).log_softmax(-1)
         place = self.places[self.word]
         self.word += 1

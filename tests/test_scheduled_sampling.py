@@ -9,7 +9,8 @@ from torch import Tensor
 
 from showattend.data.batches import Batch
 from showattend.errors import InputError
-from showattend.models.decoder import Decoder, DecoderConfig
+from showattend.models.configuration import DecoderConfig
+from showattend.models.decoder import Decoder
 from showattend.training.captioner import LitCaptioner
 from showattend.training.scheduled_sampling import mix_in_own_words
 from showattend.vocabulary import PAD, START

@@ -5,8 +5,7 @@ a = W x + U h + b; the share W x + b is linear in the parts of x, so `project` g
 product for a whole caption, outside the loop over words, and only the context's share is made inside.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any, ClassVar
@@ -16,16 +15,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from showattend.cells.initialisation import Retention, find_scheme
+from showattend.products import product
 
 State = tuple[Tensor, ...]
 Gates = dict[str, Tensor]
 
 
-class RecurrentCell(nn.Module, ABC):
+class RecurrentCell(nn.Module):
     """h_t from h_{t-1} and x_t.
 
     B rows, H hidden units, I = sum of `input_sizes`, S = len(gates) blocks of pre-activations. A subclass names its blocks
-    in `gates`, its state in `state_names`, and writes its equations in `step`, without a branch on a tensor's value. What
+    in `gates`, its state in `state_names`, and writes its equations in `move`, or in `step` where it has products of its own, without
+    a branch on a tensor's value. What
     more it holds it makes in its constructor with `new_matrix` and `new_vector`; keyword arguments of the constructor are
     options of the cell.
 
@@ -43,10 +44,12 @@ class RecurrentCell(nn.Module, ABC):
     biased: ClassVar[tuple[str, ...] | None] = None  # none: all gates; otherwise the first ones
     bias_beside_x: ClassVar[bool] = True  # false: `step` adds it, behind a normaliser
     state_names: ClassVar[tuple[str, ...]] = ("h",)
+    repeatable: ClassVar[bool] = True  # false: a step draws, or keeps statistics
     # The gate whose bias decides how long the cell remembers, and the sign that makes it remember longer.
     retention: ClassVar[Retention] = None
     min_layers: ClassVar[int] = 1
     divisor: ClassVar[int] = 1  # of the hidden sizes that it takes
+    weight_hh: nn.Parameter
     # One line for the table of cells, and where it comes from; the class's docstring has all the equations.
     equation: ClassVar[str] = ""
     source: ClassVar[str] = ""
@@ -92,12 +95,16 @@ class RecurrentCell(nn.Module, ABC):
         Returns:
             (..., S*H)
         """
-        end = list(accumulate(self.input_sizes))[part]
-        weight = self.weight_ih[:, end - self.input_sizes[part] : end]
+        weight = self.matrix(part)
         if part > 0 or not self.bias_beside_x:
-            return F.linear(x, weight)
+            return product(x, weight)
         unbiased = weight.shape[0] - self.bias.shape[0]
-        return F.linear(x, weight, F.pad(self.bias, (0, unbiased)) if unbiased else self.bias)
+        return product(x, weight, F.pad(self.bias, (0, unbiased)) if unbiased else self.bias)
+
+    def matrix(self, part: int) -> Tensor:
+        """The columns of W for an input part, (S*H, input_sizes[part])."""
+        end = list(accumulate(self.input_sizes))[part]
+        return self.weight_ih[:, end - self.input_sizes[part] : end]
 
     def hear(self, h: Tensor, below: State) -> Tensor:
         """What an upper layer of a stack makes of the layer below it: h of that layer, dropped out, and all its state."""
@@ -107,7 +114,6 @@ class RecurrentCell(nn.Module, ABC):
         """The state before the first word, from what the decoder makes of the photo: h and c, (B,H) each."""
         return (h, c)[: len(self.state_names)]
 
-    @abstractmethod
     def step(self, projected: Tensor, state: State) -> State:
         """One step in time.
 
@@ -118,10 +124,30 @@ class RecurrentCell(nn.Module, ABC):
         Returns:
             the new state; its first entry is the output h, (B,H)
         """
+        return self.move(projected + F.linear(state[0], self.weight_hh), state)
 
-    def activations(self, projected: Tensor, h: Tensor) -> tuple[Tensor, ...]:
-        """a = W x + U h + b of every gate, (B,H) each, where all of them hear h."""
-        return (projected + F.linear(h, self.weight_hh)).chunk(len(self.gates), -1)
+    def move(self, activations: Tensor, state: State) -> State:
+        """What is left of a step, elementwise, when all gates hear h itself: a cell writes either this or `step`.
+
+        Args:
+            activations: a = W x + U h + b, (B, S*H)
+            state: as for `step`
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines neither step nor move")
+
+    def recurrence(self) -> tuple[Callable[[Tensor, State], State], nn.Parameter | None]:
+        """How the cell goes on: `move`, with the U that then is one product with whatever else multiplies h; or else `step`, without."""
+        return (self.move, self.weight_hh) if type(self).step is RecurrentCell.step else (self.step, None)
+
+    @property
+    def can_unroll(self) -> bool:
+        """Whether a step can be made again on the way back, and x reaches it through W alone: see `models/unrolled.py`."""
+        return self.repeatable and type(self).project is RecurrentCell.project
+
+    def held(self) -> list[nn.Parameter]:
+        """The parameters that `move`, or else `step`, uses itself."""
+        outside = [self.weight_ih, *([self.bias] if self.bias_beside_x else []), self.recurrence()[1]]
+        return [parameter for parameter in self.parameters() if all(parameter is not other for other in outside)]
 
     def observe(self, **gates: Tensor) -> None:
         """Show the gates' values, (B,H) each, to whoever watches; nothing is done where nobody does."""

@@ -25,9 +25,9 @@ class LSTM(RecurrentCell):
     equation = "c = s(f)*c + s(i)*tanh(g);  h = s(o)*tanh(c)"
     source = "Hochreiter & Schmidhuber 1997; Gers et al. 2000"
 
-    def step(self, projected: Tensor, state: State) -> State:
-        h, c = state
-        i, f, g, o = self.activations(projected, h)
+    def move(self, activations: Tensor, state: State) -> State:
+        _, c = state
+        i, f, g, o = activations.chunk(4, -1)
         i, f, o = sigmoid(i), sigmoid(f), sigmoid(o)
         self.observe(i=i, f=f, o=o)
         c = f * c + i * tanh(g)
@@ -66,9 +66,9 @@ class Coupled(RecurrentCell):
     equation = "lstm with i = 1 - f"
     source = "Olah 2015; Greff et al. 2015"
 
-    def step(self, projected: Tensor, state: State) -> State:
-        h, c = state
-        f, g, o = self.activations(projected, h)
+    def move(self, activations: Tensor, state: State) -> State:
+        _, c = state
+        f, g, o = activations.chunk(3, -1)
         f, o = sigmoid(f), sigmoid(o)
         self.observe(f=f, o=o)
         c = f * c + (1 - f) * tanh(g)
@@ -90,9 +90,9 @@ class JANET(RecurrentCell):
     equation = "h = c = s(f)*c + (1 - s(f-1))*tanh(g)"
     source = "van der Westhuizen & Lasenby 2018"
 
-    def step(self, projected: Tensor, state: State) -> State:
+    def move(self, activations: Tensor, state: State) -> State:
         (c,) = state
-        f, g = self.activations(projected, c)
+        f, g = activations.chunk(2, -1)
         keep = sigmoid(f)
         self.observe(f=keep)
         return (keep * c + (1 - sigmoid(f - 1)) * tanh(g),)
@@ -120,9 +120,9 @@ class SLSTM(RecurrentCell):
     def initial_state(self, h: Tensor, c: Tensor) -> State:
         return h, c, torch.ones_like(c), torch.zeros_like(c)
 
-    def step(self, projected: Tensor, state: State) -> State:
-        h, c, n, m = state
-        i, f, z, o = self.activations(projected, h)
+    def move(self, activations: Tensor, state: State) -> State:
+        _, c, n, m = state
+        i, f, z, o = activations.chunk(4, -1)
         kept = F.logsigmoid(f) + m
         m = torch.maximum(i, kept)
         i, f, o = torch.exp(i - m), torch.exp(kept - m), sigmoid(o)

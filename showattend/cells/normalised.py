@@ -67,6 +67,7 @@ class LiGRU(RecurrentCell):
     gates = ("z", "h~")
     bias_beside_x = False
     state_names = ("h", "t")
+    repeatable = False
     retention = ("z", +1)
     running_mean: Tensor
     running_var: Tensor

@@ -47,9 +47,9 @@ class Peephole(RecurrentCell):
             else:  # blind: a constant, so that the equations need not know
                 self.register_buffer(f"p_{gate}", torch.zeros(hidden_size))
 
-    def step(self, projected: Tensor, state: State) -> State:
-        h, c = state
-        i, f, g, o = self.activations(projected, h)
+    def move(self, activations: Tensor, state: State) -> State:
+        _, c = state
+        i, f, g, o = activations.chunk(4, -1)
         i, f = sigmoid(i + self.p_i * c), sigmoid(f + self.p_f * c)
         c = f * c + i * tanh(g)
         o = sigmoid(o + self.p_o * c)
@@ -82,7 +82,7 @@ class PeepholeFull(RecurrentCell):
 
     def step(self, projected: Tensor, state: State) -> State:
         h, c = state
-        i, f, g, o = self.activations(projected, h)
+        i, f, g, o = (projected + F.linear(h, self.weight_hh)).chunk(4, -1)
         seen_by_i, seen_by_f = F.linear(c, self.P_if).chunk(2, -1)
         i, f = sigmoid(i + seen_by_i), sigmoid(f + seen_by_f)
         c = f * c + i * tanh(g)
@@ -108,9 +108,9 @@ class NoInputGate(Peephole):
     equation = "peephole with i = 1"
     source = "Greff et al. 2015, NIG"
 
-    def step(self, projected: Tensor, state: State) -> State:
-        h, c = state
-        f, g, o = self.activations(projected, h)
+    def move(self, activations: Tensor, state: State) -> State:
+        _, c = state
+        f, g, o = activations.chunk(3, -1)
         f = sigmoid(f + self.p_f * c)
         c = f * c + tanh(g)
         o = sigmoid(o + self.p_o * c)
@@ -136,9 +136,9 @@ class NoForgetGate(Peephole):
     equation = "peephole with f = 1"
     source = "Greff et al. 2015, NFG"
 
-    def step(self, projected: Tensor, state: State) -> State:
-        h, c = state
-        i, g, o = self.activations(projected, h)
+    def move(self, activations: Tensor, state: State) -> State:
+        _, c = state
+        i, g, o = activations.chunk(3, -1)
         i = sigmoid(i + self.p_i * c)
         c = c + i * tanh(g)
         o = sigmoid(o + self.p_o * c)
@@ -162,9 +162,9 @@ class NoOutputGate(Peephole):
     equation = "peephole with o = 1"
     source = "Greff et al. 2015, NOG"
 
-    def step(self, projected: Tensor, state: State) -> State:
-        h, c = state
-        i, f, g = self.activations(projected, h)
+    def move(self, activations: Tensor, state: State) -> State:
+        _, c = state
+        i, f, g = activations.chunk(3, -1)
         i, f = sigmoid(i + self.p_i * c), sigmoid(f + self.p_f * c)
         self.observe(i=i, f=f)
         c = f * c + i * tanh(g)
@@ -186,9 +186,9 @@ class NoInputActivation(Peephole):
     equation = "peephole with c = f*c + i*g"
     source = "Greff et al. 2015, NIAF"
 
-    def step(self, projected: Tensor, state: State) -> State:
-        h, c = state
-        i, f, g, o = self.activations(projected, h)
+    def move(self, activations: Tensor, state: State) -> State:
+        _, c = state
+        i, f, g, o = activations.chunk(4, -1)
         i, f = sigmoid(i + self.p_i * c), sigmoid(f + self.p_f * c)
         c = f * c + i * g
         o = sigmoid(o + self.p_o * c)
@@ -211,9 +211,9 @@ class NoOutputActivation(Peephole):
     equation = "peephole with h = o*c"
     source = "Greff et al. 2015, NOAF"
 
-    def step(self, projected: Tensor, state: State) -> State:
-        h, c = state
-        i, f, g, o = self.activations(projected, h)
+    def move(self, activations: Tensor, state: State) -> State:
+        _, c = state
+        i, f, g, o = activations.chunk(4, -1)
         i, f = sigmoid(i + self.p_i * c), sigmoid(f + self.p_f * c)
         c = f * c + i * tanh(g)
         o = sigmoid(o + self.p_o * c)
@@ -239,9 +239,9 @@ class CoupledGates(Peephole):
     equation = "peephole with f = 1 - i"
     source = "Greff et al. 2015, CIFG"
 
-    def step(self, projected: Tensor, state: State) -> State:
-        h, c = state
-        i, g, o = self.activations(projected, h)
+    def move(self, activations: Tensor, state: State) -> State:
+        _, c = state
+        i, g, o = activations.chunk(3, -1)
         i = sigmoid(i + self.p_i * c)
         c = (1 - i) * c + i * tanh(g)
         o = sigmoid(o + self.p_o * c)
@@ -275,7 +275,7 @@ class FullGateRecurrence(Peephole):
 
     def step(self, projected: Tensor, state: State) -> State:
         h, c, *gates = state
-        i, f, g, o = self.activations(projected, h)
+        i, f, g, o = (projected + F.linear(h, self.weight_hh)).chunk(4, -1)
         heard_by_i, heard_by_f, heard_by_o = F.linear(torch.cat(gates, -1), self.R).chunk(3, -1)
         i, f = sigmoid(i + heard_by_i + self.p_i * c), sigmoid(f + heard_by_f + self.p_f * c)
         c = f * c + i * tanh(g)

@@ -3,5 +3,5 @@
 from showattend.cells.base import RecurrentCell
 from showattend.registry import Registry
 
-cells: Registry[RecurrentCell] = Registry("cell", RecurrentCell)  # type: ignore[type-abstract]
+cells: Registry[RecurrentCell] = Registry("cell", RecurrentCell)
 register, find_cell, cell_names = cells.register, cells.find, cells.names

@@ -25,9 +25,8 @@ class Elman(RecurrentCell):
     equation = "h = tanh(W x + U h)"
     source = "Elman 1990"
 
-    def step(self, projected: Tensor, state: State) -> State:
-        (h,) = state
-        return (tanh(projected + F.linear(h, self.weight_hh)),)
+    def move(self, activations: Tensor, state: State) -> State:
+        return (tanh(activations),)
 
 
 @register("clockwork")

@@ -1,6 +1,6 @@
 """Cells one above the other, and the cell that only exists so: the depth-gated LSTM."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,6 +52,25 @@ class Stack(nn.Module):
             below = layer.step(projected, before)
             after = below + after
         return after
+
+    def matrix(self, part: int) -> Tensor:
+        """The columns of the lowest layer's W for an input part, as `RecurrentCell.matrix`."""
+        return self._layers()[0].matrix(part)
+
+    def recurrence(self) -> tuple[Callable[[Tensor, State], State], None]:
+        """All products are its own, as in `RecurrentCell.recurrence`."""
+        return self.step, None
+
+    @property
+    def can_unroll(self) -> bool:
+        """As `RecurrentCell.can_unroll`; dropout between the layers draws."""
+        return all(layer.can_unroll for layer in self._layers()) and not (self.training and self.dropout.p)
+
+    def held(self) -> list[nn.Parameter]:
+        """The parameters that `step` uses, as `RecurrentCell.held`."""
+        bottom = self._layers()[0]
+        outside = [bottom.weight_ih, *([bottom.bias] if bottom.bias_beside_x else [])]
+        return [parameter for parameter in self.parameters() if all(parameter is not other for other in outside)]
 
     def _layers(self) -> list[RecurrentCell]:
         return [layer for layer in self.layers if isinstance(layer, RecurrentCell)]

@@ -50,26 +50,29 @@ def decode(step: StepFunction, state: State, search: Search, keys: Sequence[int]
     photos, device = state[0].shape[0], state[0].device
     strategy = _strategy(search, range(photos) if keys is None else keys)
     width = strategy.width
-    first = torch.arange(photos, device=device).unsqueeze(1) * width
-    state = tuple(entry.repeat_interleave(width, 0) for entry in state)
+    number = torch.arange(photos, device=device).unsqueeze(1)
     limits = Limits(search, photos, width, device)
     total = strategy.begin(photos, device)
-    words = torch.full((photos * width,), START, device=device)
+    # Before the first word all hypotheses of a photo are one, unless an attention draws for each sample where it looks.
+    rows = width if search.sample else 1
+    state = tuple(entry.repeat_interleave(rows, 0) for entry in state)
+    words = torch.full((photos * rows,), START, device=device)
     ended = settled = torch.zeros(photos, width, dtype=torch.bool, device=device)
     lengths = torch.zeros(photos, width, device=device)
     history: list[tuple[Tensor, Tensor, Tensor]] = []
 
     for _ in range(search.max_length):
         log_probs, state, alpha = step(words, state)
-        total, parent, word = strategy.extend(total, ended | settled, limits.apply(log_probs.view(photos, width, -1)))
+        log_probs = limits.apply(log_probs.view(photos, rows, -1)).expand(photos, width, -1)
+        total, parent, word = strategy.extend(total, ended | settled, log_probs)
         limits.follow(parent, word)
         ended = ended.gather(1, parent)
         lengths = lengths.gather(1, parent) + ~(ended | settled)
         ended = ended | ((word == END) & (total > -torch.inf))
-        flat = (first + parent).flatten()
-        state = tuple(entry[flat] for entry in state)
-        history.append((parent, word, alpha[flat].view(photos, width, -1)))
-        words = word.flatten()
+        flat = (number * rows + parent.clamp(max=rows - 1)).flatten()
+        state = tuple(entry.index_select(0, flat) for entry in state)
+        history.append((parent, word, alpha.index_select(0, flat).view(photos, width, -1)))
+        words, rows = word.flatten(), width
         scores = _normalise(total, lengths, search)
         # A log-probability only falls, and the longest caption divides it by the most: that bounds what is to come.
         hopes = _normalise(total, torch.full_like(lengths, search.max_length), search)

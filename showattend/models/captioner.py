@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from showattend.decoding import Hypotheses, Search, State, StepFunction, decode
 from showattend.models.decoder import Decoder, Spoken
 from showattend.models.encoder import Encoder
+from showattend.models.speaker import speaker_of
 
 
 class CaptionNetwork(nn.Module):
@@ -18,6 +19,7 @@ class CaptionNetwork(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
+        self.int8 = False  # true: captions are found with matrices in 8 bits
 
     def annotate(self, photos: Tensor) -> Tensor:
         """Annotations (N,L,D) in the decoder's precision."""
@@ -31,10 +33,15 @@ class CaptionNetwork(nn.Module):
 
     def begin(self, photos: Tensor) -> tuple[StepFunction, State]:
         """The decoder as a step function of log-probabilities over these N photos, and its state before the first word."""
-        memory, state = self.decoder.begin(self.annotate(photos))
+        decoder, annotations = self.decoder, self.annotate(photos)
+        if decoder.can_unroll() and not decoder.training and not torch.is_grad_enabled():
+            speaker = speaker_of(decoder, int8=self.int8)
+            (memory, state), say = speaker.begin(*decoder.first(annotations)), speaker.step
+        else:
+            (memory, state), say = decoder.begin(annotations), decoder.step
 
         def step(words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-            logits, state, alpha = self.decoder.step(words, state, memory)
+            logits, state, alpha = say(words, state, memory)
             return logits.float().log_softmax(-1), state, alpha
 
         return step, state

@@ -4,63 +4,22 @@ Rows are grouped by photo: N photos with G rows each, the captions of a photo in
 belongs to a photo is made once and never repeated; states are flat, (N*G, ...).
 """
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from showattend.cells import State, make_cell
-from showattend.errors import InputError, unknown_name
 from showattend.models.attention import Look, Memory, Query, make_attention
+from showattend.models.attention.additive import SoftAttention
 from showattend.models.attention.base import Sizes
+from showattend.models.configuration import DecoderConfig
+from showattend.models.unrolled import Block, Loop, Unrolled, Weights, shrink
+from showattend.products import product
 from showattend.vocabulary import PAD
 
-GATES = ("scalar", "vector", "none")
-INITIALISATIONS = ("default", "xu2015")
 
-
-@dataclass(frozen=True)
-class DecoderConfig:
-    """Sizes and choices of a decoder.
-
-    Raises:
-        InputError: a size is not positive, or a name is not known.
-    """
-
-    vocabulary_size: int  # V, special words included
-    annotation_size: int  # channels of the encoder's grid
-    feature_size: int | None = None  # D, learned projection of the annotations; none: D is annotation_size
-    embedding_size: int = 512  # E
-    hidden_size: int = 512  # H
-    attention_size: int = 512  # A
-    attention: str = "soft"
-    attention_options: dict[str, Any] | None = None  # of the attention's constructor
-    cell: str = "lstm"
-    cell_options: dict[str, Any] | None = None  # of the cell's constructor
-    layers: int = 1  # of cells, one above the other
-    initial_layers: int = 1  # from the mean annotation to h_0 and c_0, hidden ones with ReLU and dropout
-    gate: str = "scalar"  # beta, on the context: scalar (the paper's), vector (one per channel) or none
-    deep_output: bool = True  # words from embedding, state and context (eq. 7), or from the state alone
-    dropout: float = 0.5  # of embeddings, state and deep output, and between layers of cells
-    embedding_dropout: float | None = None  # of embeddings; none: as dropout
-    feature_dropout: float = 0.0  # of whole channels of the annotations, the same ones at every location
-    initialisation: str = "default"  # of all that is not the cell: torch's and small embeddings, or xu2015
-
-    def __post_init__(self) -> None:
-        for name in ("vocabulary_size", "annotation_size", "embedding_size", "hidden_size", "attention_size", "layers", "initial_layers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
-        for name in ("dropout", "embedding_dropout", "feature_dropout"):
-            if not 0 <= (getattr(self, name) or 0.0) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}: give at least 0 and less than 1")
-        if self.gate not in GATES:
-            raise unknown_name("gate", self.gate, GATES)
-        if self.initialisation not in INITIALISATIONS:
-            raise unknown_name("initialisation", self.initialisation, INITIALISATIONS)
-
-
-def _blocks(mask: Tensor) -> list[tuple[int, int]]:
+def _blocks(mask: Tensor) -> list[Block]:
     """For each place in time the smallest block, photos by rows, that holds all later words too, (T,N,G); at least 1 by 1."""
 
     def last(present: Tensor) -> list[int]:
@@ -122,6 +81,7 @@ class Decoder(nn.Module):
         self.output = nn.Linear(config.embedding_size if config.deep_output else hidden_size, config.vocabulary_size)
         self.embedding_dropout = nn.Dropout(config.dropout if config.embedding_dropout is None else config.embedding_dropout)
         self.feature_dropout = nn.Dropout1d(config.feature_dropout)
+        self.fast = True  # false: the plain way, word by word
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -149,9 +109,14 @@ class Decoder(nn.Module):
             memory: what the attention keeps of the photos
             state: h_0 and c_0 = tanh of one layer, or more, over the mean feature (Xu et al. 2015, section 3.1.2), (N, ...)
         """
+        features, state = self.first(annotations)
+        return self.attention.remember(features), state
+
+    def first(self, annotations: Tensor) -> tuple[Tensor, State]:
+        """Features (N,L,D) and the state before the first word, see `begin`."""
         features = self.feature(self.feature_dropout(annotations.transpose(1, 2)).transpose(1, 2))
         h, c = torch.tanh(self.initial(self.before_initial(features.mean(1)))).chunk(2, -1)
-        return self.attention.remember(features), self.cell.initial_state(h, c)
+        return features, self.cell.initial_state(h, c)
 
     def step(self, words: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
         """Hear the last word, look, and weigh the next one.
@@ -181,8 +146,7 @@ class Decoder(nn.Module):
             words: captions from `<start>` on, without their last word, then `<pad>`, (N,G,T)
         """
         memory, state = self.begin(annotations)
-        rows, columns = words.shape[:2]
-        state = tuple(entry.repeat_interleave(columns, 0) for entry in state)
+        state = tuple(entry.repeat_interleave(words.shape[1], 0) for entry in state)
         time_first = words.movedim(-1, 0)
         blocks = _blocks(time_first != PAD)
         # Where each row of each block lies in (T,N,G): all words are heard at once, and none outside the blocks.
@@ -190,29 +154,61 @@ class Decoder(nn.Module):
         place = torch.cat([numbers[t, :n, :g].flatten() for t, (n, g) in enumerate(blocks)])
         heard = time_first.flatten()[place]
         embedded = self.embedding_dropout(self.embedding(heard))
+        loop = self._unroll if self.can_unroll() else self._repeat
+        h, contexts, alphas, choices = loop(embedded, blocks, state, memory)
+        said = heard != PAD
+        logits = self._speak(embedded[said], h[said], contexts[said])
+
+        def spread(entries: Tensor) -> Tensor:
+            """What belongs to words, (M, ...), where the words lie: (N,G,T, ...)."""
+            whole = entries.new_zeros(words.numel(), *entries.shape[1:]).index_copy(0, place[said], entries[said])
+            return whole.view(*time_first.shape, *entries.shape[1:]).movedim(0, 2)
+
+        return Spoken(logits, spread(alphas), None if choices is None else spread(choices))
+
+    def _repeat(self, embedded: Tensor, blocks: list[Block], state: State, memory: Memory) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """h, gated contexts, alphas and choices of the words in all blocks, (M, ...): one `_advance` after the other."""
         h: list[Tensor] = []
         looks: list[Look] = []
         # Split once: indexing in the loop would make every step's gradient as large as the whole.
         sizes = [n * g for n, g in blocks]
-        for word, gates, (n, g) in zip(embedded.split(sizes), self.cell.project(embedded, 0).split(sizes), blocks, strict=True):
-            if (n, g) != (rows, columns):
-                memory = tuple(entry[:n] for entry in memory)
-                state = tuple(entry.unflatten(0, (rows, columns))[:n, :g].flatten(0, 1) for entry in state)
-                rows, columns = n, g
+        before = len(memory[0]), len(state[0]) // len(memory[0])
+        for word, gates, block in zip(embedded.split(sizes), self.cell.project(embedded, 0).split(sizes), blocks, strict=True):
+            memory = tuple(entry[: block[0]] for entry in memory)
+            state = tuple(shrink(entry, before, block) for entry in state)
             state, look = self._advance(word, gates, state, memory)
             h.append(state[0])
             looks.append(look)
-        said = heard != PAD
+            before = block
         contexts, alphas, choices = zip(*looks, strict=True)
-        logits = self._speak(embedded[said], torch.cat(h)[said], torch.cat(contexts)[said])
+        return torch.cat(h), torch.cat(contexts), torch.cat(alphas), None if choices[0] is None else torch.cat(choices)
 
-        def spread(of_blocks: tuple[Tensor, ...]) -> Tensor:
-            """What belongs to words, (words of a block, ...) each, where the words lie: (N,G,T, ...)."""
-            entries = torch.cat(of_blocks)
-            whole = entries.new_zeros(words.numel(), *entries.shape[1:]).index_copy(0, place[said], entries[said])
-            return whole.view(*time_first.shape, *entries.shape[1:]).movedim(0, 2)
+    def can_unroll(self) -> bool:
+        """Whether it has the fast ways, `Unrolled` and `Speaker`: with soft attention, a cell that can, and one precision throughout."""
+        weight = self.output.weight
+        return (
+            self.fast
+            and type(self.attention) is SoftAttention
+            and self.cell.can_unroll
+            and not torch.is_autocast_enabled(weight.device.type)
+        )
 
-        return Spoken(logits, spread(alphas), None if choices[0] is None else spread(choices))
+    def _unroll(self, embedded: Tensor, blocks: list[Block], state: State, memory: Memory) -> tuple[Tensor, Tensor, Tensor, None]:
+        """As `_repeat`, with a way back of its own: see `Unrolled`."""
+        attention, cell = self.attention, self.cell
+        assert isinstance(attention, SoftAttention)
+        move, hidden = cell.recurrence()
+        weights = Weights(
+            energy=attention.energy.weight[0],
+            query=attention.query.weight,
+            beta=None if self.beta is None else self.beta.weight,
+            beta_bias=None if self.beta is None else self.beta.bias,
+            context=cell.matrix(1),
+            hidden=hidden,
+        )
+        loop = Loop(move, attention.kernels, len(state), len(memory[0]), len(state[0]) // len(memory[0]), blocks)
+        h, contexts, alphas = Unrolled.apply(loop, *memory, cell.project(embedded, 0), *weights, *state, *cell.held())
+        return h, contexts, alphas, None
 
     def _advance(self, embedded: Tensor, projected: Tensor, state: State, memory: Memory) -> tuple[State, Look]:
         """Look with h_{t-1}, then move the cell: new state, and the look with its rows flat and its context gated."""
@@ -228,6 +224,6 @@ class Decoder(nn.Module):
         """Logits: L_o tanh(E y + L_h h + L_z z) (Xu et al. 2015, eq. 7, with the tanh of the authors' code)."""
         h = self.dropout(h)
         if self.config.deep_output:
-            h = self.dropout(torch.tanh(embedded + self.deep_h(h) + self.deep_z(context)))
-        logits: Tensor = self.output(h)
-        return logits
+            deep = product(h, self.deep_h.weight, self.deep_h.bias) + product(context, self.deep_z.weight)
+            h = self.dropout(torch.tanh(embedded + deep))
+        return product(h, self.output.weight, self.output.bias)

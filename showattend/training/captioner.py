@@ -11,7 +11,8 @@ from showattend.errors import InputError
 from showattend.losses import REDUCTIONS, caption_loss, doubly_stochastic_penalty, pack, shift
 from showattend.models.attention import HardAttention
 from showattend.models.captioner import CaptionNetwork
-from showattend.models.decoder import Decoder, DecoderConfig
+from showattend.models.configuration import DecoderConfig
+from showattend.models.decoder import Decoder
 from showattend.models.encoder import Encoder, EncoderConfig
 from showattend.training.base import OPTIMIZERS, LitNetwork, check_names
 from showattend.training.reinforce import Reinforce, ReinforceConfig

@@ -30,7 +30,7 @@ class AdaptiveAttention(SoftAttention):
 
     def forward(self, memory: Memory, query: Query) -> Look:
         """Mix the annotations and the sentinel by their weights."""
-        features, keys = memory
+        features, *keys = memory
         sentinel = sigmoid(self.gate(torch.cat((query.word, query.h), -1))) * tanh(query.c)
         away: Tensor = self.energy(tanh(self.sentinel_key(sentinel) + self.query(query.h)))
         energies = self.energies(keys, query.h)

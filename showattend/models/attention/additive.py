@@ -1,10 +1,13 @@
 """Soft attention as the paper has it: a small network compares each location with the state."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from showattend.models.attention.base import Attention, Look, Memory, Query, Sizes, register
-from showattend.models.attention.energy import AdditiveEnergy
+from showattend.models.attention.energy import EAGER, AdditiveEnergy, exponentials
+from showattend.products import product
 
 
 @register("soft")
@@ -23,24 +26,26 @@ class SoftAttention(Attention):
         self.deeper = nn.Sequential(*deeper)
         self.query = nn.Linear(sizes.hidden, sizes.attention, bias=False)
         self.energy = nn.Linear(sizes.attention, 1, bias=False)
+        self.kernels = EAGER
         with torch.no_grad():
             self.key.weight.mul_(gain)
             self.energy.weight.mul_(gain)
 
     def remember(self, features: Tensor) -> Memory:
-        """The features, and W_a a_i, (N,L,A)."""
-        return features, self.deeper(self.key(features))
+        """The features, W_a a_i, and exp(2 W_a a_i), (N,L,A)."""
+        keys = self.deeper(product(features, self.key.weight, self.key.bias)).to(self.energy.weight.dtype)
+        return features, keys, exponentials(keys.detach())
 
     def forward(self, memory: Memory, query: Query) -> Look:
         """Mix the annotations by their weights."""
-        features, keys = memory
+        features, *keys = memory
         alpha = self.energies(keys, query.h).softmax(-1)
         return Look(alpha.to(features.dtype) @ features, alpha)
 
-    def energies(self, keys: Tensor, h: Tensor) -> Tensor:
-        """e_ti for keys (N,L,A) and states (N,G,H), (N,G,L)."""
+    def energies(self, keys: Sequence[Tensor], h: Tensor) -> Tensor:
+        """e_ti for what `remember` made of the photos, without the features, and states (N,G,H), (N,G,L)."""
         weight, query = self.energy.weight[0], self.query(h)
-        # In mixed precision, too, the energies are made in full: their kernel works in place and is no slower so.
+        # In mixed precision, too, the energies are made in full.
         with torch.autocast(h.device.type, enabled=False):
-            energies: Tensor = AdditiveEnergy.apply(keys.to(weight.dtype), query.to(weight.dtype), weight)
+            energies: Tensor = AdditiveEnergy.apply(self.kernels, *keys, query.to(weight.dtype), weight)
         return energies

@@ -51,7 +51,7 @@ class HardAttention(SoftAttention):
 
     def forward(self, memory: Memory, query: Query) -> Look:
         """Pick an annotation for each row, or mix them where the photo is looked at as expected."""
-        features, keys, expected = memory
+        features, *keys, expected = memory
         log_alpha = self.energies(keys, query.h).log_softmax(-1)
         alpha = log_alpha.exp()
         mixed = alpha.to(features.dtype) @ features

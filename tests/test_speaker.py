@@ -1,0 +1,114 @@
+"""The fast way of finding captions against the plain one: the same words, scores and alphas, whatever is asked for."""
+
+import pytest
+import torch
+from test_decoder import make
+from torch import Tensor, nn
+
+from showattend.cells import cell_names
+from showattend.decoding import Hypotheses, Search, decode, together
+from showattend.decoding.beams import _top
+from showattend.models.captioner import CaptionNetwork
+from showattend.models.decoder import Decoder
+from showattend.models.speaker import speaker_of
+
+N, L, D = 3, 5, 7
+SEARCHES = {
+    "greedy": Search(1, 6),
+    "beam": Search(3, 6, 0.7),
+    "several": Search(4, 6, num_captions=3),
+    "length": Search(3, 6, min_length=3, no_repeat_ngram=2),
+    "words": Search(3, 6, ban=(5, 6), must_include=(7, 8)),
+    "groups": Search(4, 6, groups=2, diversity=0.7, num_captions=2),
+    "sample": Search(1, 6, num_captions=3, sample=True, temperature=1.3, top_k=6, top_p=0.9, seed=3),
+}
+
+
+def lively(**options: object) -> Decoder:
+    """Large weights, so that words differ in probability and not by rounding."""
+    torch.manual_seed(5)
+    decoder = make(**options)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.8)
+    return decoder
+
+
+def both_ways(decoders: list[Decoder], search: Search) -> list[Hypotheses]:
+    annotations = torch.randn(N, L, D).double()
+    found = []
+    for fast in (True, False):
+        for decoder in decoders:
+            decoder.fast = fast
+        with torch.inference_mode():
+            begun = [CaptionNetwork(nn.Identity(), decoder).begin(annotations) for decoder in decoders]  # type: ignore[arg-type]
+            found.append(decode(*together(begun), search))
+    return found
+
+
+def agree(one: Hypotheses, other: Hypotheses) -> None:
+    assert one.words.tolist() == other.words.tolist()
+    assert torch.allclose(one.scores, other.scores)
+    assert torch.allclose(one.alphas, other.alphas)
+
+
+@pytest.mark.parametrize("cell", [*cell_names(), "test_decoder:Ticking"])
+def test_every_cell_says_the_same_either_way(cell: str) -> None:
+    agree(*both_ways([lively(cell=cell)], SEARCHES["beam"]))
+
+
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+@pytest.mark.parametrize("attention", ["soft", "hard"])
+def test_every_search_finds_the_same_either_way(search: Search, attention: str) -> None:
+    agree(*both_ways([lively(attention=attention)], search))
+
+
+@pytest.mark.parametrize(
+    "options", [{"gate": "vector"}, {"gate": "none"}, {"deep_output": False}, {"layers": 2}, {"feature_size": 4}], ids=str
+)
+def test_so_does_every_choice_of_the_decoder(options: dict[str, object]) -> None:
+    agree(*both_ways([lively(**options)], SEARCHES["beam"]))
+
+
+def test_so_does_an_ensemble() -> None:
+    agree(*both_ways([lively(), lively(cell="gru")], SEARCHES["several"]))
+
+
+def test_a_speaker_is_kept_until_the_weights_change_and_then_made_again() -> None:
+    decoder = lively()
+    first = speaker_of(decoder)
+    assert speaker_of(decoder) is first
+    with torch.no_grad():
+        decoder.output.bias.add_(1)
+    assert speaker_of(decoder) is not first
+
+
+def test_words_are_projected_alike_one_by_one_and_from_the_table() -> None:
+    decoder = lively()
+    words, said = speaker_of(decoder).words, torch.arange(5)
+    with torch.inference_mode():
+        one_by_one = words(said)
+        assert words.table is None
+        while words.table is None:
+            words(said)
+        assert torch.allclose(words(said), one_by_one)
+
+
+def test_8_bits_say_nearly_the_same() -> None:
+    decoder, annotations = lively(hidden_size=64, embedding_size=64, attention_size=64).float(), torch.randn(20, L, D)
+    network = CaptionNetwork(nn.Identity(), decoder)  # type: ignore[arg-type]
+    exact = network.caption(annotations, Search(3, 6))
+    network.int8 = True
+    rounded = network.caption(annotations, Search(3, 6))
+    assert (exact.words[:, 0] == rounded.words[:, 0]).all(-1).float().mean() > 0.6
+    assert (exact.scores - rounded.scores).abs().mean() < 0.5
+    assert not torch.equal(exact.scores, rounded.scores)
+
+
+@pytest.mark.parametrize("size", [30, 101, 1000, 2544])
+def test_the_largest_are_found_in_two_levels(size: int) -> None:
+    values: Tensor = torch.randn(4, 3, size)
+    values[0, 0, 3:] = -torch.inf
+    best, where = _top(values, 5)
+    assert torch.equal(best, values.topk(5).values)
+    assert torch.equal(values.gather(-1, where), best)
