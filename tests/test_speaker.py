@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from showattend.cells import cell_names
 from showattend.decoding import Hypotheses, Search, decode, together
 from showattend.decoding.beams import _top
+from showattend.errors import InputError
 from showattend.models.captioner import CaptionNetwork
 from showattend.models.decoder import Decoder
-from showattend.models.speaker import speaker_of
+from showattend.models.speaker import Speaker
 
 N, L, D = 3, 5, 7
 SEARCHES = {
@@ -74,18 +75,9 @@ def test_so_does_an_ensemble() -> None:
     agree(*both_ways([lively(), lively(cell="gru")], SEARCHES["several"]))
 
 
-def test_a_speaker_is_kept_until_the_weights_change_and_then_made_again() -> None:
-    decoder = lively()
-    first = speaker_of(decoder)
-    assert speaker_of(decoder) is first
-    with torch.no_grad():
-        decoder.output.bias.add_(1)
-    assert speaker_of(decoder) is not first
-
-
 def test_words_are_projected_alike_one_by_one_and_from_the_table() -> None:
     decoder = lively()
-    words, said = speaker_of(decoder).words, torch.arange(5)
+    words, said = Speaker(decoder).words, torch.arange(5)
     with torch.inference_mode():
         one_by_one = words(said)
         assert words.table is None
@@ -98,8 +90,7 @@ def test_8_bits_say_nearly_the_same() -> None:
     decoder, annotations = lively(hidden_size=64, embedding_size=64, attention_size=64).float(), torch.randn(20, L, D)
     network = CaptionNetwork(nn.Identity(), decoder)  # type: ignore[arg-type]
     exact = network.caption(annotations, Search(3, 6))
-    network.int8 = True
-    rounded = network.caption(annotations, Search(3, 6))
+    rounded = network.caption(annotations, Search(3, 6), network.speaker(int8=True))
     assert (exact.words[:, 0] == rounded.words[:, 0]).all(-1).float().mean() > 0.6
     assert (exact.scores - rounded.scores).abs().mean() < 0.5
     assert not torch.equal(exact.scores, rounded.scores)
@@ -112,3 +103,13 @@ def test_the_largest_are_found_in_two_levels(size: int) -> None:
     best, where = _top(values, 5)
     assert torch.equal(best, values.topk(5).values)
     assert torch.equal(values.gather(-1, where), best)
+
+
+def test_8_bits_are_refused_where_there_are_none() -> None:
+    for decoder in (lively().float(), lively(), lively(cell="sru").float()):
+        network = CaptionNetwork(nn.Identity(), decoder)  # type: ignore[arg-type]
+        if decoder.can_unroll() and decoder.output.weight.dtype == torch.float32:
+            assert network.speaker(int8=True) is not None
+        else:
+            with pytest.raises(InputError, match="8 bits"):
+                network.speaker(int8=True)

@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
+from showattend.cells.base import RecurrentCell
 from showattend.cells.registry import cell_names, cells, find_cell
-from showattend.cells.stack import make_cell
+from showattend.cells.stack import Stack, make_cell
 
 
 def count_parameters(name: str, input_size: int, hidden_size: int) -> int:
@@ -15,13 +16,17 @@ def count_parameters(name: str, input_size: int, hidden_size: int) -> int:
     Raises:
         InputError: no such cell, or a hidden size that it refuses.
     """
+    return sum(parameter.numel() for parameter in _make(name, input_size, hidden_size).parameters())
+
+
+def _make(name: str, input_size: int, hidden_size: int) -> RecurrentCell | Stack:
+    """A cell of as few layers as it allows, without numbers in it."""
     with torch.device("meta"):
-        cell = make_cell(name, (input_size,), hidden_size, layers=find_cell(name).min_layers)
-    return sum(parameter.numel() for parameter in cell.parameters())
+        return make_cell(name, (input_size,), hidden_size, layers=find_cell(name).min_layers)
 
 
 def describe(name: str, input_size: int, hidden_size: int) -> dict[str, Any]:
-    """A cell as a dictionary: name, equation, source, state, options, layers and the parameters at these sizes."""
+    """A cell as a dictionary: name, equation, source, state, options, layers, parameters, and whether it has the fast way."""
     cell = find_cell(name)
     return {
         "name": name,
@@ -32,6 +37,7 @@ def describe(name: str, input_size: int, hidden_size: int) -> dict[str, Any]:
         "gates": list(cell.gates),
         "options": cells.option_names(cell),
         "layers": cell.min_layers,
+        "fast": _make(name, input_size, hidden_size).can_unroll,
         "input_size": input_size,
         "hidden_size": hidden_size,
     }

@@ -38,6 +38,8 @@ def _print_table(parsed: argparse.Namespace) -> None:
     print(
         f"\nParameters of the recurrence at input size {parsed.input_size} and hidden size {parsed.hidden_size}; depth_gated: two layers."
     )
+    slow = [cell["name"] for cell in found if not cell["fast"]]
+    print(f"All have the fast way of training and captioning but {', '.join(slow)}.")
     print("a = W x + U h + b, s = sigmoid, * elementwise. All equations of a cell: showattend cells NAME")
 
 
@@ -63,6 +65,7 @@ def _print_cell(parsed: argparse.Namespace) -> None:
     print(f"  a = W x + U h + b for each of {', '.join(cell['gates'])}; s = sigmoid; * elementwise")
     print(f"  state       {', '.join(cell['state'])}")
     print(f"  parameters  {cell['parameters']:,} (input size {parsed.input_size}, hidden size {parsed.hidden_size}{layers})")
+    print(f"  fast way    {'yes' if cell['fast'] else 'no: its words go one by one through autograd'}")
     print(f"  options     {', '.join(cell['options'])} (--model.cell_options)")
     print(f"  train it    showattend fit --config configs/flickr8k.yaml --model.cell {parsed.cell}{_layers_option(cell['layers'])}")
 

@@ -65,8 +65,10 @@ def count(least: int) -> Callable[[str], int]:
 
 
 def add_speed(parser: argparse.ArgumentParser) -> None:
-    """How many at once."""
+    """How many at once, and how."""
     parser.add_argument(
         "--batch-size", type=count(1), default=32, help="photos that go through the network together (default: %(default)s)"
     )
     parser.add_argument("--workers", type=count(0), default=1, help="processes that read photos ahead (default: %(default)s)")
+    parser.add_argument("--fuse", action="store_true", help="compile the attention: seconds at the start, faster from a thousand photos on")
+    parser.add_argument("--int8", action="store_true", help="find captions with matrices of 8 bits: faster, a little less exact")

@@ -28,7 +28,8 @@ def chosen_captioner(parsed: argparse.Namespace) -> Captioner:
     folders = chosen_folders(parsed)
     if not folders:
         raise InputError("no model: give --model DIR, or --ensemble DIR DIR …")
-    return Captioner.from_pretrained(folders[0], ensemble=folders[1:], attention_mode=parsed.attention_mode)
+    speed = {name: value for name in ("fuse", "int8") if (value := getattr(parsed, name, None))}
+    return Captioner.from_pretrained(folders[0], ensemble=folders[1:], attention_mode=parsed.attention_mode, **speed)
 
 
 def chosen_search(captioner: Captioner, parsed: argparse.Namespace) -> Search:

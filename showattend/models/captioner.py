@@ -4,9 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from showattend.decoding import Hypotheses, Search, State, StepFunction, decode
+from showattend.errors import InputError
+from showattend.models.attention.additive import SoftAttention
+from showattend.models.attention.energy import compiled
 from showattend.models.decoder import Decoder, Spoken
 from showattend.models.encoder import Encoder
-from showattend.models.speaker import speaker_of
+from showattend.models.speaker import Speaker
 
 
 class CaptionNetwork(nn.Module):
@@ -19,7 +22,15 @@ class CaptionNetwork(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.int8 = False  # true: captions are found with matrices in 8 bits
+
+    def fuse(self) -> None:
+        """Compile the loops of additive attention, where there is one: seconds once in a process, several times as fast from then on.
+
+        Raises:
+            InputError: they cannot be compiled here.
+        """
+        if isinstance(self.decoder.attention, SoftAttention):
+            self.decoder.attention.kernels = compiled()
 
     def annotate(self, photos: Tensor) -> Tensor:
         """Annotations (N,L,D) in the decoder's precision."""
@@ -31,14 +42,28 @@ class CaptionNetwork(nn.Module):
         spoken: Spoken = self.decoder(self.annotate(photos), words)
         return spoken
 
-    def begin(self, photos: Tensor) -> tuple[StepFunction, State]:
-        """The decoder as a step function of log-probabilities over these N photos, and its state before the first word."""
-        decoder, annotations = self.decoder, self.annotate(photos)
-        if decoder.can_unroll() and not decoder.training and not torch.is_grad_enabled():
-            speaker = speaker_of(decoder, int8=self.int8)
-            (memory, state), say = speaker.begin(*decoder.first(annotations)), speaker.step
-        else:
-            (memory, state), say = decoder.begin(annotations), decoder.step
+    def speaker(self, *, int8: bool = False) -> Speaker | None:
+        """The decoder laid out for speed, for as long as its weights stay as they are; None: its cell or attention has no such way.
+
+        Raises:
+            InputError: 8 bits are asked for, and there is no such way.
+        """
+        if self.decoder.can_unroll() and not self.decoder.training:
+            return Speaker(self.decoder, int8=int8)
+        if int8:
+            raise InputError("8 bits are for soft attention and a cell of those that `showattend cells` marks as fast: leave --int8 out")
+        return None
+
+    def begin(self, photos: Tensor, speaker: Speaker | None = None) -> tuple[StepFunction, State]:
+        """The decoder as a step function of log-probabilities over these N photos, and its state before the first word.
+
+        Args:
+            speaker: one that `speaker` made, when there are many photos; None: one is made for these
+        """
+        annotations = self.annotate(photos)
+        speaker = speaker or (None if torch.is_grad_enabled() else self.speaker())
+        say = speaker.step if speaker else self.decoder.step
+        memory, state = speaker.begin(*self.decoder.first(annotations)) if speaker else self.decoder.begin(annotations)
 
         def step(words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
             logits, state, alpha = say(words, state, memory)
@@ -47,6 +72,6 @@ class CaptionNetwork(nn.Module):
         return step, state
 
     @torch.inference_mode()
-    def caption(self, photos: Tensor, search: Search) -> Hypotheses:
-        """The captions that a search finds for N photos, see `decode`."""
-        return decode(*self.begin(photos), search)
+    def caption(self, photos: Tensor, search: Search, speaker: Speaker | None = None) -> Hypotheses:
+        """The captions that a search finds for N photos, see `decode` and `begin`."""
+        return decode(*self.begin(photos, speaker), search)

@@ -4,8 +4,6 @@ What multiplies h (gates, query, beta, deep output) is one product, and so is wh
 in the state for the next word. The words' own share is looked up in a table as soon as making it has paid.
 """
 
-from weakref import WeakKeyDictionary
-
 import torch
 from torch import Tensor
 
@@ -18,7 +16,7 @@ from showattend.products import Packed
 
 
 class Speaker:
-    """The step of a decoder with soft attention, see `Decoder.step`; it must be one that `can_unroll`.
+    """The step of a decoder with soft attention, see `Decoder.step`; it must be one that `can_unroll`, and not change afterwards.
 
     Args:
         int8: weights, and what they multiply, in 8 bits
@@ -84,14 +82,3 @@ class _Words:
                 return self.project(self.embedding[words], 0)
             self.table = self.project(self.embedding, 0)
         return self.table[words]
-
-
-_speakers: WeakKeyDictionary[Decoder, tuple[tuple[object, ...], Speaker]] = WeakKeyDictionary()
-
-
-def speaker_of(decoder: Decoder, *, int8: bool = False) -> Speaker:
-    """The decoder's speaker: made once, and again when the weights have changed."""
-    key = (int8, decoder.attention.kernels, *((p.data_ptr(), p._version) for p in decoder.parameters()))
-    if decoder not in _speakers or _speakers[decoder][0] != key:
-        _speakers[decoder] = key, Speaker(decoder, int8=int8)
-    return _speakers[decoder][1]

@@ -59,6 +59,7 @@ class LitCaptioner(LitNetwork):
         penalty_reduction: str = "word",
         label_smoothing: float = 0.0,
         scheduled_sampling: float = 0.0,
+        fuse: bool = False,
         optimizer: str = "adamw",
         optimizer_options: dict[str, Any] | None = None,
         learning_rate: float = 4e-4,
@@ -105,6 +106,7 @@ class LitCaptioner(LitNetwork):
             label_smoothing: share of the probability given to all words alike
             scheduled_sampling: share of the words heard that are the model's own instead of people's at the end of training; it
                 rises from 0 in a straight line (Bengio et al. 2015); needs trainer.max_epochs or max_steps
+            fuse: compile the loops of additive attention: seconds at the start for faster steps; needs a C++ compiler
             optimizer: adamw, adam or rmsprop
             optimizer_options: the optimiser's own, such as {momentum: 0.9, centered: true} for rmsprop
             learning_rate: at its peak, after the warm-up
@@ -148,6 +150,8 @@ class LitCaptioner(LitNetwork):
         )
         super().__init__(CaptionNetwork(looking, Decoder(speaking)), Vocabulary(words), preprocessing, search)
         self.save_hyperparameters(ignore=["words"])
+        if fuse:
+            self.network.fuse()
         draws = isinstance(self.network.decoder.attention, HardAttention)
         if reinforce and not draws:
             raise InputError(f"reinforce teaches hard attention, not '{attention}': give --model.attention hard, or leave it out")

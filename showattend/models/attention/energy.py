@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from showattend.errors import InputError
+
 # Numbers in one block where nothing is compiled: half a megabyte of float32, half of the second-level cache of a present-day core.
 BLOCK = 1 << 17
 
@@ -95,8 +97,18 @@ EAGER = Kernels(_weigh_in_blocks, _to_queries_in_blocks, _to_keys_in_blocks)
 
 @cache
 def compiled() -> Kernels:
-    """The kernels as one loop each: three to eight times as fast, after seconds of compiling, once in a process."""
-    return Kernels(*(torch.compile(kernel, dynamic=True) for kernel in (_weigh, _to_queries, _to_keys)))  # type: ignore[arg-type]
+    """The kernels as one loop each: three to eight times as fast, after seconds of compiling, once in a process.
+
+    Raises:
+        InputError: they cannot be compiled here.
+    """
+    kernels = Kernels(*(torch.compile(kernel, dynamic=True) for kernel in (_weigh, _to_queries, _to_keys)))  # type: ignore[arg-type]
+    try:
+        kernels.weigh(torch.ones(2, 3, 4), torch.ones(2, 5, 4), torch.ones(4))
+    except Exception as error:  # whatever a missing or unsuitable compiler leads to
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"the attention cannot be compiled ({reason}): install g++, or leave fusing out") from error
+    return kernels
 
 
 class AdditiveEnergy(Function):

@@ -1,0 +1,298 @@
+"""How fast is the decoder, against the way most tutorials write it (scripts/yardstick.py) and against the machine's own matrix products?
+
+    OMP_NUM_THREADS=1 python scripts/bench_decoder.py                       all cases; a minute and a half after compiling
+    python scripts/bench_decoder.py train-d2048-grouped --profile           where the time of one case goes
+    python scripts/bench_decoder.py --yardstick my_package.models:Theirs    against a decoder of yours
+
+Both run in turn in one process on the same weights and the same captions, and the same run checks that losses, gradients and captions are
+equal. H = A = E = 512, V = 10,000, L = 196; soft attention, scalar gate, deep output; captions as long as Flickr8k's, up to T = 20.
+
+  train-d2048-same      a training step (forward and backward), D 2048, 40 captions of 40 photos
+  train-d2048-grouped   the same for the five captions of each of 8 photos
+  train-d512-grouped    the same with D 512
+  beam-d2048, -d512     beam 5, 20 words, 64 photos together; the yardstick's time for one photo after the other is taken from three
+  beam-d2048-int8       ours with matrices of 8 bits; captions may differ
+  memory-t20            by how much one training step raises the peak of memory, D 2048, five captions of 20 words for each of 8 photos
+"""
+
+import argparse
+import importlib
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from showattend.cells import find_cell
+from showattend.decoding import Search
+from showattend.losses import caption_loss, pack, shift
+from showattend.models.attention.energy import compiled
+from showattend.models.captioner import CaptionNetwork
+from showattend.models.configuration import DecoderConfig
+from showattend.models.decoder import Decoder
+from showattend.products import product
+from showattend.vocabulary import END, START
+
+L, H, V, T, BEAM = 196, 512, 10_000, 20, 5
+PHOTOS, ROWS, SEARCHED, TAKEN = 8, 5, 64, 3
+# How many of 1,000 captions of Flickr8k have 4, 5, ... 20 words, `<end>` counted; the few longer ones are cut.
+LENGTHS = (4, 11, 29, 65, 85, 97, 110, 113, 103, 92, 77, 62, 44, 33, 22, 17, 36)
+
+
+class Case(NamedTuple):
+    """One line of the table."""
+
+    kind: str  # train, beam or memory
+    channels: int  # D
+    photos: int
+    rows: int  # captions of a photo
+    int8: bool = False
+
+
+CASES = {
+    "train-d2048-same": Case("train", 2048, PHOTOS * ROWS, 1),
+    "train-d2048-grouped": Case("train", 2048, PHOTOS, ROWS),
+    "train-d512-grouped": Case("train", 512, PHOTOS, ROWS),
+    "beam-d2048": Case("beam", 2048, SEARCHED, BEAM),
+    "beam-d512": Case("beam", 512, SEARCHED, BEAM),
+    "beam-d2048-int8": Case("beam", 2048, SEARCHED, BEAM, int8=True),
+    "memory-t20": Case("memory", 2048, PHOTOS, ROWS),
+}
+
+
+class Pair(NamedTuple):
+    """Ours and the yardstick on the same problem, and what of it is multiplication.
+
+    check: what must be equal is; a word about it
+    flops: of the products that ours cannot do without
+    scale: how many times the yardstick's part is the whole
+    """
+
+    ours: Callable[[], Any]
+    theirs: Callable[[], Any]
+    check: Callable[[], str]
+    flops: float
+    scale: float = 1.0
+
+
+def build(case: Case, options: argparse.Namespace) -> tuple[Decoder, nn.Module, Tensor]:
+    """Both decoders with the same weights, and annotations."""
+    torch.manual_seed(options.seed)
+    config = DecoderConfig(V, case.channels, dropout=0.0, cell=options.cell, layers=find_cell(options.cell).min_layers)
+    decoder = Decoder(config).to(options.device)
+    decoder.attention.kernels = compiled()
+    module, name = options.yardstick.split(":")
+    yardstick: nn.Module = getattr(importlib.import_module(module), name)(case.channels, H, H, H, V).to(options.device)
+    if hasattr(yardstick, "take"):
+        yardstick.take(decoder)
+    return decoder, yardstick, torch.rand(case.photos, L, case.channels, device=options.device)
+
+
+def captions(case: Case, *, full: bool) -> Tensor:
+    """Numbers of words from `<start>` on, (N,G,T+1), long ones first as the data module has them."""
+    shares = torch.tensor(LENGTHS, dtype=torch.float)
+    lengths = 4 + shares.multinomial(case.photos * case.rows, replacement=True).view(case.photos, case.rows)
+    lengths[0, 0] = T
+    lengths = torch.full_like(lengths, T) if full else lengths
+    lengths = lengths.sort(1, descending=True).values
+    lengths = lengths[lengths[:, 0].argsort(descending=True)].unsqueeze(-1)
+    words = torch.randint(4, V, (case.photos, case.rows, T + 1))
+    words[..., 0] = START
+    return words * (torch.arange(T + 1) <= lengths)
+
+
+def training(case: Case, options: argparse.Namespace, *, full: bool = False) -> Pair:
+    """One step of teacher forcing each."""
+    decoder, yardstick, annotations = build(case, options)
+    heard, targets, mask = (part.to(options.device) for part in shift(captions(case, full=full)))
+
+    def ours() -> Tensor:
+        decoder.zero_grad()
+        loss = caption_loss(decoder(annotations, heard).logits, pack(targets, mask))
+        loss.backward()
+        return loss
+
+    def theirs() -> Tensor:
+        yardstick.zero_grad()
+        logits, _ = yardstick(annotations.repeat_interleave(case.rows, 0), heard.flatten(0, 1))
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=0)
+        loss.backward()
+        return loss
+
+    def check() -> str:
+        if not hasattr(yardstick, "take"):
+            return "not compared"
+        apart = abs(ours().item() - theirs().item())
+        pairs = ((decoder.attention.key, yardstick.key), (decoder.output, yardstick.output), (decoder.embedding, yardstick.embedding))
+        worst = max(float((a.weight.grad - b.weight.grad).norm() / b.weight.grad.norm()) for a, b in pairs)
+        assert apart < 1e-4, f"the losses differ by {apart}"
+        assert worst < 1e-3, f"the gradients differ by {worst:.1e} of their size"
+        return f"loss equal to {apart:.0e}, gradients to {worst:.0e}"
+
+    words, channels = int(mask.sum()), case.channels
+    per_word = 4 * H * H + 4 * H * channels + 4 * H * H + H * H + H * H + H * channels + H * V + 2 * L * channels
+    # Forward, gradient of the weights, gradient of what they multiply; that of the annotations is not wanted.
+    return Pair(ours, theirs, check, 2 * (3 * words * per_word + 2 * case.photos * L * channels * H))
+
+
+def searching(case: Case, options: argparse.Namespace) -> Pair:
+    """Beam search over all photos together, and over some of them one by one."""
+    decoder, yardstick, annotations = build(case, options)
+    for model in (decoder, yardstick):
+        model.eval()
+        with torch.no_grad():
+            model.output.bias[END] = -100.0  # all captions have 20 words
+    network = CaptionNetwork(nn.Identity(), decoder)  # type: ignore[arg-type]
+    speaker = network.speaker(int8=case.int8)
+
+    def ours() -> Tensor:
+        return network.caption(annotations, Search(BEAM, T, 0.0), speaker).words[:, 0]
+
+    def theirs() -> list[list[int]]:
+        return [yardstick.caption(annotations[photo : photo + 1], BEAM, T) for photo in range(TAKEN)]
+
+    def check() -> str:
+        if not hasattr(yardstick, "take"):
+            return "not compared"
+        same = sum(one == other for one, other in zip(ours()[:TAKEN].tolist(), theirs(), strict=True))
+        assert case.int8 or same == TAKEN, f"only {same} of {TAKEN} captions are equal"
+        return f"{same} of {TAKEN} captions equal"
+
+    rows, channels = case.photos * (1 + BEAM * (T - 1)), case.channels
+    per_word = 4 * H * channels + 4 * H * H + H * H + H * H + H * channels + H * V + L * channels
+    return Pair(ours, theirs, check, 2 * (rows * per_word + case.photos * L * channels * H), case.photos / TAKEN)
+
+
+def peak_of_a_step(mine: bool, case: Case, options: argparse.Namespace) -> tuple[int, float]:
+    """Bytes by which one step raises the peak of this process, all gradients made before; and its seconds."""
+    torch.set_num_threads(options.threads)
+    pair = training(case, options, full=True)
+    run = pair.ours if mine else pair.theirs
+    if mine:
+        run()  # compiles
+    else:
+        small = Case("train", case.channels, 1, 1)
+        training(small, options).theirs()
+    before = _resident()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins again here
+    started = time.perf_counter()
+    run()
+    return _peak() - before, time.perf_counter() - started
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _peak() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def best_peak(device: str) -> float:
+    """Products of float32 that the machine does in a second, the best of what torch has."""
+    one, other = torch.rand(2048, 2048, device=device), torch.rand(2048, 2048, device=device)
+    times = []
+    for multiply in (torch.mm, product):
+        for _ in range(4):
+            times.append(_seconds(lambda multiply=multiply: multiply(one, other), device))
+    return float(2 * 2048**3 / min(times))
+
+
+def _seconds(run: Callable[[], Any], device: str) -> float:
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait()
+    started = time.perf_counter()
+    run()
+    wait()
+    return time.perf_counter() - started
+
+
+def measure(name: str, options: argparse.Namespace, peak: float) -> dict[str, Any]:
+    """One case: medians in turn, ratio, share of the peak."""
+    case = CASES[name]
+    if case.kind == "memory":
+        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+            (mine, ours), (yours, theirs) = (pool.apply(peak_of_a_step, (who, case, options)) for who in (True, False))
+        flops = training(case, options, full=True).flops
+        found = {"ratio": yours / mine, "ours_bytes": mine, "yardstick_bytes": yours, "ours_s": ours, "yardstick_s": theirs}
+        note = f"{mine / 2**20:.0f} MiB for {yours / 2**20:.0f} MiB"
+        return {"case": name, **found, "peak_fraction": flops / ours / peak, "note": note}
+    pair = (training if case.kind == "train" else searching)(case, options)
+    note = pair.check()  # compiles, too
+    if case.kind == "beam":
+        pair.ours()  # and makes the table of words
+    mine, theirs = [], []
+    for lap in range(options.rounds):
+        mine.append(_seconds(pair.ours, options.device))
+        if lap < max(2, options.rounds // 2):
+            theirs.append(pair.scale * _seconds(pair.theirs, options.device))
+        mine.append(_seconds(pair.ours, options.device))
+    ours, yardstick = statistics.median(mine), statistics.median(theirs)
+    spread = {"ours_spread": [min(mine), max(mine)], "yardstick_spread": [min(theirs), max(theirs)]}
+    times = {"ratio": yardstick / ours, "ours_s": ours, "yardstick_s": yardstick, **spread}
+    return {"case": name, **times, "peak_fraction": pair.flops / ours / peak, "note": note}
+
+
+def profile(name: str, options: argparse.Namespace) -> None:
+    """Where the time of one step of ours goes."""
+    case = CASES[name]
+    pair = searching(case, options) if case.kind == "beam" else training(case, options)
+    for _ in range(3):
+        pair.ours()
+    with torch.profiler.profile() as found:
+        pair.ours()
+    total = sum(event.self_cpu_time_total for event in found.key_averages())
+    print(f"\n{name}: {total / 1e3:.0f} ms")
+    for event in sorted(found.key_averages(), key=lambda event: -event.self_cpu_time_total)[:15]:
+        share = event.self_cpu_time_total / total
+        print(f"  {share:6.1%}  {event.self_cpu_time_total / 1e3:8.1f} ms  {event.count:5} x  {event.key[:60]}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a line for each case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="of the list above (default: all)")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--cell", default="lstm", help="the recurrent cell of both (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="laps over both (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and captions (default: %(default)s)")
+    parser.add_argument("--yardstick", default="yardstick:Yardstick", metavar="PATH", help="another decoder, see scripts/yardstick.py")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write a list of objects there")
+    parser.add_argument("--profile", action="store_true", help="show where the time of ours goes, and compare nothing")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.cases if name not in CASES]
+    if unknown:
+        parser.error(f"no case '{unknown[0]}': choose from {', '.join(CASES)}")
+    torch.set_num_threads(options.threads)
+    names = options.cases or list(CASES)
+    if options.profile:
+        for name in names:
+            profile(name, options)
+        return
+    peak = best_peak(options.device)
+    print(f"{options.device}, {options.threads} threads, torch {torch.__version__}, products at {peak / 1e9:.0f} GFLOP/s; medians")
+    print(f"{'case':21} {'yardstick':>10} {'ours':>9} {'ratio':>7} {'of peak':>8}")
+    results = []
+    for name in tqdm(names, unit=" cases", disable=None):
+        results.append(found := measure(name, options, peak))
+        times = f"{found['yardstick_s']:8.2f} s {found['ours_s']:7.3f} s"
+        tqdm.write(f"{name:21} {times} {found['ratio']:6.1f}x {found['peak_fraction']:8.0%}  {found['note']}")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
