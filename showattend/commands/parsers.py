@@ -105,14 +105,40 @@ def _add_score(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
-    evaluate = commands.add_parser("evaluate", help="score a model's captions of a data set: BLEU-1..4, ROUGE-L, CIDEr-D")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score captions, a model's or anybody's: BLEU-1..4, ROUGE-L, CIDEr-D",
+        description="Score a model's captions of a data set (--model, --data.root), or captions that are there already, without a model "
+        "(--results, with --references or --data.root). Each score comes with a 95% bootstrap interval over the photos, all of them with "
+        "a signature: a line that says how they were computed.",
+    )
     add_models(evaluate)
-    add_data(evaluate)
+    add_data(evaluate, required=False)
     evaluate.add_argument(
-        "--tokenizer", default="nltk", help="nltk (as in training), or ptb: the official scorers' words (default: %(default)s)"
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="score these captions, in COCO's result format: image_id is the references' id, or the name of the photo's file",
+    )
+    evaluate.add_argument(
+        "--references",
+        type=Path,
+        metavar="FILE",
+        help="with --results: COCO's captions, Karpathy's JSON, Flickr's tokens, or a CSV of image and caption; where the file names "
+        "splits those of --split, else all photos. No photo needs to be there",
+    )
+    evaluate.add_argument(
+        "--strict", action="store_true", help="a photo without caption or with two, an unknown id, an empty caption: status 2 and no score"
+    )
+    evaluate.add_argument(
+        "--tokenizer",
+        help="nltk, the words of training (default with a model), or ptb, the official scorers' words (default with --results): "
+        "take ptb to compare with published numbers",
     )
     evaluate.add_argument("--compare", type=Path, metavar="FILE", help="another system's captions of the same photos, as --out writes them")
-    evaluate.add_argument("--out", type=Path, metavar="DIR", help="write results.json (COCO's format) and metrics.json there")
+    evaluate.add_argument(
+        "--out", type=Path, metavar="DIR", help="write results.json (COCO's format), metrics.json, and photos.csv, each photo's scores"
+    )
     add_speed(evaluate)
     add_search(evaluate)
     evaluate.set_defaults(run=_command("evaluate"))

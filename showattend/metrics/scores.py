@@ -39,6 +39,10 @@ class PhotoStatistics:
         """The scores of the whole corpus."""
         return {name: float(value) for name, value in scores_of(self.columns.sum(0), len(self.ids)).items()}
 
+    def photo_scores(self) -> dict[str, Floats]:
+        """The scores of each photo alone, (N,), in the order of `ids`. CIDEr-D keeps the document frequencies of the whole corpus."""
+        return scores_of(self.columns, 1)
+
 
 def scores_of(sums: Floats, photos: int) -> dict[str, Floats]:
     """Scores of corpora from the sums of their photos' statistics.
