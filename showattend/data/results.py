@@ -44,7 +44,9 @@ def read_results(path: Path, references: References) -> Results:
 
 def check_results(rows: Rows, references: References, name: str) -> Results:
     """Keep the first caption of each photo with references; count and name what is missing, double, unknown or empty."""
-    first = dict(reversed(rows))
+    first: dict[PhotoId, str] = {}
+    for photo, caption in rows:
+        first.setdefault(photo, caption)
     known = references.captions
     found = {
         "missing": ("has no caption for", "the scores leave them out", [photo for photo in known if photo not in first]),

@@ -29,9 +29,10 @@ class PhotoStatistics:
     def __init__(self, hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Sequence[Sequence[str]]]) -> None:
         self.ids = common_ids(hypotheses, references)
         said, theirs = [hypotheses[i] for i in self.ids], [references[i] for i in self.ids]
-        counts = bleu_counts(said, theirs)
+        judge = CiderD(theirs)
+        counts = bleu_counts(said, theirs, judge.grams)
         rouge = np.array([rouge_l_of(*pair) for pair in zip(said, theirs, strict=True)])
-        cider = CiderD(theirs).scores(range(len(said)), said)
+        cider = judge.scores(range(len(said)), said)
         # (N,12)
         self.columns: Floats = np.column_stack((counts.correct, counts.guessed, counts.length, counts.reference, rouge, cider))
 
