@@ -139,6 +139,12 @@ def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
     evaluate.add_argument(
         "--out", type=Path, metavar="DIR", help="write results.json (COCO's format), metrics.json, and photos.csv, each photo's scores"
     )
+    evaluate.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE.html",
+        help="write one page that needs nothing else: scores, lengths, variety, new captions, the twenty best and worst photos",
+    )
     add_speed(evaluate)
     add_search(evaluate)
     evaluate.set_defaults(run=_command("evaluate"))

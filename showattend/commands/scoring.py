@@ -5,9 +5,11 @@ import csv
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from showattend.commands.results import coco_results, write_text
+from showattend.data.captions import PhotoId
 from showattend.data.references import References
 from showattend.data.results import Results
 from showattend.errors import InputError, unknown_name
@@ -58,6 +60,8 @@ def check_scoring(parsed: argparse.Namespace) -> None:
         raise unknown_name("tokenizer", parsed.tokenizer, TOKENIZERS)
     if parsed.out:
         check_writable(parsed.out / "results.json")
+    if parsed.report:
+        check_writable(parsed.report)
 
 
 def score(job: Job, parsed: argparse.Namespace) -> int:
@@ -72,7 +76,8 @@ def score(job: Job, parsed: argparse.Namespace) -> int:
         raise InputError(f"{job.title}: no photo has both a caption and references")
     split = TOKENIZERS[parsed.tokenizer]
     references = {photo: [split(text) for text in job.references.captions[photo]] for photo in captions}
-    statistics = PhotoStatistics({photo: split(text) for photo, text in captions.items()}, references)
+    said = {photo: split(text) for photo, text in captions.items()}
+    statistics = PhotoStatistics(said, references)
     counted = (len(captions), len(job.references.captions), sum(map(len, references.values())))
     scores = Scores(
         statistics.scores(),
@@ -82,7 +87,12 @@ def score(job: Job, parsed: argparse.Namespace) -> int:
     )
     _print_scores(job.title, scores)
     if parsed.out:
-        _write(parsed, job, scores)
+        _write(parsed.out, job, scores, {photo: len(words) for photo, words in said.items()})
+    if parsed.report:
+        training = [split(text) for text in job.training]
+        _report(
+            parsed.report, job, scores, list(said.values()), [words for of_photo in references.values() for words in of_photo], training
+        )
     if job.other:
         theirs = PhotoStatistics({photo: split(job.other.captions[photo]) for photo in captions}, references)
         _print_comparison(compare(statistics, theirs), str(parsed.compare))
@@ -96,18 +106,31 @@ def _tell(problems: Mapping[str, str], *, strict: bool) -> None:
         raise InputError(f"nothing is scored, for the results are not sound: {', '.join(problems)} (without --strict the rest is scored)")
 
 
-def _write(parsed: argparse.Namespace, job: Job, scores: Scores) -> None:
-    if parsed.results:
-        write_text(parsed.out / "results.json", coco_results(job.results.captions.items()))
+def _write(out: Path, job: Job, scores: Scores, words: Mapping[PhotoId, int]) -> None:
+    """results.json, metrics.json and photos.csv."""
+    write_text(out / "results.json", coco_results(job.results.captions.items()))
     bounds = {name: list(interval) for name, interval in scores.bounds.items()}
     metrics = {**scores.values, "intervals": bounds, "signature": scores.signature, "problems": list(job.results.problems.values())}
-    write_text(parsed.out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-    with replacing(parsed.out / "photos.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    with replacing(out / "photos.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("id", "caption", "words", *scores.of_photos))
         for (photo, said), *values in zip(job.results.captions.items(), *scores.of_photos.values(), strict=True):
-            words = len(TOKENIZERS[parsed.tokenizer](said))
-            writer.writerow((photo, said, words, *(f"{value:.6f}" for value in values)))
+            writer.writerow((photo, said, words[photo], *(f"{value:.6f}" for value in values)))
+
+
+def _report(path: Path, job: Job, scores: Scores, *tokens: list[list[str]]) -> None:
+    """The page; tokens are those of the captions, of their references and of the training captions."""
+    from showattend.visualize import Judged, Scored, Variety, write_report  # drawing is slow to import, and seldom wanted
+
+    names = [NAMES[name] for name in scores.of_photos]
+    photos = [
+        Judged(photo, job.references.files[photo], said, job.references.captions[photo], dict(zip(names, values, strict=True)))
+        for (photo, said), *values in zip(job.results.captions.items(), *scores.of_photos.values(), strict=True)
+    ]
+    photos.sort(key=lambda photo: -photo.scores[NAMES["cider_d"]])
+    table = [Scored(NAMES[name], value, scores.bounds.get(name)) for name, value in scores.values.items()]
+    write_report(path, job.title, scores.signature, table, list(job.results.problems.values()), Variety(*tokens), photos)
 
 
 def _print_scores(title: str, scores: Scores) -> None:
