@@ -19,7 +19,7 @@ def evaluate(parsed: argparse.Namespace) -> int:
     """Score a model on a split of a data set, or captions from a file; results are on disk before any score is computed."""
     _check_sources(parsed)
     parsed.tokenizer = parsed.tokenizer or ("ptb" if parsed.results else "nltk")
-    check_scoring(parsed)
+    official = check_scoring(parsed)
     references, training = _references(parsed)
     other = _other(parsed, references)
     for note in references.notes:
@@ -32,7 +32,7 @@ def evaluate(parsed: argparse.Namespace) -> int:
         results, search = _caption(parsed, references)
     speaker = str(parsed.results or " + ".join(map(str, chosen_folders(parsed))))
     against = str(parsed.references or f"{parsed.root}, split {parsed.split or 'val'}")
-    return score(Job(f"{speaker} on {against}", references, results, other, search, training), parsed)
+    return score(Job(f"{speaker} on {against}", references, results, other, official, search, training), parsed)
 
 
 def _check_sources(parsed: argparse.Namespace) -> None:

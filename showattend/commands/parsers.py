@@ -135,6 +135,15 @@ def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="nltk, the words of training (default with a model), or ptb, the official scorers' words (default with --results): "
         "take ptb to compare with published numbers",
     )
+    evaluate.add_argument(
+        "--official",
+        nargs="*",
+        choices=("meteor", "spice"),
+        metavar="NAME",
+        help="meteor (the default) and spice too, by their authors' own Java on PTB tokens: pip install 'showattend[coco]' and a Java. "
+        "Tried before the work; where one cannot be used a line says why, and the other scores come anyway",
+    )
+    evaluate.add_argument("--spice-models", type=Path, metavar="DIR", help="folder of Stanford CoreNLP 3.6.0's two jars, for spice")
     evaluate.add_argument("--compare", type=Path, metavar="FILE", help="another system's captions of the same photos, as --out writes them")
     evaluate.add_argument(
         "--out", type=Path, metavar="DIR", help="write results.json (COCO's format), metrics.json, and photos.csv, each photo's scores"

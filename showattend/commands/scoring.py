@@ -4,9 +4,11 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from showattend.commands.results import coco_results, write_text
 from showattend.data.captions import PhotoId
@@ -15,11 +17,15 @@ from showattend.data.results import Results
 from showattend.errors import InputError, unknown_name
 from showattend.files import check_writable, replacing
 from showattend.metrics import PhotoStatistics, compare, intervals, ptb_tokenize, signature
+from showattend.metrics.official import OFFICIAL, Official
 from showattend.metrics.scores import Floats
 from showattend.metrics.significance import Comparison, Interval
 from showattend.vocabulary import tokenize
 
-NAMES = {"bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L", "cider_d": "CIDEr-D"}
+NAMES = {"bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L", "cider_d": "CIDEr-D"} | {
+    "meteor": "METEOR",
+    "spice": "SPICE",
+}
 TOKENIZERS = {"nltk": tokenize, "ptb": ptb_tokenize}
 OF_PHOTOS = ("bleu4", "rouge_l", "cider_d")
 
@@ -29,6 +35,7 @@ class Job(NamedTuple):
 
     title: whose captions, on what
     other: the captions of another system, for `--compare`
+    official: METEOR and SPICE, as far as they are wanted and work
     search: how a model searched for its captions
     training: captions that it may have learned from
     """
@@ -37,6 +44,7 @@ class Job(NamedTuple):
     references: References
     results: Results
     other: Results | None
+    official: Official
     search: str
     training: tuple[str, ...]
 
@@ -50,8 +58,8 @@ class Scores(NamedTuple):
     signature: str
 
 
-def check_scoring(parsed: argparse.Namespace) -> None:
-    """Find out before the work what cannot be scored or written.
+def check_scoring(parsed: argparse.Namespace) -> Official:
+    """Find out before the work what cannot be scored or written, and which of the official scorers can be used.
 
     Raises:
         InputError: an unknown tokeniser, or a folder that cannot be written to.
@@ -62,10 +70,16 @@ def check_scoring(parsed: argparse.Namespace) -> None:
         check_writable(parsed.out / "results.json")
     if parsed.report:
         check_writable(parsed.report)
+    if parsed.official is None:
+        return Official(())
+    official = Official(parsed.official or OFFICIAL[:1], parsed.spice_models)
+    for reason in official.reasons:
+        print(reason, file=sys.stderr)
+    return official
 
 
 def score(job: Job, parsed: argparse.Namespace) -> int:
-    """Score, print and write; 0 if every photo has one caption and every caption a photo, else 1.
+    """Score, print and write; 0 if every photo has one caption, every caption a photo, and every scorer worked, else 1.
 
     Raises:
         InputError: with `--strict`, what is wrong with the results; or no caption has references.
@@ -75,28 +89,47 @@ def score(job: Job, parsed: argparse.Namespace) -> int:
     if not captions:
         raise InputError(f"{job.title}: no photo has both a caption and references")
     split = TOKENIZERS[parsed.tokenizer]
-    references = {photo: [split(text) for text in job.references.captions[photo]] for photo in captions}
-    said = {photo: split(text) for photo, text in captions.items()}
+    said, references = _tokens(job, split)
     statistics = PhotoStatistics(said, references)
-    counted = (len(captions), len(job.references.captions), sum(map(len, references.values())))
-    scores = Scores(
-        statistics.scores(),
-        intervals(statistics),
-        {name: values for name, values in statistics.photo_scores().items() if name in OF_PHOTOS},
-        signature(parsed.tokenizer, *counted, {"search": job.search}),
-    )
+    scores = _scores(job, parsed.tokenizer, statistics, sum(map(len, references.values())))
     _print_scores(job.title, scores)
     if parsed.out:
         _write(parsed.out, job, scores, {photo: len(words) for photo, words in said.items()})
     if parsed.report:
-        training = [split(text) for text in job.training]
-        _report(
-            parsed.report, job, scores, list(said.values()), [words for of_photo in references.values() for words in of_photo], training
-        )
+        flat = [words for of_photo in references.values() for words in of_photo]
+        _report(parsed.report, job, scores, list(said.values()), flat, [split(text) for text in job.training])
     if job.other:
         theirs = PhotoStatistics({photo: split(job.other.captions[photo]) for photo in captions}, references)
         _print_comparison(compare(statistics, theirs), str(parsed.compare))
-    return 1 if job.results.problems else 0
+    return 1 if job.results.problems or job.official.reasons else 0
+
+
+def _tokens(job: Job, split: Callable[[str], list[str]]) -> tuple[dict[PhotoId, list[str]], dict[PhotoId, list[list[str]]]]:
+    """The words of each caption, and of the references of the photos that have one."""
+    captions, texts = job.results.captions, job.references.captions
+    return {photo: split(said) for photo, said in captions.items()}, {photo: [split(text) for text in texts[photo]] for photo in captions}
+
+
+def _scores(job: Job, tokenizer: str, statistics: PhotoStatistics, references: int) -> Scores:
+    values = statistics.scores()
+    of_photos = {name: found for name, found in statistics.photo_scores().items() if name in OF_PHOTOS}
+    for name, (value, found) in _official_scores(job).items():
+        values[name], of_photos[name] = value, np.array(found)
+    more = {"search": job.search, **job.official.signature()}
+    line = signature(tokenizer, len(statistics.ids), len(job.references.captions), references, more)
+    return Scores(values, intervals(statistics), of_photos, line)
+
+
+def _official_scores(job: Job) -> dict[str, tuple[float, list[float]]]:
+    """Of METEOR and SPICE, on PTB tokens whatever the others count; one that fails now is told of, and left out."""
+    if not job.official.usable:
+        return {}
+    told = len(job.official.reasons)
+    said, references = _tokens(job, ptb_tokenize)
+    found = job.official.scores(list(said.values()), list(references.values()))
+    for reason in job.official.reasons[told:]:
+        print(reason, file=sys.stderr)
+    return found
 
 
 def _tell(problems: Mapping[str, str], *, strict: bool) -> None:
