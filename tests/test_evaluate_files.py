@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,10 @@ def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, 
         (("--results", "R", "--references", "F", "--tokenizer", "ptbb"), "did you mean 'ptb'"),
         (("--results", "R", "--references", "R"), "no photo with a caption"),
         (("--results", "F", "--references", "F"), "no list of image_id and caption"),
-        (("--results", "none", "--references", "F"), "no list of image_id and caption"),
+        (("--results", "none", "--references", "F"), "cannot read"),
+        (("--results", "broken", "--references", "F"), "no list of image_id and caption"),
+        (("--results", "R", "--references", "F", "--beam", "5"), "leave out --beam"),
+        (("--results", "R", "--references", "F", "--ban", "dog", "--sample"), "leave out --sample, --ban"),
         (("--results", "R", "--references", "none"), "cannot read"),
         (("--results", "bad", "--references", "F"), "no number or text with a text"),
         (("--results", "R", "--references", "broken"), "no JSON"),
@@ -191,11 +195,30 @@ def test_contradictions_and_broken_files_are_one_line(
     image = {"filename": "a.jpg", "split": "val", "sentences": [{"raw": "a dog"}]}
     (tmp_path / "twice").write_text(json.dumps({"images": [image, image]}))
     (tmp_path / "silent").write_text(json.dumps({"images": [image | {"sentences": []}]}))
-    line = [option if option.startswith("--") or option == "ptbb" else str(tmp_path / option) for option in options]
+    line = [option if option.startswith("--") or option in ("ptbb", "5", "dog") else str(tmp_path / option) for option in options]
     assert main(["evaluate", *line]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert named in error
+
+
+def test_a_photo_that_the_model_cannot_read_is_missing(
+    model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(shapes, tmp_path / "shapes")
+    broken = read_captions(tmp_path / "shapes").split("val")[3].path
+    broken.write_bytes(b"no picture")
+    line = ["evaluate", "--model", str(model), "--data.root", str(tmp_path / "shapes"), "--out", str(tmp_path / "out")]
+    assert main(line) == 1
+    printed = capsys.readouterr()
+    assert f"the model has no caption for 1 photos, such as '{broken.name}'" in printed.err
+    assert "photos:7/8|references:35|tokens:nltk-" in printed.out
+    assert "|search:beam 3" in printed.out
+    assert main([*line, "--strict"]) == 2
+    printed = capsys.readouterr()
+    assert "not sound: missing" in printed.err
+    assert "BLEU" not in printed.out
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 7
 
 
 def test_people_of_flickr8k_against_each_other(flickr8k: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,6 +96,17 @@ def test_photos_are_small_and_inside_the_page(tmp_path: Path) -> None:
     assert "new: in none of the training captions" in found.texts
 
 
+def test_figures_of_the_page_by_hand(tmp_path: Path) -> None:
+    """Four photos: "a dog runs in the snow 0" and "… 1", and "a cat" twice; the first references are four different captions."""
+    texts = page(tmp_path, 4).texts
+    rows = {name: texts[texts.index(name) + 1 :][:2] for name in texts if name.startswith(("different", "distinct"))}
+    assert rows["different words"] == ["9", "10"]
+    assert rows["distinct-1: different words over all words"] == ["0.5000", "0.3571"]  # 9 of 18, 10 of 28
+    assert rows["distinct-2: different pairs of words over all pairs"] == ["0.5714", "0.3750"]  # 8 of 14, 9 of 24
+    assert rows["different captions"] == ["75.0%", "100.0%"]
+    assert any("captions, 4.5 on average" in text for text in texts)
+
+
 def test_variety_by_hand() -> None:
     captions = [["a", "dog", "a", "dog"], ["a", "cat"], ["a", "cat"], []]
     assert vocabulary_size(captions) == 3

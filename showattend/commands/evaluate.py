@@ -5,9 +5,9 @@ import sys
 
 from tqdm import tqdm
 
-from showattend.commands.options import chosen_captioner, chosen_folders, chosen_search
+from showattend.commands.options import NUMBERS, chosen_captioner, chosen_folders, chosen_search
 from showattend.commands.results import coco_results, write_text
-from showattend.commands.scoring import Job, check_scoring, score
+from showattend.commands.scoring import Job, check_scoring, chosen_official, score
 from showattend.data.captions import read_captions
 from showattend.data.references import References, read_references, references_of
 from showattend.data.results import Results, check_results, read_results
@@ -19,11 +19,12 @@ def evaluate(parsed: argparse.Namespace) -> int:
     """Score a model on a split of a data set, or captions from a file; results are on disk before any score is computed."""
     _check_sources(parsed)
     parsed.tokenizer = parsed.tokenizer or ("ptb" if parsed.results else "nltk")
-    official = check_scoring(parsed)
+    check_scoring(parsed)
     references, training = _references(parsed)
     other = _other(parsed, references)
     for note in references.notes:
         print(note, file=sys.stderr)
+    official = chosen_official(parsed)
     if parsed.results:
         results, search = read_results(parsed.results, references), ""
         if results.note:
@@ -39,6 +40,10 @@ def _check_sources(parsed: argparse.Namespace) -> None:
     """Captions from one place, references from one place."""
     if parsed.results and chosen_folders(parsed):
         raise InputError("--results are captions already: leave out --model and --ensemble, or --results")
+    spoken = [name for name in (*NUMBERS, "sample", "must_include", "ban", "attention_mode") if getattr(parsed, name, None)]
+    if parsed.results and spoken:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in spoken)
+        raise InputError(f"--results are captions already, and nothing is searched for: leave out {options}")
     if parsed.references and not parsed.results:
         raise InputError("--references are for captions from --results: a model needs photos, give --data.root DIR")
     if bool(parsed.root) == bool(parsed.references):

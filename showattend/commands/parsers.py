@@ -146,7 +146,10 @@ def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
     evaluate.add_argument("--spice-models", type=Path, metavar="DIR", help="folder of Stanford CoreNLP 3.6.0's two jars, for spice")
     evaluate.add_argument("--compare", type=Path, metavar="FILE", help="another system's captions of the same photos, as --out writes them")
     evaluate.add_argument(
-        "--out", type=Path, metavar="DIR", help="write results.json (COCO's format), metrics.json, and photos.csv, each photo's scores"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write metrics.json, photos.csv with each photo's scores, and a model's captions as results.json (COCO's format)",
     )
     evaluate.add_argument(
         "--report",

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
-from showattend.commands.results import coco_results, write_text
+from showattend.commands.results import write_text
 from showattend.data.captions import PhotoId
 from showattend.data.references import References
 from showattend.data.results import Results
@@ -58,8 +59,8 @@ class Scores(NamedTuple):
     signature: str
 
 
-def check_scoring(parsed: argparse.Namespace) -> Official:
-    """Find out before the work what cannot be scored or written, and which of the official scorers can be used.
+def check_scoring(parsed: argparse.Namespace) -> None:
+    """Find out before the work what cannot be scored or written.
 
     Raises:
         InputError: an unknown tokeniser, or a folder that cannot be written to.
@@ -70,6 +71,10 @@ def check_scoring(parsed: argparse.Namespace) -> Official:
         check_writable(parsed.out / "results.json")
     if parsed.report:
         check_writable(parsed.report)
+
+
+def chosen_official(parsed: argparse.Namespace) -> Official:
+    """Find out before the work which of METEOR and SPICE, as far as they are asked for, can be used, and say why one cannot."""
     if parsed.official is None:
         return Official(())
     official = Official(parsed.official or OFFICIAL[:1], parsed.spice_models)
@@ -96,8 +101,9 @@ def score(job: Job, parsed: argparse.Namespace) -> int:
     if parsed.out:
         _write(parsed.out, job, scores, {photo: len(words) for photo, words in said.items()})
     if parsed.report:
-        flat = [words for of_photo in references.values() for words in of_photo]
-        _report(parsed.report, job, scores, list(said.values()), flat, [split(text) for text in job.training])
+        training = tqdm(job.training, desc="Reading the training captions", unit=" captions", disable=None)
+        tokens = (list(said.values()), list(references.values()), [split(text) for text in training])
+        _report(parsed.report, job, scores, tokens)
     if job.other:
         theirs = PhotoStatistics({photo: split(job.other.captions[photo]) for photo in captions}, references)
         _print_comparison(compare(statistics, theirs), str(parsed.compare))
@@ -140,8 +146,7 @@ def _tell(problems: Mapping[str, str], *, strict: bool) -> None:
 
 
 def _write(out: Path, job: Job, scores: Scores, words: Mapping[PhotoId, int]) -> None:
-    """results.json, metrics.json and photos.csv."""
-    write_text(out / "results.json", coco_results(job.results.captions.items()))
+    """metrics.json and photos.csv; a model's results.json is there already."""
     bounds = {name: list(interval) for name, interval in scores.bounds.items()}
     metrics = {**scores.values, "intervals": bounds, "signature": scores.signature, "problems": list(job.results.problems.values())}
     write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
@@ -152,7 +157,7 @@ def _write(out: Path, job: Job, scores: Scores, words: Mapping[PhotoId, int]) ->
             writer.writerow((photo, said, words[photo], *(f"{value:.6f}" for value in values)))
 
 
-def _report(path: Path, job: Job, scores: Scores, *tokens: list[list[str]]) -> None:
+def _report(path: Path, job: Job, scores: Scores, tokens: tuple[list[list[str]], list[list[list[str]]], list[list[str]]]) -> None:
     """The page; tokens are those of the captions, of their references and of the training captions."""
     from showattend.visualize import Judged, Scored, Variety, write_report  # drawing is slow to import, and seldom wanted
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showattend.data.captions import PhotoId
+from showattend.data.listings import read_text
 from showattend.data.references import References
 from showattend.errors import InputError
 
@@ -60,8 +61,8 @@ def check_results(rows: Rows, references: References, name: str) -> Results:
 
 def _rows(path: Path) -> Rows:
     try:
-        rows = [(row["image_id"], row["caption"]) for row in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        rows = [(row["image_id"], row["caption"]) for row in json.loads(read_text(path))]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no list of image_id and caption: {error!r}") from error
     for row in rows:
         if not isinstance(row[0], int | str) or not isinstance(row[1], str):

@@ -15,6 +15,7 @@ from showattend.metrics.significance import Interval
 
 SHOWN = 20
 THUMBNAIL = 320  # pixels of the longer side
+WIDTH, HEIGHT = 400, 160  # of the bars, in units that are about a pixel on a phone
 STYLE = """
 :root { color-scheme: light dark; --said: #0072b2; --theirs: #999; --line: #8885; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 0 auto; padding: 1rem; }
@@ -23,7 +24,7 @@ table { border-collapse: collapse; } caption { text-align: left; color: GrayText
 th, td { text-align: left; padding: .25rem 1.5rem .25rem 0; border-bottom: 1px solid var(--line); }
 td { font-variant-numeric: tabular-nums; }
 code { font-size: .85rem; overflow-wrap: anywhere; }
-svg { width: 100%; max-width: 44rem; height: auto; fill: currentColor; font-size: 12px; }
+svg { width: 100%; max-width: 34rem; height: auto; fill: currentColor; font-size: 12px; }
 .said { fill: var(--said); color: var(--said); } .theirs { fill: var(--theirs); color: var(--theirs); }
 .photos { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1rem; padding: 0; }
 article { border: 1px solid var(--line); border-radius: .5rem; padding: .75rem; overflow-wrap: anywhere; }
@@ -44,10 +45,10 @@ class Judged(NamedTuple):
 
 
 class Variety(NamedTuple):
-    """The tokens of all captions, of their references, and of the captions to learn from, if those are known."""
+    """The tokens of each photo's caption, of each photo's references, and of the captions to learn from, if those are known."""
 
     captions: Sequence[Sequence[str]]
-    references: Sequence[Sequence[str]]
+    references: Sequence[Sequence[Sequence[str]]]
     training: Sequence[Sequence[str]]
 
 
@@ -110,7 +111,8 @@ def _score_table(scores: Sequence[Scored]) -> str:
 
 
 def _variety_table(variety: Variety) -> str:
-    said, theirs, training = variety
+    # Distinct-n falls with the amount of text: as many references as captions.
+    said, theirs, training = variety.captions, [of_photo[0] for of_photo in variety.references], variety.training
     rows = [
         ("different words", f"{vocabulary_size(said):,}", f"{vocabulary_size(theirs):,}"),
         ("distinct-1: different words over all words", f"{distinct(said, 1):.4f}", f"{distinct(theirs, 1):.4f}"),
@@ -120,15 +122,16 @@ def _variety_table(variety: Variety) -> str:
     if training:
         rows.append(("new: in none of the training captions", f"{share_new(said, training):.1%}", f"{share_new(theirs, training):.1%}"))
     cells = "".join(f'<tr><th scope="row">{name}</th><td>{one}</td><td>{other}</td></tr>\n' for name, one, other in rows)
-    return f'<table>\n<tr><td></td><th scope="col">captions</th><th scope="col">references</th></tr>\n{cells}</table>'
+    return f'<table>\n<tr><td></td><th scope="col">captions</th><th scope="col">first references</th></tr>\n{cells}</table>'
 
 
 def _lengths(variety: Variety) -> str:
     """Bars: the share of captions, and of references, with each number of words."""
-    said, theirs = (Counter(map(len, texts)) for texts in variety[:2])
+    texts = (variety.captions, [words for of_photo in variety.references for words in of_photo])
+    said, theirs = (Counter(map(len, captions)) for captions in texts)
     longest = max([*said, *theirs], default=0)
     shares = [(count[length] / max(1, count.total())) for count in (said, theirs) for length in range(longest + 1)]
-    step, height, top = 640 / (longest + 1), 180, max(shares, default=0) or 1
+    step, height, top = WIDTH / (longest + 1), HEIGHT, max(shares, default=0) or 1
     bars = []
     for number, share in enumerate(shares):
         row, length = divmod(number, longest + 1)
@@ -141,11 +144,11 @@ def _lengths(variety: Variety) -> str:
         f'<text x="{length * step + step * 0.4:.1f}" y="{height + 36}" text-anchor="middle">{length}</text>'
         for length in range(0, longest + 1, every)
     ]
-    means = [sum(map(len, texts)) / max(1, len(texts)) for texts in variety[:2]]
+    means = [sum(map(len, captions)) / max(1, len(captions)) for captions in texts]
     legend = f'<span class="said">■</span> captions, {means[0]:.1f} on average; <span class="theirs">■</span> references, {means[1]:.1f}'
     peak = f'<text x="0" y="12">{top:.0%}</text>'
     label = 'role="img" aria-label="shares of captions and of references by their number of words"'
-    return f'<p>Words in a caption: {legend}</p>\n<svg viewBox="0 0 640 {height + 44}" {label}>{peak}{"".join(bars + labels)}</svg>'
+    return f'<p>Words in a caption: {legend}</p>\n<svg viewBox="0 0 {WIDTH} {height + 44}" {label}>{peak}{"".join(bars + labels)}</svg>'
 
 
 def _gallery(title: str, photos: Sequence[Judged]) -> str:
