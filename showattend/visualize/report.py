@@ -74,14 +74,7 @@ def write_report(
     """
     best = photos[: min(SHOWN, (len(photos) + 1) // 2)]
     worst = photos[len(best) :][-SHOWN:][::-1]
-    page = f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Scores of {escape(title)}</title>
-<style>{STYLE}</style>
-</head>
+    page = f"""{_head(title)}
 <body>
 <h1>{escape(title)}</h1>
 <p><code>{escape(signature)}</code></p>
@@ -99,6 +92,17 @@ def write_report(
 """
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _head(title: str) -> str:
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Scores of {escape(title)}</title>
+<style>{STYLE}</style>
+</head>"""
 
 
 def _score_table(scores: Sequence[Scored]) -> str:
