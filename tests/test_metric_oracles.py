@@ -1,6 +1,8 @@
 """BLEU, ROUGE-L and CIDEr-D against coco-caption's own code (pycocoevalcap): photos' captions, and sets made to be difficult."""
 
+import json
 import random
+import runpy
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,12 @@ def test_difficult_sets(name: str, lengths: list[int], most_references: int, pho
     for i, of_photo in references.items():
         captions[i] = draw.choice([caption(), draw.choice(of_photo), ["dog"] * draw.choice(lengths)])
     agree(captions, references)
+
+
+def test_the_benchmark_runs_and_finds_both_equal(tmp_path: Path) -> None:
+    """The script itself compares every score to 1e-9, in each round."""
+    benchmark = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "bench_metrics.py"))
+    benchmark["main"](["--photos", "60", "--repeats", "2", "--json", str(tmp_path / "bench.json")])
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert found["sizes"]["references"] == 300
+    assert len(found["ratios"]) == 2

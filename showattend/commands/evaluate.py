@@ -1,79 +1,91 @@
-"""`showattend evaluate`: the scores of a model's captions."""
+"""`showattend evaluate`: which captions are scored, and against what. What becomes of them is in scoring.py."""
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
 from tqdm import tqdm
 
-from showattend.commands.options import chosen_captioner, chosen_folders, chosen_search
-from showattend.commands.results import coco_results, read_coco_results, write_text
+from showattend.commands.options import NUMBERS, chosen_captioner, chosen_folders, chosen_search
+from showattend.commands.results import coco_results, write_text
+from showattend.commands.scoring import Job, check_scoring, chosen_official, score
 from showattend.data.captions import read_captions
-from showattend.errors import InputError, unknown_name
-from showattend.files import check_writable
+from showattend.data.references import References, read_references, references_of
+from showattend.data.results import Results, check_results, read_results
+from showattend.errors import InputError
 from showattend.inference import Failure
-from showattend.metrics import PhotoStatistics, compare, intervals, ptb_tokenize
-from showattend.metrics.significance import Comparison, Interval
-from showattend.vocabulary import tokenize
-
-NAMES = {"bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L", "cider_d": "CIDEr-D"}
-TOKENIZERS = {
-    "nltk": (tokenize, "nltk Treebank tokens, lower case, no punctuation"),
-    "ptb": (ptb_tokenize, "the official scorers' PTB tokens"),
-}
 
 
 def evaluate(parsed: argparse.Namespace) -> int:
-    """Score a model on a split of a data set; results are on disk before any score is computed."""
-    out = parsed.out
-    if out:
-        check_writable(out / "results.json")
-    if parsed.tokenizer not in TOKENIZERS:
-        raise unknown_name("tokenizer", parsed.tokenizer, TOKENIZERS)
+    """Score a model on a split of a data set, or captions from a file; results are on disk before any score is computed."""
+    _check_sources(parsed)
+    parsed.tokenizer = parsed.tokenizer or ("ptb" if parsed.results else "nltk")
+    check_scoring(parsed)
+    references, training = _references(parsed)
+    other = _other(parsed, references)
+    for note in references.notes:
+        print(note, file=sys.stderr)
+    official = chosen_official(parsed)
+    if parsed.results:
+        results, search = read_results(parsed.results, references), ""
+        if results.note:
+            print(results.note, file=sys.stderr)
+    else:
+        results, search = _caption(parsed, references)
+    speaker = str(parsed.results or " + ".join(map(str, chosen_folders(parsed))))
+    against = str(parsed.references or f"{parsed.root}, split {parsed.split or 'val'}")
+    return score(Job(f"{speaker} on {against}", references, results, other, official, search, training), parsed)
+
+
+def _check_sources(parsed: argparse.Namespace) -> None:
+    """Captions from one place, references from one place."""
+    if parsed.results and chosen_folders(parsed):
+        raise InputError("--results are captions already: leave out --model and --ensemble, or --results")
+    spoken = [name for name in (*NUMBERS, "sample", "must_include", "ban", "attention_mode") if getattr(parsed, name, None)]
+    if parsed.results and spoken:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in spoken)
+        raise InputError(f"--results are captions already, and nothing is searched for: leave out {options}")
+    if parsed.references and not parsed.results:
+        raise InputError("--references are for captions from --results: a model needs photos, give --data.root DIR")
+    if bool(parsed.root) == bool(parsed.references):
+        choice = "leave out one of the two" if parsed.root else "give --data.root DIR, or --results FILE --references FILE"
+        raise InputError(f"references come from --data.root or from --references: {choice}")
+
+
+def _references(parsed: argparse.Namespace) -> tuple[References, tuple[str, ...]]:
+    """What is scored against, and the captions that a model may have learned from, where they are known."""
+    if parsed.references:
+        return read_references(parsed.references, parsed.split), ()
     data = read_captions(parsed.root, parsed.layout)
-    photos = data.split(parsed.split)
-    other = read_coco_results(parsed.compare, {photo.id for photo in photos}) if parsed.compare else {}
+    references = references_of(data.split(parsed.split or "val"))
+    references.notes += data.notes
+    return references, tuple(caption for photo in data.splits["train"] for caption in photo.captions)
+
+
+def _other(parsed: argparse.Namespace, references: References) -> Results | None:
+    """The captions to compare with: of all photos, or not at all."""
+    if not parsed.compare:
+        return None
+    other = read_results(parsed.compare, references)
+    wrong = [line.rpartition(": ")[0] for kind, line in other.problems.items() if kind != "empty"]
+    if wrong:
+        raise InputError(f"{wrong[0]}: nothing is compared on a part of them")
+    return other
+
+
+def _caption(parsed: argparse.Namespace, references: References) -> tuple[Results, str]:
+    """A model's captions of all photos, and how it searched for them."""
     captioner = chosen_captioner(parsed)
     search = chosen_search(captioner, parsed)
-    for note in data.notes:
-        print(note, file=sys.stderr)
-    results = captioner.caption_files([photo.path for photo in photos], search, batch_size=parsed.batch_size, workers=parsed.workers)
-    captions: dict[int | str, list[str]] = {}
-    for photo, (_, result) in zip(photos, tqdm(results, desc="Captioning", total=len(photos), unit=" photos"), strict=True):
+    paths = list(references.files.values())
+    found = captioner.caption_files(paths, search, batch_size=parsed.batch_size, workers=parsed.workers)
+    rows = []
+    for photo, (_, result) in zip(references.files, tqdm(found, desc="Captioning", total=len(paths), unit=" photos"), strict=True):
         if isinstance(result, Failure):
             print(f"skipped {result.reason}", file=sys.stderr)
         else:
-            captions[photo.id] = result.words
-    if not captions:
-        raise InputError(f"none of the {len(photos)} photos of the split '{parsed.split}' can be read")
-    if out:
-        write_text(out / "results.json", coco_results(captions.items()))
-    split = TOKENIZERS[parsed.tokenizer][0]
-    references = {photo.id: [split(text) for text in photo.captions] for photo in photos if photo.id in captions}
-    statistics = PhotoStatistics({photo: split(" ".join(words)) for photo, words in captions.items()}, references)
-    metrics = statistics.scores()
-    if out:
-        write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    _print_scores(metrics, intervals(statistics), parsed)
-    print(
-        f"  {len(captions)} photos, {sum(map(len, references.values()))} references; {search}; {TOKENIZERS[parsed.tokenizer][1]}; "
-        "closest reference length; scale 0 to 1, CIDEr-D 0 to 10; in brackets 95% of 1,000 bootstrap samples of the photos"
-    )
-    if other:
-        theirs = PhotoStatistics({photo: split(other[photo]) for photo in captions}, references)
-        _print_comparison(compare(statistics, theirs), parsed.compare)
-    return 0 if len(captions) == len(photos) else 1
-
-
-def _print_scores(metrics: dict[str, float], bounds: Mapping[str, Interval], parsed: argparse.Namespace) -> None:
-    print(f"\n{' + '.join(map(str, chosen_folders(parsed)))} on {parsed.root}, split {parsed.split}")
-    for name, value in metrics.items():
-        print(f"  {NAMES[name]:8}{value:8.4f}  [{bounds[name].low:.4f}, {bounds[name].high:.4f}]")
-
-
-def _print_comparison(found: Mapping[str, Comparison], other: Path) -> None:
-    print(f"\nmore than {other}, with 95% of a paired bootstrap and p by approximate randomisation")
-    for name, (difference, interval, p) in found.items():
-        print(f"  {NAMES[name]:8}{difference:+8.4f}  [{interval.low:+.4f}, {interval.high:+.4f}]  p {p:.3f}")
+            rows.append((photo, str(result)))
+    if not rows:
+        raise InputError(f"none of the {len(paths)} photos of the split '{parsed.split or 'val'}' can be read")
+    if parsed.out:
+        write_text(parsed.out / "results.json", coco_results(rows))
+    return check_results(rows, references, "the model"), str(search)

@@ -24,11 +24,11 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Which photos."""
-    parser.add_argument("--data.root", dest="root", type=Path, required=True, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--data.root", dest="root", type=Path, required=required, metavar="DIR", help="folder of the data set")
     parser.add_argument("--data.layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
-    parser.add_argument("--split", default="val", help="train, val or test (default: %(default)s)")
+    parser.add_argument("--split", default="val" if required else None, help="train, val or test (default: val)")
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:

@@ -105,17 +105,71 @@ def _add_score(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _add_evaluate(commands: "Commands[argparse.ArgumentParser]") -> None:
-    evaluate = commands.add_parser("evaluate", help="score a model's captions of a data set: BLEU-1..4, ROUGE-L, CIDEr-D")
-    add_models(evaluate)
-    add_data(evaluate)
-    evaluate.add_argument(
-        "--tokenizer", default="nltk", help="nltk (as in training), or ptb: the official scorers' words (default: %(default)s)"
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score captions, a model's or anybody's: BLEU-1..4, ROUGE-L, CIDEr-D",
+        description="Score a model's captions of a data set (--model, --data.root), or captions that are there already, without a model "
+        "(--results, with --references or --data.root). Each score comes with a 95% bootstrap interval over the photos, all of them with "
+        "a signature: a line that says how they were computed.",
     )
-    evaluate.add_argument("--compare", type=Path, metavar="FILE", help="another system's captions of the same photos, as --out writes them")
-    evaluate.add_argument("--out", type=Path, metavar="DIR", help="write results.json (COCO's format) and metrics.json there")
+    add_models(evaluate)
+    add_data(evaluate, required=False)
+    _add_files(evaluate)
+    _add_scores(evaluate)
     add_speed(evaluate)
     add_search(evaluate)
     evaluate.set_defaults(run=_command("evaluate"))
+
+
+def _add_files(evaluate: argparse.ArgumentParser) -> None:
+    files = evaluate.add_argument_group("captions that are there already")
+    files.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="score these captions, in COCO's result format: image_id is the references' id, or the name of the photo's file",
+    )
+    files.add_argument(
+        "--references",
+        type=Path,
+        metavar="FILE",
+        help="with --results: COCO's captions, Karpathy's JSON, Flickr's tokens, or a CSV of image and caption; where the file names "
+        "splits those of --split, else all photos. No photo needs to be there",
+    )
+
+
+def _add_scores(evaluate: argparse.ArgumentParser) -> None:
+    scores = evaluate.add_argument_group("what is scored, and where the scores go")
+    scores.add_argument(
+        "--strict", action="store_true", help="a photo without caption or with two, an unknown id, an empty caption: status 2 and no score"
+    )
+    scores.add_argument(
+        "--tokenizer",
+        help="nltk, the words of training (default with a model), or ptb, the official scorers' words (default with --results): "
+        "take ptb to compare with published numbers",
+    )
+    scores.add_argument(
+        "--official",
+        nargs="*",
+        choices=("meteor", "spice"),
+        metavar="NAME",
+        help="meteor (the default) and spice too, by their authors' own Java on PTB tokens: pip install 'showattend[coco]' and a Java. "
+        "Tried before the work; where one cannot be used a line says why, and the other scores come anyway",
+    )
+    scores.add_argument("--spice-models", type=Path, metavar="DIR", help="folder of Stanford CoreNLP 3.6.0's two jars, for spice")
+    scores.add_argument("--compare", type=Path, metavar="FILE", help="another system's captions of the same photos, as --out writes them")
+    scores.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write metrics.json, photos.csv with each photo's scores, and a model's captions as results.json (COCO's format)",
+    )
+    scores.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE.html",
+        help="write one page that needs nothing else: scores, lengths, variety, new captions, the twenty best and worst photos",
+    )
 
 
 def _add_ground(commands: "Commands[argparse.ArgumentParser]") -> None:

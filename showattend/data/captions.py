@@ -1,18 +1,16 @@
 """Captioned photos on disk: one reader for each layout, picked by name or recognised by what lies in the folder."""
 
-import csv
-import json
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from showattend.data.coco import read_coco
+from showattend.data.listings import read_coco_captions, read_karpathy, read_table, read_text, read_tokens
 from showattend.errors import InputError, unknown_name
 
 SPLITS = ("train", "val", "test")
+PhotoId = int | str  # as in the data set: a number in COCO, the file's name elsewhere
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 
 
@@ -20,7 +18,7 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".
 class Photo:
     """A photo and what people said of it."""
 
-    id: int | str  # as in the data set: a number in COCO, the file's name elsewhere
+    id: PhotoId
     path: Path
     captions: tuple[str, ...]
 
@@ -47,7 +45,7 @@ class CaptionedPhotos:
 class Entry(NamedTuple):
     """One photo as a layout lists it, whether or not its file is there."""
 
-    id: int | str
+    id: PhotoId
     path: Path
     captions: Iterable[str]
     split: str
@@ -73,7 +71,7 @@ def read_captions(root: Path, layout: str = "auto") -> CaptionedPhotos:
     return _keep_complete(LAYOUTS[layout].read(root), root)
 
 
-def image_id(name: str) -> int | str:
+def image_id(name: str) -> PhotoId:
     """The id that COCO's result format wants: the number in COCO_val2014_000000391895.jpg, else the file's name."""
     number = re.fullmatch(r"(?:COCO_\w+?_)?(\d{12})\.\w+", name)
     return int(number.group(1)) if number else name
@@ -97,7 +95,7 @@ def _keep_complete(entries: Iterable[Entry], root: Path) -> CaptionedPhotos:
     found = CaptionedPhotos({split: [] for split in SPLITS})
     without_file, without_caption, other_split = [], [], []
     present: dict[Path, set[str]] = {}
-    seen: set[int | str] = set()
+    seen: set[PhotoId] = set()
     for entry in entries:
         captions = tuple(caption for raw in entry.captions if (caption := " ".join(str(raw).split())))
         folder = entry.path.parent
@@ -126,18 +124,6 @@ def _keep_complete(entries: Iterable[Entry], root: Path) -> CaptionedPhotos:
     return found
 
 
-def read_text(path: Path) -> str:
-    """A text file.
-
-    Raises:
-        InputError: it cannot be read, or is no UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-
-
 def _flickr(root: Path) -> Iterable[Entry]:
     """Flickr8k's official layout: NAME.jpg#N<TAB>caption, and a list of names for each split."""
     folder = next((root / name for name in ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images") if (root / name).is_dir()), None)
@@ -148,50 +134,23 @@ def _flickr(root: Path) -> Iterable[Entry]:
         path = root / f"Flickr_8k.{name}Images.txt"
         if path.is_file():
             split_of |= {line.strip(): split for line in read_text(path).splitlines() if line.strip()}
-    captions: dict[str, list[str]] = {name: [] for name in split_of}
-    for number, line in enumerate(read_text(root / "Flickr8k.token.txt").splitlines(), 1):
-        if not line.strip():
-            continue
-        key, tab, caption = line.partition("\t")
-        if not tab:
-            raise InputError(f"{root / 'Flickr8k.token.txt'} line {number}: expected NAME.jpg#N<TAB>caption, found {line[:60]!r}")
-        captions.setdefault(key.strip().rpartition("#")[0], []).append(caption)
+    listed = {photo.name: photo.captions for photo in read_tokens(root / "Flickr8k.token.txt")}
+    captions = dict.fromkeys(split_of, ()) | listed
     return (Entry(name, folder / name, said, split_of.get(name, "none")) for name, said in captions.items())
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file, by lower-case column; a file of tab-separated or piped columns is understood too."""
-    text = read_text(path)
-    header = text.partition("\n")[0]
-    delimiter = max(",\t|;", key=header.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
-    return [{key.strip().lower(): value or "" for key, value in row.items() if key} for row in reader]
-
-
-def _column(path: Path, row: dict[str, str], names: tuple[str, ...]) -> str:
-    name = next((name for name in names if name in row), None)
-    if name is None:
-        raise InputError(f"{path} needs a column named {' or '.join(names)}; it has {', '.join(row)}")
-    return row[name]
-
-
-def _table(root: Path, path: Path, folder: Path) -> Iterable[Entry]:
-    """A CSV of photos and captions, one caption a row; a split column, or every tenth photo for val and for test."""
-    captions: dict[str, list[str]] = defaultdict(list)
-    split_of: dict[str, str] = {}
-    for row in _rows(path):
-        name = _column(path, row, ("image", "file_name", "filename", "photo")).strip()
-        captions[name].append(_column(path, row, ("caption", "comment", "text")))
-        if "split" in row:
-            split_of[name] = {"dev": "val", "valid": "val", "restval": "train"}.get(row["split"].strip(), row["split"].strip())
+def _table(path: Path, folder: Path) -> Iterable[Entry]:
+    """A CSV with a split column; without one, every tenth photo is for val and for test."""
+    listed = sorted(read_table(path))
+    named = any(photo.split for photo in listed)
     tenths = {8: "val", 9: "test"}
-    for place, (name, said) in enumerate(sorted(captions.items())):
-        split = split_of.get(name) if split_of else tenths.get(place % 10, "train")
-        yield Entry(name, folder / name, said, split or "none")
+    for place, photo in enumerate(listed):
+        split = photo.split if named else tenths.get(place % 10, "train")
+        yield Entry(photo.id, folder / photo.name, photo.captions, split)
 
 
 def _images_csv(root: Path) -> Iterable[Entry]:
-    return _table(root, root / "captions.txt", root / "Images")
+    return _table(root / "captions.txt", root / "Images")
 
 
 def _own_csv(root: Path) -> Iterable[Entry]:
@@ -199,21 +158,14 @@ def _own_csv(root: Path) -> Iterable[Entry]:
     if len(tables) > 1:
         raise InputError(f"{root} holds {len(tables)} CSV files ({', '.join(path.name for path in tables)}): leave one")
     folder = next((root / name for name in ("images", "Images", "photos") if (root / name).is_dir()), root)
-    return _table(root, tables[0], folder)
+    return _table(tables[0], folder)
 
 
 def _karpathy(root: Path) -> Iterable[Entry]:
-    """Karpathy & Fei-Fei's JSON of flickr8k, flickr30k or coco; `restval` joins train."""
-    path = _one(root, LAYOUTS["karpathy"].sign)
-    try:
-        images = json.loads(read_text(path))["images"]
-        for image in images:
-            folder = root / image["filepath"] if image.get("filepath") else _photo_folder(root)
-            name = image["filename"]
-            split = "train" if image["split"] == "restval" else image["split"]
-            yield Entry(image.get("cocoid", name), folder / name, [sentence["raw"] for sentence in image["sentences"]], split)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not in Karpathy's format (images, each with filename, split, sentences): {error!r}") from error
+    """Karpathy & Fei-Fei's JSON of flickr8k, flickr30k or coco."""
+    for photo in read_karpathy(_one(root, LAYOUTS["karpathy"].sign)):
+        folder = root / photo.folder if photo.folder else _photo_folder(root)
+        yield Entry(photo.id, folder / photo.name, photo.captions, photo.split)
 
 
 def _coco(root: Path) -> Iterable[Entry]:
@@ -221,15 +173,8 @@ def _coco(root: Path) -> Iterable[Entry]:
     for path in sorted(root.glob(LAYOUTS["coco"].sign)):
         part = path.stem.removeprefix("captions_")
         split = next((split for split in SPLITS if part.startswith(split)), None)
-        if split is None:
-            continue
-        coco = read_coco(path)
-        try:
-            for image in coco.imgs.values():
-                said = [annotation["caption"] for annotation in coco.imgToAnns[image["id"]]]
-                yield Entry(image["id"], root / part / image["file_name"], said, split)
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path} is not in COCO's captions format: {error!r}") from error
+        if split is not None:
+            yield from (Entry(photo.id, root / part / photo.name, photo.captions, split) for photo in read_coco_captions(path))
 
 
 def _one(root: Path, sign: str) -> Path:

@@ -5,6 +5,7 @@ from showattend.metrics.cider import CiderD, cider_d
 from showattend.metrics.ptb import ptb_tokenize
 from showattend.metrics.rouge import rouge_l
 from showattend.metrics.scores import PhotoStatistics, corpus_scores
+from showattend.metrics.signature import signature
 from showattend.metrics.significance import Estimate, compare, intervals, mean_estimates
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "mean_estimates",
     "ptb_tokenize",
     "rouge_l",
+    "signature",
 ]

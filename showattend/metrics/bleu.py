@@ -29,14 +29,17 @@ class BleuCounts(NamedTuple):
     reference: Ints
 
 
-def bleu_counts(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]) -> BleuCounts:
+def bleu_counts(
+    hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]], grams: Grams | None = None
+) -> BleuCounts:
     """Count.
 
     Args:
         hypotheses: the tokens of one caption for each photo
         references: the tokens of each of the photo's references
+        grams: of these references, where they are counted already
     """
-    grams = Grams(caption for photo in references for caption in photo)
+    grams = grams or Grams(caption for photo in references for caption in photo)
     photo_of = np.repeat(np.arange(len(references)), [len(photo) for photo in references])
     pairs = zip(grams.counts, grams.count(hypotheses), strict=True)
     correct = [_clipped(mine, theirs, photo_of, len(hypotheses)) for theirs, mine in pairs]

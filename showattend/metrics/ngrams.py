@@ -35,13 +35,15 @@ class Grams:
     def __init__(self, captions: Iterable[Sequence[str]]) -> None:
         self.words: dict[str, int] = {}
         self.pairs = np.zeros(0, np.int64)
-        words, _ = self._flatten(captions := list(captions))
+        words, rows = self._flatten(list(captions))
         self.pairs = np.unique(_pair(words[:-1], words[1:]))
-        self.counts = self.count(captions)
+        self.counts = self._count(words, rows)
 
     def count(self, captions: Sequence[Sequence[str]]) -> list[Counts]:
         """The n-grams of captions, for n from 1 to 4."""
-        words, rows = self._flatten(captions)
+        return self._count(*self._flatten(captions))
+
+    def _count(self, words: Ints, rows: Ints) -> list[Counts]:
         pairs = self._number(_pair(words[:-1], words[1:]))
         found = []
         for n, grams in enumerate((words, pairs, _pair(pairs[:-1], words[2:]), _pair(pairs[:-2], pairs[2:])), 1):

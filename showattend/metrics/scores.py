@@ -29,15 +29,20 @@ class PhotoStatistics:
     def __init__(self, hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Sequence[Sequence[str]]]) -> None:
         self.ids = common_ids(hypotheses, references)
         said, theirs = [hypotheses[i] for i in self.ids], [references[i] for i in self.ids]
-        counts = bleu_counts(said, theirs)
+        judge = CiderD(theirs)
+        counts = bleu_counts(said, theirs, judge.grams)
         rouge = np.array([rouge_l_of(*pair) for pair in zip(said, theirs, strict=True)])
-        cider = CiderD(theirs).scores(range(len(said)), said)
+        cider = judge.scores(range(len(said)), said)
         # (N,12)
         self.columns: Floats = np.column_stack((counts.correct, counts.guessed, counts.length, counts.reference, rouge, cider))
 
     def scores(self) -> dict[str, float]:
         """The scores of the whole corpus."""
         return {name: float(value) for name, value in scores_of(self.columns.sum(0), len(self.ids)).items()}
+
+    def photo_scores(self) -> dict[str, Floats]:
+        """The scores of each photo alone, (N,), in the order of `ids`. CIDEr-D keeps the document frequencies of the whole corpus."""
+        return scores_of(self.columns, 1)
 
 
 def scores_of(sums: Floats, photos: int) -> dict[str, Floats]:

@@ -9,6 +9,7 @@ from showattend.metrics.scores import Floats, PhotoStatistics, scores_of
 
 # Resamples at a time: enough for the product to be fast, few enough for 100,000 photos to fit.
 CHUNK = 100
+RESAMPLES = 1000
 
 
 class Interval(NamedTuple):
@@ -38,13 +39,13 @@ class Comparison(NamedTuple):
     p: float
 
 
-def intervals(statistics: PhotoStatistics, *, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> dict[str, Interval]:
+def intervals(statistics: PhotoStatistics, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95) -> dict[str, Interval]:
     """An interval for each score of a corpus. CIDEr-D keeps the document frequencies of the whole corpus."""
     return _percentiles(_resampled(statistics.columns, resamples, seed), level)
 
 
 def compare(
-    one: PhotoStatistics, other: PhotoStatistics, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
+    one: PhotoStatistics, other: PhotoStatistics, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> dict[str, Comparison]:
     """The difference of each score of two systems on the same photos, in the same order.
 
@@ -71,7 +72,7 @@ def compare(
 
 
 def mean_estimates(
-    values: Floats, photos: Sequence[Hashable], *, resamples: int = 1000, seed: int = 0, level: float = 0.95
+    values: Floats, photos: Sequence[Hashable], *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> list[Estimate]:
     """The mean of each of K columns over M rows, with an interval: rows of one photo are drawn together, for they are not independent.
 

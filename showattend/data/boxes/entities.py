@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 from tqdm import tqdm
 
 from showattend.data.boxes.base import ObjectBoxes, ObjectWord
-from showattend.data.captions import Photo, read_text
+from showattend.data.captions import Photo
+from showattend.data.listings import read_text
 from showattend.errors import InputError
 from showattend.models.lattice import Box
 from showattend.vocabulary import tokenize

@@ -1,0 +1,27 @@
+"""How varied captions are: words, n-grams, and captions that nobody taught."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+Tokens = Sequence[str]
+
+
+def distinct(captions: Iterable[Tokens], n: int) -> float:
+    """Distinct-n: different n-grams over all n-grams (Li et al. 2016); 0 where there is none."""
+    grams = [tuple(words[place : place + n]) for words in captions for place in range(len(words) - n + 1)]
+    return len(set(grams)) / max(1, len(grams))
+
+
+def vocabulary_size(captions: Iterable[Tokens]) -> int:
+    """How many different words the captions use."""
+    return len({word for words in captions for word in words})
+
+
+def share_different(captions: Sequence[Tokens]) -> float:
+    """Different captions over all captions."""
+    return len(set(map(tuple, captions))) / max(1, len(captions))
+
+
+def share_new(captions: Sequence[Tokens], training: Collection[Tokens]) -> float:
+    """The share of captions that are, word for word, none of the training captions."""
+    known = set(map(tuple, training))
+    return sum(tuple(words) not in known for words in captions) / max(1, len(captions))

@@ -1,0 +1,35 @@
+"""A line that says how scores were computed, so that two numbers can be known to be comparable (after sacreBLEU, Post 2018)."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from showattend.metrics.significance import RESAMPLES
+from showattend.version import __version__
+
+TOKENS = {"nltk": f"nltk-{version('nltk')},lower-case,no-punctuation", "ptb": "ptb"}
+
+
+def signature(tokenizer: str, scored: int, listed: int, references: int, more: Mapping[str, str]) -> str:
+    """The signature of scores.
+
+    Args:
+        tokenizer: a name of TOKENS
+        scored: photos with a caption and references
+        listed: photos with references
+        references: captions of the scored photos
+        more: what else belongs to these scores, such as how captions were searched for
+    """
+    fields = {
+        "photos": f"{scored}/{listed}",
+        "references": str(references),
+        "tokens": TOKENS[tokenizer],
+        "ties": "shorter",
+        "smooth": "none",
+        "idf": "references",
+        "scale": "0-1,CIDEr-D:0-10",
+        "bootstrap": f"{RESAMPLES},seed:0",
+        **more,
+        "numpy": version("numpy"),
+        "showattend": __version__,
+    }
+    return "|".join(f"{name}:{value}" for name, value in fields.items() if value)

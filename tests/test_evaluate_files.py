@@ -1,0 +1,234 @@
+"""`showattend evaluate --results`: anybody's captions against references from a file, with no model and no photo."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from showattend.cli import main
+from showattend.data.captions import read_captions
+
+SAID = {391895: "a man is speaking", 42: "rain falls"}
+REFERENCES = {
+    391895: ["a man speaks", "someone speaks", "a man is speaking while a bird is chirping in the background"],
+    42: ["rain is falling hard on a surface"],
+}
+# What coco-caption's own code gives for these two.
+KNOWN = {"bleu1": 0.427848, "rouge_l": 0.487069, "cider_d": 0.961355}
+CIDER_D = {391895: 1.364055, 42: 0.558655}
+
+
+def file_of(photo: int) -> str:
+    return f"COCO_val2014_{photo:012}.jpg"
+
+
+def coco(path: Path) -> Path:
+    images = [{"id": photo, "file_name": file_of(photo)} for photo in REFERENCES]
+    said = [{"image_id": photo, "caption": text} for photo, texts in REFERENCES.items() for text in texts]
+    path.write_text(json.dumps({"images": images, "annotations": [{"id": number, **row} for number, row in enumerate(said)]}))
+    return path
+
+
+def karpathy(path: Path) -> Path:
+    images = [
+        {"filename": file_of(photo), "cocoid": photo, "split": "val", "sentences": [{"raw": text} for text in texts]}
+        for photo, texts in REFERENCES.items()
+    ]
+    other = {"filename": "other.jpg", "cocoid": 1, "split": "test", "sentences": [{"raw": "a dog"}]}
+    path.write_text(json.dumps({"images": [*images, other]}))
+    return path
+
+
+def tokens(path: Path) -> Path:
+    path.write_text("".join(f"{file_of(photo)}#{n}\t{text} .\n" for photo, texts in REFERENCES.items() for n, text in enumerate(texts)))
+    return path
+
+
+def table(path: Path) -> Path:
+    path.write_text("image,caption\n" + "".join(f'{file_of(photo)},"{text}"\n' for photo, texts in REFERENCES.items() for text in texts))
+    return path
+
+
+def results(path: Path, rows: list[tuple[int | str, str]]) -> Path:
+    path.write_text(json.dumps([{"image_id": photo, "caption": text} for photo, text in rows]))
+    return path
+
+
+@pytest.fixture
+def references(tmp_path: Path) -> Path:
+    return coco(tmp_path / "captions_val2014.json")
+
+
+def metrics(tmp_path: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("write", [coco, karpathy, tokens, table])
+@pytest.mark.parametrize("call", [int, str, file_of])
+def test_known_answers_whatever_the_format_and_however_photos_are_named(
+    write: object, call: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert callable(write)
+    assert callable(call)
+    path = write(tmp_path / "references")
+    said = results(tmp_path / "said.json", [(call(photo), text) for photo, text in SAID.items()])
+    line = ["evaluate", "--results", str(said), "--references", str(path), "--out", str(tmp_path / "out")]
+    if write in (tokens, table) and call is not file_of:
+        assert main(line) == 2
+        error = capsys.readouterr().err
+        assert repr(call(391895)) in error
+        assert repr(file_of(391895)) in error
+        return
+    assert main(line) == 0
+    found = metrics(tmp_path)
+    assert {name: found[name] for name in KNOWN} == pytest.approx(KNOWN, abs=1e-6)
+    printed = capsys.readouterr()
+    exact = int if write in (coco, karpathy) else file_of
+    assert ("looked up" in printed.err) == (call is not exact)
+    assert "photos:2/2|references:4|tokens:ptb|ties:shorter" in printed.out
+    assert str(found["signature"]) in printed.out
+    with (tmp_path / "out" / "photos.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["cider_d"]) for row in rows] == pytest.approx(list(CIDER_D.values()), abs=2e-6)
+    assert [(row["caption"], row["words"]) for row in rows] == [("a man is speaking", "4"), ("rain falls", "2")]
+
+
+def test_the_other_known_answer_to_all_digits(tmp_path: Path) -> None:
+    (tmp_path / "refs.csv").write_text("image,caption\n1.jpg,this is a test\n1.jpg,this is also a test\n")
+    said = results(tmp_path / "said.json", [("1.jpg", "this is a good test")])
+    line = ["evaluate", "--results", str(said), "--references", str(tmp_path / "refs.csv"), "--out", str(tmp_path / "out")]
+    assert main(line) == 0
+    expected = {"bleu1": 0.8, "bleu2": 0.632456, "bleu3": 0.510873, "bleu4": 9.03602e-5, "rouge_l": 0.907063, "cider_d": 0}
+    found = metrics(tmp_path)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6, abs=5e-7)
+
+
+PROBLEMS = {
+    "missing": ([(42, "rain falls")], "has no caption for 1 photos, such as 391895", "photos:1/2"),
+    "double": ([*SAID.items(), (42, "snow")], "has two captions for 1 photos, such as 42", "photos:2/2"),
+    "unknown": ([*SAID.items(), (7, "snow"), (8, "hail")], "without references for 2 photos, such as 7, 8", "photos:2/2"),
+    "empty": ([(391895, "a man is speaking"), (42, " .")], "says no word about 1 photos, such as 42", "photos:2/2"),
+}
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_unsound_results_are_counted_and_named_and_refused_if_asked(
+    kind: str, references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, named, photos = PROBLEMS[kind]
+    line = ["evaluate", "--results", str(results(tmp_path / "said.json", rows)), "--references", str(references)]
+    line += ["--out", str(tmp_path / "out")]
+    assert main([*line, "--strict"]) == 2
+    refused = capsys.readouterr()
+    assert named in refused.err
+    assert f"not sound: {kind}" in refused.err
+    assert "BLEU" not in refused.out
+    assert not (tmp_path / "out").exists()
+    assert main(line) == 1
+    scored = capsys.readouterr()
+    assert named in scored.err
+    assert photos in scored.out
+    assert named in str(metrics(tmp_path)["problems"])
+
+
+def test_the_first_of_two_captions_counts_and_an_empty_one_scores_nothing(references: Path, tmp_path: Path) -> None:
+    line = ["evaluate", "--references", str(references), "--out", str(tmp_path / "out"), "--results"]
+    said = results(tmp_path / "said.json", [*SAID.items(), (42, "snow")])
+    assert main([*line, str(said)]) == 1
+    assert metrics(tmp_path)["cider_d"] == pytest.approx(KNOWN["cider_d"], abs=1e-6)
+    said = results(tmp_path / "said.json", [(391895, SAID[391895]), (42, "")])
+    assert main([*line, str(said)]) == 1
+    assert metrics(tmp_path)["cider_d"] == pytest.approx(CIDER_D[391895] / 2, abs=1e-6)
+
+
+def test_splits_are_those_that_the_file_names(references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = karpathy(tmp_path / "dataset.json")
+    one = results(tmp_path / "one.json", [(1, "a dog")])
+    assert main(["evaluate", "--results", str(one), "--references", str(named), "--split", "test"]) == 0
+    assert "photos:1/1" in capsys.readouterr().out
+    for path, split, error in ((named, "train", "choose from val, test"), (references, "val", "names no splits")):
+        assert main(["evaluate", "--results", str(one), "--references", str(path), "--split", split]) == 2
+        assert error in capsys.readouterr().err
+
+
+def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = results(tmp_path / "said.json", list(SAID.items()))
+    line = ["evaluate", "--results", str(said), "--references", str(references), "--compare"]
+    assert main([*line, str(said)]) == 0
+    assert capsys.readouterr().out.count("p 1.000") == 6
+    assert main([*line, str(results(tmp_path / "part.json", [(42, "rain")]))]) == 2
+    assert "has no caption for 1 photos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--results", "R", "--references", "F", "--model", "M"), "captions already"),
+        (("--results", "R", "--references", "F", "--ensemble", "M"), "captions already"),
+        (("--references", "F", "--model", "M"), "a model needs photos"),
+        (("--results", "R"), "give --data.root"),
+        (("--results", "R", "--references", "F", "--data.root", "D"), "leave out one"),
+        (("--results", "R", "--references", "F", "--tokenizer", "ptbb"), "did you mean 'ptb'"),
+        (("--results", "R", "--references", "R"), "no photo with a caption"),
+        (("--results", "F", "--references", "F"), "no list of image_id and caption"),
+        (("--results", "none", "--references", "F"), "cannot read"),
+        (("--results", "broken", "--references", "F"), "no list of image_id and caption"),
+        (("--results", "R", "--references", "F", "--beam", "5"), "leave out --beam"),
+        (("--results", "R", "--references", "F", "--ban", "dog", "--sample"), "leave out --sample, --ban"),
+        (("--results", "R", "--references", "none"), "cannot read"),
+        (("--results", "bad", "--references", "F"), "no number or text with a text"),
+        (("--results", "R", "--references", "broken"), "no JSON"),
+        (("--results", "R", "--references", "twice"), "listed twice"),
+        (("--results", "R", "--references", "silent"), "no photo with a caption"),
+    ],
+)
+def test_contradictions_and_broken_files_are_one_line(
+    options: tuple[str, ...], named: str, references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results(tmp_path / "R", list(SAID.items()))
+    (tmp_path / "F").write_bytes(references.read_bytes())
+    (tmp_path / "bad").write_text('[{"image_id": 42, "caption": null}]')
+    (tmp_path / "broken").write_text("{")
+    image = {"filename": "a.jpg", "split": "val", "sentences": [{"raw": "a dog"}]}
+    (tmp_path / "twice").write_text(json.dumps({"images": [image, image]}))
+    (tmp_path / "silent").write_text(json.dumps({"images": [image | {"sentences": []}]}))
+    line = [option if option.startswith("--") or option in ("ptbb", "5", "dog") else str(tmp_path / option) for option in options]
+    assert main(["evaluate", *line]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert named in error
+
+
+def test_a_photo_that_the_model_cannot_read_is_missing(
+    model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(shapes, tmp_path / "shapes")
+    broken = read_captions(tmp_path / "shapes").split("val")[3].path
+    broken.write_bytes(b"no picture")
+    line = ["evaluate", "--model", str(model), "--data.root", str(tmp_path / "shapes"), "--out", str(tmp_path / "out")]
+    assert main(line) == 1
+    printed = capsys.readouterr()
+    assert f"the model has no caption for 1 photos, such as '{broken.name}'" in printed.err
+    assert "photos:7/8|references:35|tokens:nltk-" in printed.out
+    assert "|search:beam 3" in printed.out
+    assert main([*line, "--strict"]) == 2
+    printed = capsys.readouterr()
+    assert "not sound: missing" in printed.err
+    assert "BLEU" not in printed.out
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 7
+
+
+def test_people_of_flickr8k_against_each_other(flickr8k: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last caption of each photo of the dev set against all five, from the data set and from its file of tokens alone."""
+    photos = read_captions(flickr8k).split("val")
+    said = results(tmp_path / "said.json", [(photo.id, photo.captions[-1]) for photo in photos])
+    line = ["evaluate", "--results", str(said), "--out", str(tmp_path / "out")]
+    assert main([*line, "--data.root", str(flickr8k), "--split", "val"]) == 0
+    assert f"photos:{len(photos)}/{len(photos)}|references:{5 * len(photos)}|" in capsys.readouterr().out
+    assert metrics(tmp_path)["bleu4"] == pytest.approx(1, abs=1e-6)
+    assert main([*line, "--references", str(flickr8k / "Flickr8k.token.txt")]) == 1  # the other photos have no result
+    assert f"photos:{len(photos)}/" in capsys.readouterr().out
+    assert metrics(tmp_path)["rouge_l"] == pytest.approx(1, abs=1e-9)

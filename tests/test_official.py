@@ -1,0 +1,154 @@
+"""METEOR by its own jar where Java is, and what is said where Java, the package or the models are not."""
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from showattend.cli import main
+from showattend.data.captions import read_captions
+from showattend.metrics import ptb_tokenize
+from showattend.metrics.java import OfficialError, find_java, find_package
+from showattend.metrics.meteor import Meteor
+from showattend.metrics.official import Official
+from showattend.metrics.spice import MODELS
+
+Texts = tuple[list[str], list[list[str]]]
+PAIR: Texts = (["this is a good test"], [["this is a test", "this is also a test"]])
+
+
+def listing(folder: Path) -> list[tuple[str, int, int]]:
+    return sorted((str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in folder.rglob("*") if path.is_file())
+
+
+def java(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A java of our own, the only one on the PATH."""
+    folder.mkdir()
+    (folder / "java").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "java").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def command(tmp_path: Path, *options: str) -> list[str]:
+    (tmp_path / "said.json").write_text(json.dumps([{"image_id": "1.jpg", "caption": "This is a good test."}]))
+    (tmp_path / "refs.csv").write_text("image,caption\n1.jpg,this is a test\n1.jpg,this is also a test .\n")
+    files = ["--results", str(tmp_path / "said.json"), "--references", str(tmp_path / "refs.csv"), "--out", str(tmp_path / "out")]
+    return ["evaluate", *files, *options]
+
+
+def test_the_known_answer_and_nothing_written_beside_the_jar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pycocoevalcap")
+    if shutil.which("java") is None:
+        pytest.skip("there is no Java here")
+    before = listing(find_package())
+    assert main(command(tmp_path, "--official", "--tokenizer", "nltk")) == 0
+    assert listing(find_package()) == before
+    printed = capsys.readouterr()
+    assert "METEOR    0.4443\n" in printed.out
+    assert f"|meteor:1.5,ptb|java:{find_java()[1]}|pycocoevalcap:1" in printed.out
+    assert printed.err == ""
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["meteor"] == pytest.approx(0.444344, abs=1e-6)
+    with (tmp_path / "out" / "photos.csv").open(newline="") as file:
+        assert [row["meteor"] for row in csv.DictReader(file)] == ["0.444344"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # theirs leaves its pipes open
+def test_pycocoevalcap_gives_the_same_for_people_s_captions_and_hard_ones(flickr8k: Path) -> None:
+    """Its own class beside ours: 50 photos of Flickr8k, and captions that are empty, long, foreign or full of the protocol's signs."""
+    from pycocoevalcap.meteor.meteor import Meteor as Theirs
+
+    photos = read_captions(flickr8k).split("val")[:50]
+    tokens = [[" ".join(ptb_tokenize(caption)) for caption in photo.captions] for photo in photos]
+    captions = [texts[-1] for texts in tokens] + ["", "a ||| dog", "un café", "a dog " * 60]
+    references = [texts[:-1] for texts in tokens] + [["a dog"], ["a dog"], ["un café noir"], ["a dog"]]
+    with Meteor() as running:
+        corpus, of_photos = running.scores(captions, references)
+    official, each = Theirs().compute_score(dict(enumerate(references)), {n: [said] for n, said in enumerate(captions)})
+    assert corpus == pytest.approx(official, abs=1e-12)
+    assert of_photos == pytest.approx(each, abs=1e-12)
+    assert corpus != pytest.approx(sum(each) / len(each), abs=1e-4)  # the corpus has its own sums
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("exit 1", "does not run"),
+        ('echo \'openjdk version "8.0.1"\' >&2; [ "$1" = -version ]', "Java 8.0.1 (it has ended, or took too long)"),
+        ('echo \'version "99"\' >&2; [ "$1" = -version ] || while read -r line; do echo no; done', "Java 99 (could not convert"),
+        (
+            'echo \'version "7"\' >&2; [ "$1" = -version ] || while read -r line; do case $line in E*) echo .5; esac; echo .5; done',
+            "METEOR gives 0.500000 with Java 7",
+        ),
+    ],
+)
+def test_a_java_that_is_of_no_use_costs_one_line_and_no_score(
+    script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pycocoevalcap")
+    java(tmp_path / "bin", script, monkeypatch)
+    assert main(command(tmp_path, "--official", "meteor")) == 1
+    printed = capsys.readouterr()
+    assert reason in printed.err
+    assert printed.err.count("\n") == 1
+    assert "ROUGE-L   0.9071" in printed.out
+    assert "METEOR" not in printed.out
+    assert "meteor" not in json.loads((tmp_path / "out" / "metrics.json").read_text())
+
+
+def test_without_java_or_the_package_a_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("pycocoevalcap")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(command(tmp_path, "--official", "meteor", "spice")) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["no METEOR", "no SPICE"]
+    assert all("no java on the PATH" in line for line in lines)
+    monkeypatch.setattr("showattend.metrics.java.PACKAGE", "no_such_package")
+    assert main(command(tmp_path, "--official")) == 1
+    assert "pip install 'showattend[coco]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version", ["1.8.0_412", "17.0.15"])
+def test_spice_downloads_nothing_and_is_tried_before_it_is_believed(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pycocoevalcap")
+    java(tmp_path / "bin", f'[ "$1" = -version ] && echo \'version "{version}"\' >&2', monkeypatch)
+    before = listing(find_package())
+    official = Official(["spice"])
+    assert not official.usable
+    assert "--spice-models DIR" in official.reasons[0]
+    assert MODELS[0] in official.reasons[0]
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in MODELS:
+        (models / name).write_bytes(b"")
+    assert f"SPICE fails with Java {version}" in Official(["spice"], models).reasons[0]
+    assert listing(find_package()) == before
+
+
+def test_a_scorer_that_fails_in_the_middle_is_told_of_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first start answers rightly, as the check does; the second one dies."""
+    pytest.importorskip("pycocoevalcap")
+    answer = "case $line in EVAL*) echo .444344; echo .444344;; *) echo 1;; esac"
+    mark = tmp_path / "started"
+    known = f'echo \'version "8"\' >&2; [ "$1" = -version ] && exit 0; [ -e {mark} ] && exit 1; : > {mark}'
+    java(tmp_path / "bin", f"{known}; while read -r line; do {answer}; done", monkeypatch)
+    official = Official(["meteor"])
+    assert official.usable == ["meteor"]
+    assert official.scores([["a"]], [[["a"]]]) == {}
+    assert official.usable == []
+    assert official.signature() == {}
+    assert "it has ended" in official.reasons[0]
+
+
+def test_a_scorer_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pycocoevalcap")
+    sleep = next(str(Path(folder, "sleep")) for folder in os.environ["PATH"].split(":") if Path(folder, "sleep").exists())
+    java(tmp_path / "bin", f'[ "$1" = -version ] && echo \'version "8"\' >&2 || exec {sleep} 60', monkeypatch)
+    monkeypatch.setattr("showattend.metrics.meteor.START", 0.2)
+    with Meteor() as running, pytest.raises(OfficialError, match="took too long"):
+        running.scores(*PAIR)
