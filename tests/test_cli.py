@@ -257,7 +257,7 @@ def test_two_systems_are_compared_on_all_photos_or_not_at_all(
     other = tmp_path / "other.json"
     for bad, named in (
         (rows[1:], "has no caption for 1 photos"),
-        ([*rows, rows[0]], "has two captions for 1 photos"),
+        ([*rows, rows[0]], "has several captions for 1 photos"),
         ([*rows, {"image_id": "stranger", "caption": "a"}], "such as 'stranger'"),
         ([{"image_id": 1}], "no list of image_id and caption"),
         ({"a": 1}, "no list of image_id and caption"),

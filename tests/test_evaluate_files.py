@@ -108,7 +108,7 @@ def test_the_other_known_answer_to_all_digits(tmp_path: Path) -> None:
 
 PROBLEMS = {
     "missing": ([(42, "rain falls")], "has no caption for 1 photos, such as 391895", "photos:1/2"),
-    "double": ([*SAID.items(), (42, "snow")], "has two captions for 1 photos, such as 42", "photos:2/2"),
+    "double": ([*SAID.items(), (42, "snow")], "has several captions for 1 photos, such as 42", "photos:2/2"),
     "unknown": ([*SAID.items(), (7, "snow"), (8, "hail")], "without references for 2 photos, such as 7, 8", "photos:2/2"),
     "empty": ([(391895, "a man is speaking"), (42, " .")], "says no word about 1 photos, such as 42", "photos:2/2"),
 }
@@ -132,6 +132,15 @@ def test_unsound_results_are_counted_and_named_and_refused_if_asked(
     assert named in scored.err
     assert photos in scored.out
     assert named in str(metrics(tmp_path)["problems"])
+
+
+def test_flickr30k_s_table_as_it_is_passed_round(tmp_path: Path) -> None:
+    rows = "".join(f"{photo}.jpg| {n}| {text} .\n" for photo, texts in REFERENCES.items() for n, text in enumerate(texts))
+    (tmp_path / "results.csv").write_text("image_name| comment_number| comment\n" + rows)
+    said = results(tmp_path / "said.json", [(f"{photo}.jpg", text) for photo, text in SAID.items()])
+    line = ["evaluate", "--results", str(said), "--references", str(tmp_path / "results.csv"), "--out", str(tmp_path / "out")]
+    assert main(line) == 0
+    assert metrics(tmp_path)["cider_d"] == pytest.approx(KNOWN["cider_d"], abs=1e-6)
 
 
 def test_the_first_of_two_captions_counts_and_an_empty_one_scores_nothing(references: Path, tmp_path: Path) -> None:
@@ -159,6 +168,8 @@ def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, 
     line = ["evaluate", "--results", str(said), "--references", str(references), "--compare"]
     assert main([*line, str(said)]) == 0
     assert capsys.readouterr().out.count("p 1.000") == 6
+    assert main([*line, str(results(tmp_path / "silent.json", [(391895, ""), (42, "rain")]))]) == 0
+    assert "silent.json says no word about 1 photos" in capsys.readouterr().err
     assert main([*line, str(results(tmp_path / "part.json", [(42, "rain")]))]) == 2
     assert "has no caption for 1 photos" in capsys.readouterr().err
 
@@ -177,6 +188,10 @@ def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, 
         (("--results", "none", "--references", "F"), "cannot read"),
         (("--results", "broken", "--references", "F"), "no list of image_id and caption"),
         (("--results", "R", "--references", "F", "--beam", "5"), "leave out --beam"),
+        (("--results", "R", "--references", "F", "--seed", "0"), "leave out --seed"),
+        (("--results", "R", "--references", "F", "--spice-models", "none"), "say --official spice"),
+        (("--results", "true", "--references", "F"), "(True, 'a dog') is no number or text"),
+        (("--results", "R", "--references", "unlisted"), "captions of 1 photos that its images do not list, such as 7"),
         (("--results", "R", "--references", "F", "--ban", "dog", "--sample"), "leave out --sample, --ban"),
         (("--results", "R", "--references", "none"), "cannot read"),
         (("--results", "bad", "--references", "F"), "no number or text with a text"),
@@ -192,10 +207,13 @@ def test_contradictions_and_broken_files_are_one_line(
     (tmp_path / "F").write_bytes(references.read_bytes())
     (tmp_path / "bad").write_text('[{"image_id": 42, "caption": null}]')
     (tmp_path / "broken").write_text("{")
+    (tmp_path / "true").write_text('[{"image_id": true, "caption": "a dog"}]')
+    row = {"id": 1, "image_id": 7, "caption": "a dog"}
+    (tmp_path / "unlisted").write_text(json.dumps({"images": [{"id": 42, "file_name": "42.jpg"}], "annotations": [row]}))
     image = {"filename": "a.jpg", "split": "val", "sentences": [{"raw": "a dog"}]}
     (tmp_path / "twice").write_text(json.dumps({"images": [image, image]}))
     (tmp_path / "silent").write_text(json.dumps({"images": [image | {"sentences": []}]}))
-    line = [option if option.startswith("--") or option in ("ptbb", "5", "dog") else str(tmp_path / option) for option in options]
+    line = [option if option.startswith("--") or option in ("ptbb", "5", "0", "dog") else str(tmp_path / option) for option in options]
     assert main(["evaluate", *line]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1

@@ -77,7 +77,10 @@ def test_pycocoevalcap_gives_the_same_for_people_s_captions_and_hard_ones(flickr
     ("script", "reason"),
     [
         ("exit 1", "does not run"),
-        ('echo \'openjdk version "8.0.1"\' >&2; [ "$1" = -version ]', "Java 8.0.1 (it has ended, or took too long)"),
+        (
+            '[ "$1" = -version ] && echo \'openjdk version "8.0.1"\' >&2 && exit; echo Error: no heap >&2; exit 1',
+            "Java 8.0.1 (it has ended, or took too long; Error: no heap)",
+        ),
         ('echo \'version "99"\' >&2; [ "$1" = -version ] || while read -r line; do echo no; done', "Java 99 (could not convert"),
         (
             'echo \'version "7"\' >&2; [ "$1" = -version ] || while read -r line; do case $line in E*) echo .5; esac; echo .5; done',
@@ -113,21 +116,52 @@ def test_without_java_or_the_package_a_line_says_what_to_install(
     assert "pip install 'showattend[coco]'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("version", ["1.8.0_412", "17.0.15"])
-def test_spice_downloads_nothing_and_is_tried_before_it_is_believed(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", ["17.0.15", "25", "1.7.0_80", "15.0.2", "unheard-of"])
+def test_spice_asks_for_another_java_before_it_asks_for_models(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pycocoevalcap")
-    java(tmp_path / "bin", f'[ "$1" = -version ] && echo \'version "{version}"\' >&2', monkeypatch)
+    java(tmp_path / "bin", f"echo 'version \"{version}\"' >&2", monkeypatch)
+    assert Official(["spice"]).reasons == [
+        f"no SPICE: SPICE needs Java 8 to 14, and the java on the PATH is {version}: put another first on the PATH"
+    ]
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The names of SPICE's models, relative to the folder that one is in."""
+    pytest.importorskip("pycocoevalcap")
+    monkeypatch.chdir(tmp_path)
+    Path("models").mkdir()
+    for name in MODELS:
+        Path("models", name).write_bytes(b"")
+    return Path("models")
+
+
+def test_spice_downloads_nothing_and_is_tried_before_it_is_believed(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the real jars' folder and a Java that fails: what is missing, then what the JVM says."""
+    java(tmp_path / "bin", '[ "$1" = -version ] && echo \'version "1.8.0_412"\' >&2 && exit; echo Error: no heap >&2; exit 1', monkeypatch)
     before = listing(find_package())
     official = Official(["spice"])
     assert not official.usable
     assert "--spice-models DIR" in official.reasons[0]
     assert MODELS[0] in official.reasons[0]
-    models = tmp_path / "models"
-    models.mkdir()
-    for name in MODELS:
-        (models / name).write_bytes(b"")
-    assert f"SPICE fails with Java {version}" in Official(["spice"], models).reasons[0]
+    assert "SPICE fails with Java 1.8.0_412 (Error: no heap)" in Official(["spice"], models).reasons[0]
     assert listing(find_package()) == before
+
+
+def test_how_spice_is_called_and_read(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script that answers as the jar does for one photo. The jar itself needs its models and is not run."""
+    answer = '[{"image_id": 0, "scores": {"All": {"f": 1.0}}}]'
+    known = '[ "$1" = -version ] && echo \'version "11.0.2"\' >&2 && exit'
+    java(tmp_path / "bin", f"{known}; pwd > {tmp_path}/folder; echo \"$@\" > {tmp_path}/line; echo '{answer}' > out.json", monkeypatch)
+    official = Official(["spice"], models)
+    assert official.usable == ["spice"]
+    line = (tmp_path / "line").read_text()
+    assert all(str(tmp_path / "models" / name) in line for name in MODELS)  # it runs elsewhere: paths are whole
+    assert "-cache" not in line
+    assert not Path((tmp_path / "folder").read_text().strip()).exists()
+    assert official.scores([["a"]], [[["a"]]]) == {"spice": (1.0, [1.0])}
+    assert official.scores([["a"], ["b"]], [[["a"]], [["b"]]]) == {}  # the second photo has no answer
+    assert "SPICE leaves no scores with Java 11.0.2" in official.reasons[0]
 
 
 def test_a_scorer_that_fails_in_the_middle_is_told_of_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,8 @@ def _check_sources(parsed: argparse.Namespace) -> None:
     """Captions from one place, references from one place."""
     if parsed.results and chosen_folders(parsed):
         raise InputError("--results are captions already: leave out --model and --ensemble, or --results")
-    spoken = [name for name in (*NUMBERS, "sample", "must_include", "ban", "attention_mode") if getattr(parsed, name, None)]
+    spoken = [name for name in NUMBERS if getattr(parsed, name, None) is not None]
+    spoken += [name for name in ("sample", "must_include", "ban", "attention_mode") if getattr(parsed, name)]
     if parsed.results and spoken:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in spoken)
         raise InputError(f"--results are captions already, and nothing is searched for: leave out {options}")
@@ -69,6 +70,8 @@ def _other(parsed: argparse.Namespace, references: References) -> Results | None
     wrong = [line.rpartition(": ")[0] for kind, line in other.problems.items() if kind != "empty"]
     if wrong:
         raise InputError(f"{wrong[0]}: nothing is compared on a part of them")
+    for line in other.problems.values():
+        print(line, file=sys.stderr)
     return other
 
 

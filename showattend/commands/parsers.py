@@ -153,10 +153,15 @@ def _add_scores(evaluate: argparse.ArgumentParser) -> None:
         nargs="*",
         choices=("meteor", "spice"),
         metavar="NAME",
-        help="meteor (the default) and spice too, by their authors' own Java on PTB tokens: pip install 'showattend[coco]' and a Java. "
-        "Tried before the work; where one cannot be used a line says why, and the other scores come anyway",
+        help="meteor (the default) and spice too, by their authors' own Java on PTB tokens: pip install 'showattend[coco]' and a Java, "
+        "8 to 14 for spice. Tried before the work; where one cannot be used a line says why, the others come, and the status is 1",
     )
-    scores.add_argument("--spice-models", type=Path, metavar="DIR", help="folder of Stanford CoreNLP 3.6.0's two jars, for spice")
+    scores.add_argument(
+        "--spice-models",
+        type=Path,
+        metavar="DIR",
+        help="folder of Stanford CoreNLP 3.6.0's two jars, for spice (default: pycocoevalcap's own, if it has them); nothing is downloaded",
+    )
     scores.add_argument("--compare", type=Path, metavar="FILE", help="another system's captions of the same photos, as --out writes them")
     scores.add_argument(
         "--out",

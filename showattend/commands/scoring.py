@@ -63,10 +63,12 @@ def check_scoring(parsed: argparse.Namespace) -> None:
     """Find out before the work what cannot be scored or written.
 
     Raises:
-        InputError: an unknown tokeniser, or a folder that cannot be written to.
+        InputError: an unknown tokeniser, models for SPICE without SPICE, or a folder that cannot be written to.
     """
     if parsed.tokenizer not in TOKENIZERS:
         raise unknown_name("tokenizer", parsed.tokenizer, TOKENIZERS)
+    if parsed.spice_models and "spice" not in (parsed.official or ()):
+        raise InputError("--spice-models are for SPICE: say --official spice too, or leave them out")
     if parsed.out:
         check_writable(parsed.out / "results.json")
     if parsed.report:

@@ -59,7 +59,7 @@ def read_table(path: Path) -> list[Listed]:
     captions: dict[str, list[str]] = defaultdict(list)
     split_of: dict[str, str] = {}
     for row in _rows(path):
-        name = _column(path, row, ("image", "file_name", "filename", "photo")).strip()
+        name = _column(path, row, ("image", "image_name", "file_name", "filename", "photo")).strip()
         captions[name].append(_column(path, row, ("caption", "comment", "text")))
         if "split" in row:
             split_of[name] = {"dev": "val", "valid": "val", "restval": "train"}.get(row["split"].strip(), row["split"].strip()) or "none"
@@ -91,9 +91,14 @@ def read_coco_captions(path: Path) -> list[Listed]:
     """COCO's annotations of captions.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, or it has captions of a photo that it does not list.
     """
     coco = read_coco(path)
+    unlisted = [photo for photo in coco.imgToAnns if photo not in coco.imgs]
+    if unlisted:
+        raise InputError(
+            f"{path} has captions of {len(unlisted)} photos that its images do not list, such as {unlisted[0]}: add or remove them"
+        )
     try:
         return [
             Listed(image["id"], image["file_name"], [annotation["caption"] for annotation in coco.imgToAnns[image["id"]]])

@@ -51,7 +51,11 @@ def check_results(rows: Rows, references: References, name: str) -> Results:
     known = references.captions
     found = {
         "missing": ("has no caption for", "the scores leave them out", [photo for photo in known if photo not in first]),
-        "double": ("has two captions for", "the first one counts", [i for i, count in Counter(i for i, _ in rows).items() if count > 1]),
+        "double": (
+            "has several captions for",
+            "the first one counts",
+            [i for i, count in Counter(i for i, _ in rows).items() if count > 1],
+        ),
         "unknown": ("has captions without references for", "they are left out", [photo for photo in first if photo not in known]),
         "empty": ("says no word about", "that scores 0", [photo for photo in known if not any(map(str.isalnum, first.get(photo, "x")))]),
     }
@@ -65,7 +69,7 @@ def _rows(path: Path) -> Rows:
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no list of image_id and caption: {error!r}") from error
     for row in rows:
-        if not isinstance(row[0], int | str) or not isinstance(row[1], str):
+        if type(row[0]) not in (int, str) or not isinstance(row[1], str):  # true is an int to isinstance
             raise InputError(f"{path} is no list of image_id and caption: {row!r} is no number or text with a text")
     return rows
 

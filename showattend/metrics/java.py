@@ -43,6 +43,11 @@ def find_java() -> tuple[str, str]:
     return java, found.group(1) if found else "unknown"
 
 
+def first_error(errors: str) -> str:
+    """What a program that failed said first, the JVM's remarks on its options left out."""
+    return next((line.strip() for line in errors.splitlines() if line.strip() and not line.startswith("Picked up")), "it does not say why")
+
+
 def versions() -> dict[str, str]:
     """What belongs to the signature of an official score."""
     return {"java": find_java()[1], PACKAGE: version(PACKAGE)}

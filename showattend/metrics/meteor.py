@@ -5,9 +5,10 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 
-from showattend.metrics.java import OfficialError, find_java, find_package
+from showattend.metrics.java import OfficialError, find_java, find_package, first_error
 
 VERSION = "1.5"
 # What the jar gives for one caption with two references: a Java that gives something else is not to be used.
@@ -32,10 +33,12 @@ class Meteor:
 
     def __enter__(self) -> "Meteor":
         self.folder = tempfile.TemporaryDirectory()
+        self.errors = (Path(self.folder.name) / "errors").open("w+", encoding="utf-8", errors="replace")  # a pipe of them could fill
         pipe = subprocess.PIPE
         try:
-            self.process = subprocess.Popen(self.command, cwd=self.folder.name, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+            self.process = subprocess.Popen(self.command, cwd=self.folder.name, stdin=pipe, stdout=pipe, stderr=self.errors)
         except OSError as error:
+            self.errors.close()
             self.folder.cleanup()
             raise OfficialError(f"METEOR does not start with {self.java}: {error.strerror}") from error
         return self
@@ -43,6 +46,7 @@ class Meteor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.process.kill()
         self.process.communicate()
+        self.errors.close()
         self.folder.cleanup()
 
     def scores(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[float, list[float]]:
@@ -62,7 +66,9 @@ class Meteor:
             first = self._ask(_join("EVAL", *counts))
             *of_photos, corpus = [float(first), *(float(self._read()) for _ in captions)]
         except (OSError, ValueError) as error:
-            raise OfficialError(f"METEOR fails with Java {self.version} ({error}): it is known to work with Java 17 and 25") from error
+            self.errors.seek(0)
+            reason = f"{error}; {first_error(self.errors.read())}"
+            raise OfficialError(f"METEOR fails with Java {self.version} ({reason}): it is known to work with Java 17 and 25") from error
         finally:
             watch.cancel()
         return corpus, of_photos
