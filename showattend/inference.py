@@ -1,9 +1,8 @@
 """Captions for photos: one, a list, or as many as a disk holds."""
 
-import glob
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,6 @@ from torch.utils.data import DataLoader
 
 from showattend.cells import watch
 from showattend.data.cache import DecodedPhotos
-from showattend.data.captions import is_image
 from showattend.decoding import Hypotheses, Search, decode, together
 from showattend.errors import InputError
 from showattend.losses import pack, shift, unpack
@@ -258,26 +256,3 @@ def _look(model: Pretrained, mode: str) -> None:
     if not isinstance(decoder.attention, HardAttention):
         raise InputError(f"an attention mode is for hard attention, and this model's is '{decoder.config.attention}': leave it out")
     decoder.attention.look(mode)
-
-
-def find_photos(patterns: Iterable[str]) -> list[Path]:
-    """The photos that files, folders (searched to the bottom) and globs name, in order, each once.
-
-    Raises:
-        InputError: a pattern names nothing, or a folder holds no photo.
-    """
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        path = Path(pattern).expanduser()
-        if path.is_dir():
-            photos = sorted(inner for inner in path.rglob("*") if is_image(inner) and inner.is_file())
-            if not photos:
-                raise InputError(f"the folder {path} holds no photo")
-        elif path.is_file():
-            photos = [path]
-        else:
-            photos = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]
-            if not photos:
-                raise InputError(f"no photo at {pattern}: give files, folders or globs")
-        found |= dict.fromkeys(photos)
-    return list(found)

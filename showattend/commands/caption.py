@@ -8,8 +8,9 @@ from tqdm import tqdm
 
 from showattend.commands.options import chosen_captioner, chosen_search
 from showattend.commands.results import Captioned, write_coco, write_csv, write_json
+from showattend.data.photos import find_photos
 from showattend.files import check_writable
-from showattend.inference import Caption, Failure, find_photos
+from showattend.inference import Caption, Failure
 
 
 def caption(parsed: argparse.Namespace) -> int:

@@ -14,7 +14,8 @@ from showattend.models.attention import Look, Memory, Query, make_attention
 from showattend.models.attention.additive import SoftAttention
 from showattend.models.attention.base import Sizes
 from showattend.models.configuration import DecoderConfig
-from showattend.models.unrolled import Block, Loop, Unrolled, Weights, shrink
+from showattend.models.loop import Block, Loop, Weights, shrink
+from showattend.models.unrolled import Unrolled
 from showattend.products import product
 from showattend.vocabulary import PAD
 

@@ -6,8 +6,7 @@ on the way back the gradients of weights and keys are made after the loop, from 
 `step`: what these do to one word is derived by autograd on the way back. So every cell has this path for nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -16,69 +15,9 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from showattend.cells import State
-from showattend.models.attention.energy import Kernels, exponentials
+from showattend.models.attention.energy import exponentials
+from showattend.models.loop import WEIGHTS, Block, Loop, Weights, grow, shrink
 from showattend.products import Packed, across
-
-# How many photos, and rows of each, are not yet at their end.
-Block = tuple[int, int]
-
-
-class Weights(NamedTuple):
-    """The weights of a word's step, but for those that `move` holds.
-
-    energy: w of the attention, (A,)
-    query: of h to the attention, (A,H)
-    beta: of h to the gate on the context, and its bias, (1 or D, H) and (1 or D,); None: there is no gate
-    context: of the context to the cell's activations, (S*H,D)
-    hidden: of h to the cell's activations, (S*H,H); None: the cell has it in its `step`
-    """
-
-    energy: Tensor
-    query: Tensor
-    beta: Tensor | None
-    beta_bias: Tensor | None
-    context: Tensor
-    hidden: Tensor | None
-
-    def of_h(self) -> list[Tensor]:
-        """All that multiply h: activations, query and gate, those that there are."""
-        return [weight for weight in (self.hidden, self.query, self.beta) if weight is not None]
-
-
-WEIGHTS = len(Weights._fields)
-
-
-@dataclass(frozen=True)
-class Loop:
-    """What has no gradient.
-
-    move: one step of the cell, from its activations (or projected parts) and state to a new state
-    kernels: of the attention
-    entries: tensors of a state
-    photos, rows: N and G of the first state
-    blocks: for each word how much is left, none larger than the one before
-    """
-
-    move: Callable[[Tensor, State], State]
-    kernels: Kernels
-    entries: int
-    photos: int
-    rows: int
-    blocks: list[Block]
-
-    @property
-    def sizes(self) -> list[int]:
-        """Rows of each word; M in all."""
-        return [n * g for n, g in self.blocks]
-
-    def pairs(self) -> Iterator[tuple[Block, Block]]:
-        """For each word the block before it and its own."""
-        return zip([(self.photos, self.rows), *self.blocks], self.blocks, strict=False)
-
-    def of_photos(self) -> list[Tensor]:
-        """Which of the M rows are about each photo."""
-        photo_of = torch.cat([torch.arange(n).repeat_interleave(g) for n, g in self.blocks])
-        return list(photo_of.argsort(stable=True).split(photo_of.bincount(minlength=self.photos).tolist()))
 
 
 class Word(NamedTuple):
@@ -205,7 +144,7 @@ class _WayBack:
             to_heard.append(to_gate * word.beta * (1 - word.beta))
         self.trails.append(Trail(to_activations, torch.cat(to_heard, -1), to_energies.flatten(0, 1), to_seen))
         self.to_state[0] = _add(self.to_state[0], self.unhear(self.trails[-1].heard))
-        self.to_state = [None if entry is None else _grow(entry, before, block) for entry in self.to_state]
+        self.to_state = [None if entry is None else grow(entry, before, block) for entry in self.to_state]
 
     def _unmove(self, word: Word, to_h: Tensor) -> Tensor:
         """Through the cell: the gradient of its activations, with that of the state before it and of what it holds kept here."""
@@ -241,20 +180,6 @@ def _to_features(loop: Loop, words: Sequence[Word], to_seen: Tensor, features: T
     """The gradient of the features where they mix to contexts, photo by photo."""
     alphas = torch.cat([word.alpha.flatten(0, 1) for word in words])
     return torch.stack([alphas[rows].t() @ to_seen[rows] for rows in loop.of_photos()])
-
-
-def shrink(entry: Tensor, before: Block, block: Block) -> Tensor:
-    """What is left of the rows of a block, flat."""
-    return entry if before == block else entry.unflatten(0, before)[: block[0], : block[1]].flatten(0, 1)
-
-
-def _grow(entry: Tensor, before: Block, block: Block) -> Tensor:
-    """The way back of `_shrink`: zero for the rows that had ended."""
-    if before == block:
-        return entry
-    whole = entry.new_zeros(*before, *entry.shape[1:])
-    whole[: block[0], : block[1]] = entry.unflatten(0, block)
-    return whole.flatten(0, 1)
 
 
 def _add(one: Tensor | None, other: Tensor | None) -> Tensor | None:

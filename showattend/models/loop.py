@@ -1,0 +1,86 @@
+"""What the loop over words goes by: which rows are left at each word, and with which weights a word is made."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from showattend.cells import State
+from showattend.models.attention.energy import Kernels
+
+# How many photos, and rows of each, are not yet at their end.
+Block = tuple[int, int]
+
+
+class Weights(NamedTuple):
+    """The weights of a word's step, but for those that `move` holds.
+
+    energy: w of the attention, (A,)
+    query: of h to the attention, (A,H)
+    beta: of h to the gate on the context, and its bias, (1 or D, H) and (1 or D,); None: there is no gate
+    context: of the context to the cell's activations, (S*H,D)
+    hidden: of h to the cell's activations, (S*H,H); None: the cell has it in its `step`
+    """
+
+    energy: Tensor
+    query: Tensor
+    beta: Tensor | None
+    beta_bias: Tensor | None
+    context: Tensor
+    hidden: Tensor | None
+
+    def of_h(self) -> list[Tensor]:
+        """All that multiply h: activations, query and gate, those that there are."""
+        return [weight for weight in (self.hidden, self.query, self.beta) if weight is not None]
+
+
+WEIGHTS = len(Weights._fields)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What has no gradient.
+
+    move: one step of the cell, from its activations (or projected parts) and state to a new state
+    kernels: of the attention
+    entries: tensors of a state
+    photos, rows: N and G of the first state
+    blocks: for each word how much is left, none larger than the one before
+    """
+
+    move: Callable[[Tensor, State], State]
+    kernels: Kernels
+    entries: int
+    photos: int
+    rows: int
+    blocks: list[Block]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Rows of each word; M in all."""
+        return [n * g for n, g in self.blocks]
+
+    def pairs(self) -> Iterator[tuple[Block, Block]]:
+        """For each word the block before it and its own."""
+        return zip([(self.photos, self.rows), *self.blocks], self.blocks, strict=False)
+
+    def of_photos(self) -> list[Tensor]:
+        """Which of the M rows are about each photo."""
+        photo_of = torch.cat([torch.arange(n).repeat_interleave(g) for n, g in self.blocks])
+        return list(photo_of.argsort(stable=True).split(photo_of.bincount(minlength=self.photos).tolist()))
+
+
+def shrink(entry: Tensor, before: Block, block: Block) -> Tensor:
+    """What is left of the rows of a block, flat."""
+    return entry if before == block else entry.unflatten(0, before)[: block[0], : block[1]].flatten(0, 1)
+
+
+def grow(entry: Tensor, before: Block, block: Block) -> Tensor:
+    """The way back of `_shrink`: zero for the rows that had ended."""
+    if before == block:
+        return entry
+    whole = entry.new_zeros(*before, *entry.shape[1:])
+    whole[: block[0], : block[1]] = entry.unflatten(0, block)
+    return whole.flatten(0, 1)
