@@ -264,3 +264,17 @@ def test_two_systems_are_compared_on_all_photos_or_not_at_all(
     ):
         other.write_text(json.dumps(bad))
         assert named in refused(*command, "--compare", other, capsys=capsys)
+
+
+def test_captions_in_8_bits_are_captions(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["caption", str(shapes / "images"), "--model", str(model), "--int8", "--workers", "0"]) == 0
+    assert all("\t" in line for line in capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.slow
+def test_fused_captions_are_the_same(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for options in ([], ["--fuse"]):
+        assert main(["caption", str(shapes / "images"), "--model", str(model), "--workers", "0", *options]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]

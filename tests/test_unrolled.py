@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from test_decoder import Ticking, captions, make, photos  # noqa: F401  (Ticking is found by its path)
+from test_decoder import captions, make, photos
 from torch import Tensor
 
 from showattend.cells import cell_names
