@@ -50,11 +50,13 @@ class Packed:
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None, *, int8: bool = False) -> None:
         weight, bias = weight.detach(), None if bias is None else bias.detach()
-        self.multiply: Callable[[Tensor], Tensor] = partial(F.linear, weight=weight, bias=bias)
+        self.multiply: Callable[[Tensor], Tensor]
         if int8:
             self.multiply = _in_8_bits(weight, bias)
         elif _suits(weight):
             self.multiply = partial(_multiply, weight=torch.ops.mkldnn._reorder_linear_weight(weight), bias=bias)
+        else:
+            self.multiply = partial(F.linear, weight=weight, bias=bias)
 
     def __call__(self, x: Tensor) -> Tensor:
         """x weight^T + bias, (M,K) to (M,N)."""

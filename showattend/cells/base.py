@@ -144,10 +144,9 @@ class RecurrentCell(nn.Module):
         """Whether a step can be made again on the way back, and x reaches it through W alone: see `models/unrolled.py`."""
         return self.repeatable and type(self).project is RecurrentCell.project
 
-    def held(self) -> list[nn.Parameter]:
-        """The parameters that `move`, or else `step`, uses itself."""
-        outside = [self.weight_ih, *([self.bias] if self.bias_beside_x else []), self.recurrence()[1]]
-        return [parameter for parameter in self.parameters() if all(parameter is not other for other in outside)]
+    def projecting(self) -> list[nn.Parameter]:
+        """The parameters that `project` uses, and nothing else does."""
+        return [self.weight_ih, *([self.bias] if self.bias_beside_x else [])]
 
     def observe(self, **gates: Tensor) -> None:
         """Show the gates' values, (B,H) each, to whoever watches; nothing is done where nobody does."""

@@ -16,7 +16,11 @@ def count_parameters(name: str, input_size: int, hidden_size: int) -> int:
     Raises:
         InputError: no such cell, or a hidden size that it refuses.
     """
-    return sum(parameter.numel() for parameter in _make(name, input_size, hidden_size).parameters())
+    return _count(_make(name, input_size, hidden_size))
+
+
+def _count(cell: RecurrentCell | Stack) -> int:
+    return sum(parameter.numel() for parameter in cell.parameters())
 
 
 def _make(name: str, input_size: int, hidden_size: int) -> RecurrentCell | Stack:
@@ -27,17 +31,17 @@ def _make(name: str, input_size: int, hidden_size: int) -> RecurrentCell | Stack
 
 def describe(name: str, input_size: int, hidden_size: int) -> dict[str, Any]:
     """A cell as a dictionary: name, equation, source, state, options, layers, parameters, and whether it has the fast way."""
-    cell = find_cell(name)
+    cell, made = find_cell(name), _make(name, input_size, hidden_size)
     return {
         "name": name,
-        "parameters": count_parameters(name, input_size, hidden_size),
+        "parameters": _count(made),
         "equation": cell.equation,
         "source": cell.source,
         "state": list(cell.state_names),
         "gates": list(cell.gates),
         "options": cells.option_names(cell),
         "layers": cell.min_layers,
-        "fast": _make(name, input_size, hidden_size).can_unroll,
+        "fast": made.can_unroll,
         "input_size": input_size,
         "hidden_size": hidden_size,
     }

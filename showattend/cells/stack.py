@@ -66,11 +66,9 @@ class Stack(nn.Module):
         """As `RecurrentCell.can_unroll`; dropout between the layers draws."""
         return all(layer.can_unroll for layer in self._layers()) and not (self.training and self.dropout.p)
 
-    def held(self) -> list[nn.Parameter]:
-        """The parameters that `step` uses, as `RecurrentCell.held`."""
-        bottom = self._layers()[0]
-        outside = [bottom.weight_ih, *([bottom.bias] if bottom.bias_beside_x else [])]
-        return [parameter for parameter in self.parameters() if all(parameter is not other for other in outside)]
+    def projecting(self) -> list[nn.Parameter]:
+        """Those of the lowest layer, as `RecurrentCell.projecting`."""
+        return self._layers()[0].projecting()
 
     def _layers(self) -> list[RecurrentCell]:
         return [layer for layer in self.layers if isinstance(layer, RecurrentCell)]

@@ -41,7 +41,7 @@ def _check_sources(parsed: argparse.Namespace) -> None:
     if parsed.results and chosen_folders(parsed):
         raise InputError("--results are captions already: leave out --model and --ensemble, or --results")
     spoken = [name for name in NUMBERS if getattr(parsed, name, None) is not None]
-    spoken += [name for name in ("sample", "must_include", "ban", "attention_mode") if getattr(parsed, name)]
+    spoken += [name for name in ("sample", "must_include", "ban", "attention_mode", "fuse", "int8") if getattr(parsed, name)]
     if parsed.results and spoken:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in spoken)
         raise InputError(f"--results are captions already, and nothing is searched for: leave out {options}")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from showattend.commands.grounding_files import curves_json, pointing_with_misses, summary_json, write_mentions
-from showattend.commands.options import chosen_search
+from showattend.commands.options import chosen_captioner, chosen_search
 from showattend.commands.results import write_text
 from showattend.data.boxes import ObjectBoxes, ObjectWord, read_boxes
 from showattend.data.captions import Photo, read_captions
@@ -53,7 +53,7 @@ def ground(parsed: argparse.Namespace) -> int:
     data = read_captions(parsed.root, parsed.layout)
     photos = data.split(parsed.split)
     boxes = read_boxes(parsed.root, photos, parsed.boxes)
-    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
+    captioner = chosen_captioner(parsed)
     for note in data.notes:
         print(note, file=sys.stderr)
     job = Job(captioner, list(_with_boxes(photos, boxes)), boxes)

@@ -1,12 +1,11 @@
 """Files of `showattend ground`: figures as JSON, and a line for each mention as CSV."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from showattend.files import replacing
+from showattend.commands.results import write_table
 from showattend.grounding import MEASURED, MEASURES, NO_BOX, OUT_OF_SIGHT, SHARES, CurveSummary, Mention, Summary
 from showattend.metrics import Estimate
 
@@ -45,10 +44,7 @@ def curves_json(summary: CurveSummary, chosen: Sequence[Mention]) -> dict[str, A
 
 def write_mentions(path: Path, mentions: Sequence[Mention], summary: Summary) -> None:
     """Each mention with its state, and its measures if it was measured."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("photo", "caption", "place", "word", "noun", "boxes", "state", *MEASURES))
-        writer.writerows(_rows(mentions, summary))
+    write_table(path, ("photo", "caption", "place", "word", "noun", "boxes", "state", *MEASURES), _rows(mentions, summary))
 
 
 def _rows(mentions: Sequence[Mention], summary: Summary) -> Iterator[tuple[object, ...]]:

@@ -16,7 +16,7 @@ NUMBERS = [field.name for field in fields(Search) if not isinstance(field.defaul
 
 def chosen_folders(parsed: argparse.Namespace) -> list[Path]:
     """The model folders that the command line names, of which the first decides where it matters."""
-    return [*([parsed.model] if parsed.model else []), *parsed.ensemble]
+    return [*([parsed.model] if parsed.model else []), *getattr(parsed, "ensemble", [])]
 
 
 def chosen_captioner(parsed: argparse.Namespace) -> Captioner:

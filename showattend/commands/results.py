@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file that is whole or not there."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file that is whole or not there."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def coco_results(captions: Iterable[tuple[int | str, str]]) -> str:
@@ -50,10 +58,8 @@ def write_json(path: Path, done: Captioned) -> None:
 
 def write_csv(path: Path, done: Captioned) -> None:
     """File, caption, score and rank."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("file", "caption", "score", "rank"))
-        writer.writerows((photo, found, f"{found.score:.4f}", rank) for photo, rank, found in _ranked(done))
+    rows = ((photo, found, f"{found.score:.4f}", rank) for photo, rank, found in _ranked(done))
+    write_table(path, ("file", "caption", "score", "rank"), rows)
 
 
 def _ranked(done: Captioned) -> Iterator[tuple[Path, int, Caption]]:

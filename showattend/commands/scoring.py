@@ -1,7 +1,6 @@
 """Scores of captions against references: computed, printed, written, compared."""
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -11,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from showattend.commands.results import write_text
+from showattend.commands.results import write_table, write_text
 from showattend.data.captions import PhotoId
 from showattend.data.references import References
 from showattend.data.results import Results
 from showattend.errors import InputError, unknown_name
-from showattend.files import check_writable, replacing
+from showattend.files import check_writable
 from showattend.metrics import PhotoStatistics, compare, intervals, ptb_tokenize, signature
 from showattend.metrics.official import OFFICIAL, Official
 from showattend.metrics.scores import Floats
@@ -152,11 +151,11 @@ def _write(out: Path, job: Job, scores: Scores, words: Mapping[PhotoId, int]) ->
     bounds = {name: list(interval) for name, interval in scores.bounds.items()}
     metrics = {**scores.values, "intervals": bounds, "signature": scores.signature, "problems": list(job.results.problems.values())}
     write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-    with replacing(out / "photos.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("id", "caption", "words", *scores.of_photos))
-        for (photo, said), *values in zip(job.results.captions.items(), *scores.of_photos.values(), strict=True):
-            writer.writerow((photo, said, words[photo], *(f"{value:.6f}" for value in values)))
+    rows = (
+        (photo, said, words[photo], *(f"{value:.6f}" for value in values))
+        for (photo, said), *values in zip(job.results.captions.items(), *scores.of_photos.values(), strict=True)
+    )
+    write_table(out / "photos.csv", ("id", "caption", "words", *scores.of_photos), rows)
 
 
 def _report(path: Path, job: Job, scores: Scores, tokens: tuple[list[list[str]], list[list[list[str]]], list[list[str]]]) -> None:

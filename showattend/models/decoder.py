@@ -196,20 +196,26 @@ class Decoder(nn.Module):
 
     def _unroll(self, embedded: Tensor, blocks: list[Block], state: State, memory: Memory) -> tuple[Tensor, Tensor, Tensor, None]:
         """As `_repeat`, with a way back of its own: see `Unrolled`."""
-        attention, cell = self.attention, self.cell
-        assert isinstance(attention, SoftAttention)
+        cell, weights = self.cell, self.weights()
+        assert isinstance(self.attention, SoftAttention)
         move, hidden = cell.recurrence()
-        weights = Weights(
-            energy=attention.energy.weight[0],
-            query=attention.query.weight,
+        loop = Loop(move, self.attention.kernels, len(state), len(memory[0]), len(state[0]) // len(memory[0]), blocks)
+        outside = [*cell.projecting(), hidden]
+        held = [parameter for parameter in cell.parameters() if all(parameter is not other for other in outside)]
+        h, contexts, alphas = Unrolled.apply(loop, *memory, cell.project(embedded, 0), *weights, *state, *held)
+        return h, contexts, alphas, None
+
+    def weights(self) -> Weights:
+        """What the fast ways make a word with; only with soft attention."""
+        assert isinstance(self.attention, SoftAttention)
+        return Weights(
+            energy=self.attention.energy.weight[0],
+            query=self.attention.query.weight,
             beta=None if self.beta is None else self.beta.weight,
             beta_bias=None if self.beta is None else self.beta.bias,
-            context=cell.matrix(1),
-            hidden=hidden,
+            context=self.cell.matrix(1),
+            hidden=self.cell.recurrence()[1],
         )
-        loop = Loop(move, attention.kernels, len(state), len(memory[0]), len(state[0]) // len(memory[0]), blocks)
-        h, contexts, alphas = Unrolled.apply(loop, *memory, cell.project(embedded, 0), *weights, *state, *cell.held())
-        return h, contexts, alphas, None
 
     def _advance(self, embedded: Tensor, projected: Tensor, state: State, memory: Memory) -> tuple[State, Look]:
         """Look with h_{t-1}, then move the cell: new state, and the look with its rows flat and its context gated."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -66,6 +67,7 @@ class Loop:
         """For each word the block before it and its own."""
         return zip([(self.photos, self.rows), *self.blocks], self.blocks, strict=False)
 
+    @cached_property
     def of_photos(self) -> list[Tensor]:
         """Which of the M rows are about each photo."""
         photo_of = torch.cat([torch.arange(n).repeat_interleave(g) for n, g in self.blocks])
@@ -78,7 +80,7 @@ def shrink(entry: Tensor, before: Block, block: Block) -> Tensor:
 
 
 def grow(entry: Tensor, before: Block, block: Block) -> Tensor:
-    """The way back of `_shrink`: zero for the rows that had ended."""
+    """The way back of `shrink`: zero for the rows that had ended."""
     if before == block:
         return entry
     whole = entry.new_zeros(*before, *entry.shape[1:])

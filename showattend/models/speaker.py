@@ -23,19 +23,19 @@ class Speaker:
     """
 
     def __init__(self, decoder: Decoder, *, int8: bool = False) -> None:
-        attention, cell, deep = decoder.attention, decoder.cell, decoder.config.deep_output
+        attention, deep = decoder.attention, decoder.config.deep_output
         assert isinstance(attention, SoftAttention)
         # What is made of the annotations themselves is limited by memory, not by products: 16 bits are enough, and 8 no faster.
         self.mixing = torch.bfloat16 if int8 else attention.key.weight.dtype
         self.key, self.deeper = Packed(attention.key.weight.to(self.mixing), attention.key.bias.to(self.mixing)), attention.deeper
-        self.move, hidden = cell.recurrence()
-        self.kernels, self.energy = attention.kernels, -2 * attention.energy.weight[0].detach()
-        self.beta_bias = None if decoder.beta is None else decoder.beta.bias.detach()
-        beta = None if decoder.beta is None else decoder.beta.weight
-        of_h = [hidden, attention.query.weight, beta, decoder.deep_h.weight if deep else None]
+        weights = decoder.weights()
+        self.move, _ = decoder.cell.recurrence()
+        self.kernels, self.energy = attention.kernels, -2 * weights.energy.detach()
+        self.beta_bias = None if weights.beta_bias is None else weights.beta_bias.detach()
+        of_h = [weights.hidden, weights.query, weights.beta, decoder.deep_h.weight if deep else None]
         self.heard = [0 if weight is None else len(weight) for weight in of_h]
         self.hear = Packed(torch.cat([weight for weight in of_h if weight is not None]), int8=int8)
-        of_context = [cell.matrix(1), *([decoder.deep_z.weight] if deep else [])]
+        of_context = [weights.context, *([decoder.deep_z.weight] if deep else [])]
         self.placed = [len(weight) for weight in of_context]
         self.place = Packed(torch.cat(of_context), int8=int8)
         self.output = Packed(decoder.output.weight, decoder.output.bias, int8=int8)

@@ -167,7 +167,7 @@ def _to_keys(loop: Loop, words: Sequence[Word], raised: Tensor, to_energies: Ten
     """The gradients of the keys and of w from those of all words' energies, photo by photo."""
     asked = torch.cat([word.asked.flatten(0, 1) for word in words])
     to_keys, to_energy = torch.zeros_like(raised), torch.zeros_like(energy)
-    for photo, rows in enumerate(loop.of_photos()):
+    for photo, rows in enumerate(loop.of_photos):
         if len(rows):
             one = slice(photo, photo + 1)
             first, second = loop.kernels.to_keys(raised[one], asked[rows].unsqueeze(0), to_energies[rows].unsqueeze(0))
@@ -179,7 +179,7 @@ def _to_keys(loop: Loop, words: Sequence[Word], raised: Tensor, to_energies: Ten
 def _to_features(loop: Loop, words: Sequence[Word], to_seen: Tensor, features: Tensor) -> Tensor:
     """The gradient of the features where they mix to contexts, photo by photo."""
     alphas = torch.cat([word.alpha.flatten(0, 1) for word in words])
-    return torch.stack([alphas[rows].t() @ to_seen[rows] for rows in loop.of_photos()])
+    return torch.stack([alphas[rows].t() @ to_seen[rows] for rows in loop.of_photos])
 
 
 def _add(one: Tensor | None, other: Tensor | None) -> Tensor | None:
