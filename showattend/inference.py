@@ -102,6 +102,7 @@ class Captioner:
             one.network.to(self.device).eval()
             if fuse:
                 one.network.fuse()
+        self.encoders = [one.network.encoder.folded() for one in self.models]
         self.speakers = [one.network.speaker(int8=int8) for one in self.models]
 
     @classmethod
@@ -185,7 +186,7 @@ class Captioner:
         padded = pad_sequence(rows, batch_first=True, padding_value=PAD).unsqueeze(0)
         heard, targets, mask = shift(padded)
         with torch.inference_mode():
-            annotations, grid = self.model.network.encoder(image.unsqueeze(0).to(self.device))
+            annotations, grid = self.encoders[0](image.unsqueeze(0).to(self.device))
             logits, alphas, _ = self.model.network(annotations, heard)
             log_probs = -cross_entropy(logits.float(), pack(targets, mask), reduction="none")
             of_words = unpack(log_probs, mask)[0].cpu()
@@ -223,7 +224,7 @@ class Captioner:
         keys = [zlib.crc32(image.numpy().tobytes()) for image in images] if search.sample else None
         photos = images.to(self.device)
         with torch.inference_mode():
-            seen = [one.network.encoder(photos) for one in self.models]
+            seen = [encoder(photos) for encoder in self.encoders]
             begun = [
                 one.network.begin(annotations, speaker)
                 for one, (annotations, _), speaker in zip(self.models, seen, self.speakers, strict=True)

@@ -81,6 +81,28 @@ def test_a_layer_by_name() -> None:
     assert (annotations.shape[2], grid) == (96, (14, 14))
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "densenet121", "convnext_tiny", "tiny"])
+def test_folded_it_sees_the_same_and_the_encoder_goes_on_learning(name: str) -> None:
+    encoder = Encoder(EncoderConfig(name))
+    norms = [module for module in encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:  # what a trained network would hold
+        for values in (norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var):
+            values.copy_(0.5 + torch.rand_like(values))
+    folded = encoder.folded()
+    assert not any(parameter.requires_grad for parameter in folded.parameters())
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
+    assert encoder.training
+    assert len([module for module in encoder.modules() if isinstance(module, torch.nn.BatchNorm2d)]) == len(norms)
+    if name in ("mobilenet_v2", "resnet18"):
+        assert norms
+        assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    images = photos(1)
+    with torch.inference_mode():
+        (expected, grid), (annotations, found) = encoder.eval()(images), folded(images)
+    assert found == grid
+    assert (annotations - expected).norm() < 1e-5 * expected.norm()
+
+
 def test_freezing_from_a_stage_on() -> None:
     encoder = Encoder(EncoderConfig("resnet18"))
     assert encoder.freeze() == []

@@ -149,6 +149,7 @@ def _fill(
     _check_space(path.parent, math.prod(manifest["shape"]) * np.dtype(manifest["dtype"]).itemsize)
     # A generator of its own: whether the cache was there already must not change what training draws by chance.
     decoded = DecodedPhotos([photo.path for photo in photos], preprocessing)
+    looking = encoder and encoder.folded()
     loader = DataLoader(decoded, batch_size, num_workers=workers, generator=torch.Generator())
     broken: dict[int, str] = {}
     what = "Reading each photo once" if encoder is None else "Looking at each photo once"
@@ -156,7 +157,7 @@ def _fill(
     with replacing(path) as temporary, temporary.open("wb") as file, bar:
         np.lib.format.write_array_header_1_0(file, header)
         for images, _, reasons in loader:
-            rows = (images if encoder is None else _annotate(encoder, images)).numpy()
+            rows = (_annotate(looking, images) if looking else images).numpy()
             for row, reason in enumerate(reasons):
                 if reason:
                     rows[row] = 0
@@ -171,7 +172,7 @@ def _fill(
 
 @torch.inference_mode()
 def _annotate(encoder: Encoder, images: Tensor) -> Tensor:
-    annotations: Tensor = encoder.eval()(images.to(encoder.mean.device))[0]
+    annotations: Tensor = encoder(images.to(encoder.mean.device))[0]
     return annotations.half().contiguous().cpu()
 
 
