@@ -208,15 +208,13 @@ class Captioner:
         Args:
             workers: processes that read photos while the network works
         """
-        loader = DataLoader(DecodedPhotos(paths, self.model.preprocessing), batch_size, num_workers=workers, collate_fn=list)
         remaining = iter(paths)
-        for items in loader:
-            good = [item for item in items if not item.reason]
-            captions = iter(
-                self._captions(torch.stack([item.image for item in good]), [item.size for item in good], search) if good else ()
-            )
-            for item in items:
-                yield next(remaining), Failure(item.reason) if item.reason else next(captions)
+        for images, sizes, reasons in DataLoader(DecodedPhotos(paths, self.model.preprocessing), batch_size, num_workers=workers):
+            good = [row for row, reason in enumerate(reasons) if not reason]
+            pixels = torch.stack(sizes, 1)[good].tolist()
+            captions = iter(self._captions(images[good], pixels, search) if good else ())
+            for reason in reasons:
+                yield next(remaining), Failure(reason) if reason else next(captions)
 
     def _captions(self, images: Tensor, sizes: Sequence[tuple[int, int]], search: Search | None) -> list[Caption]:
         search = search or self.model.search

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torchvision.models import get_model
 
 from showattend.errors import InputError
-from showattend.models.encoder import Encoder, EncoderConfig, encoder_names
+from showattend.models.encoder import TOGETHER, Encoder, EncoderConfig, encoder_names
 
 
 def photos(count: int = 2, size: int = 224) -> torch.Tensor:
@@ -96,7 +96,7 @@ def test_folded_it_sees_the_same_and_the_encoder_goes_on_learning(name: str) -> 
     if name in ("mobilenet_v2", "resnet18"):
         assert norms
         assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    images = photos(1)
+    images = photos(TOGETHER + 1, 64)
     with torch.inference_mode():
         (expected, grid), (annotations, found) = encoder.eval()(images), folded(images)
     assert found == grid

@@ -44,7 +44,9 @@ def open_photo(path: Path, *, size_hint: int | None = None) -> tuple[Image.Image
         size = _upright_size(image)
         if size_hint is not None:
             image.draft("RGB", (size_hint, size_hint))
-        return ImageOps.exif_transpose(image).convert("RGB"), size
+        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB"), size
     except UnidentifiedImageError as error:
         raise BrokenImage(f"{path}: not a picture in a known format") from error
     except Exception as error:  # whatever a decoder stumbles over in a damaged file

@@ -31,6 +31,8 @@ TINY = "tiny"
 # torchvision gives these another normalisation inside the network, but only along with its weights.
 TRANSFORM_INPUT = ("googlenet", "inception_v3")
 NOT_CONVOLUTIONAL = ("vit_", "swin", "maxvit")
+# Photos that a CPU looks at together: the maps of more would not stay in its caches.
+TOGETHER = 8
 # Any size at which every stride of every torchvision CNN divides; only ratios are read from it.
 PROBE = 224
 
@@ -77,6 +79,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         mean, std = _normalisation(config.name)
+        self.together: int | None = None  # photos that go through the network at once; none: all
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * 255)
         self.network: nn.Module = _tiny(config, weights) if config.name == TINY else _torchvision(config, weights)
@@ -96,16 +99,22 @@ class Encoder(nn.Module):
             annotations: row by row from the top left, (N,L,D)
             grid: rows and columns, L = rows * columns
         """
-        normalised = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        grid = self.network(normalised)["grid"]
+        grid = torch.cat([self._look(some) for some in images.split(self.together or len(images))])
         return grid.flatten(2).transpose(1, 2), (grid.shape[2], grid.shape[3])
+
+    def _look(self, images: Tensor) -> Tensor:
+        normalised = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        grid: Tensor = self.network(normalised)["grid"]
+        return grid
 
     def folded(self) -> "Encoder":
         """A copy that only looks, in eval mode, and does not learn: batch normalisation is part of the convolution before it.
 
-        Its annotations are this encoder's up to float tolerance; on CPUs they come up to 1.6 times as fast.
+        Its annotations are this encoder's up to float tolerance. On CPUs, where it looks at a few photos at a time, they come up to
+        twice as fast.
         """
         copied = copy.deepcopy(self).eval()
+        copied.together = TOGETHER if self.mean.device.type == "cpu" else None
         if isinstance(copied.network, GraphModule):
             copied.network = fuse(symbolic_trace(copied.network).eval(), inplace=True, no_trace=True)
         return copied.requires_grad_(False)
