@@ -214,7 +214,7 @@ def report(name: str, found: dict[str, list[Lap]]) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a line for each case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", default=[], metavar="CASE", help=f"of {', '.join(CASES)} (default: all)")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} (default: all)")
     parser.add_argument("--encoder", default="mobilenet_v2", help="of torchvision (default: %(default)s)")
     parser.add_argument("--stride", type=int, help="pixels per location of its grid (default: its own)")
     parser.add_argument("--photos", metavar="DIR", help="JPEG files (default: drawn ones of 500x375)")
