@@ -35,8 +35,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from showattend.cells import find_cell
+from showattend.cross_entropy import caption_loss
 from showattend.decoding import Search
-from showattend.losses import caption_loss, pack, shift
+from showattend.losses import pack, shift
 from showattend.models.attention.energy import compiled
 from showattend.models.captioner import CaptionNetwork
 from showattend.models.configuration import DecoderConfig
@@ -130,13 +131,14 @@ def training(case: Case, options: argparse.Namespace, *, full: bool = False) -> 
     heard, targets, mask = (part.to(options.device) for part in shift(captions(case, full=full)))
 
     def ours() -> Tensor:
-        decoder.zero_grad(set_to_none=False)
-        loss = caption_loss(decoder(annotations, heard).logits, pack(targets, mask))
+        decoder.zero_grad()
+        spoken = decoder(annotations, heard)
+        loss = caption_loss(spoken.hidden, spoken.output, pack(targets, mask))
         loss.backward()
         return loss
 
     def theirs() -> Tensor:
-        yardstick.zero_grad(set_to_none=False)
+        yardstick.zero_grad()
         logits, _ = yardstick(annotations.repeat_interleave(case.rows, 0), heard.flatten(0, 1))
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=0)
         loss.backward()
@@ -191,7 +193,7 @@ def peak_of_a_step(mine: bool, case: Case, options: argparse.Namespace) -> tuple
     torch.set_num_threads(options.threads)
     pair = training(case, options, full=True)
     run = pair.ours if mine else pair.theirs
-    small = training(Case("train", case.channels, 1, 1), options)
+    small = training(Case("train", case.channels, 2, 2), options)
     (small.ours if mine else small.theirs)()  # compiles
     for parameter in pair.models[not mine].parameters():
         parameter.grad = torch.ones_like(parameter)

@@ -187,13 +187,13 @@ class Captioner:
         heard, targets, mask = shift(padded)
         with torch.inference_mode():
             annotations, grid = self.encoders[0](image.unsqueeze(0).to(self.device))
-            logits, alphas, _ = self.model.network(annotations, heard)
-            log_probs = -cross_entropy(logits.float(), pack(targets, mask), reduction="none")
+            found = self.model.network(annotations, heard)
+            log_probs = -cross_entropy(found.logits.float(), pack(targets, mask), reduction="none")
             of_words = unpack(log_probs, mask)[0].cpu()
         visible, area = self._area(size, grid, image.shape[-1])
         return [
             Scored(
-                Caption(words, float(of_words[row].sum()), alphas[0, row, : len(words)].cpu(), grid, visible, area),
+                Caption(words, float(of_words[row].sum()), found.alphas[0, row, : len(words)].cpu(), grid, visible, area),
                 of_words[row, : len(words) + 1],
                 [word for word in words if word not in self.model.vocabulary.index],
             )

@@ -1,11 +1,7 @@
-"""What training minimises: the captions' negative log-likelihood, the doubly stochastic penalty, and what cannot be derived (REINFORCE)."""
-
-from typing import Any
+"""What training minimises beside the cross-entropy: the doubly stochastic penalty, and what cannot be derived (REINFORCE)."""
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from showattend.errors import unknown_name
@@ -36,44 +32,6 @@ def shift(captions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     targets = captions[..., 1:]
     mask = targets != PAD
     return captions[..., :-1] * mask, targets, mask
-
-
-def caption_loss(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Mean negative log-likelihood of the words that are no padding, in nats per word.
-
-    Args:
-        logits: unnormalised log-probabilities, (M,V)
-        targets: the words that should have come, (M,); `<pad>` is masked out
-        label_smoothing: share of the probability that goes to all words alike (Szegedy et al. 2016)
-
-    Returns:
-        a scalar
-    """
-    loss: Tensor = _CrossEntropy.apply(logits, targets, label_smoothing)
-    return loss
-
-
-class _CrossEntropy(Function):
-    """As torch's, whose way back first makes a gradient of zeros, as large as the logits, for the log-probabilities."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        log_probs = logits.float().log_softmax(-1) if logits.dtype in (torch.float16, torch.bfloat16) else logits.log_softmax(-1)
-        words = (targets != PAD).to(log_probs.dtype)
-        ctx.save_for_backward(log_probs, targets, share := words / words.sum())
-        ctx.smoothing, ctx.dtype = smoothing, logits.dtype
-        loss = -(1 - smoothing) * log_probs.gather(1, targets.unsqueeze(1)).squeeze(1)
-        return ((loss - smoothing * log_probs.mean(1)) if smoothing else loss) @ share
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        log_probs, targets, share = ctx.saved_tensors
-        to_logits = log_probs.exp()
-        if ctx.smoothing:
-            to_logits -= ctx.smoothing / to_logits.shape[1]
-        to_logits.scatter_add_(1, targets.unsqueeze(1), share.new_full((len(share), 1), ctx.smoothing - 1))
-        return to_logits.mul_((share * grad).unsqueeze(1)).to(ctx.dtype), None, None
 
 
 def caption_log_likelihoods(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:

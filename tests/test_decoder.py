@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from showattend.cells import RecurrentCell, cell_names, find_cell
+from showattend.cross_entropy import caption_loss
 from showattend.errors import InputError
-from showattend.losses import caption_loss, pack
+from showattend.losses import pack
 from showattend.models.attention.energy import EAGER, AdditiveEnergy, exponentials
 from showattend.models.configuration import DecoderConfig
 from showattend.models.decoder import Decoder
@@ -63,7 +64,8 @@ class Ticking(RecurrentCell):
 def test_teacher_forcing_is_repeated_stepping(cell: str, options: dict[str, object]) -> None:
     decoder, annotations, words = make(cell=cell, **options), photos(), captions()
     mask = words != PAD
-    logits, alphas, _ = decoder(annotations, words)
+    spoken = decoder(annotations, words)
+    logits, alphas = spoken.logits, spoken.alphas
     expected, expected_alphas = repeated_steps(decoder, annotations, words)
     assert torch.allclose(logits, expected.movedim(2, 0)[mask.movedim(2, 0)])
     assert torch.allclose(alphas, expected_alphas * mask.unsqueeze(-1))
@@ -142,7 +144,8 @@ def test_the_energies_pass_gradcheck_over_several_blocks(monkeypatch: pytest.Mon
 def test_gradients_reach_every_weight_and_none_comes_from_padding(cell: str) -> None:
     decoder, annotations, words = make(cell=cell), photos(), captions()
     targets = torch.where(words != PAD, torch.randint(4, V, words.shape), PAD)
-    caption_loss(decoder(annotations, words)[0], pack(targets, words != PAD)).backward()
+    spoken = decoder(annotations, words)
+    caption_loss(spoken.hidden, spoken.output, pack(targets, words != PAD)).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in decoder.parameters())
     assert decoder.embedding.weight.grad is not None
     assert not decoder.embedding.weight.grad[PAD].any()

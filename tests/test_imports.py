@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "showattend"
 FLOORS = [
     {"errors", "version"},
     {"files", "vocabulary", "registry", "products"},
-    {"losses", "decoding"},
+    {"losses", "cross_entropy", "decoding"},
     {"cells"},
     {"models"},
     {"data"},

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from showattend.cli import main
+from showattend.cross_entropy import caption_loss
 from showattend.errors import InputError
-from showattend.losses import attention_entropy, caption_log_likelihoods, caption_loss, leave_one_out, pack
+from showattend.losses import attention_entropy, caption_log_likelihoods, leave_one_out, pack
 from showattend.models.attention import HardAttention, Look, Memory, Query
 from showattend.models.configuration import DecoderConfig
 from showattend.models.decoder import Decoder
@@ -78,7 +79,7 @@ def estimates(decoder: Decoder, annotations: Tensor, captions: Tensor, *, baseli
     found = []
     for draw in range(draws + 20):
         spoken = decoder(annotations, words)
-        loss = caption_loss(spoken.logits, pack(targets, mask)) + reinforce(spoken, pack(targets, mask), mask)
+        loss = caption_loss(spoken.hidden, spoken.output, pack(targets, mask)) + reinforce(spoken, pack(targets, mask), mask)
         if draw >= 20:  # the moving average begins with a draw of its own
             found.append(flat(torch.autograd.grad(loss, list(decoder.parameters()), allow_unused=True), decoder))
     return torch.stack(found)

@@ -8,7 +8,8 @@ from test_decoder import captions, make, photos
 from torch import Tensor
 
 from showattend.cells import cell_names
-from showattend.losses import caption_loss, doubly_stochastic_penalty, pack
+from showattend.cross_entropy import caption_loss
+from showattend.losses import doubly_stochastic_penalty, pack
 from showattend.models.attention.energy import EAGER, compiled
 from showattend.models.decoder import Decoder
 from showattend.vocabulary import PAD
@@ -24,7 +25,9 @@ def both_ways(decoder: Decoder, annotations: Tensor, words: Tensor) -> list[tupl
         twin.fast = fast
         spoken = twin(seen, words)
         targets = torch.where(words != PAD, words.flip(-1).clamp(min=4), PAD)
-        loss = caption_loss(spoken.logits, pack(targets, words != PAD)) + doubly_stochastic_penalty(spoken.alphas, words != PAD)
+        loss = caption_loss(spoken.hidden, spoken.output, pack(targets, words != PAD)) + doubly_stochastic_penalty(
+            spoken.alphas, words != PAD
+        )
         wanted = [seen, *twin.parameters()]
         found.append((loss, list(torch.autograd.grad(loss, wanted))))
     return found

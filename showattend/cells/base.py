@@ -95,11 +95,10 @@ class RecurrentCell(nn.Module):
         Returns:
             (..., S*H)
         """
-        weight = self.matrix(part)
-        if part > 0 or not self.bias_beside_x:
+        weight, bias = self.matrix(part), self.projection()[1]
+        if part > 0 or bias is None:
             return product(x, weight)
-        unbiased = weight.shape[0] - self.bias.shape[0]
-        return product(x, weight, F.pad(self.bias, (0, unbiased)) if unbiased else self.bias)
+        return product(x, weight, F.pad(bias, (0, len(weight) - len(bias))))
 
     def matrix(self, part: int) -> Tensor:
         """The columns of W for an input part, (S*H, input_sizes[part])."""
@@ -144,9 +143,9 @@ class RecurrentCell(nn.Module):
         """Whether a step can be made again on the way back, and x reaches it through W alone: see `models/unrolled.py`."""
         return self.repeatable and type(self).project is RecurrentCell.project
 
-    def projecting(self) -> list[nn.Parameter]:
-        """The parameters that `project` uses, and nothing else does."""
-        return [self.weight_ih, *([self.bias] if self.bias_beside_x else [])]
+    def projection(self) -> tuple[nn.Parameter, nn.Parameter | None]:
+        """What `project` uses, and nothing else does: W, and b where it stands beside x, for the first blocks of W."""
+        return self.weight_ih, self.bias if self.bias_beside_x else None
 
     def observe(self, **gates: Tensor) -> None:
         """Show the gates' values, (B,H) each, to whoever watches; nothing is done where nobody does."""

@@ -66,9 +66,9 @@ class Stack(nn.Module):
         """As `RecurrentCell.can_unroll`; dropout between the layers draws."""
         return all(layer.can_unroll for layer in self._layers()) and not (self.training and self.dropout.p)
 
-    def projecting(self) -> list[nn.Parameter]:
-        """Those of the lowest layer, as `RecurrentCell.projecting`."""
-        return self._layers()[0].projecting()
+    def projection(self) -> tuple[nn.Parameter, nn.Parameter | None]:
+        """Those of the lowest layer, as `RecurrentCell.projection`."""
+        return self._layers()[0].projection()
 
     def _layers(self) -> list[RecurrentCell]:
         return [layer for layer in self.layers if isinstance(layer, RecurrentCell)]

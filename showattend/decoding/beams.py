@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from showattend.decoding.search import Search
 from showattend.vocabulary import PAD
@@ -142,17 +141,19 @@ def best_in_rows(total: Tensor, frozen: Tensor, log_probs: Tensor) -> tuple[Tens
 def _top(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The largest along the last axis and their numbers, as `topk`, which alone takes three times as long for a large vocabulary.
 
-    They lie in those stretches whose own largest are the largest.
+    They lie in those stretches whose own largest are the largest, or behind the last whole stretch.
     """
     stretch = math.isqrt(values.shape[-1])
     if stretch < 2 * count:
         return values.topk(count, dim=-1)
-    stretches = F.pad(values, (0, -values.shape[-1] % stretch), value=-torch.inf).unflatten(-1, (-1, stretch))
+    whole = values.shape[-1] // stretch * stretch
+    stretches = values[..., :whole].unflatten(-1, (-1, stretch))
     which = stretches.amax(-1).topk(count, dim=-1).indices
     inside = stretches.gather(-2, which.unsqueeze(-1).expand(*which.shape, stretch)).flatten(-2)
-    best, place = inside.topk(count, dim=-1)
-    # Where fewer words are possible, what fills the last stretch is as good as any other that may not come.
-    return best, (which.gather(-1, place // stretch) * stretch + place % stretch).clamp(max=values.shape[-1] - 1)
+    best, place = torch.cat((inside, values[..., whole:]), -1).topk(count, dim=-1)
+    behind = place - inside.shape[-1]
+    number = which.gather(-1, (place // stretch).clamp(max=count - 1)) * stretch + place % stretch
+    return best, torch.where(behind < 0, number, whole + behind)
 
 
 def thaw(key: Tensor, parent: Tensor, word: Tensor, total: Tensor) -> Extension:

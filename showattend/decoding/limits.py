@@ -26,8 +26,8 @@ class Limits:
         self.said = torch.zeros(photos, width, 0, dtype=torch.long, device=device) if self.ngram else None
 
     def apply(self, log_probs: Tensor) -> Tensor:
-        """Log-probabilities (N,W,V) with -inf for what may not come next; `<end>` always may where nothing else is left."""
-        log_probs = log_probs.index_fill(-1, self.never, -torch.inf)
+        """Log-probabilities (N,W,V), with -inf written in for what may not come next; `<end>` always may where nothing else is left."""
+        log_probs.index_fill_(-1, self.never, -torch.inf)
         if self.said is not None and self.length >= self.ngram:
             log_probs = log_probs.masked_fill(self._repeats(self.said, log_probs), -torch.inf)
         if self.length < self.min_length:

@@ -18,7 +18,7 @@ from showattend.decoding.search import Search
 from showattend.vocabulary import END, PAD, START
 
 State = tuple[Tensor, ...]
-# (words (N*W,), state) -> log-probabilities (N*W,V), state, alpha (N*W,L)
+# (words (N*W,), state) -> log-probabilities (N*W,V), which `decode` may write over, state, alpha (N*W,L)
 StepFunction = Callable[[Tensor, State], tuple[Tensor, State, Tensor]]
 
 

@@ -33,15 +33,22 @@ def _blocks(mask: Tensor) -> list[Block]:
 class Spoken(NamedTuple):
     """What teacher forcing gives of M words that are no padding, in N photos' G captions of T words.
 
-    logits: of the words, in the order of `losses.pack`, (M,V)
+    hidden: what the words are spoken from, in the order of `losses.pack`, (M,E)
+    output: makes logits of it
     alphas: where the decoder looked for them, zero at padding, (N,G,T,L)
     choices: log-probabilities of the locations that hard attention drew, zero at padding and where it drew none, (N,G,T);
         None: the attention draws none
     """
 
-    logits: Tensor
+    hidden: Tensor
+    output: nn.Linear
     alphas: Tensor
     choices: Tensor | None
+
+    @property
+    def logits(self) -> Tensor:
+        """Of the words, (M,V); made again each time, for `cross_entropy.caption_loss` does without."""
+        return product(self.hidden, self.output.weight, self.output.bias)
 
 
 class Decoder(nn.Module):
@@ -134,7 +141,8 @@ class Decoder(nn.Module):
         """
         embedded = self.embedding_dropout(self.embedding(words))
         state, look = self._advance(embedded, self.cell.project(embedded, 0), state, memory)
-        return self._speak(embedded, state[0], look.context), state, look.alpha
+        hidden = self._deepen(embedded, state[0], look.context)
+        return product(hidden, self.output.weight, self.output.bias), state, look.alpha
 
     def forward(self, annotations: Tensor, words: Tensor) -> Spoken:
         """Teacher forcing: every word of every caption from the words before it.
@@ -157,15 +165,15 @@ class Decoder(nn.Module):
         embedded = self.embedding_dropout(self.embedding(heard))
         loop = self._unroll if self.can_unroll() else self._repeat
         h, contexts, alphas, choices = loop(embedded, blocks, state, memory)
-        said = heard != PAD
-        logits = self._speak(embedded[said], h[said], contexts[said])
+        (said,) = (heard != PAD).nonzero(as_tuple=True)
+        hidden = self._deepen(embedded, h, contexts)[said]
 
         def spread(entries: Tensor) -> Tensor:
             """What belongs to words, (M, ...), where the words lie: (N,G,T, ...)."""
             whole = entries.new_zeros(words.numel(), *entries.shape[1:]).index_copy(0, place[said], entries[said])
             return whole.view(*time_first.shape, *entries.shape[1:]).movedim(0, 2)
 
-        return Spoken(logits, spread(alphas), None if choices is None else spread(choices))
+        return Spoken(hidden, self.output, spread(alphas), None if choices is None else spread(choices))
 
     def _repeat(self, embedded: Tensor, blocks: list[Block], state: State, memory: Memory) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """h, gated contexts, alphas and choices of the words in all blocks, (M, ...): one `_advance` after the other."""
@@ -196,24 +204,24 @@ class Decoder(nn.Module):
 
     def _unroll(self, embedded: Tensor, blocks: list[Block], state: State, memory: Memory) -> tuple[Tensor, Tensor, Tensor, None]:
         """As `_repeat`, with a way back of its own: see `Unrolled`."""
-        cell, weights = self.cell, self.weights()
+        weights = self.weights()
         assert isinstance(self.attention, SoftAttention)
-        move, hidden = cell.recurrence()
-        loop = Loop(move, self.attention.kernels, len(state), len(memory[0]), len(state[0]) // len(memory[0]), blocks)
-        outside = [*cell.projecting(), hidden]
-        held = [parameter for parameter in cell.parameters() if all(parameter is not other for other in outside)]
-        h, contexts, alphas = Unrolled.apply(loop, *memory, cell.project(embedded, 0), *weights, *state, *held)
+        loop = Loop(self.cell.recurrence()[0], self.attention.kernels, len(state), len(memory[0]), len(state[0]) // len(memory[0]), blocks)
+        held = [parameter for parameter in self.cell.parameters() if all(parameter is not other for other in weights)]
+        h, contexts, alphas = Unrolled.apply(loop, *memory, embedded, *weights, *state, *held)
         return h, contexts, alphas, None
 
     def weights(self) -> Weights:
         """What the fast ways make a word with; only with soft attention."""
         assert isinstance(self.attention, SoftAttention)
+        matrix, bias = self.cell.projection()
         return Weights(
             energy=self.attention.energy.weight[0],
             query=self.attention.query.weight,
             beta=None if self.beta is None else self.beta.weight,
             beta_bias=None if self.beta is None else self.beta.bias,
-            context=self.cell.matrix(1),
+            input=matrix,
+            bias=bias,
             hidden=self.cell.recurrence()[1],
         )
 
@@ -227,10 +235,10 @@ class Decoder(nn.Module):
         state = self.cell.step(projected + self.cell.project(context, 1), state)
         return state, Look(context, alpha.flatten(0, 1), None if choice is None else choice.flatten())
 
-    def _speak(self, embedded: Tensor, h: Tensor, context: Tensor) -> Tensor:
-        """Logits: L_o tanh(E y + L_h h + L_z z) (Xu et al. 2015, eq. 7, with the tanh of the authors' code)."""
+    def _deepen(self, embedded: Tensor, h: Tensor, context: Tensor) -> Tensor:
+        """What `output` makes logits of: tanh(E y + L_h h + L_z z) (Xu et al. 2015, eq. 7, with the tanh of the authors' code), or h."""
         h = self.dropout(h)
         if self.config.deep_output:
             deep = product(h, self.deep_h.weight, self.deep_h.bias) + product(context, self.deep_z.weight)
             h = self.dropout(torch.tanh(embedded + deep))
-        return product(h, self.output.weight, self.output.bias)
+        return h

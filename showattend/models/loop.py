@@ -1,12 +1,14 @@
 """What the loop over words goes by: which rows are left at each word, and with which weights a word is made."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from showattend.cells import State
 from showattend.models.attention.energy import Kernels
@@ -21,7 +23,8 @@ class Weights(NamedTuple):
     energy: w of the attention, (A,)
     query: of h to the attention, (A,H)
     beta: of h to the gate on the context, and its bias, (1 or D, H) and (1 or D,); None: there is no gate
-    context: of the context to the cell's activations, (S*H,D)
+    input: of embedding and context to the cell's activations, (S*H,E+D)
+    bias: of the first of the cell's activations, (up to S*H,); None: there is none, or the cell has it in its `step`
     hidden: of h to the cell's activations, (S*H,H); None: the cell has it in its `step`
     """
 
@@ -29,12 +32,21 @@ class Weights(NamedTuple):
     query: Tensor
     beta: Tensor | None
     beta_bias: Tensor | None
-    context: Tensor
+    input: Tensor
+    bias: Tensor | None
     hidden: Tensor | None
 
     def of_h(self) -> list[Tensor]:
         """All that multiply h: activations, query and gate, those that there are."""
-        return [weight for weight in (self.hidden, self.query, self.beta) if weight is not None]
+        return [*([] if self.hidden is None else [self.hidden]), *self.asking()]
+
+    def asking(self) -> list[Tensor]:
+        """Those of them that look: query and gate."""
+        return [self.query, *([] if self.beta is None else [self.beta])]
+
+    def padded_bias(self) -> Tensor | None:
+        """The bias of all activations."""
+        return None if self.bias is None else F.pad(self.bias, (0, len(self.input) - len(self.bias)))
 
 
 WEIGHTS = len(Weights._fields)
@@ -58,14 +70,12 @@ class Loop:
     rows: int
     blocks: list[Block]
 
-    @property
-    def sizes(self) -> list[int]:
-        """Rows of each word; M in all."""
-        return [n * g for n, g in self.blocks]
-
-    def pairs(self) -> Iterator[tuple[Block, Block]]:
-        """For each word the block before it and its own."""
-        return zip([(self.photos, self.rows), *self.blocks], self.blocks, strict=False)
+    @cached_property
+    def words(self) -> list[tuple[Block, Block, slice]]:
+        """For each word the block before it, its own, and where its rows lie among the M of all words."""
+        ends = list(accumulate(n * g for n, g in self.blocks))
+        rows = [slice(end - n * g, end) for end, (n, g) in zip(ends, self.blocks, strict=True)]
+        return list(zip([(self.photos, self.rows), *self.blocks], self.blocks, rows, strict=False))
 
     @cached_property
     def of_photos(self) -> list[Tensor]:

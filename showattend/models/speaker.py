@@ -35,7 +35,7 @@ class Speaker:
         of_h = [weights.hidden, weights.query, weights.beta, decoder.deep_h.weight if deep else None]
         self.heard = [0 if weight is None else len(weight) for weight in of_h]
         self.hear = Packed(torch.cat([weight for weight in of_h if weight is not None]), int8=int8)
-        of_context = [weights.context, *([decoder.deep_z.weight] if deep else [])]
+        of_context = [decoder.cell.matrix(1), *([decoder.deep_z.weight] if deep else [])]
         self.placed = [len(weight) for weight in of_context]
         self.place = Packed(torch.cat(of_context), int8=int8)
         self.output = Packed(decoder.output.weight, decoder.output.bias, int8=int8)

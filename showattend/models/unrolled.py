@@ -2,12 +2,14 @@
 
 Left to autograd, every word leaves its activations behind, and every weight gets its gradient word by word. Here the way forward makes
 one product of all that multiplies h (gates, query and beta) and lays every weight out once, nothing of size (L,A) is kept for a word, and
-on the way back the gradients of weights and keys are made after the loop, from all words together. Of a cell it wants only `move` or
-`step`: what these do to one word is derived by autograd on the way back. So every cell has this path for nothing.
+on the way back the gradients of weights and keys are made after the loop, from all words together. What is kept lies in tensors of all
+words, each made once. Of a cell it wants only `move` or `step`: what these do to one word is derived by autograd on the way back. So every
+cell has this path for nothing.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,100 +18,83 @@ from torch.autograd.function import once_differentiable
 
 from showattend.cells import State
 from showattend.models.attention.energy import exponentials
-from showattend.models.loop import WEIGHTS, Block, Loop, Weights, grow, shrink
-from showattend.products import Packed, across
+from showattend.models.loop import WEIGHTS, Loop, Weights, grow, shrink
+from showattend.products import Packed, across, product
 
 
-class Word(NamedTuple):
-    """What a word leaves for the way back; n photos, g rows of each.
+@dataclass
+class Trail:
+    """What the words leave for the way back, M rows in all, one word's after the other's.
 
-    state: before it, each (n*g, ·)
-    activations: of the cell, (n*g,S*H)
-    asked: exp(2q), (n,g,A)
-    alpha: (n,g,L)
-    seen: the context before the gate, (n*g,D)
-    beta: the gate, (n*g, 1 or D); None: there is none
+    states: before each word
+    heard: embedded words and gated contexts, (M,E+D)
+    made: the cell's activations, with room for what else is made of h, (M, S*H + ·): on the way back gradients take their place
+    asked: exp(2q), (M,A)
+    betas: the gate at each word, (rows, 1 or D); empty: there is none
     """
 
-    state: State
-    activations: Tensor
-    asked: Tensor
-    alpha: Tensor
-    seen: Tensor
-    beta: Tensor | None
-
-
-class Trail(NamedTuple):
-    """What a word's way back leaves for the gradients that all words make together: the gradients of
-
-    activations: (n*g,S*H)
-    heard: all that was made of h, (n*g, ·)
-    energies: (n*g,L)
-    seen: (n*g,D)
-    """
-
-    activations: Tensor
+    states: list[State]
     heard: Tensor
-    energies: Tensor
-    seen: Tensor
+    made: Tensor
+    asked: Tensor
+    betas: list[Tensor]
 
 
 class Unrolled(Function):
     """h (M,H), gated contexts (M,D) and alphas (M,L) of all words, one word's rows after the other's.
 
-    Applied to a Loop, features (N,L,D), keys (N,L,A), their exponentials, the words' share in the activations (M,S*H), the Weights,
-    the tensors of the first state (N*G, ·), and the parameters that `move` holds.
+    Applied to a Loop, features (N,L,D), keys (N,L,A), their exponentials, the embedded words (M,E), the Weights, the tensors of the
+    first state (N*G, ·), and the parameters that `move` holds.
     """
 
     @staticmethod
-    def forward(ctx: Any, loop: Loop, features: Tensor, keys: Tensor, raised: Tensor, projected: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, loop: Loop, features: Tensor, keys: Tensor, raised: Tensor, embedded: Tensor, *rest: Any) -> tuple[Tensor, ...]:
         """Say every word."""
         weights, state = Weights(*rest[:WEIGHTS]), rest[WEIGHTS : WEIGHTS + loop.entries]
-        hear, place = Packed(torch.cat(weights.of_h())), Packed(weights.context)
-        words, h, contexts = [], [], []
-        for (before, block), of_word in zip(loop.pairs(), projected.split(loop.sizes), strict=True):
+        hear, place = Packed(torch.cat(weights.of_h())), Packed(weights.input, weights.padded_bias())
+        empty = features.new_empty
+        words, of_word = embedded.shape
+        made = len(weights.input) + sum(map(len, weights.asking()))
+        trail = Trail([], empty(words, of_word + features.shape[2]), empty(words, made), empty(words, keys.shape[2]), [])
+        trail.heard[:, :of_word] = embedded
+        activations = trail.made[:, : len(weights.input)]
+        alphas, h = empty(words, features.shape[1]), []
+        for before, block, rows in loop.words:
             state = tuple(shrink(entry, before, block) for entry in state)
-            heard = hear(state[0]).split([len(weight) for weight in weights.of_h()], -1)
-            asked = exponentials(heard[weights.hidden is not None]).unflatten(0, block)
-            alpha = loop.kernels.weigh(raised[: block[0]], asked, -2 * weights.energy).softmax(-1)
-            seen = torch.bmm(alpha, features[: block[0]]).flatten(0, 1)
-            beta = None if weights.beta is None else torch.sigmoid(heard[-1] + weights.beta_bias)
-            contexts.append(seen if beta is None else beta * seen)
-            activations = place(contexts[-1]).add_(of_word)
+            trail.states.append(state)
+            of_h = hear(state[0]).split([len(weight) for weight in weights.of_h()], -1)
+            trail.asked[rows] = exponentials(of_h[weights.hidden is not None])
+            energies = loop.kernels.weigh(raised[: block[0]], trail.asked[rows].unflatten(0, block), -2 * weights.energy)
+            alpha = torch.softmax(energies, -1, out=alphas[rows].unflatten(0, block))
+            context = torch.bmm(alpha, features[: block[0]]).flatten(0, 1)
+            if weights.beta_bias is not None:
+                trail.betas.append(torch.sigmoid(of_h[-1] + weights.beta_bias))
+                context *= trail.betas[-1]
+            trail.heard[rows, of_word:] = context
+            activations[rows] = place(trail.heard[rows])
             if weights.hidden is not None:
-                activations += heard[0]
-            words.append(Word(state, activations, asked, alpha, seen, beta))
-            state = loop.move(activations, state)
+                activations[rows] += of_h[0]
+            state = loop.move(activations[rows], state)
             h.append(state[0])
-        said = torch.cat(contexts)
-        ctx.loop, ctx.words = loop, words
-        ctx.save_for_backward(features, raised, said, *rest)
-        return torch.cat(h), said, torch.cat([word.alpha.flatten(0, 1) for word in words])
+        ctx.loop, ctx.trail = loop, trail
+        ctx.save_for_backward(features, raised, alphas, *rest)
+        return torch.cat(h), trail.heard[:, of_word:], alphas
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, to_h: Tensor, to_contexts: Tensor, to_alphas: Tensor) -> tuple[Tensor | None, ...]:
         """Go back word by word, then make what all words make together."""
+        if ctx.trail is None:
+            raise RuntimeError("this way goes back once: gradients have taken the place of what it was made of")
         loop: Loop = ctx.loop
-        features, raised, contexts, *rest = ctx.saved_tensors
+        features, raised, alphas, *rest = ctx.saved_tensors
         weights, held = Weights(*rest[:WEIGHTS]), rest[WEIGHTS + loop.entries :]
-        way = _WayBack(loop, features, raised, weights, held)
-        outer = zip(*(grad.split(loop.sizes) for grad in (to_h, to_contexts, to_alphas)), strict=True)
-        for word, blocks, grads in reversed(list(zip(ctx.words, loop.pairs(), outer, strict=True))):
-            way.step(word, *blocks, *grads)
-        trail = Trail(*(torch.cat(parts[::-1]) for parts in zip(*way.trails, strict=True)))
-        of_h = across(trail.heard, torch.cat([word.state[0] for word in ctx.words])).split([len(weight) for weight in weights.of_h()])
-        to_keys, to_energy = _to_keys(loop, ctx.words, raised, trail.energies, weights.energy)
-        to_weights = Weights(
-            energy=to_energy,
-            query=of_h[weights.hidden is not None],
-            beta=None if weights.beta is None else of_h[-1],
-            beta_bias=None if weights.beta is None else trail.heard[:, -len(weights.beta) :].sum(0),
-            context=across(trail.activations, contexts),
-            hidden=None if weights.hidden is None else of_h[0],
-        )
-        to_features = _to_features(loop, ctx.words, trail.seen, features) if ctx.needs_input_grad[1] else None
-        return None, to_features, to_keys, None, trail.activations, *to_weights, *way.to_state, *way.to_held
+        way = _WayBack(loop, ctx.trail, features, raised, alphas, weights, held, mixing=ctx.needs_input_grad[1])
+        ctx.trail = None
+        way.go(to_h, to_contexts, to_alphas)
+        to_keys, to_energy = _to_keys(loop, way.trail.asked, raised, way.to_energies, weights.energy)
+        to_features = None if way.to_seen is None else _to_features(loop, alphas, way.to_seen)
+        return None, to_features, to_keys, None, way.to_embedded, *way.to_weights(to_energy), *way.to_state, *way.to_held
 
 
 class _WayBack:
@@ -117,39 +102,55 @@ class _WayBack:
 
     to_state: of the state before the word that was gone back over last
     to_held: of the parameters that `move` holds, over all words so far
-    trails: of each word so far, the last one first
+    to_embedded: (M,E)
+    to_energies: (M,L)
+    to_seen: of the contexts before the gate, (M,D); None: the features' mixing has no gradient
     """
 
-    def __init__(self, loop: Loop, features: Tensor, raised: Tensor, weights: Weights, held: Sequence[Tensor]) -> None:
-        self.loop, self.features, self.raised, self.weights, self.held = loop, features, raised, weights, held
-        self.unhear, self.unplace = Packed(torch.cat(weights.of_h()).t()), Packed(weights.context.t())
+    def __init__(
+        self,
+        loop: Loop,
+        trail: Trail,
+        features: Tensor,
+        raised: Tensor,
+        alphas: Tensor,
+        weights: Weights,
+        held: Sequence[Tensor],
+        *,
+        mixing: bool,
+    ) -> None:
+        self.loop, self.trail, self.features, self.raised, self.alphas = loop, trail, features, raised, alphas
+        self.weights, self.held = weights, held
+        (words, heard), channels, empty = trail.heard.shape, features.shape[2], features.new_empty
         self.to_state: list[Tensor | None] = [None] * loop.entries
         self.to_held: list[Tensor | None] = [None] * len(held)
-        self.trails: list[Trail] = []
+        self.to_embedded = empty(words, heard - channels)
+        self.to_energies = empty(words, features.shape[1])
+        self.to_seen = empty(words, channels) if mixing else None
 
-    def step(self, word: Word, before: Block, block: Block, to_h: Tensor, to_context: Tensor, to_alpha: Tensor) -> None:
-        """Go back over one word, given the gradients of what it left for the speaking."""
-        photos, weights = block[0], self.weights
-        to_activations = self._unmove(word, to_h)
-        to_context = self.unplace(to_activations).add_(to_context)
-        to_seen = to_context if word.beta is None else word.beta * to_context
-        to_alpha = to_alpha.unflatten(0, block) + torch.bmm(to_seen.unflatten(0, block), self.features[:photos].transpose(1, 2))
-        to_energies = word.alpha * (to_alpha - (word.alpha * to_alpha).sum(-1, keepdim=True))
-        to_heard = [4 * weights.energy * self.loop.kernels.to_queries(self.raised[:photos], word.asked, to_energies).flatten(0, 1)]
-        if weights.hidden is not None:
-            to_heard.insert(0, to_activations)
-        if word.beta is not None:
-            to_gate = word.seen * to_context
-            to_gate = to_gate.sum(-1, keepdim=True) if word.beta.shape[-1] == 1 else to_gate
-            to_heard.append(to_gate * word.beta * (1 - word.beta))
-        self.trails.append(Trail(to_activations, torch.cat(to_heard, -1), to_energies.flatten(0, 1), to_seen))
-        self.to_state[0] = _add(self.to_state[0], self.unhear(self.trails[-1].heard))
-        self.to_state = [None if entry is None else grow(entry, before, block) for entry in self.to_state]
+    def go(self, to_h: Tensor, to_contexts: Tensor, to_alphas: Tensor) -> None:
+        """Over all words, given the gradients of what they left for the speaking."""
+        of_h = torch.cat(self.weights.of_h())
+        of_word, activations = self.to_embedded.shape[1], len(self.weights.input)
+        for number, (before, block, rows) in reversed(list(enumerate(self.loop.words))):
+            to_activations = self._unmove(number, to_h[rows])
+            to_heard = product(to_activations, self.weights.input.t())
+            to_alpha, to_gate = self._unmix(number, to_heard[:, of_word:] + to_contexts[rows])
+            alpha, to_alpha = self.alphas[rows], to_alpha + to_alphas[rows]
+            to_energies = alpha * (to_alpha - (alpha * to_alpha).sum(-1, keepdim=True))
+            asked, of_block = self.trail.asked[rows].unflatten(0, block), to_energies.unflatten(0, block)
+            to_query = 4 * self.weights.energy * self.loop.kernels.to_queries(self.raised[: block[0]], asked, of_block).flatten(0, 1)
+            torch.cat([to_activations, to_query, *to_gate], -1, out=self.trail.made[rows])
+            self.to_embedded[rows], self.to_energies[rows] = to_heard[:, :of_word], to_energies
+            to_heard = self.trail.made[rows] if self.weights.hidden is not None else self.trail.made[rows, activations:]
+            self.to_state[0] = _add(self.to_state[0], product(to_heard, of_h.t()))
+            self.to_state = [None if entry is None else grow(entry, before, block) for entry in self.to_state]
 
-    def _unmove(self, word: Word, to_h: Tensor) -> Tensor:
+    def _unmove(self, number: int, to_h: Tensor) -> Tensor:
         """Through the cell: the gradient of its activations, with that of the state before it and of what it holds kept here."""
         self.to_state[0] = _add(self.to_state[0], to_h)
-        leaves = [entry.detach().requires_grad_(entry.is_floating_point()) for entry in (word.activations, *word.state)]
+        word = (self.trail.made[self.loop.words[number][2], : len(self.weights.input)], *self.trail.states[number])
+        leaves = [entry.detach().requires_grad_(entry.is_floating_point()) for entry in word]
         with torch.enable_grad():
             after = self.loop.move(leaves[0], tuple(leaves[1:]))
         told = [(entry, grad) for entry, grad in zip(after, self.to_state, strict=True) if grad is not None and entry.requires_grad]
@@ -162,10 +163,39 @@ class _WayBack:
         assert to_activations is not None, "the cell does not hear its activations"
         return to_activations
 
+    def _unmix(self, number: int, to_context: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Through gate and mixing: the gradients of alpha, and of what the gate is the sigmoid of, where there is one."""
+        _, block, rows = self.loop.words[number]
+        to_seen, to_gate = to_context, []
+        if self.trail.betas:
+            beta, to_gated = self.trail.betas[number], self.trail.heard[rows, self.to_embedded.shape[1] :] * to_context
+            to_gate = [(1 - beta) * (to_gated if beta.shape[1] > 1 else to_gated.sum(-1, keepdim=True))]
+            to_seen = beta * to_context
+        if self.to_seen is not None:
+            self.to_seen[rows] = to_seen
+        to_alpha = torch.bmm(to_seen.unflatten(0, block), self.features[: block[0]].transpose(1, 2))
+        return to_alpha.flatten(0, 1), to_gate
 
-def _to_keys(loop: Loop, words: Sequence[Word], raised: Tensor, to_energies: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+    def to_weights(self, to_energy: Tensor) -> Weights:
+        """The gradients of the weights, from all words together."""
+        weights, activations = self.weights, len(self.weights.input)
+        # As `across` wants it, once for both products.
+        made = self.trail.made = self.trail.made.t().contiguous().t()
+        of_h = made if weights.hidden is not None else made[:, activations:]
+        to_h = across(of_h, torch.cat([state[0] for state in self.trail.states])).split([len(weight) for weight in weights.of_h()])
+        return Weights(
+            energy=to_energy,
+            query=to_h[weights.hidden is not None],
+            beta=None if weights.beta is None else to_h[-1],
+            beta_bias=None if weights.beta is None else made[:, -len(weights.beta) :].sum(0),
+            input=across(made[:, :activations], self.trail.heard),
+            bias=None if weights.bias is None else made[:, : len(weights.bias)].sum(0),
+            hidden=None if weights.hidden is None else to_h[0],
+        )
+
+
+def _to_keys(loop: Loop, asked: Tensor, raised: Tensor, to_energies: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of the keys and of w from those of all words' energies, photo by photo."""
-    asked = torch.cat([word.asked.flatten(0, 1) for word in words])
     to_keys, to_energy = torch.zeros_like(raised), torch.zeros_like(energy)
     for photo, rows in enumerate(loop.of_photos):
         if len(rows):
@@ -176,9 +206,8 @@ def _to_keys(loop: Loop, words: Sequence[Word], raised: Tensor, to_energies: Ten
     return to_keys.mul_(4 * energy), -2 * to_energy
 
 
-def _to_features(loop: Loop, words: Sequence[Word], to_seen: Tensor, features: Tensor) -> Tensor:
+def _to_features(loop: Loop, alphas: Tensor, to_seen: Tensor) -> Tensor:
     """The gradient of the features where they mix to contexts, photo by photo."""
-    alphas = torch.cat([word.alpha.flatten(0, 1) for word in words])
     return torch.stack([alphas[rows].t() @ to_seen[rows] for rows in loop.of_photos])
 
 

@@ -8,11 +8,12 @@ import lightning
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
+from showattend.cross_entropy import caption_loss
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
 from showattend.errors import InputError, unknown_name
-from showattend.losses import caption_loss, pack, shift
+from showattend.losses import pack, shift
 from showattend.metrics import corpus_scores
 from showattend.models.captioner import CaptionNetwork
 from showattend.training.schedules import SCHEDULES
@@ -86,8 +87,8 @@ class LitNetwork(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Caption the photos freely, and measure the likelihood of their references."""
         heard, targets, mask = shift(batch.words)
-        logits = self.network(batch.photos, heard).logits
-        self.log("val_loss", caption_loss(logits, pack(targets, mask)), batch_size=len(batch.ids))
+        spoken = self.network(batch.photos, heard)
+        self.log("val_loss", caption_loss(spoken.hidden, spoken.output, pack(targets, mask)), batch_size=len(batch.ids))
         self._caption(batch)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:

@@ -4,11 +4,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from showattend.cross_entropy import caption_loss
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
 from showattend.errors import InputError
-from showattend.losses import REDUCTIONS, caption_loss, doubly_stochastic_penalty, pack, shift
+from showattend.losses import REDUCTIONS, doubly_stochastic_penalty, pack, shift
 from showattend.models.attention import HardAttention
 from showattend.models.captioner import CaptionNetwork
 from showattend.models.configuration import DecoderConfig
@@ -186,7 +187,7 @@ class LitCaptioner(LitNetwork):
         said = pack(targets, mask)
         target = PENALTY_TARGETS[self.hparams["penalty_target"]]
         return (
-            caption_loss(spoken.logits, said, label_smoothing=self.hparams["label_smoothing"]),
+            caption_loss(spoken.hidden, spoken.output, said, label_smoothing=self.hparams["label_smoothing"]),
             doubly_stochastic_penalty(spoken.alphas, mask, target=target, reduction=self.hparams["penalty_reduction"]),
             self.reinforce(spoken, said, mask) if self.reinforce else None,
         )

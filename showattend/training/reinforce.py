@@ -82,7 +82,8 @@ class Reinforce(nn.Module):
             InputError: leave_one_out where nothing is left: one sample, and one caption of each photo.
         """
         assert spoken.choices is not None
-        rewards = caption_log_likelihoods(spoken.logits, targets, mask).detach()
+        with torch.no_grad():
+            rewards = caption_log_likelihoods(spoken.logits, targets, mask)
         advantages = rewards - self._baseline(rewards, mask.sum(-1))
         score = reinforce_loss(spoken.choices.sum(-1), advantages) / mask.sum().clamp(min=1)
         return self.config.weight * score - self.config.entropy * attention_entropy(spoken.alphas, mask)
