@@ -11,7 +11,7 @@ from showattend import cross_entropy as module
 from showattend.cross_entropy import caption_loss
 from showattend.vocabulary import PAD
 
-M, E, V = 6, 5, 23
+M, V = 6, 23
 
 
 @pytest.fixture(autouse=True)
@@ -20,9 +20,9 @@ def narrow_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "NARROWEST", 7)
 
 
-def problem() -> tuple[Tensor, nn.Linear, Tensor]:
+def problem(channels: int = 5) -> tuple[Tensor, nn.Linear, Tensor]:
     torch.manual_seed(0)
-    return torch.randn(M, E).double().requires_grad_(), nn.Linear(E, V).double(), torch.tensor([1, 2, PAD, 22, 7, PAD])
+    return torch.randn(M, channels).double().requires_grad_(), nn.Linear(channels, V).double(), torch.tensor([1, 2, PAD, 22, 7, PAD])
 
 
 def of_logits(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -34,9 +34,10 @@ def of_logits(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor
     return caption_loss(logits, output, targets, label_smoothing=smoothing)
 
 
+@pytest.mark.parametrize("channels", [M - 2, M, M + 3])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_loss_and_its_gradients_are_torch_s(smoothing: float) -> None:
-    hidden, output, targets = problem()
+def test_the_loss_and_its_gradients_are_torch_s(smoothing: float, channels: int) -> None:
+    hidden, output, targets = problem(channels)
     mine = caption_loss(hidden, output, targets, label_smoothing=smoothing)
     theirs = cross_entropy(output(hidden), targets, ignore_index=PAD, label_smoothing=smoothing)
     assert torch.allclose(mine, theirs)

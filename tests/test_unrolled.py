@@ -85,6 +85,13 @@ def test_one_caption_or_none_at_all() -> None:
     agree(decoder, photos()[:2], words)
 
 
+def test_it_goes_back_once_and_says_so() -> None:
+    spoken = make()(photos(), captions())
+    spoken.alphas.square().sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="goes back once"):
+        spoken.alphas.square().sum().backward()
+
+
 def test_in_single_precision_too() -> None:
     decoder = make(dropout=0.0, gate="vector").float()
     agree(decoder, photos().float(), captions(), atol=2e-5)
