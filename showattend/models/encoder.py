@@ -15,6 +15,7 @@ from torch.fx import GraphModule, symbolic_trace
 from torch.fx.experimental.optimization import fuse
 
 from showattend.errors import InputError, unknown_name
+from showattend.models.blueprint import Blueprint, build, draw
 from showattend.models.lattice import Lattice, lattice
 from showattend.models.tiny import TinyCNN
 
@@ -47,12 +48,13 @@ class Encoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: EncoderConfig, *, weights: str = "none") -> None:
+    def __init__(self, config: EncoderConfig, *, weights: str = "none", blueprint: Blueprint | None = None) -> None:
         """Build the network.
 
         Args:
             weights: `default` (torchvision's, downloaded once), the path of a safetensors or state-dict file with torchvision's
                 parameter names, or `none` for random ones
+            blueprint: what `blueprint` gave of an encoder with this config, whose state is about to be loaded; none: torchvision is asked
 
         Raises:
             InputError: the name is not known, the weights cannot be had or do not fit, or there is no such layer or stride.
@@ -62,7 +64,9 @@ class Encoder(nn.Module):
         self.together: int | None = None  # photos that go through the network at once; none: all
         self.network: nn.Module
         mean, std = IMAGENET
-        if config.name == TINY:
+        if blueprint is not None:
+            self.network, self.channels = build(blueprint), int(blueprint["channels"])
+        elif config.name == TINY:
             self.network, self.channels = _tiny(config, weights), TinyCNN.channels
         elif config.name not in encoder_names():
             raise unknown_name("encoder", config.name, encoder_names())
@@ -74,6 +78,11 @@ class Encoder(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * 255)
         self.lattice = lattice(self.network) if isinstance(self.network, GraphModule) else Lattice(TinyCNN.stride / 2, TinyCNN.stride)
+
+    def blueprint(self) -> Blueprint | None:
+        """What builds this encoder again without torchvision, see `draw`; None: it needs no torchvision, or cannot do without."""
+        network = draw(self.network) if isinstance(self.network, GraphModule) else None
+        return network and {"channels": self.channels, **network}
 
     def forward(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Normalise and look.
