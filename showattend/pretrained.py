@@ -4,7 +4,8 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
@@ -143,9 +146,24 @@ def _whole(folder: Path, name: str, config: Mapping[str, Any]) -> Path:
     return folder / name
 
 
+class _NothingDrawn(TorchFunctionMode):
+    """Leave out what only draws: without numbers `normal_` does nothing, but imports torch's compiler for it, which takes a second."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """Build what gets its numbers from a file: no time goes into random ones."""
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
 def _network(config: Mapping[str, Any], blueprint: Blueprint | None) -> CaptionNetwork:
-    """The network without numbers: they are about to come from the file, so no time goes into random ones."""
-    with torch.device("meta"):
+    with without_numbers():
         encoder = Encoder(EncoderConfig(**config["encoder"]), blueprint=blueprint)
         return CaptionNetwork(encoder, Decoder(DecoderConfig(**config["decoder"])))
 

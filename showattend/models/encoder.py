@@ -77,8 +77,9 @@ class Encoder(nn.Module):
 
             self.network, self.channels = feature_extractor(config.name, config.layer, config.stride, weights)
             mean, std = normalisation(config.name)
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1) * 255)
+        # In place: on the meta device another tensor would be torch's compiler's work, which takes a second to import.
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1).mul_(255))
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1).mul_(255))
         self.lattice = lattice(self.network) if isinstance(self.network, GraphModule) else Lattice(TinyCNN.stride / 2, TinyCNN.stride)
 
     def blueprint(self) -> Blueprint | None:
