@@ -20,6 +20,7 @@ from showattend.decoding import Hypotheses, Search, decode, together
 from showattend.errors import InputError
 from showattend.losses import pack, shift, unpack
 from showattend.models.attention import HardAttention
+from showattend.models.encoder import Looker
 from showattend.models.lattice import Box
 from showattend.pretrained import Pretrained, load_pretrained
 from showattend.vocabulary import PAD, tokenize
@@ -102,7 +103,7 @@ class Captioner:
             one.network.to(self.device).eval()
             if fuse:
                 one.network.fuse()
-        self.encoders = [one.network.encoder.folded() for one in self.models]
+        self.encoders = [Looker(one.network.encoder) for one in self.models]
         self.speakers = [one.network.speaker(int8=int8) for one in self.models]
 
     @classmethod

@@ -4,7 +4,8 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
 from showattend.errors import InputError
 from showattend.files import writable
+from showattend.models.blueprint import Blueprint
 from showattend.models.captioner import CaptionNetwork
 from showattend.models.configuration import DecoderConfig
 from showattend.models.decoder import Decoder
@@ -26,6 +30,8 @@ from showattend.vocabulary import Vocabulary
 
 FORMAT = 2
 WEIGHTS, WORDS, CONFIG, METRICS, CARD = "model.safetensors", "vocabulary.json", "config.json", "metrics.json", "README.md"
+# Of a CNN of torchvision; folders that were written before there were blueprints lack it, and torchvision builds their network.
+BLUEPRINT = "encoder.json"
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,9 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
     save_file({name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
     model.vocabulary.save(folder / WORDS)
+    blueprint = model.network.encoder.blueprint()
+    if blueprint is not None:
+        (folder / BLUEPRINT).write_text(json.dumps(blueprint) + "\n")
     config = {
         "format": FORMAT,
         "showattend": __version__,
@@ -79,7 +88,7 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
         "decoder": asdict(model.network.decoder.config),
         "preprocessing": asdict(model.preprocessing),
         "search": asdict(model.search),
-        "sha256": {WEIGHTS: _digest(folder / WEIGHTS)},
+        "sha256": {name: _digest(folder / name) for name in (WEIGHTS, BLUEPRINT) if (folder / name).exists()},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     (folder / METRICS).write_text(json.dumps(dict(model.metrics), indent=2) + "\n")
@@ -100,18 +109,17 @@ def load_pretrained(folder: Path) -> Pretrained:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"no model folder at {folder}: give one that training has written, such as runs/NAME/model")
-    for name in (CONFIG, WEIGHTS, WORDS):
+    for name in (CONFIG, WORDS):
         if not (folder / name).is_file():
-            raise InputError(f"the model {folder} lacks {name}: copy the folder again, whole")
+            raise _lacks(folder, name)
     try:
         config = json.loads((folder / CONFIG).read_text())
         metrics = json.loads((folder / METRICS).read_text()) if (folder / METRICS).exists() else {}
         if config["format"] != FORMAT:
             raise InputError(f"{folder} has the model format {config['format']}, this version of showattend reads {FORMAT}")
-        if config["sha256"][WEIGHTS] != _digest(folder / WEIGHTS):
-            raise InputError(f"{folder / WEIGHTS} is not the file that config.json was written for: copy the folder again, whole")
-        network = _network(config)
-        state = load_file(folder / WEIGHTS)
+        state = load_file(_whole(folder, WEIGHTS, config))
+        blueprint = json.loads(_whole(folder, BLUEPRINT, config).read_text()) if BLUEPRINT in config["sha256"] else None
+        network = _network(config, blueprint)
         vocabulary = Vocabulary.load(folder / WORDS)
         model = Pretrained(network, vocabulary, Preprocessing(**config["preprocessing"]), _search(config["search"]), metrics)
         network.load_state_dict(state, assign=True)
@@ -125,10 +133,38 @@ def load_pretrained(folder: Path) -> Pretrained:
     return model
 
 
-def _network(config: Mapping[str, Any]) -> CaptionNetwork:
-    """The network without numbers: they are about to come from the file, so no time goes into random ones."""
-    with torch.device("meta"):
-        encoder = Encoder(EncoderConfig(**config["encoder"]))
+def _lacks(folder: Path, name: str) -> InputError:
+    return InputError(f"the model {folder} lacks {name}: copy the folder again, whole")
+
+
+def _whole(folder: Path, name: str, config: Mapping[str, Any]) -> Path:
+    """The path of a file that is there, and is the one that was written."""
+    if not (folder / name).is_file():
+        raise _lacks(folder, name)
+    if config["sha256"][name] != _digest(folder / name):
+        raise InputError(f"{folder / name} is not the file that config.json was written for: copy the folder again, whole")
+    return folder / name
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leave out what only draws: without numbers `normal_` does nothing, but imports torch's compiler for it, which takes a second."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """Build what gets its numbers from a file: no time goes into random ones."""
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
+def _network(config: Mapping[str, Any], blueprint: Blueprint | None) -> CaptionNetwork:
+    with without_numbers():
+        encoder = Encoder(EncoderConfig(**config["encoder"]), blueprint=blueprint)
         return CaptionNetwork(encoder, Decoder(DecoderConfig(**config["decoder"])))
 
 

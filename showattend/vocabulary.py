@@ -7,16 +7,25 @@ the same tokeniser serves training and scoring, so that both speak of the same w
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
-
-from nltk.tokenize import NLTKWordTokenizer
+from typing import TYPE_CHECKING
 
 from showattend.errors import InputError
+
+if TYPE_CHECKING:
+    from nltk.tokenize import NLTKWordTokenizer
 
 PAD, START, END, UNKNOWN = range(4)
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 
-_treebank = NLTKWordTokenizer()
+
+@cache
+def _treebank() -> "NLTKWordTokenizer":
+    # Here, because nltk takes a sixth of a second to import, and to caption is to say words, not to hear them.
+    from nltk.tokenize import NLTKWordTokenizer
+
+    return NLTKWordTokenizer()
 
 
 def tokenize(caption: str) -> list[str]:
@@ -25,7 +34,7 @@ def tokenize(caption: str) -> list[str]:
     >>> tokenize("A dog's ball, thrown in the half-light .")
     ['a', 'dog', "'s", 'ball', 'thrown', 'in', 'the', 'half-light']
     """
-    tokens = _treebank.tokenize(caption.lower())
+    tokens = _treebank().tokenize(caption.lower())
     return [token for token in tokens if any(character.isalnum() for character in token)]
 
 

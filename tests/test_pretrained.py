@@ -32,7 +32,9 @@ def untrained(encoder: str = "tiny", cell: str = "lstm") -> Pretrained:
     )
 
 
-@pytest.mark.parametrize(("encoder", "cell"), [("tiny", cell) for cell in cell_names()] + [("mobilenet_v2", "lstm"), ("resnet18", "lstm")])
+@pytest.mark.parametrize(
+    ("encoder", "cell"), [("tiny", cell) for cell in cell_names()] + [("mobilenet_v2", "lstm"), ("regnet_y_400mf", "lstm")]
+)
 def test_what_comes_back_is_what_was_saved(encoder: str, cell: str, tmp_path: Path) -> None:
     model = untrained(encoder, cell)
     save_pretrained(model, tmp_path / "model", trained_on="nothing")
@@ -85,9 +87,9 @@ def change_config(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json", "config.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json", "config.json", "encoder.json"])
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
-    save_pretrained(untrained(), tmp_path / "model")
+    save_pretrained(untrained("squeezenet1_1"), tmp_path / "model")
     (tmp_path / "model" / name).unlink()
     with pytest.raises(InputError, match=re.escape(f"lacks {name}")):
         load_pretrained(tmp_path / "model")
@@ -111,6 +113,16 @@ def test_damage_is_found(tmp_path: Path) -> None:
     (folder / "config.json").write_text("{")
     with pytest.raises(InputError, match="damaged"):
         load_pretrained(folder)
+
+
+def test_a_folder_from_before_there_were_blueprints_is_read(tmp_path: Path) -> None:
+    model, folder = untrained("mobilenet_v2"), tmp_path / "model"
+    save_pretrained(model, folder)
+    (folder / "encoder.json").unlink()
+    change_config(folder, sha256={"model.safetensors": json.loads((folder / "config.json").read_text())["sha256"]["model.safetensors"]})
+    photos = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert torch.equal(load_pretrained(folder).network.annotate(photos), model.network.annotate(photos))
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:

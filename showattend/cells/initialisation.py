@@ -55,7 +55,8 @@ class Chrono(Default):
 
     def bias(self, bias: Tensor, gates: Sequence[str], retention: Retention) -> None:
         self.vector(bias, 0.0)
-        if retention is not None:
+        # Where there are no numbers to draw (torch.device("meta")), torch's compiler would be imported to draw none.
+        if retention is not None and not bias.is_meta:
             gate, sign = retention
             blocks = bias.chunk(len(gates))
             times = torch.empty_like(blocks[0]).uniform_(1, self.max_time - 1).log_()

@@ -12,9 +12,11 @@ class TinyCNN(nn.Module):
     """
 
     stride = 8
+    channels = 128
 
-    def __init__(self, channels: int = 128) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        channels = self.channels
         self.layers = nn.Sequential(_layer(3, 32, stride=2), _layer(32, 64, stride=2), _layer(64, channels, stride=2))
         self.last = _layer(channels + 2, channels, stride=1)
 

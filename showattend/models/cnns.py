@@ -1,0 +1,141 @@
+"""torchvision's classification CNNs up to a feature map: the one module that imports torchvision, which takes over a second.
+
+The map is the last one that is larger than one location and is no pooling's output, or another one by its name (`layer`), or a finer one
+by its stride, which removes the last strides and dilates what follows (Yu & Koltun 2016), so that the pretrained weights see what they saw
+in training, at more places.
+"""
+
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from showattend.errors import InputError, unknown_name
+
+# torchvision gives these another normalisation inside the network, but only along with its weights.
+TRANSFORM_INPUT = ("googlenet", "inception_v3")
+NOT_CONVOLUTIONAL = ("vit_", "swin", "maxvit")
+# Any size at which every stride of every torchvision CNN divides; only ratios are read from it.
+PROBE = 224
+
+
+def cnn_names() -> list[str]:
+    """The names of torchvision's classification CNNs."""
+    names = torchvision.models.list_models(module=torchvision.models)
+    return [name for name in names if not name.startswith(NOT_CONVOLUTIONAL)]
+
+
+def normalisation(name: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and deviation of the photos that torchvision's weights were trained on, channels from 0 to 1."""
+    weights: Any = torchvision.models.get_model_weights(name)
+    transform = weights.DEFAULT.transforms()
+    return transform.mean, transform.std
+
+
+def stages(names: Iterable[str]) -> set[str]:
+    """The first two steps of the paths of modules: what a user would call them."""
+    return {".".join(name.split(".")[:2]) for name in names}
+
+
+def feature_extractor(name: str, layer: str | None, stride: int | None, weights: str) -> tuple[GraphModule, int]:
+    """A network from normalised images to {"grid": the map}, and the map's channels; see `Encoder` and `EncoderConfig`.
+
+    Raises:
+        InputError: the weights cannot be had or do not fit, or there is no such layer or stride.
+    """
+    network = _pretrained(name) if weights == "default" else _untrained(name)
+    if stride is not None:
+        _dilate(network, stride)
+    network.eval()
+    maps = _feature_maps(network)
+    # A block stands for its last map, as it does in torchvision's extractors.
+    chosen = next((node for node in reversed(maps) if f"{node}.".startswith(f"{layer}.")), None) if layer else list(maps)[-1]
+    if chosen is None:
+        raise unknown_name(f"{name} layer", str(layer), stages(maps))
+    if stride is not None and layer is None and maps[chosen][1] != PROBE // stride:
+        raise InputError(
+            f"{name} has no grid of stride {stride} by dilation: choose another stride, an earlier layer, or a larger image_size"
+        )
+    extractor = create_feature_extractor(network, {chosen: "grid"}, suppress_diff_warning=True)
+    if weights not in ("default", "none"):
+        _load(extractor, Path(weights))
+    return extractor.train(), maps[chosen][0]
+
+
+def _untrained(name: str) -> nn.Module:
+    with warnings.catch_warnings():
+        # inception_v3 and googlenet announce a future change of their random initialisation, which is replaced here anyway.
+        warnings.simplefilter("ignore", FutureWarning)
+        return torchvision.models.get_model(name, weights=None, **({"transform_input": True} if name in TRANSFORM_INPUT else {}))
+
+
+def _pretrained(name: str) -> nn.Module:
+    try:
+        return torchvision.models.get_model(name, weights="DEFAULT")
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"cannot download torchvision's weights of {name} ({error}): give a file with --model.weights PATH "
+            f"(safetensors or a state dict), or --model.weights none for random ones"
+        ) from error
+
+
+def _feature_maps(network: nn.Module) -> dict[str, tuple[int, int]]:
+    """Names of the nodes that give a map (N,D,height,width) of more than one location, no pooling, in order, with D and height."""
+    train, evaluation = get_graph_node_names(network, suppress_diff_warning=True)
+    names = [name for name in evaluation if name in train]
+    with torch.inference_mode():
+        values = create_feature_extractor(network, names, suppress_diff_warning=True)(torch.zeros(1, 3, PROBE, PROBE))
+    modules = dict(network.named_modules())
+    return {
+        name: tuple(values[name].shape[1:3])
+        for name in names
+        if isinstance(values[name], Tensor) and values[name].dim() == 4 and min(values[name].shape[-2:]) > 1
+        # SqueezeNet's classifier is a map too. A pooling may be a module, known by its type, or a function, known by its name.
+        if not name.startswith("classifier") and "pool" not in f"{type(modules.get(name)).__name__} {name}".lower()
+    }
+
+
+def _dilate(network: nn.Module, stride: int) -> None:
+    """Let no convolution reduce the map below PROBE / stride: stride 1 there, and the reach that follows dilated instead."""
+    sizes: dict[nn.Conv2d, int] = {}
+    hooks = [
+        module.register_forward_pre_hook(lambda module, inputs: sizes.__setitem__(module, inputs[0].shape[-1]))
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    network.eval()
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, PROBE, PROBE))
+    for hook in hooks:
+        hook.remove()
+    finest = PROBE // stride
+    for conv, size in sizes.items():
+        if 1 < size <= finest:
+            dilation = finest // size
+            conv.stride = (1, 1)
+            conv.dilation = (dilation, dilation)
+            conv.padding = tuple(dilation * (k - 1) // 2 for k in conv.kernel_size)
+
+
+def _load(extractor: nn.Module, path: Path) -> None:
+    """Fill the extractor from a file of the whole network; what lies behind the grid is left out."""
+    if not path.is_file():
+        raise InputError(f"no weights at {path}: give default, none, or the path of a safetensors or state-dict file")
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each library raises its own
+        raise InputError(f"cannot read weights from {path}: {error}") from error
+    wanted = extractor.state_dict()
+    for name, tensor in wanted.items():
+        if name not in state:
+            raise InputError(f"{path} has no '{name}': these are the weights of another network")
+        if state[name].shape != tensor.shape:
+            raise InputError(f"'{name}' in {path} has the shape {tuple(state[name].shape)}, the network needs {tuple(tensor.shape)}")
+    extractor.load_state_dict({name: state[name] for name in wanted})
