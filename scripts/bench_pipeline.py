@@ -49,6 +49,7 @@ from showattend.data.photos import find_photos
 from showattend.decoding import Search
 from showattend.inference import Captioner
 from showattend.models.encoder import Encoder
+from showattend.models.looker import Looker
 from showattend.pretrained import Pretrained
 from showattend.training.captioner import LitCaptioner
 from showattend.vocabulary import END
@@ -115,6 +116,7 @@ def write_captions(path: Path, photos: Sequence[Path]) -> None:
     path.write_text("\n".join(["image,caption,split", *lines, ""]))
 
 
+# What the program waits for: photos from their readers, and the CNN, which goes on while the batch before is captioned or written.
 WAITING = {"reading": (_BaseDataLoaderIter, "__next__")}
 
 
@@ -141,14 +143,14 @@ class Bench:
     def alone(self) -> Lap:
         """The CNN and nothing else."""
         batches = max(1, len(self.paths) // BATCH)
-        return lap(lambda: [self.captioner.encoders[0](self.ready) for _ in range(batches)], batches * len(self.ready))
+        return lap(lambda: [self.captioner.lookers[0](self.ready) for _ in range(batches)], batches * len(self.ready))
 
     def extract(self) -> Lap:
         """Files to annotations on disk."""
         photos = [Photo(number, path, ()) for number, path in enumerate(self.paths)]
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             run = lambda: cache.cached(photos, self.lit.preprocessing, self.encoder, Path(folder), workers=self.workers)  # noqa: E731
-            return lap(run, len(photos), **WAITING, cnn=(cache, "_annotate"))
+            return lap(run, len(photos), **WAITING, cnn=(Looker, "_end"))
 
     def caption(self) -> Lap:
         """Files to captions."""
@@ -156,7 +158,7 @@ class Bench:
             self.lit.network.decoder.output.bias[END] = -100.0  # all captions have WORDS words
         self.captioner.speakers = [self.lit.network.eval().speaker()]
         run = lambda: list(self.captioner.caption_files(self.paths, workers=self.workers))  # noqa: E731
-        return lap(run, len(self.paths), **WAITING, cnn=(Encoder, "forward"), search=(inference, "decode"))
+        return lap(run, len(self.paths), **WAITING, cnn=(Looker, "_end"), search=(inference, "decode"))
 
     def train(self) -> Lap:
         """An epoch from the cache."""

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,10 +20,13 @@ from showattend.decoding import Hypotheses, Search, decode, together
 from showattend.errors import InputError
 from showattend.losses import pack, shift, unpack
 from showattend.models.attention import HardAttention
-from showattend.models.encoder import Looker
 from showattend.models.lattice import Box
+from showattend.models.looker import Look, Looker, one_ahead
 from showattend.pretrained import Pretrained, load_pretrained
 from showattend.vocabulary import PAD, tokenize
+
+# Of each model of an ensemble, what gives the annotations of the same photos when they are wanted.
+Looks = list[Callable[[], Look]]
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Captioner:
             one.network.to(self.device).eval()
             if fuse:
                 one.network.fuse()
-        self.encoders = [Looker(one.network.encoder) for one in self.models]
+        self.lookers = [Looker(one.network.encoder) for one in self.models]
         self.speakers = [one.network.speaker(int8=int8) for one in self.models]
 
     @classmethod
@@ -139,7 +142,8 @@ class Captioner:
         """
         if isinstance(photo, Image.Image):
             image = ImageOps.exif_transpose(photo).convert("RGB")
-            return self._captions(self.model.preprocessing(image).unsqueeze(0), [image.size], search)[0]
+            images = self.model.preprocessing(image).unsqueeze(0)
+            return self._captions(images, [image.size], self._look(images), search)[0]
         ((_, result),) = self.caption_files([Path(photo)], search)
         if isinstance(result, Failure):
             raise InputError(result.reason)
@@ -187,7 +191,7 @@ class Captioner:
         padded = pad_sequence(rows, batch_first=True, padding_value=PAD).unsqueeze(0)
         heard, targets, mask = shift(padded)
         with torch.inference_mode():
-            annotations, grid = self.encoders[0](image.unsqueeze(0).to(self.device))
+            annotations, grid = self.lookers[0](image.unsqueeze(0).to(self.device))
             found = self.model.network(annotations, heard)
             log_probs = -cross_entropy(found.logits.float(), pack(targets, mask), reduction="none")
             of_words = unpack(log_probs, mask)[0].cpu()
@@ -210,20 +214,27 @@ class Captioner:
             workers: processes that read photos while the network works
         """
         remaining = iter(paths)
-        for images, sizes, reasons in DataLoader(DecodedPhotos(paths, self.model.preprocessing), batch_size, num_workers=workers):
-            good = [row for row, reason in enumerate(reasons) if not reason]
-            pixels = torch.stack(sizes, 1)[good].tolist()
-            captions = iter(self._captions(images[good], pixels, search) if good else ())
+        loader = DataLoader(DecodedPhotos(paths, self.model.preprocessing), batch_size, num_workers=workers)
+        for reasons, images, sizes, looks in one_ahead(map(self._begin, loader)):
+            captions = iter(self._captions(images, sizes, looks, search) if len(images) else ())
             for reason in reasons:
                 yield next(remaining), Failure(reason) if reason else next(captions)
 
-    def _captions(self, images: Tensor, sizes: Sequence[tuple[int, int]], search: Search | None) -> list[Caption]:
+    def _begin(self, decoded: tuple[Tensor, list[Tensor], list[str]]) -> tuple[list[str], Tensor, Sequence[tuple[int, int]], Looks]:
+        """Begin to look at what could be read of a batch: what is wrong with each photo, and of the good ones images, sizes and looks."""
+        images, sizes, reasons = decoded
+        good = [row for row, reason in enumerate(reasons) if not reason]
+        return reasons, images[good], torch.stack(sizes, 1)[good].tolist(), self._look(images[good])
+
+    def _look(self, images: Tensor) -> Looks:
+        return [looker.begin(images.to(self.device)) for looker in self.lookers]
+
+    def _captions(self, images: Tensor, sizes: Sequence[tuple[int, int]], looks: Looks, search: Search | None) -> list[Caption]:
         search = search or self.model.search
         # What is drawn for a photo depends on its own pixels, and not on its place among others.
         keys = [zlib.crc32(image.numpy().tobytes()) for image in images] if search.sample else None
-        photos = images.to(self.device)
+        seen = [end() for end in looks]
         with torch.inference_mode():
-            seen = [encoder(photos) for encoder in self.encoders]
             begun = [
                 one.network.begin(annotations, speaker)
                 for one, (annotations, _), speaker in zip(self.models, seen, self.speakers, strict=True)

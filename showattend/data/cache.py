@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from showattend.data.transforms import BrokenImage, Preprocessing
 from showattend.errors import InputError
 from showattend.files import replacing, writable
 from showattend.models.encoder import Encoder
+from showattend.models.looker import Looker, one_ahead
 
 
 @dataclass(frozen=True)
@@ -149,31 +150,34 @@ def _fill(
     _check_space(path.parent, math.prod(manifest["shape"]) * np.dtype(manifest["dtype"]).itemsize)
     # A generator of its own: whether the cache was there already must not change what training draws by chance.
     decoded = DecodedPhotos([photo.path for photo in photos], preprocessing)
-    looking = encoder and encoder.folded()
     loader = DataLoader(decoded, batch_size, num_workers=workers, generator=torch.Generator())
     broken: dict[int, str] = {}
     what = "Reading each photo once" if encoder is None else "Looking at each photo once"
     bar = tqdm(total=len(photos), desc=what + " (mirrored)" * preprocessing.flip, unit=" photos")
     with replacing(path) as temporary, temporary.open("wb") as file, bar:
         np.lib.format.write_array_header_1_0(file, header)
-        for images, _, reasons in loader:
-            rows = (_annotate(looking, images) if looking else images).numpy()
+        for rows, reasons in _rows(loader, encoder):
             for row, reason in enumerate(reasons):
                 if reason:
                     rows[row] = 0
                     broken[bar.n + row] = reason
             with writable(path):
                 file.write(rows.tobytes())
-            bar.update(len(images))
+            bar.update(len(rows))
         if len(broken) == len(photos):
             raise InputError(f"none of the {len(photos)} photos can be read: {next(iter(broken.values()))}")
     return broken
 
 
-@torch.inference_mode()
-def _annotate(encoder: Encoder, images: Tensor) -> Tensor:
-    annotations: Tensor = encoder(images.to(encoder.mean.device))[0]
-    return annotations.half().contiguous().cpu()
+def _rows(loader: Iterable[tuple[Tensor, Any, list[str]]], encoder: Encoder | None) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Of each batch what is to be written, and what is wrong with each photo."""
+    if encoder is None:
+        yield from ((images.numpy(), reasons) for images, _, reasons in loader)
+        return
+    looker = Looker(encoder)
+    for reasons, end in one_ahead((reasons, looker.begin(images.to(encoder.mean.device))) for images, _, reasons in loader):
+        annotations, _ = end()
+        yield annotations.half().contiguous().cpu().numpy(), reasons
 
 
 def _check_space(folder: Path, needed: int) -> None:
