@@ -197,11 +197,20 @@ def peak_of_a_step(mine: bool, case: Case, options: argparse.Namespace) -> tuple
     (small.ours if mine else small.theirs)()  # compiles
     for parameter in pair.models[not mine].parameters():
         parameter.grad = torch.ones_like(parameter)
+    return raised_by(run, options.device)
+
+
+def raised_by(run: Callable[[], Any], device: str) -> tuple[int, float]:
+    """Bytes by which it raises the peak of this process, or of the GPU's memory; and its seconds."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        seconds = timed(run, device)[1]
+        return torch.cuda.max_memory_allocated() - before, seconds
     before = _resident()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins again here
-    started = time.perf_counter()
-    run()
-    return _peak() - before, time.perf_counter() - started
+    seconds = timed(run, device)[1]
+    return _peak() - before, seconds
 
 
 def _resident() -> int:
@@ -223,7 +232,8 @@ def best_peak(device: str) -> float:
     return float(2 * 2048**3 / min(times))
 
 
-def _timed(run: Callable[[], Any], device: str) -> tuple[Any, float]:
+def timed(run: Callable[[], Any], device: str) -> tuple[Any, float]:
+    """What it gives, and its seconds."""
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     wait()
     started = time.perf_counter()
@@ -233,7 +243,7 @@ def _timed(run: Callable[[], Any], device: str) -> tuple[Any, float]:
 
 
 def _seconds(run: Callable[[], Any], device: str) -> float:
-    return _timed(run, device)[1]
+    return timed(run, device)[1]
 
 
 def measure(name: str, options: argparse.Namespace, peak: float) -> dict[str, Any]:
@@ -253,7 +263,7 @@ def measure(name: str, options: argparse.Namespace, peak: float) -> dict[str, An
     mine, theirs = [], []
     for _ in range(options.rounds):
         mine.append(_seconds(pair.ours, options.device))
-        yours, seconds = _timed(pair.theirs, options.device)
+        yours, seconds = timed(pair.theirs, options.device)
         theirs.append(pair.scale * seconds)
         note = note or pair.check(found, yours)
         mine.append(_seconds(pair.ours, options.device))
