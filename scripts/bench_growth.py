@@ -36,8 +36,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from showattend.cells import find_cell
+from showattend.cross_entropy import caption_loss
 from showattend.decoding import Search
-from showattend.losses import caption_loss, pack, shift
+from showattend.losses import pack, shift
 from showattend.models.attention.energy import compiled
 from showattend.models.captioner import CaptionNetwork
 from showattend.models.configuration import DecoderConfig
@@ -90,7 +91,7 @@ def training(sizes: Sizes, options: argparse.Namespace) -> Callable[[], None]:
     def step() -> None:
         decoder.zero_grad(set_to_none=False)
         spoken = decoder(annotations, heard)
-        caption_loss(spoken.logits, pack(targets, mask)).backward()
+        caption_loss(spoken.hidden, spoken.output, pack(targets, mask)).backward()
 
     return step
 
