@@ -8,8 +8,9 @@ import torch
 from tiny_language import LENGTH, Language, everything, spoken
 
 from showattend.decoding import NEVER, Search, decode
+from showattend.decoding.beams import best_in_rows
 from showattend.errors import InputError
-from showattend.vocabulary import END, START
+from showattend.vocabulary import END, PAD, START
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0])
@@ -156,3 +157,24 @@ def test_a_search_says_what_it_is() -> None:
 def test_numbers_out_of_range_and_contradictions_are_refused(bad: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
         Search(**bad)
+
+
+@pytest.mark.parametrize(("rows", "beam"), [(1, 1), (1, 5), (2, 3), (4, 17)])
+@pytest.mark.parametrize("vocabulary", [5, 30, 101, 1000, 2544])
+def test_the_best_continuations_are_those_of_all_sorted(rows: int, beam: int, vocabulary: int) -> None:
+    torch.manual_seed(vocabulary)
+    total, frozen = torch.randn(3, rows, beam).double(), torch.rand(3, rows, beam) < 0.3
+    log_probs = 3 * torch.randn(3, rows, beam, vocabulary).double()
+    log_probs[0, :, :, 1:] = -torch.inf
+    total[1, :, 1:] = -torch.inf
+    key, parent, word = best_in_rows(total, frozen, log_probs)
+    every = (total.unsqueeze(-1) + log_probs).masked_fill(frozen.unsqueeze(-1), -torch.inf)
+    every[..., PAD] = torch.where(frozen, torch.inf, every[..., PAD])
+    assert torch.equal(key, every.flatten(2).sort(descending=True).values[..., :beam])
+    own = parent - beam * torch.arange(rows).unsqueeze(-1)
+    real = key > -torch.inf
+    photo, row = torch.arange(3).view(-1, 1, 1).expand_as(own), torch.arange(rows).view(-1, 1).expand_as(own)
+    assert torch.equal(every[photo, row, own, word][real], key[real])
+    # None is taken twice.
+    places = (own * vocabulary + word).where(real, -torch.arange(1, beam + 1)).sort().values
+    assert (places.diff() > 0).all()

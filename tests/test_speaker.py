@@ -3,11 +3,10 @@
 import pytest
 import torch
 from test_decoder import make
-from torch import Tensor, nn
+from torch import nn
 
 from showattend.cells import cell_names
 from showattend.decoding import Hypotheses, Search, decode, together
-from showattend.decoding.beams import _top
 from showattend.errors import InputError
 from showattend.models.captioner import CaptionNetwork
 from showattend.models.decoder import Decoder
@@ -94,15 +93,6 @@ def test_8_bits_say_nearly_the_same() -> None:
     assert (exact.words[:, 0] == rounded.words[:, 0]).all(-1).float().mean() > 0.6
     assert (exact.scores - rounded.scores).abs().mean() < 0.5
     assert not torch.equal(exact.scores, rounded.scores)
-
-
-@pytest.mark.parametrize("size", [30, 101, 1000, 2544])
-def test_the_largest_are_found_in_two_levels(size: int) -> None:
-    values: Tensor = torch.randn(4, 3, size)
-    values[0, 0, 3:] = -torch.inf
-    best, where = _top(values, 5)
-    assert torch.equal(best, values.topk(5).values)
-    assert torch.equal(values.gather(-1, where), best)
 
 
 def test_8_bits_are_refused_where_there_are_none() -> None:

@@ -5,6 +5,7 @@ beams: one row in plain search, a row for each group, a row for each subset of t
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -119,6 +120,9 @@ class Groups(Beams):
 def best_in_rows(total: Tensor, frozen: Tensor, log_probs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The K best continuations of each row's K hypotheses.
 
+    They lie in those K stretches of the vocabulary, whosever continuations these are, whose own best are the best, or behind the last
+    whole stretch: so little is sorted, and no more than linearly in K.
+
     Args:
         total: log-probabilities, (N,R,K)
         frozen: which stand still, (N,R,K)
@@ -128,32 +132,24 @@ def best_in_rows(total: Tensor, frozen: Tensor, log_probs: Tensor) -> tuple[Tens
         keys to rank them by, +inf for what stands still; parents, numbered within all of a photo; words, each (N,R,K)
     """
     rows, beam, vocabulary = log_probs.shape[1:]
-    best, word = _top(log_probs, min(beam, vocabulary))
+    number = partial(torch.arange, device=total.device)
+    stretch = math.isqrt(vocabulary)
+    whole = vocabulary // stretch * stretch
+    moving = total.masked_fill(frozen, -torch.inf).unsqueeze(-1)
+    stretches = log_probs[..., :whole].unflatten(-1, (-1, stretch))
+    which = (stretches.amax(-1) + moving).flatten(2).topk(beam, dim=-1).indices.unsqueeze(-1)
+    owner, begin = which // stretches.shape[-2], which % stretches.shape[-2]
+    photo, row, own = number(len(total)).view(-1, 1, 1), number(rows).view(-1, 1), number(beam).view(-1, 1)
     # A frozen beam has one continuation, padding, and keeps its place whatever the others reach.
-    key = (total.unsqueeze(-1) + best).masked_fill(frozen.unsqueeze(-1), -torch.inf)
-    key[..., 0] = torch.where(frozen, torch.inf, key[..., 0])
-    word = word.masked_fill(frozen.unsqueeze(-1), PAD)
-    key, chosen = key.flatten(2).topk(beam, dim=-1)
-    parent = chosen // best.shape[-1] + beam * torch.arange(rows, device=total.device).view(-1, 1)
-    return key, parent, word.flatten(2).gather(2, chosen)
-
-
-def _top(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The largest along the last axis and their numbers, as `topk`, which alone takes three times as long for a large vocabulary.
-
-    They lie in those stretches whose own largest are the largest, or behind the last whole stretch.
-    """
-    stretch = math.isqrt(values.shape[-1])
-    if stretch < 2 * count:
-        return values.topk(count, dim=-1)
-    whole = values.shape[-1] // stretch * stretch
-    stretches = values[..., :whole].unflatten(-1, (-1, stretch))
-    which = stretches.amax(-1).topk(count, dim=-1).indices
-    inside = stretches.gather(-2, which.unsqueeze(-1).expand(*which.shape, stretch)).flatten(-2)
-    best, place = torch.cat((inside, values[..., whole:]), -1).topk(count, dim=-1)
-    behind = place - inside.shape[-1]
-    number = which.gather(-1, (place // stretch).clamp(max=count - 1)) * stretch + place % stretch
-    return best, torch.where(behind < 0, number, whole + behind)
+    candidates = (
+        (stretches[photo, row, owner[..., 0], begin[..., 0]] + moving.gather(2, owner), owner, begin * stretch + number(stretch)),
+        (log_probs[..., whole:] + moving, own, number(whole, vocabulary)),
+        (torch.where(frozen, torch.inf, -torch.inf).unsqueeze(-1), own, torch.tensor(PAD, device=total.device)),
+    )
+    keys = torch.cat([key.flatten(2) for key, _, _ in candidates], -1)
+    parents, words = (torch.cat([c[part].expand_as(c[0]).flatten(2) for c in candidates], -1) for part in (1, 2))
+    key, chosen = keys.topk(beam, dim=-1)
+    return key, parents.gather(2, chosen) + beam * number(rows).view(-1, 1), words.gather(2, chosen)
 
 
 def thaw(key: Tensor, parent: Tensor, word: Tensor, total: Tensor) -> Extension:
