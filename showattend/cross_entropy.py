@@ -37,7 +37,9 @@ def caption_loss(hidden: Tensor, output: nn.Linear, targets: Tensor, *, label_sm
     """
     # Slices pay in a processor's caches; in half precision their sums would not be exact enough.
     if hidden.device.type != "cpu" or torch.is_autocast_enabled("cpu") or hidden.dtype.itemsize < 4:
-        return F.cross_entropy(output(hidden).float(), targets, ignore_index=PAD, label_smoothing=label_smoothing)
+        logits = output(hidden)
+        logits = logits.float() if logits.dtype.itemsize < 4 else logits
+        return F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=label_smoothing)
     loss: Tensor = _CrossEntropy.apply(hidden, output.weight, output.bias, targets, label_smoothing, torch.is_grad_enabled())
     return loss
 

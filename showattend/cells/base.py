@@ -95,10 +95,7 @@ class RecurrentCell(nn.Module):
         Returns:
             (..., S*H)
         """
-        weight, bias = self.matrix(part), self.projection()[1]
-        if part > 0 or bias is None:
-            return product(x, weight)
-        return product(x, weight, F.pad(bias, (0, len(weight) - len(bias))))
+        return product(x, self.matrix(part), self.projection()[1] if part == 0 else None)
 
     def matrix(self, part: int) -> Tensor:
         """The columns of W for an input part, (S*H, input_sizes[part])."""
@@ -143,9 +140,11 @@ class RecurrentCell(nn.Module):
         """Whether a step can be made again on the way back, and x reaches it through W alone: see `models/unrolled.py`."""
         return self.repeatable and type(self).project is RecurrentCell.project
 
-    def projection(self) -> tuple[nn.Parameter, nn.Parameter | None]:
-        """What `project` uses, and nothing else does: W, and b where it stands beside x, for the first blocks of W."""
-        return self.weight_ih, self.bias if self.bias_beside_x else None
+    def projection(self) -> tuple[nn.Parameter, Tensor | None]:
+        """What `project` uses: W, and b for all its blocks, where it stands beside x."""
+        unbiased = len(self.weight_ih) - len(self.bias)
+        bias = F.pad(self.bias, (0, unbiased)) if unbiased else self.bias
+        return self.weight_ih, bias if self.bias_beside_x else None
 
     def observe(self, **gates: Tensor) -> None:
         """Show the gates' values, (B,H) each, to whoever watches; nothing is done where nobody does."""

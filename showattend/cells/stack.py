@@ -66,7 +66,7 @@ class Stack(nn.Module):
         """As `RecurrentCell.can_unroll`; dropout between the layers draws."""
         return all(layer.can_unroll for layer in self._layers()) and not (self.training and self.dropout.p)
 
-    def projection(self) -> tuple[nn.Parameter, nn.Parameter | None]:
+    def projection(self) -> tuple[nn.Parameter, Tensor | None]:
         """Those of the lowest layer, as `RecurrentCell.projection`."""
         return self._layers()[0].projection()
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from showattend.cells import State
 from showattend.models.attention.energy import Kernels
@@ -24,7 +23,7 @@ class Weights(NamedTuple):
     query: of h to the attention, (A,H)
     beta: of h to the gate on the context, and its bias, (1 or D, H) and (1 or D,); None: there is no gate
     input: of embedding and context to the cell's activations, (S*H,E+D)
-    bias: of the first of the cell's activations, (up to S*H,); None: there is none, or the cell has it in its `step`
+    bias: of the cell's activations, (S*H,); None: the cell has it in its `step`
     hidden: of h to the cell's activations, (S*H,H); None: the cell has it in its `step`
     """
 
@@ -43,10 +42,6 @@ class Weights(NamedTuple):
     def asking(self) -> list[Tensor]:
         """Those of them that look: query and gate."""
         return [self.query, *([] if self.beta is None else [self.beta])]
-
-    def padded_bias(self) -> Tensor | None:
-        """The bias of all activations."""
-        return None if self.bias is None else F.pad(self.bias, (0, len(self.input) - len(self.bias)))
 
 
 WEIGHTS = len(Weights._fields)

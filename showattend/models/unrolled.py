@@ -51,8 +51,8 @@ class Unrolled(Function):
     def forward(ctx: Any, loop: Loop, features: Tensor, keys: Tensor, raised: Tensor, embedded: Tensor, *rest: Any) -> tuple[Tensor, ...]:
         """Say every word."""
         weights, state = Weights(*rest[:WEIGHTS]), rest[WEIGHTS : WEIGHTS + loop.entries]
-        hear, place = Packed(torch.cat(weights.of_h())), Packed(weights.input, weights.padded_bias())
-        empty = features.new_empty
+        hear, place = Packed(torch.cat(weights.of_h())), Packed(weights.input, weights.bias)
+        sizes, empty = [len(weight) for weight in weights.of_h()], features.new_empty
         words, of_word = embedded.shape
         made = len(weights.input) + sum(map(len, weights.asking()))
         trail = Trail([], empty(words, of_word + features.shape[2]), empty(words, made), empty(words, keys.shape[2]), [])
@@ -62,7 +62,7 @@ class Unrolled(Function):
         for before, block, rows in loop.words:
             state = tuple(shrink(entry, before, block) for entry in state)
             trail.states.append(state)
-            of_h = hear(state[0]).split([len(weight) for weight in weights.of_h()], -1)
+            of_h = hear(state[0]).split(sizes, -1)
             trail.asked[rows] = exponentials(of_h[weights.hidden is not None])
             energies = loop.kernels.weigh(raised[: block[0]], trail.asked[rows].unflatten(0, block), -2 * weights.energy)
             alpha = torch.softmax(energies, -1, out=alphas[rows].unflatten(0, block))
@@ -142,8 +142,8 @@ class _WayBack:
             to_query = 4 * self.weights.energy * self.loop.kernels.to_queries(self.raised[: block[0]], asked, of_block).flatten(0, 1)
             torch.cat([to_activations, to_query, *to_gate], -1, out=self.trail.made[rows])
             self.to_embedded[rows], self.to_energies[rows] = to_heard[:, :of_word], to_energies
-            to_heard = self.trail.made[rows] if self.weights.hidden is not None else self.trail.made[rows, activations:]
-            self.to_state[0] = _add(self.to_state[0], product(to_heard, of_h.t()))
+            made_of_h = self.trail.made[rows] if self.weights.hidden is not None else self.trail.made[rows, activations:]
+            self.to_state[0] = _add(self.to_state[0], product(made_of_h, of_h.t()))
             self.to_state = [None if entry is None else grow(entry, before, block) for entry in self.to_state]
 
     def _unmove(self, number: int, to_h: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ class _WayBack:
             beta=None if weights.beta is None else to_h[-1],
             beta_bias=None if weights.beta is None else made[:, -len(weights.beta) :].sum(0),
             input=across(made[:, :activations], self.trail.heard),
-            bias=None if weights.bias is None else made[:, : len(weights.bias)].sum(0),
+            bias=None if weights.bias is None else made[:, :activations].sum(0),
             hidden=None if weights.hidden is None else to_h[0],
         )
 
