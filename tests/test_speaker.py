@@ -10,7 +10,8 @@ from showattend.decoding import Hypotheses, Search, decode, together
 from showattend.errors import InputError
 from showattend.models.captioner import CaptionNetwork
 from showattend.models.decoder import Decoder
-from showattend.models.speaker import Speaker
+from showattend.models.speaker import Speaker, find_families
+from showattend.vocabulary import END, PAD
 
 N, L, D = 3, 5, 7
 SEARCHES = {
@@ -83,6 +84,34 @@ def test_words_are_projected_alike_one_by_one_and_from_the_table() -> None:
         while words.table is None:
             words(said)
         assert torch.allclose(words(said), one_by_one)
+
+
+def test_what_continues_one_hypothesis_is_a_family_and_what_has_ended_is_in_none() -> None:
+    words, parents = torch.tensor([7, END, 5, 6, PAD, 9]), torch.tensor([2, 0, 2, 1, 4, 5])
+    families = find_families(words, parents)
+    assert families.going.tolist() == [0, 2, 3, 5]
+    assert families.of.tolist() == [1, 1, 0, 2]
+    assert [parents[eldest].item() for eldest in families.eldest] == [1, 2, 5]
+
+
+@pytest.mark.parametrize("ended", [(), (0, 1), (1, 2, 3)], ids=str)
+def test_a_step_is_that_of_the_decoder_for_those_that_go_on_and_zero_for_the_others(ended: tuple[int, ...]) -> None:
+    decoder, annotations = lively(), torch.randn(2, L, D).double()
+    words, parents = torch.tensor([5, 6, 7, 8, 9, 5]), torch.tensor([0, 0, 1, 2, 2, 3])
+    words[list(ended)] = END
+    with torch.inference_mode():
+        speaker, memory, state = Speaker(decoder), *decoder.begin(annotations)
+        state = tuple(torch.randn(4, *entry.shape[1:]).double()[parents] for entry in state)
+        logits, after, alpha = decoder.step(words, state, memory)
+        made, _ = speaker.begin(*decoder.first(annotations))
+        found, *states, looked = (
+            entry for part in speaker.step(words, (*state, parents), made) for entry in (part if isinstance(part, tuple) else (part,))
+        )
+    going = words != END
+    for one, other in zip((found, *states[:-1], looked), (logits, *after, alpha), strict=True):
+        assert torch.allclose(one[going], other[going])
+        assert not one[~going].any()
+    assert states[-1].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_8_bits_say_nearly_the_same() -> None:

@@ -1,8 +1,11 @@
 """A decoder that only speaks: one step of it with all weights laid out for many words, without gradients or dropout.
 
-What multiplies h (gates, query, beta, deep output) is one product, and so is what multiplies the context; what h was multiplied by is kept
-in the state for the next word. The words' own share is looked up in a table as soon as making it has paid.
+What multiplies h (gates, query, beta) is one product, and so is what multiplies the context. Where to look follows from h before the last
+word alone, so on a CPU hypotheses that continue the same one look once for all of them, and those that have ended do not look at all. The
+words' own share is looked up in a table as soon as making it has paid.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +16,27 @@ from showattend.models.attention.base import Memory
 from showattend.models.attention.energy import exponentials
 from showattend.models.decoder import Decoder
 from showattend.products import Packed
+from showattend.vocabulary import END, PAD
+
+
+class Families(NamedTuple):
+    """Which of R hypotheses say a word, and which of them were one until the last one.
+
+    going: the numbers of those that have not ended
+    eldest: for each family the number of one of them
+    of: for each that goes on the number of its family
+    """
+
+    going: Tensor
+    eldest: Tensor
+    of: Tensor
+
+
+def find_families(words: Tensor, parents: Tensor) -> Families:
+    """From the last word of each hypothesis, and the number that what it continues had then, each (R,)."""
+    (going,) = ((words != END) & (words != PAD)).nonzero(as_tuple=True)
+    known, of = parents[going].unique(return_inverse=True)
+    return Families(going, going.new_empty(len(known)).scatter_(0, of, going), of)
 
 
 class Speaker:
@@ -32,39 +56,65 @@ class Speaker:
         self.move, _ = decoder.cell.recurrence()
         self.kernels, self.energy = attention.kernels, -2 * weights.energy.detach()
         self.beta_bias = None if weights.beta_bias is None else weights.beta_bias.detach()
-        of_h = [weights.hidden, weights.query, weights.beta, decoder.deep_h.weight if deep else None]
-        self.heard = [0 if weight is None else len(weight) for weight in of_h]
-        self.hear = Packed(torch.cat([weight for weight in of_h if weight is not None]), int8=int8)
+        self.heard = [0 if weight is None else len(weight) for weight in (weights.hidden, weights.query, weights.beta)]
+        self.hear = Packed(torch.cat(weights.of_h()), int8=int8)
         of_context = [decoder.cell.matrix(1), *([decoder.deep_z.weight] if deep else [])]
         self.placed = [len(weight) for weight in of_context]
         self.place = Packed(torch.cat(of_context), int8=int8)
+        self.deep_h = Packed(decoder.deep_h.weight, decoder.deep_h.bias, int8=int8) if deep else None
         self.output = Packed(decoder.output.weight, decoder.output.bias, int8=int8)
-        # What the deep output adds to h's and the context's share.
-        self.deep = decoder.embedding.weight.detach() + decoder.deep_h.bias.detach() if deep else None
+        self.embedding = decoder.embedding.weight.detach()
         self.words = _Words(decoder)
 
     def begin(self, features: Tensor, state: State) -> tuple[Memory, State]:
-        """What `step` needs of the photos: features (N,L,D) and exp(2 W_a a_i) (N,L,A); and the state with all that h is multiplied by."""
+        """What `step` needs of the photos: features (N,L,D) and exp(2 W_a a_i) (N,L,A); and the state with the number of each row."""
         features = features.to(self.mixing)
         keys = self.deeper(self.key(features.flatten(0, 1)).view(*features.shape[:2], -1).to(state[0].dtype))
-        return (features, exponentials(keys)), (*state, self.hear(state[0]))
+        return (features, exponentials(keys)), (*state, torch.arange(len(features), device=features.device))
 
     def step(self, words: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
-        """Hear the last word, look, and weigh the next one: as `Decoder.step`, but with a state that `begin` has made."""
-        features, raised = memory
-        gates, query, beta, _ = state[-1].split(self.heard, -1)
-        alpha = self.kernels.weigh(raised, exponentials(query).unflatten(0, (len(features), -1)), self.energy).softmax(-1)
-        context = torch.bmm(alpha.to(self.mixing), features).flatten(0, 1).to(alpha.dtype)
+        """Hear the last word, look, and weigh the next one: as `Decoder.step`, but with a state that `begin` has made.
+
+        What it gives for hypotheses that have ended is zero.
+        """
+        before, parents = state[:-1], state[-1]
+        going, eldest, of = find_families(words, parents)
+        number, all_go = len(words), len(going) == len(words)
+        gates, query, beta = self.hear(state[0].index_select(0, eldest)).split(self.heard, -1)
+        alpha, context = self._look(query, eldest // (number // len(memory[0])), memory)
         if self.beta_bias is not None:
             context *= torch.sigmoid(beta + self.beta_bias)
         activations, *deep_z = self.place(context).split(self.placed, -1)
-        activations = activations + self.words(words)
         if self.heard[0]:
-            activations += gates
-        after = self.move(activations, state[:-1])
-        heard = self.hear(after[0])
-        spoken = after[0] if self.deep is None else torch.tanh(self.deep[words] + heard[:, -self.heard[3] :] + deep_z[0])
-        return self.output(spoken), (*after, heard), alpha.flatten(0, 1)
+            activations = activations + gates
+        if not all_go:
+            words, before = words[going], tuple(entry.index_select(0, going) for entry in before)
+        after = self.move(activations.index_select(0, of).add_(self.words(words)), before)
+        spoken = after[0]
+        if self.deep_h is not None:
+            spoken = self.deep_h(spoken).add_(self.embedding[words]).add_(deep_z[0].index_select(0, of)).tanh_()
+        found = (self.output(spoken), *after, alpha.index_select(0, of))
+        logits, *after, alpha = found if all_go else (_spread(entry, going, number) for entry in found)
+        return logits, (*after, torch.arange(number, device=words.device)), alpha
+
+    def _look(self, query: Tensor, photos: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Alphas (M,L) and contexts (M,D) of M queries (M,A), each with the number of its photo, in rising order."""
+        features, raised = memory
+        counts = photos.bincount(minlength=len(features))
+        place = torch.arange(len(photos), device=photos.device) - (counts.cumsum(0) - counts)[photos]
+        asked = query.new_ones(len(features), int(counts.max()), query.shape[1])
+        asked[photos, place] = exponentials(query)
+        alpha = self.kernels.weigh(raised, asked, self.energy)[photos, place].softmax(-1)
+        contexts = alpha.new_empty(len(alpha), features.shape[2], dtype=self.mixing)
+        sizes = counts.tolist()
+        for weights, one, context in zip(alpha.to(self.mixing).split(sizes), features, contexts.split(sizes), strict=True):
+            torch.mm(weights, one, out=context)
+        return alpha, contexts.to(alpha.dtype)
+
+
+def _spread(entries: Tensor, rows: Tensor, number: int) -> Tensor:
+    """These entries as some rows of so many; the others are zero."""
+    return entries.new_zeros(number, *entries.shape[1:]).index_copy_(0, rows, entries)
 
 
 class _Words:
