@@ -1,16 +1,17 @@
 """How fast is the decoder, against the way most tutorials write it (scripts/yardstick.py) and against the machine's own matrix products?
 
     OMP_NUM_THREADS=1 python scripts/bench_decoder.py                       all cases, a minute and a half
+    python scripts/bench_decoder.py --device cuda                           in CUDA graphs and TF32, 256 photos searched together
     python scripts/bench_decoder.py train-d2048-grouped --profile           where the time of one case goes
     python scripts/bench_decoder.py --yardstick my_package.models:Theirs    against a decoder of yours
 
 Both run in turn in one process on the same weights and the same captions, and the same run checks that losses, gradients and captions are
 equal. H = A = E = 512, V = 10,000, L = 196; soft attention, scalar gate, deep output; captions as long as Flickr8k's, up to T = 20.
 
-  train-d2048-same      a training step (forward and backward), D 2048, 40 captions of 40 photos
-  train-d2048-grouped   the same for the five captions of each of 8 photos
+  train-d2048-same      a training step (forward and backward), D 2048, 40 captions of 40 photos (80 of 80 on a GPU)
+  train-d2048-grouped   the same for the five captions of each of 8 photos (16)
   train-d512-grouped    the same with D 512
-  beam-d2048, -d512     beam 5, 20 words, 64 photos together; the yardstick's time for one photo after the other is taken from two
+  beam-d2048, -d512     beam 5, 20 words, 64 photos together (256); the yardstick's time for one photo after the other is taken from two
   beam-d2048-int8       ours with matrices of 8 bits; captions may differ
   memory-t20            by how much one training step raises the peak of memory, D 2048, five captions of 20 words for each of 4 photos
 """
@@ -37,6 +38,7 @@ from tqdm import tqdm
 from showattend.cells import find_cell
 from showattend.cross_entropy import caption_loss
 from showattend.decoding import Search
+from showattend.graphs import Replayed, Taught
 from showattend.losses import pack, shift
 from showattend.models.attention.energy import compiled
 from showattend.models.captioner import CaptionNetwork
@@ -47,6 +49,8 @@ from showattend.vocabulary import END, START
 
 L, H, V, T, BEAM = 196, 512, 10_000, 20, 5
 PHOTOS, ROWS, SEARCHED, TAKEN = 8, 5, 64, 2
+# Of how many times as many photos a GPU sees the captions, or finds them.
+ON_A_GPU = {"train": 2, "beam": 4, "memory": 1}
 # How many of 1,000 captions of Flickr8k have 4, 5, ... 20 words, `<end>` counted; the few longer ones are cut.
 LENGTHS = (4, 11, 29, 65, 85, 97, 110, 113, 103, 92, 77, 62, 44, 33, 22, 17, 36)
 
@@ -89,6 +93,12 @@ class Pair(NamedTuple):
     scale: float = 1.0
 
 
+def find_case(name: str, device: str) -> Case:
+    """A line of the table, as large as the device has it."""
+    case = CASES[name]
+    return case if device == "cpu" else case._replace(photos=case.photos * ON_A_GPU[case.kind])
+
+
 def build(case: Case, options: argparse.Namespace) -> tuple[Decoder, nn.Module, Tensor]:
     """Both decoders with the same weights, and annotations."""
     torch.manual_seed(options.seed)
@@ -129,11 +139,18 @@ def training(case: Case, options: argparse.Namespace, *, full: bool = False) -> 
     """One step of teacher forcing each."""
     decoder, yardstick, annotations = build(case, options)
     heard, targets, mask = (part.to(options.device) for part in shift(captions(case, full=full)))
+    whole = options.device == "cuda"
+
+    def teach(annotations: Tensor, heard: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        spoken = decoder(annotations, heard, whole=whole)
+        said = targets.movedim(-1, 0).flatten() if whole else pack(targets, mask)
+        return (caption_loss(spoken.hidden, spoken.output, said),)
+
+    taught = Taught(decoder, teach) if whole else teach
 
     def ours() -> Tensor:
         decoder.zero_grad()
-        spoken = decoder(annotations, heard)
-        loss = caption_loss(spoken.hidden, spoken.output, pack(targets, mask))
+        (loss,) = taught(annotations, heard, targets)
         loss.backward()
         return loss
 
@@ -150,8 +167,9 @@ def training(case: Case, options: argparse.Namespace, *, full: bool = False) -> 
         apart = abs(mine.item() - yours.item())
         pairs = ((decoder.attention.key, yardstick.key), (decoder.output, yardstick.output), (decoder.embedding, yardstick.embedding))
         worst = max(float((a.weight.grad - b.weight.grad).norm() / b.weight.grad.norm()) for a, b in pairs)
-        assert apart < 1e-4, f"the losses differ by {apart}"
-        assert worst < 1e-3, f"the gradients differ by {worst:.1e} of their size"
+        # TF32 has ten bits of a number.
+        assert apart < (1e-2 if whole else 1e-4), f"the losses differ by {apart}"
+        assert worst < (5e-2 if whole else 1e-3), f"the gradients differ by {worst:.1e} of their size"
         return f"loss equal to {apart:.0e}, gradients to {worst:.0e}"
 
     words, channels = int(mask.sum()), case.channels
@@ -170,8 +188,14 @@ def searching(case: Case, options: argparse.Namespace) -> Pair:
     network = CaptionNetwork(nn.Identity(), decoder)  # type: ignore[arg-type]
     speaker = network.speaker(int8=case.int8)
 
+    def find(annotations: Tensor) -> tuple[Tensor, ...]:
+        return network.caption(annotations, Search(BEAM, T, 0.0), speaker)
+
+    found = Replayed(find) if options.device == "cuda" else find
+
+    @torch.inference_mode()
     def ours() -> Tensor:
-        return network.caption(annotations, Search(BEAM, T, 0.0), speaker).words[:, 0]
+        return found(annotations)[0][:, 0]
 
     def theirs() -> list[list[int]]:
         return [yardstick.caption(annotations[photo : photo + 1], BEAM, T) for photo in range(TAKEN)]
@@ -180,7 +204,7 @@ def searching(case: Case, options: argparse.Namespace) -> Pair:
         if not comparable(yardstick, options):
             return "not compared"
         same = sum(one == other for one, other in zip(mine[:TAKEN].tolist(), yours, strict=True))
-        assert case.int8 or same == TAKEN, f"only {same} of {TAKEN} captions are equal"
+        assert case.int8 or options.device == "cuda" or same == TAKEN, f"only {same} of {TAKEN} captions are equal"
         return f"{same} of {TAKEN} captions equal"
 
     rows, channels = case.photos * (1 + BEAM * (T - 1)), case.channels
@@ -193,7 +217,7 @@ def peak_of_a_step(mine: bool, case: Case, options: argparse.Namespace) -> tuple
     torch.set_num_threads(options.threads)
     pair = training(case, options, full=True)
     run = pair.ours if mine else pair.theirs
-    small = training(Case("train", case.channels, 2, 2), options)
+    small = training(Case("train", case.channels, 2, 2), options, full=True)
     (small.ours if mine else small.theirs)()  # compiles
     for parameter in pair.models[not mine].parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -248,7 +272,7 @@ def _seconds(run: Callable[[], Any], device: str) -> float:
 
 def measure(name: str, options: argparse.Namespace, peak: float) -> dict[str, Any]:
     """One case: medians in turn, ratio, share of the peak."""
-    case = CASES[name]
+    case = find_case(name, options.device)
     if case.kind == "memory":
         with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
             (mine, ours), (yours, theirs) = (pool.apply(peak_of_a_step, (who, case, options)) for who in (True, False))
@@ -258,7 +282,9 @@ def measure(name: str, options: argparse.Namespace, peak: float) -> dict[str, An
         return {"case": name, **found, "peak_fraction": flops / ours / peak, "note": note}
     pair = (training if case.kind == "train" else searching)(case, options)
     for _ in range(2):
-        found = pair.ours()  # compiles, and makes the table of words
+        found = pair.ours()  # compiles, captures, and makes the table of words
+    if options.device == "cuda" or (case.kind == "train" and case.channels == 512):
+        pair.theirs()  # finds its memory: what is small enough stays with it, and only the first time pays for its pages
     note = ""
     mine, theirs = [], []
     for _ in range(options.rounds):
@@ -275,7 +301,7 @@ def measure(name: str, options: argparse.Namespace, peak: float) -> dict[str, An
 
 def profile(name: str, options: argparse.Namespace) -> None:
     """Where the time of one step of ours goes."""
-    case = CASES[name]
+    case = find_case(name, options.device)
     pair = searching(case, options) if case.kind == "beam" else training(case, options)
     for _ in range(3):
         pair.ours()
@@ -307,7 +333,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown:
         parser.error(f"no case '{unknown[0]}': choose from {', '.join(CASES)}")
     torch.set_num_threads(options.threads)
-    names = options.cases or list(CASES)
+    on_cpu = options.device == "cpu"
+    names = options.cases or [name for name, case in CASES.items() if on_cpu or not case.int8]
+    if not on_cpu:
+        torch.set_float32_matmul_precision("high")
     if options.profile:
         for name in names:
             profile(name, options)
@@ -318,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = []
     for name in tqdm(names, unit=" cases", disable=None):
         results.append(found := measure(name, options, peak))
-        times = f"{found['yardstick_s']:8.2f} s {found['ours_s']:7.3f} s"
+        times = f"{found['yardstick_s']:8.2f} s {found['ours_s'] * 1e3:6.1f} ms"
         tqdm.write(f"{name:21} {times} {found['ratio']:6.1f}x {found['peak_fraction']:8.0%}  {found['note']}")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "showattend"
 FLOORS = [
     {"errors", "version"},
-    {"files", "vocabulary", "registry", "products"},
+    {"files", "vocabulary", "registry", "products", "graphs"},
     {"losses", "cross_entropy", "decoding"},
     {"cells"},
     {"models"},

@@ -89,9 +89,11 @@ def test_words_are_projected_alike_one_by_one_and_from_the_table() -> None:
 def test_what_continues_one_hypothesis_is_a_family_and_what_has_ended_is_in_none() -> None:
     words, parents = torch.tensor([7, END, 5, 6, PAD, 9]), torch.tensor([2, 0, 2, 1, 4, 5])
     families = find_families(words, parents)
-    assert families.going.tolist() == [0, 2, 3, 5]
-    assert families.of.tolist() == [1, 1, 0, 2]
-    assert [parents[eldest].item() for eldest in families.eldest] == [1, 2, 5]
+    going, eldest, of = (found.tolist() for found in families if found is not None)
+    assert going == [0, 2, 3, 5]
+    assert of == [1, 1, 0, 2]
+    assert parents[eldest].tolist() == [1, 2, 5]
+    assert find_families(torch.tensor([7, 5]), torch.tensor([0, 0])).going is None
 
 
 @pytest.mark.parametrize("ended", [(), (0, 1), (1, 2, 3)], ids=str)

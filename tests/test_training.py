@@ -16,6 +16,7 @@ from showattend.cells import cell_names, find_cell
 from showattend.cli import main
 from showattend.data.datamodule import CaptionDataModule
 from showattend.errors import InputError
+from showattend.losses import shift
 from showattend.pretrained import load_pretrained
 from showattend.training.callbacks import moving_average
 from showattend.training.captioner import LitCaptioner
@@ -67,6 +68,14 @@ def test_one_batch_is_learned_to_exact_captions(cell: str, shapes: Path, tmp_pat
     found = model.network.caption(batch.photos, model.search).words[:, 0]
     for mine, theirs in zip(found, batch.words[:, 0], strict=True):
         assert data.vocabulary.decode(mine.tolist()) == data.vocabulary.decode(theirs.tolist())
+
+
+def test_what_a_gpu_captures_of_a_step_is_its_losses(shapes: Path, tmp_path: Path) -> None:
+    model = fitted(shapes, tmp_path, steps=1, label_smoothing=0.1).eval()
+    batch = next(iter(model.trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
+    heard, targets, _ = shift(torch.nn.functional.pad(batch.words, (0, 3), value=PAD))
+    captured = model._teach(model.network.annotate(batch.photos), heard, targets)
+    assert torch.allclose(torch.stack(captured), torch.stack(model._losses(batch)[:2]))
 
 
 def test_padding_in_a_batch_changes_neither_loss_nor_penalty(shapes: Path, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def best_in_rows(total: Tensor, frozen: Tensor, log_probs: Tensor) -> tuple[Tens
     candidates = (
         (stretches[photo, row, owner[..., 0], begin[..., 0]] + moving.gather(2, owner), owner, begin * stretch + number(stretch)),
         (log_probs[..., whole:] + moving, own, number(whole, vocabulary)),
-        (torch.where(frozen, torch.inf, -torch.inf).unsqueeze(-1), own, torch.tensor(PAD, device=total.device)),
+        (torch.where(frozen, torch.inf, -torch.inf).unsqueeze(-1), own, own.new_full((), PAD)),
     )
     keys = torch.cat([key.flatten(2) for key, _, _ in candidates], -1)
     parents, words = (torch.cat([c[part].expand_as(c[0]).flatten(2) for c in candidates], -1) for part in (1, 2))

@@ -1,5 +1,7 @@
 """Which words may not come next, whatever their probability."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,7 @@ class Limits:
     def __init__(self, search: Search, photos: int, width: int, device: torch.device) -> None:
         self.min_length = search.min_length
         self.ngram = search.no_repeat_ngram
-        self.never = torch.tensor((*NEVER, *search.ban), device=device)
+        self.never = _numbers((*NEVER, *search.ban), device)
         self.length = 0
         # All that was said, moved with every step: only where it is needed.
         self.said = torch.zeros(photos, width, 0, dtype=torch.long, device=device) if self.ngram else None
@@ -50,3 +52,10 @@ class Limits:
         matches = (said[..., :-1].unfold(-1, self.ngram - 1, 1) == context).all(-1)
         counts = torch.zeros_like(log_probs)
         return counts.scatter_add(-1, said[..., self.ngram - 1 :], matches.to(counts.dtype)) > 0
+
+
+@cache
+def _numbers(words: tuple[int, ...], device: torch.device) -> Tensor:
+    """Brought to the device once: what is captured there cannot wait for it."""
+    with torch.inference_mode(False):
+        return torch.tensor(words, device=device)

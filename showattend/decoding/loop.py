@@ -15,6 +15,7 @@ from showattend.decoding.beams import Beams, Groups
 from showattend.decoding.limits import Limits
 from showattend.decoding.samples import Samples
 from showattend.decoding.search import Search
+from showattend.graphs import capturing
 from showattend.vocabulary import END, PAD, START
 
 State = tuple[Tensor, ...]
@@ -77,7 +78,7 @@ def decode(step: StepFunction, state: State, search: Search, keys: Sequence[int]
         # A log-probability only falls, and the longest caption divides it by the most: that bounds what is to come.
         hopes = _normalise(total, torch.full_like(lengths, search.max_length), search)
         settled = settled | strategy.settled(scores.masked_fill(~ended, -torch.inf), hopes.masked_fill(ended, -torch.inf))
-        if settled.all():
+        if not capturing(device) and settled.all():
             break
     order = strategy.order(scores, ended)[:, : search.num_captions]
     return Hypotheses(*_trace(history, order, scores))

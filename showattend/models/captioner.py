@@ -26,11 +26,15 @@ class CaptionNetwork(nn.Module):
     def fuse(self) -> None:
         """Compile the loops of additive attention, where there is one: seconds once in a process, several times as fast from then on.
 
+        On a GPU products of float32 are then made in TF32, for the whole process.
+
         Raises:
             InputError: they cannot be compiled here.
         """
         if isinstance(self.decoder.attention, SoftAttention):
             self.decoder.attention.kernels = compiled()
+        if torch.cuda.is_available():
+            torch.set_float32_matmul_precision("high")
 
     def annotate(self, photos: Tensor) -> Tensor:
         """Annotations (N,L,D) in the decoder's precision."""

@@ -144,7 +144,7 @@ class Decoder(nn.Module):
         hidden = self._deepen(embedded, state[0], look.context)
         return product(hidden, self.output.weight, self.output.bias), state, look.alpha
 
-    def forward(self, annotations: Tensor, words: Tensor) -> Spoken:
+    def forward(self, annotations: Tensor, words: Tensor, *, whole: bool = False) -> Spoken:
         """Teacher forcing: every word of every caption from the words before it.
 
         The loop drops captions that have ended as far as what is left still is a block of photos by rows: put the photos
@@ -153,27 +153,28 @@ class Decoder(nn.Module):
         Args:
             annotations: the encoder's grid, (N,L,annotation_size)
             words: captions from `<start>` on, without their last word, then `<pad>`, (N,G,T)
+            whole: speak at padding too, `hidden` with it, so that what is done depends on the sizes alone, as a CUDA graph asks for
         """
         memory, state = self.begin(annotations)
         state = tuple(entry.repeat_interleave(words.shape[1], 0) for entry in state)
         time_first = words.movedim(-1, 0)
-        blocks = _blocks(time_first != PAD)
-        # Where each row of each block lies in (T,N,G): all words are heard at once, and none outside the blocks.
         numbers = torch.arange(words.numel(), device=words.device).view(time_first.shape)
+        blocks = [(words.shape[0], words.shape[1])] * words.shape[2] if whole else _blocks(time_first != PAD)
+        # Where each row of each block lies in (T,N,G): all words are heard at once, and none outside the blocks.
         place = torch.cat([numbers[t, :n, :g].flatten() for t, (n, g) in enumerate(blocks)])
         heard = time_first.flatten()[place]
         embedded = self.embedding_dropout(self.embedding(heard))
         loop = self._unroll if self.can_unroll() else self._repeat
         h, contexts, alphas, choices = loop(embedded, blocks, state, memory)
-        (said,) = (heard != PAD).nonzero(as_tuple=True)
-        hidden = self._deepen(embedded, h, contexts)[said]
+        hidden, there = self._deepen(embedded, h, contexts), heard != PAD
 
         def spread(entries: Tensor) -> Tensor:
             """What belongs to words, (M, ...), where the words lie: (N,G,T, ...)."""
-            whole = entries.new_zeros(words.numel(), *entries.shape[1:]).index_copy(0, place[said], entries[said])
-            return whole.view(*time_first.shape, *entries.shape[1:]).movedim(0, 2)
+            known = entries.masked_fill(~there.view(-1, *[1] * (entries.dim() - 1)), 0.0)
+            spacious = entries.new_zeros(words.numel(), *entries.shape[1:]).index_copy(0, place, known)
+            return spacious.view(*time_first.shape, *entries.shape[1:]).movedim(0, 2)
 
-        return Spoken(hidden, self.output, spread(alphas), None if choices is None else spread(choices))
+        return Spoken(hidden if whole else hidden[there], self.output, spread(alphas), None if choices is None else spread(choices))
 
     def _repeat(self, embedded: Tensor, blocks: list[Block], state: State, memory: Memory) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """h, gated contexts, alphas and choices of the words in all blocks, (M, ...): one `_advance` after the other."""

@@ -72,11 +72,17 @@ class Loop:
         rows = [slice(end - n * g, end) for end, (n, g) in zip(ends, self.blocks, strict=True)]
         return list(zip([(self.photos, self.rows), *self.blocks], self.blocks, rows, strict=False))
 
-    @cached_property
-    def of_photos(self) -> list[Tensor]:
-        """Which of the M rows are about each photo."""
+    def of_photos(self, device: torch.device) -> list[tuple[slice, Tensor]]:
+        """Which of the M rows are about which photos: some photos, and the rows about each of them, (photos, rows).
+
+        All photos at once where no row ends before the others, else one at a time.
+        """
+        if len(set(self.blocks)) == 1:
+            numbers = torch.arange(len(self.blocks) * self.photos * self.rows, device=device)
+            return [(slice(self.photos), numbers.view(-1, self.photos, self.rows).transpose(0, 1).flatten(1))]
         photo_of = torch.cat([torch.arange(n).repeat_interleave(g) for n, g in self.blocks])
-        return list(photo_of.argsort(stable=True).split(photo_of.bincount(minlength=self.photos).tolist()))
+        rows = photo_of.argsort(stable=True).to(device).split(photo_of.bincount(minlength=self.photos).tolist())
+        return [(slice(photo, photo + 1), numbers.unsqueeze(0)) for photo, numbers in enumerate(rows)]
 
 
 def shrink(entry: Tensor, before: Block, block: Block) -> Tensor:

@@ -1,8 +1,8 @@
 """A decoder that only speaks: one step of it with all weights laid out for many words, without gradients or dropout.
 
 What multiplies h (gates, query, beta) is one product, and so is what multiplies the context. Where to look follows from h before the last
-word alone, so on a CPU hypotheses that continue the same one look once for all of them, and those that have ended do not look at all. The
-words' own share is looked up in a table as soon as making it has paid.
+word alone, so on a CPU hypotheses that continue the same one look once for all of them, and those that have ended do not look at all; a GPU
+would rather do it all than look for what can be left out. The words' own share is looked up in a table as soon as making it has paid.
 """
 
 from typing import NamedTuple
@@ -20,23 +20,24 @@ from showattend.vocabulary import END, PAD
 
 
 class Families(NamedTuple):
-    """Which of R hypotheses say a word, and which of them were one until the last one.
+    """Which of R hypotheses say a word, and which of them were one until the last one. None: all, each for itself.
 
     going: the numbers of those that have not ended
     eldest: for each family the number of one of them
     of: for each that goes on the number of its family
     """
 
-    going: Tensor
-    eldest: Tensor
-    of: Tensor
+    going: Tensor | None
+    eldest: Tensor | None
+    of: Tensor | None
 
 
 def find_families(words: Tensor, parents: Tensor) -> Families:
     """From the last word of each hypothesis, and the number that what it continues had then, each (R,)."""
     (going,) = ((words != END) & (words != PAD)).nonzero(as_tuple=True)
     known, of = parents[going].unique(return_inverse=True)
-    return Families(going, going.new_empty(len(known)).scatter_(0, of, going), of)
+    eldest = going.new_empty(len(known)).scatter_(0, of, going)
+    return Families(None if len(going) == len(words) else going, eldest, of)
 
 
 class Speaker:
@@ -78,28 +79,30 @@ class Speaker:
         What it gives for hypotheses that have ended is zero.
         """
         before, parents = state[:-1], state[-1]
-        going, eldest, of = find_families(words, parents)
-        number, all_go = len(words), len(going) == len(words)
-        gates, query, beta = self.hear(state[0].index_select(0, eldest)).split(self.heard, -1)
-        alpha, context = self._look(query, eldest // (number // len(memory[0])), memory)
+        number = len(words)
+        going, eldest, of = find_families(words, parents) if words.device.type == "cpu" else Families(None, None, None)
+        gates, query, beta = self.hear(_pick(state[0], eldest)).split(self.heard, -1)
+        photos = None if eldest is None else eldest // (number // len(memory[0]))
+        alpha, context = self._look(query, photos, memory)
         if self.beta_bias is not None:
             context *= torch.sigmoid(beta + self.beta_bias)
         activations, *deep_z = self.place(context).split(self.placed, -1)
         if self.heard[0]:
             activations = activations + gates
-        if not all_go:
-            words, before = words[going], tuple(entry.index_select(0, going) for entry in before)
-        after = self.move(activations.index_select(0, of).add_(self.words(words)), before)
+        words, before = _pick(words, going), tuple(_pick(entry, going) for entry in before)
+        after = self.move(_pick(activations, of) + self.words(words), before)
         spoken = after[0]
         if self.deep_h is not None:
-            spoken = self.deep_h(spoken).add_(self.embedding[words]).add_(deep_z[0].index_select(0, of)).tanh_()
-        found = (self.output(spoken), *after, alpha.index_select(0, of))
-        logits, *after, alpha = found if all_go else (_spread(entry, going, number) for entry in found)
-        return logits, (*after, torch.arange(number, device=words.device)), alpha
+            spoken = self.deep_h(spoken).add_(self.embedding[words]).add_(_pick(deep_z[0], of)).tanh_()
+        logits, *moved, alpha = (_spread(entry, going, number) for entry in (self.output(spoken), *after, _pick(alpha, of)))
+        return logits, (*moved, torch.arange(number, device=words.device)), alpha
 
-    def _look(self, query: Tensor, photos: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Alphas (M,L) and contexts (M,D) of M queries (M,A), each with the number of its photo, in rising order."""
+    def _look(self, query: Tensor, photos: Tensor | None, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Alphas (M,L) and contexts (M,D) of M queries (M,A), each with the number of its photo, in rising order; None: as many of each."""
         features, raised = memory
+        if photos is None:
+            alpha, context = self.kernels.look(raised, exponentials(query).unflatten(0, (len(features), -1)), self.energy, features)
+            return alpha.flatten(0, 1), context.flatten(0, 1)
         counts = photos.bincount(minlength=len(features))
         place = torch.arange(len(photos), device=photos.device) - (counts.cumsum(0) - counts)[photos]
         asked = query.new_ones(len(features), int(counts.max()), query.shape[1])
@@ -112,9 +115,14 @@ class Speaker:
         return alpha, contexts.to(alpha.dtype)
 
 
-def _spread(entries: Tensor, rows: Tensor, number: int) -> Tensor:
-    """These entries as some rows of so many; the others are zero."""
-    return entries.new_zeros(number, *entries.shape[1:]).index_copy_(0, rows, entries)
+def _pick(entries: Tensor, rows: Tensor | None) -> Tensor:
+    """Some of the rows; None: all."""
+    return entries if rows is None else entries.index_select(0, rows)
+
+
+def _spread(entries: Tensor, rows: Tensor | None, number: int) -> Tensor:
+    """The way back of `_pick`: these as some of so many rows; the others are zero."""
+    return entries if rows is None else entries.new_zeros(number, *entries.shape[1:]).index_copy_(0, rows, entries)
 
 
 class _Words:
@@ -122,7 +130,8 @@ class _Words:
 
     def __init__(self, decoder: Decoder) -> None:
         self.project, self.embedding = decoder.cell.project, decoder.embedding.weight
-        self.said = 0
+        # A GPU makes the table at once: what it has captured cannot change on the way.
+        self.said = 0 if self.embedding.device.type == "cpu" else len(self.embedding)
         self.table: Tensor | None = None
 
     def __call__(self, words: Tensor) -> Tensor:

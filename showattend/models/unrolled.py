@@ -64,9 +64,9 @@ class Unrolled(Function):
             trail.states.append(state)
             of_h = hear(state[0]).split(sizes, -1)
             trail.asked[rows] = exponentials(of_h[weights.hidden is not None])
-            energies = loop.kernels.weigh(raised[: block[0]], trail.asked[rows].unflatten(0, block), -2 * weights.energy)
-            alpha = torch.softmax(energies, -1, out=alphas[rows].unflatten(0, block))
-            context = torch.bmm(alpha, features[: block[0]]).flatten(0, 1)
+            asked = trail.asked[rows].unflatten(0, block)
+            alpha, context = loop.kernels.look(raised[: block[0]], asked, -2 * weights.energy, features[: block[0]])
+            alphas[rows], context = alpha.flatten(0, 1), context.flatten(0, 1)
             if weights.beta_bias is not None:
                 trail.betas.append(torch.sigmoid(of_h[-1] + weights.beta_bias))
                 context *= trail.betas[-1]
@@ -92,8 +92,9 @@ class Unrolled(Function):
         way = _WayBack(loop, ctx.trail, features, raised, alphas, weights, held, mixing=ctx.needs_input_grad[1])
         ctx.trail = None
         way.go(to_h, to_contexts, to_alphas)
-        to_keys, to_energy = _to_keys(loop, way.trail.asked, raised, way.to_energies, weights.energy)
-        to_features = None if way.to_seen is None else _to_features(loop, alphas, way.to_seen)
+        of_photos = loop.of_photos(features.device)
+        to_keys, to_energy = _to_keys(loop, of_photos, way.trail.asked, raised, way.to_energies, weights.energy)
+        to_features = None if way.to_seen is None else _to_features(of_photos, alphas, way.to_seen)
         return None, to_features, to_keys, None, way.to_embedded, *way.to_weights(to_energy), *way.to_state, *way.to_held
 
 
@@ -194,21 +195,22 @@ class _WayBack:
         )
 
 
-def _to_keys(loop: Loop, asked: Tensor, raised: Tensor, to_energies: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradients of the keys and of w from those of all words' energies, photo by photo."""
+def _to_keys(
+    loop: Loop, of_photos: Sequence[tuple[slice, Tensor]], asked: Tensor, raised: Tensor, to_energies: Tensor, energy: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The gradients of the keys and of w from those of all words' energies."""
     to_keys, to_energy = torch.zeros_like(raised), torch.zeros_like(energy)
-    for photo, rows in enumerate(loop.of_photos):
-        if len(rows):
-            one = slice(photo, photo + 1)
-            first, second = loop.kernels.to_keys(raised[one], asked[rows].unsqueeze(0), to_energies[rows].unsqueeze(0))
+    for photos, rows in of_photos:
+        if rows.numel():
+            first, second = loop.kernels.to_keys(raised[photos], asked[rows], to_energies[rows])
             to_energy += first.sum((0, 1))
-            torch.sub(first, second, out=to_keys[one])
+            torch.sub(first, second, out=to_keys[photos])
     return to_keys.mul_(4 * energy), -2 * to_energy
 
 
-def _to_features(loop: Loop, alphas: Tensor, to_seen: Tensor) -> Tensor:
-    """The gradient of the features where they mix to contexts, photo by photo."""
-    return torch.stack([alphas[rows].t() @ to_seen[rows] for rows in loop.of_photos])
+def _to_features(of_photos: Sequence[tuple[slice, Tensor]], alphas: Tensor, to_seen: Tensor) -> Tensor:
+    """The gradient of the features where they mix to contexts."""
+    return torch.cat([alphas[rows].transpose(1, 2) @ to_seen[rows] for _, rows in of_photos])
 
 
 def _add(one: Tensor | None, other: Tensor | None) -> Tensor | None:

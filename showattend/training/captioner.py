@@ -3,25 +3,29 @@
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from showattend.cross_entropy import caption_loss
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
 from showattend.errors import InputError
+from showattend.graphs import Taught
 from showattend.losses import REDUCTIONS, doubly_stochastic_penalty, pack, shift
 from showattend.models.attention import HardAttention
 from showattend.models.captioner import CaptionNetwork
 from showattend.models.configuration import DecoderConfig
-from showattend.models.decoder import Decoder
+from showattend.models.decoder import Decoder, Spoken
 from showattend.models.encoder import Encoder, EncoderConfig
 from showattend.training.base import OPTIMIZERS, LitNetwork, check_names
 from showattend.training.reinforce import Reinforce, ReinforceConfig
 from showattend.training.scheduled_sampling import mix_in_own_words
 from showattend.training.schedules import SCHEDULES
-from showattend.vocabulary import Vocabulary
+from showattend.vocabulary import PAD, Vocabulary
 
 PENALTY_TARGETS = {"1": 1.0, "T/L": None}
+# Captured steps are for captions of so many words, or twice as many, and so on.
+LENGTHS = 4
 
 
 class LitCaptioner(LitNetwork):
@@ -107,7 +111,8 @@ class LitCaptioner(LitNetwork):
             label_smoothing: share of the probability given to all words alike
             scheduled_sampling: share of the words heard that are the model's own instead of people's at the end of training; it
                 rises from 0 in a straight line (Bengio et al. 2015); needs trainer.max_epochs or max_steps
-            fuse: compile the loops of additive attention: seconds at the start for faster steps; needs a C++ compiler
+            fuse: compile the loops of additive attention: seconds at the start for faster steps; needs a C++ compiler. On a GPU
+                products in TF32, and whole steps captured in CUDA graphs, one for each size of batch, in lengths by fours
             optimizer: adamw, adam or rmsprop
             optimizer_options: the optimiser's own, such as {momentum: 0.9, centered: true} for rmsprop
             learning_rate: at its peak, after the warm-up
@@ -153,6 +158,7 @@ class LitCaptioner(LitNetwork):
         self.save_hyperparameters(ignore=["words"])
         if fuse:
             self.network.fuse()
+        self.taught = Taught(self.network.decoder, self._teach) if fuse else None
         draws = isinstance(self.network.decoder.attention, HardAttention)
         if reinforce and not draws:
             raise InputError(f"reinforce teaches hard attention, not '{attention}': give --model.attention hard, or leave it out")
@@ -183,13 +189,25 @@ class LitCaptioner(LitNetwork):
         """Negative log-likelihood, doubly stochastic penalty, and what teaches hard attention."""
         samples = self.reinforce.config.samples if self.reinforce else 1
         heard, targets, mask = shift(batch.words.repeat_interleave(samples, 1))
-        spoken = self.network(batch.photos, self._mix(batch, heard))
+        heard = self._mix(batch, heard)
+        if self.taught and heard.is_cuda and self.reinforce is None and self.network.decoder.can_unroll():
+            room = (0, -heard.shape[-1] % LENGTHS)
+            likelihood, penalty = self.taught(self.network.annotate(batch.photos), F.pad(heard, room), F.pad(targets, room))
+            return likelihood, penalty, None
+        spoken = self.network(batch.photos, heard)
         said = pack(targets, mask)
+        return *self._measure(spoken, said, mask), self.reinforce(spoken, said, mask) if self.reinforce else None
+
+    def _teach(self, annotations: Tensor, heard: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Likelihood and penalty in such a way that nothing depends on what the captions are, see `Decoder.forward`."""
+        spoken = self.network.decoder(annotations, heard, whole=True)
+        return self._measure(spoken, targets.movedim(-1, 0).flatten(), targets != PAD)
+
+    def _measure(self, spoken: Spoken, said: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         target = PENALTY_TARGETS[self.hparams["penalty_target"]]
         return (
             caption_loss(spoken.hidden, spoken.output, said, label_smoothing=self.hparams["label_smoothing"]),
             doubly_stochastic_penalty(spoken.alphas, mask, target=target, reduction=self.hparams["penalty_reduction"]),
-            self.reinforce(spoken, said, mask) if self.reinforce else None,
         )
 
     def _mix(self, batch: Batch, heard: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ division, so cheap that it is made again when the gradient is needed.
 
 import math
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -17,8 +17,9 @@ from torch.autograd.function import once_differentiable
 
 from showattend.errors import InputError
 
-# Numbers in one block where nothing is compiled: half a megabyte of float32, half of the second-level cache of a present-day core.
-BLOCK = 1 << 17
+# Numbers in one block where nothing is compiled: half a megabyte of float32, half of the second-level cache of a present-day core, or
+# what keeps a GPU busy.
+BLOCK, LARGE_BLOCK = 1 << 17, 1 << 25
 
 
 def exponentials(x: Tensor) -> Tensor:
@@ -31,11 +32,13 @@ class Kernels(NamedTuple):
     """What passes over all locations and units, for keys exp(2k) (N,L,A) and queries exp(2q) (N,G,A), with r as above.
 
     weigh: sum of w r over units; takes w (A,), gives (N,G,L)
+    look: softmax of that, and by it the mean of features; takes w and features (N,L,D), gives (N,G,L) and (N,G,D)
     to_queries: sum of e (r - r^2) over locations; takes e (N,G,L), gives (N,G,A)
     to_keys: sums of e r and of e r^2 over rows; takes e (N,G,L), gives (N,L,A) twice
     """
 
     weigh: Callable[[Tensor, Tensor, Tensor], Tensor]
+    look: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
     to_queries: Callable[[Tensor, Tensor, Tensor], Tensor]
     to_keys: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -47,6 +50,21 @@ def _reciprocal(keys: Tensor, queries: Tensor) -> Tensor:
 
 def _weigh(keys: Tensor, queries: Tensor, weight: Tensor) -> Tensor:
     return (_reciprocal(keys, queries) * weight).sum(-1)
+
+
+def _look(
+    weigh: Callable[[Tensor, Tensor, Tensor], Tensor], keys: Tensor, queries: Tensor, weight: Tensor, features: Tensor
+) -> tuple[Tensor, Tensor]:
+    alpha = weigh(keys, queries, weight).softmax(-1)
+    return alpha, torch.bmm(alpha.to(features.dtype), features).to(alpha.dtype)
+
+
+def _look_fused(weigh: Callable[[Tensor, Tensor, Tensor], Tensor], *given: Tensor) -> tuple[Tensor, Tensor]:
+    if not given[0].is_cuda:
+        return _look(weigh, *given)
+    from showattend.models.attention import fused  # Triton is there only where torch was built for GPUs
+
+    return fused.look(*given)
 
 
 def _to_queries(keys: Tensor, queries: Tensor, grad: Tensor) -> Tensor:
@@ -64,7 +82,8 @@ def _blocks(keys: Tensor, queries: Tensor) -> Iterator[tuple[slice, slice]]:
     """Photos and locations that are small enough to stay in the cache."""
     photos, places, size = keys.shape
     size *= queries.shape[1]
-    many, span = max(1, BLOCK // (places * size)), max(1, BLOCK // size)
+    block = BLOCK if keys.device.type == "cpu" else LARGE_BLOCK
+    many, span = max(1, block // (places * size)), max(1, block // size)
     for photo in range(0, photos, many):
         for place in range(0, places, span):
             yield slice(photo, photo + many), slice(place, place + span)
@@ -92,7 +111,7 @@ def _to_keys_in_blocks(keys: Tensor, queries: Tensor, grad: Tensor) -> tuple[Ten
     return first, second
 
 
-EAGER = Kernels(_weigh_in_blocks, _to_queries_in_blocks, _to_keys_in_blocks)
+EAGER = Kernels(_weigh_in_blocks, partial(_look, _weigh_in_blocks), _to_queries_in_blocks, _to_keys_in_blocks)
 
 
 @cache
@@ -102,7 +121,10 @@ def compiled() -> Kernels:
     Raises:
         InputError: they cannot be compiled here.
     """
-    kernels = Kernels(*(torch.compile(kernel, dynamic=True) for kernel in (_weigh, _to_queries, _to_keys)))  # type: ignore[arg-type]
+    weigh: Any = torch.compile(_weigh, dynamic=True)
+    to_queries: Any = torch.compile(_to_queries, dynamic=True)
+    to_keys: Any = torch.compile(_to_keys, dynamic=True)
+    kernels = Kernels(weigh, partial(_look_fused, weigh), to_queries, to_keys)
     try:
         kernels.weigh(torch.ones(2, 3, 4), torch.ones(2, 5, 4), torch.ones(4))
     except Exception as error:  # whatever a missing or unsuitable compiler leads to
