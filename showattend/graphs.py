@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 # Runs before a capture, in which kernels are compiled and libraries find their ways; as many as torch does for training.
 WARM_UPS = 3
+# What other threads ask of the GPU meanwhile, such as one that lays out the next batch, is no part of a graph, and none of its business.
+MODE = "thread_local"
 
 
 def capturing(device: torch.device) -> bool:
@@ -60,7 +62,7 @@ class Replayed:
                 self.function(*inputs)
         torch.cuda.current_stream().wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, capture_error_mode=MODE):
             outputs = tuple(self.function(*inputs))
         return _Graph(graph, inputs, outputs)
 
@@ -78,13 +80,13 @@ class Taught:
         self.graphs: dict[tuple[object, ...], Callable[..., tuple[Tensor, ...]]] = {}
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """What the function gives; the tensors are written over by the next call of the same shapes."""
+        """What the function gives; it, and the gradients that come back, are written over by the next call of the same shapes."""
         key = (self.module.training, *((entry.shape, entry.requires_grad) for entry in inputs))
         if key not in self.graphs:
             samples = tuple(entry.detach().clone().requires_grad_(entry.requires_grad) for entry in inputs)
             bound = _Bound(self.module, self.function).train(self.module.training)
-            graphed: Any = torch.cuda.make_graphed_callables(bound, samples, WARM_UPS, allow_unused_input=True)
-            self.graphs[key] = graphed
+            options: dict[str, Any] = {"allow_unused_input": True, "capture_error_mode": MODE}
+            self.graphs[key] = torch.cuda.make_graphed_callables(bound, samples, WARM_UPS, **options)  # type: ignore[assignment]
         return self.graphs[key](*inputs)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from showattend.cells import State
 from showattend.models.attention.additive import SoftAttention
@@ -108,11 +109,9 @@ class Speaker:
         asked = query.new_ones(len(features), int(counts.max()), query.shape[1])
         asked[photos, place] = exponentials(query)
         alpha = self.kernels.weigh(raised, asked, self.energy)[photos, place].softmax(-1)
-        contexts = alpha.new_empty(len(alpha), features.shape[2], dtype=self.mixing)
-        sizes = counts.tolist()
-        for weights, one, context in zip(alpha.to(self.mixing).split(sizes), features, contexts.split(sizes), strict=True):
-            torch.mm(weights, one, out=context)
-        return alpha, contexts.to(alpha.dtype)
+        seen = photos.unsqueeze(1) * features.shape[1] + torch.arange(features.shape[1])
+        context = F.embedding_bag(seen, features.flatten(0, 1), mode="sum", per_sample_weights=alpha.to(self.mixing))
+        return alpha, context.to(alpha.dtype)
 
 
 def _pick(entries: Tensor, rows: Tensor | None) -> Tensor:

@@ -190,13 +190,19 @@ class LitCaptioner(LitNetwork):
         samples = self.reinforce.config.samples if self.reinforce else 1
         heard, targets, mask = shift(batch.words.repeat_interleave(samples, 1))
         heard = self._mix(batch, heard)
-        if self.taught and heard.is_cuda and self.reinforce is None and self.network.decoder.can_unroll():
+        if taught := self._captured(batch):
             room = (0, -heard.shape[-1] % LENGTHS)
-            likelihood, penalty = self.taught(self.network.annotate(batch.photos), F.pad(heard, room), F.pad(targets, room))
+            likelihood, penalty = taught(self.network.annotate(batch.photos), F.pad(heard, room), F.pad(targets, room))
             return likelihood, penalty, None
         spoken = self.network(batch.photos, heard)
         said = pack(targets, mask)
         return *self._measure(spoken, said, mask), self.reinforce(spoken, said, mask) if self.reinforce else None
+
+    def _captured(self, batch: Batch) -> Taught | None:
+        """Not what draws, nor in mixed precision; and gradients that add up over batches must not lie where the next ones will."""
+        if not batch.words.is_cuda or self.reinforce or not self.network.decoder.can_unroll() or self.trainer.accumulate_grad_batches > 1:
+            return None
+        return self.taught
 
     def _teach(self, annotations: Tensor, heard: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Likelihood and penalty in such a way that nothing depends on what the captions are, see `Decoder.forward`."""

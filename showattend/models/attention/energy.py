@@ -25,7 +25,7 @@ BLOCK, LARGE_BLOCK = 1 << 17, 1 << 25
 def exponentials(x: Tensor) -> Tensor:
     """exp(2x), held where the product of two is finite: in float32 |x| counts up to 21, where tanh has long been 1."""
     limit = math.log(torch.finfo(x.dtype).max) / 2 - 0.5
-    return (2 * x).clamp(-limit, limit).exp_()
+    return (2 * x).clamp_(-limit, limit).exp_()
 
 
 class Kernels(NamedTuple):
