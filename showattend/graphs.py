@@ -78,6 +78,8 @@ class Taught:
     def __init__(self, module: nn.Module, function: Callable[..., tuple[Tensor, ...]]) -> None:
         self.module, self.function = module, function
         self.graphs: dict[tuple[object, ...], Callable[..., tuple[Tensor, ...]]] = {}
+        # Memory that all graphs share: one has come back before another goes.
+        self.pool: Any = None
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """What the function gives; it, and the gradients that come back, are written over by the next call of the same shapes."""
@@ -85,7 +87,8 @@ class Taught:
         if key not in self.graphs:
             samples = tuple(entry.detach().clone().requires_grad_(entry.requires_grad) for entry in inputs)
             bound = _Bound(self.module, self.function).train(self.module.training)
-            options: dict[str, Any] = {"allow_unused_input": True, "capture_error_mode": MODE}
+            self.pool = self.pool or torch.cuda.graph_pool_handle()
+            options: dict[str, Any] = {"allow_unused_input": True, "pool": self.pool, "capture_error_mode": MODE}
             self.graphs[key] = torch.cuda.make_graphed_callables(bound, samples, WARM_UPS, **options)  # type: ignore[assignment]
         return self.graphs[key](*inputs)
 
