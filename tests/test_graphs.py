@@ -100,7 +100,7 @@ from showattend.models.attention import fused
 from showattend.models.attention.energy import EAGER
 
 torch.manual_seed(0)
-for photos, rows, places, units, channels in ((2, 5, 49, 70, 130), (1, 1, 3, 5, 7), (3, 3, 17, 64, 64)):
+for photos, rows, places, units, channels in ((2, 5, 49, 70, 130), (1, 1, 3, 5, 7), (2, 11, 17, 64, 64)):
     keys, queries = torch.rand(photos, places, units).double() * 3, torch.rand(photos, rows, units).double() * 3
     weight, features = torch.randn(units).double(), torch.randn(photos, places, channels).double()
     found, wanted = fused.look(keys, queries, weight, features), EAGER.look(keys, queries, weight, features)

@@ -9,15 +9,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Places, units and channels of one tile.
-PLACES, UNITS, CHANNELS = 16, 64, 64
+# Rows, places, units and channels of one tile at most: what a thread block's registers hold.
+ROWS, PLACES, UNITS, CHANNELS = 8, 16, 64, 64
 
 
 @triton.jit
 def _weigh(raised, asked, weight, energies, L, A, G, ROWS: tl.constexpr, PLACES: tl.constexpr, UNITS: tl.constexpr):
     """Energies of some places of one photo."""
     photo = tl.program_id(0).to(tl.int64)
-    rows, places = tl.arange(0, ROWS), tl.program_id(1) * PLACES + tl.arange(0, PLACES)
+    rows, places = tl.program_id(2) * ROWS + tl.arange(0, ROWS), tl.program_id(1) * PLACES + tl.arange(0, PLACES)
     # Summed over units at the very end, where threads have to tell one another.
     parts = tl.zeros((ROWS, PLACES, UNITS), energies.dtype.element_ty)
     for begin in range(0, A, UNITS):
@@ -26,6 +26,7 @@ def _weigh(raised, asked, weight, energies, L, A, G, ROWS: tl.constexpr, PLACES:
         keys = tl.load(raised + (photo * L + places[:, None]) * A + units[None, :], mask=(places[:, None] < L) & there[None, :], other=0.0)
         queries = tl.load(asked + (photo * G + rows[:, None]) * A + units[None, :], mask=(rows[:, None] < G) & there[None, :], other=0.0)
         w = tl.load(weight + units, mask=there, other=0.0)
+        keys, queries = keys.to(parts.dtype), queries.to(parts.dtype)
         parts += w[None, None, :] / (1.0 + keys[None, :, :] * queries[:, None, :])
     tl.store(
         energies + (photo * G + rows[:, None]) * L + places[None, :], tl.sum(parts, 2), mask=(rows[:, None] < G) & (places[None, :] < L)
@@ -38,7 +39,7 @@ def _mix(
 ):
     """Softmax over the places of one photo, and some channels of the mixtures."""
     photo = tl.program_id(0).to(tl.int64)
-    rows, span = tl.arange(0, ROWS), tl.arange(0, SPAN)
+    rows, span = tl.program_id(2) * ROWS + tl.arange(0, ROWS), tl.arange(0, SPAN)
     channels = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     begins, here = (photo * G + rows[:, None]) * L, rows[:, None] < G
     whole = tl.load(energies + begins + span[None, :], mask=here & (span[None, :] < L), other=-float("inf"))
@@ -48,7 +49,7 @@ def _mix(
     if tl.program_id(1) == 0:
         alpha = tl.exp(whole - peak[:, None]) / total[:, None]
         tl.store(alphas + begins + span[None, :], alpha, mask=here & (span[None, :] < L))
-    parts = tl.zeros((ROWS, PLACES, CHANNELS), alphas.dtype.element_ty)
+    parts = tl.zeros((ROWS, PLACES, CHANNELS), energies.dtype.element_ty)
     for begin in range(0, L, PLACES):
         places = begin + tl.arange(0, PLACES)
         there = places < L
@@ -74,11 +75,12 @@ def look(raised: Tensor, asked: Tensor, weight: Tensor, features: Tensor) -> tup
     """
     (photos, places, units), rows, channels = raised.shape, asked.shape[1], features.shape[2]
     raised, asked, weight, features = (entry.contiguous() for entry in (raised, asked, weight, features))
-    energies, contexts = raised.new_empty(photos, rows, places), raised.new_empty(photos, rows, channels)
-    alphas, height = torch.empty_like(energies), triton.next_power_of_2(rows)
-    by_places, by_channels = (photos, triton.cdiv(places, PLACES)), (photos, triton.cdiv(channels, CHANNELS))
-    _weigh[by_places](raised, asked, weight, energies, places, units, rows, height, PLACES, UNITS)
-    _mix[by_channels](
+    energies = raised.new_empty(photos, rows, places, dtype=torch.promote_types(raised.dtype, torch.float32))
+    alphas, contexts = raised.new_empty(photos, rows, places), raised.new_empty(photos, rows, channels)
+    height = min(ROWS, triton.next_power_of_2(rows))
+    tiles = triton.cdiv(rows, height)
+    _weigh[photos, triton.cdiv(places, PLACES), tiles](raised, asked, weight, energies, places, units, rows, height, PLACES, UNITS)
+    _mix[photos, triton.cdiv(channels, CHANNELS), tiles](
         energies, features, alphas, contexts, places, channels, rows, height, triton.next_power_of_2(places), PLACES, CHANNELS
     )
     return alphas, contexts
