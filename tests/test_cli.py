@@ -170,11 +170,15 @@ def test_fit_names_what_it_leaves_out(shapes: Path, tmp_path: Path, capsys: pyte
     (root / "mine.csv").write_text("\n".join(rows))
     command = ["fit", f"--data.root={root}", f"--data.cache_dir={tmp_path / 'cache'}", f"--runs={tmp_path}", "--data.num_workers=0"]
     command += ["--data.min_count=1", "--model.encoder=tiny", "--model.weights=none", "--model.image_size=64", "--trainer.max_epochs=1"]
-    assert main([*command, "--trainer.enable_progress_bar=false"]) == 0
+    command += ["--seed_everything=0", "--trainer.enable_progress_bar=false"]
+    assert main(command) == 0
     printed = capsys.readouterr()
     said = printed.out + printed.err
     assert "1 photos listed without a file, left out (such as gone.png)" in said
     assert "train_00001.png: the file is empty" in said
+    assert "No model was kept" not in said
+    assert main([*command, "--trainer.check_val_every_n_epoch=2"]) == 0
+    assert "No model was kept" in capsys.readouterr().out
 
 
 def test_debug_shows_where_it_happened(tmp_path: Path) -> None:

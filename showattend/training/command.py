@@ -169,3 +169,5 @@ class TrainingCLI(LightningCLI):
         if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
             print(f"Best {best.monitor}: {float(best.best_model_score):.4f}")
             print(f"The finished model: {self.folder / 'model'}. Try: showattend caption PHOTO --model {self.folder / 'model'}")
+        else:
+            print("No model was kept: training ended before its first validation. Train longer, or lower --trainer.check_val_every_n_epoch")
