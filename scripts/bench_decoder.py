@@ -334,6 +334,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unknown = [name for name in options.cases if name not in CASES]
     if unknown:
         parser.error(f"no case '{unknown[0]}': choose from {', '.join(CASES)}")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("torch finds no GPU here: leave --device out")
     torch.set_num_threads(options.threads)
     on_cpu = options.device == "cpu"
     names = options.cases or [name for name, case in CASES.items() if on_cpu or not case.int8]
