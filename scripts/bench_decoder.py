@@ -144,8 +144,7 @@ def training(case: Case, options: argparse.Namespace, *, full: bool = False) -> 
 
     def teach(annotations: Tensor, heard: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         spoken = decoder(annotations, heard, whole=whole)
-        said = targets.movedim(-1, 0).flatten() if whole else pack(targets, mask)
-        return (caption_loss(spoken.hidden, spoken.output, said),)
+        return (caption_loss(spoken.hidden, spoken.output, pack(targets, None if whole else mask)),)
 
     taught = Taught(decoder, teach) if whole else teach
 

@@ -10,9 +10,10 @@ from showattend.vocabulary import PAD
 REDUCTIONS = ("word", "caption", "location")
 
 
-def pack(words: Tensor, mask: Tensor) -> Tensor:
-    """The words at the places of a mask, first words first: (N,G,T) and (N,G,T) to (M,)."""
-    return words.movedim(-1, 0)[mask.movedim(-1, 0)]
+def pack(words: Tensor, mask: Tensor | None) -> Tensor:
+    """The words at the places of a mask, first words first: (N,G,T) and (N,G,T) to (M,). None: those at all places."""
+    time_first = words.movedim(-1, 0)
+    return time_first.flatten() if mask is None else time_first[mask.movedim(-1, 0)]
 
 
 def unpack(values: Tensor, mask: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
 """What several test files share: a little world of shapes, and a model trained on it for a moment."""
 
-import logging
 import os
 from pathlib import Path
 
+import lightning  # noqa: F401 (it logs to the stderr that it is imported under: not that of one test, which the next finds closed)
 import pytest
 import torch
 
@@ -12,8 +12,6 @@ from showattend.data.shapes import write_shapes
 
 SHARED = Path(os.environ.get("SHOWATTEND_SHARED", Path(__file__).parents[2] / "shared"))
 CONFIG = Path(__file__).parents[1] / "configs" / "shapes.yaml"
-# Lightning logs to the stderr that it was imported under, and that of one test is closed in the next.
-logging.raiseExceptions = False
 
 
 @pytest.fixture(autouse=True)

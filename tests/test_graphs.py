@@ -27,8 +27,9 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is n
 
 def teach(decoder: Decoder, annotations: Tensor, heard: Tensor, targets: Tensor, *, whole: bool) -> tuple[Tensor, Tensor]:
     spoken = decoder(annotations, heard, whole=whole)
-    said = targets.movedim(-1, 0).flatten() if whole else pack(targets, targets != PAD)
-    return caption_loss(spoken.hidden, spoken.output, said), doubly_stochastic_penalty(spoken.alphas, targets != PAD)
+    mask = targets != PAD
+    likelihood = caption_loss(spoken.hidden, spoken.output, pack(targets, None if whole else mask))
+    return likelihood, doubly_stochastic_penalty(spoken.alphas, mask)
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -31,7 +31,7 @@ def _blocks(mask: Tensor) -> list[Block]:
 
 
 class Spoken(NamedTuple):
-    """What teacher forcing gives of M words that are no padding, in N photos' G captions of T words.
+    """What teacher forcing gives of M words, those that are no padding or, if asked for, all, in N photos' G captions of T words.
 
     hidden: what the words are spoken from, in the order of `losses.pack`, (M,E)
     output: makes logits of it

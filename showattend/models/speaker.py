@@ -105,7 +105,7 @@ class Speaker:
             alpha, context = self.kernels.look(raised, exponentials(query).unflatten(0, (len(features), -1)), self.energy, features)
             return alpha.flatten(0, 1), context.flatten(0, 1)
         counts = photos.bincount(minlength=len(features))
-        place = torch.arange(len(photos), device=photos.device) - (counts.cumsum(0) - counts)[photos]
+        place = torch.arange(len(photos)) - (counts.cumsum(0) - counts)[photos]
         asked = query.new_ones(len(features), int(counts.max()), query.shape[1])
         asked[photos, place] = exponentials(query)
         alpha = self.kernels.weigh(raised, asked, self.energy)[photos, place].softmax(-1)

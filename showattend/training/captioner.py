@@ -207,7 +207,7 @@ class LitCaptioner(LitNetwork):
     def _teach(self, annotations: Tensor, heard: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Likelihood and penalty in such a way that nothing depends on what the captions are, see `Decoder.forward`."""
         spoken = self.network.decoder(annotations, heard, whole=True)
-        return self._measure(spoken, targets.movedim(-1, 0).flatten(), targets != PAD)
+        return self._measure(spoken, pack(targets, None), targets != PAD)
 
     def _measure(self, spoken: Spoken, said: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         target = PENALTY_TARGETS[self.hparams["penalty_target"]]
