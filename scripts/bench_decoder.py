@@ -36,15 +36,15 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from showattend.cells import find_cell
-from showattend.cross_entropy import caption_loss
 from showattend.decoding import Search
-from showattend.graphs import Replayed, Taught
-from showattend.losses import pack, shift
-from showattend.models.attention.energy import compiled
-from showattend.models.captioner import CaptionNetwork
-from showattend.models.configuration import DecoderConfig
+from showattend.models.caption_model import CaptionNetwork
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
-from showattend.products import product
+from showattend.models.teacher_forcing import pack, shift
+from showattend.ops.additive_attention import compiled
+from showattend.ops.cuda_graphs import Replayed, Taught
+from showattend.ops.linear import product
+from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.vocabulary import END, START
 
 L, H, V, T, BEAM = 196, 512, 10_000, 20, 5

@@ -36,13 +36,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from showattend.cells import find_cell
-from showattend.cross_entropy import caption_loss
 from showattend.decoding import Search
-from showattend.losses import pack, shift
-from showattend.models.attention.energy import compiled
-from showattend.models.captioner import CaptionNetwork
-from showattend.models.configuration import DecoderConfig
+from showattend.models.caption_model import CaptionNetwork
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
+from showattend.models.teacher_forcing import pack, shift
+from showattend.ops.additive_attention import compiled
+from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.vocabulary import END, START
 
 H, D, ROWS = 256, 512, 5

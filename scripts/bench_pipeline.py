@@ -44,14 +44,14 @@ from yardstick import Yardstick
 from showattend import inference
 from showattend.data import cache
 from showattend.data.captions import Photo
-from showattend.data.datamodule import CaptionDataModule
 from showattend.data.photos import find_photos
 from showattend.decoding import Search
+from showattend.encoders.base import Encoder
+from showattend.encoders.feature_extractor import Looker
 from showattend.inference import Captioner
-from showattend.models.encoder import Encoder
-from showattend.models.looker import Looker
 from showattend.pretrained import Pretrained
 from showattend.training.captioner import LitCaptioner
+from showattend.training.datamodule import CaptionDataModule
 from showattend.vocabulary import END
 
 CASES = ("extract", "caption", "train", "epoch")

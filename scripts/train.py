@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from showattend.cli import main
+from showattend.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["fit", *sys.argv[1:]]))

@@ -1,5 +1,5 @@
 """python -m showattend."""
 
-from showattend.cli import run
+from showattend.cli.main import run
 
 run()

@@ -15,15 +15,15 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
+from showattend.attention import HardAttention
 from showattend.cells import watch
-from showattend.data.cache import DecodedPhotos
 from showattend.decoding import Hypotheses, Search, decode, together
+from showattend.encoders.feature_extractor import Look, Looker, one_ahead
 from showattend.errors import InputError
-from showattend.graphs import Replayed
-from showattend.losses import pack, shift, unpack
-from showattend.models.attention import HardAttention
-from showattend.models.lattice import Box
-from showattend.models.looker import Look, Looker, one_ahead
+from showattend.features.cache import DecodedPhotos
+from showattend.geometry import Box
+from showattend.models.teacher_forcing import pack, shift, unpack
+from showattend.ops.cuda_graphs import Replayed
 from showattend.pretrained import Pretrained, load_pretrained
 from showattend.vocabulary import PAD, tokenize
 

@@ -18,13 +18,13 @@ from torch.overrides import TorchFunctionMode
 
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
+from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.encoders.graph_spec import Blueprint
 from showattend.errors import InputError
 from showattend.files import writable
-from showattend.models.blueprint import Blueprint
-from showattend.models.captioner import CaptionNetwork
-from showattend.models.configuration import DecoderConfig
+from showattend.models.caption_model import CaptionNetwork
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
-from showattend.models.encoder import Encoder, EncoderConfig
 from showattend.version import __version__
 from showattend.vocabulary import Vocabulary
 

@@ -7,7 +7,7 @@ import lightning  # noqa: F401 (it logs to the stderr that it is imported under:
 import pytest
 import torch
 
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.data.shapes import write_shapes
 
 SHARED = Path(os.environ.get("SHOWATTEND_SHARED", Path(__file__).parents[2] / "shared"))

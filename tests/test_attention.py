@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, sigmoid, tanh
 
-from showattend.cli import main
+from showattend.attention import HardAttention, Look, Query, attention_names, make_attention
+from showattend.attention.base import Attention, Memory, Sizes
+from showattend.cli.main import main
 from showattend.errors import InputError
-from showattend.models.attention import HardAttention, Look, Query, attention_names, make_attention
-from showattend.models.attention.base import Attention, Memory, Sizes
-from showattend.models.configuration import DecoderConfig
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.vocabulary import PAD
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.fx import GraphModule, symbolic_trace
 
-from showattend.models.blueprint import Blueprint, build, draw
-from showattend.models.encoder import TINY, Encoder, EncoderConfig, encoder_names
+from showattend.encoders.base import TINY, Encoder, EncoderConfig, encoder_names
+from showattend.encoders.graph_spec import Blueprint, build, draw
 
 
 def built(encoder: Encoder) -> Encoder:

@@ -14,11 +14,11 @@ from showattend.data.boxes.names import plural, spoken_names
 from showattend.data.captions import Photo, read_captions
 from showattend.data.shapes import read_scenes
 from showattend.data.transforms import Preprocessing, photo_size
+from showattend.encoders.grid_geometry import Lattice
 from showattend.errors import InputError
 from showattend.grounding import Mention, summarize
 from showattend.grounding.geometry import cell_areas, covered_areas
 from showattend.inference import Caption
-from showattend.models.lattice import Lattice
 from showattend.vocabulary import tokenize
 
 XML = """<annotation><filename>1.jpg</filename><size><width>60</width><height>40</height><depth>3</depth></size>

@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from showattend.data.cache import cached
 from showattend.data.captions import Photo
 from showattend.data.transforms import Preprocessing
+from showattend.encoders.base import Encoder, EncoderConfig
 from showattend.errors import InputError
-from showattend.models.encoder import Encoder, EncoderConfig
+from showattend.features.cache import cached
 
 
 @pytest.fixture

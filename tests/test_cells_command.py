@@ -11,7 +11,7 @@ from PIL import Image
 from showattend import Captioner
 from showattend.cells import cell_names, find_cell
 from showattend.cells.catalogue import count_parameters
-from showattend.cli import main
+from showattend.cli.main import main
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from showattend import Captioner, __version__
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.data.captions import read_captions
 from showattend.metrics import corpus_scores
 from showattend.vocabulary import tokenize
@@ -93,7 +93,7 @@ def test_the_result_file_is_what_coco_s_own_tools_read(model: Path, shapes: Path
 
 
 def test_results_are_on_disk_before_a_score_can_fail(model: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("showattend.commands.scoring.PhotoStatistics", lambda *_: (_ for _ in ()).throw(RuntimeError("no score")))
+    monkeypatch.setattr("showattend.cli.scoring.PhotoStatistics", lambda *_: (_ for _ in ()).throw(RuntimeError("no score")))
     with pytest.raises(RuntimeError, match="no score"):
         main(["evaluate", "--model", str(model), "--data.root", str(shapes), "--out", str(tmp_path / "out")])
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 8
@@ -197,7 +197,7 @@ def test_misspelt_commands_end_with_status_2(arguments: list[str], capsys: pytes
 
 
 def test_help_teaches_and_waits_for_nothing_heavy() -> None:
-    code = "import sys, showattend.cli; showattend.cli.main(['--help'])"
+    code = "import sys, showattend.cli.main; showattend.cli.main.main(['--help'])"
     check = "import sys; assert not {'torch', 'lightning', 'matplotlib', 'nltk'} & set(sys.modules), set(sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", f"try:\n {code}\nexcept SystemExit: pass\n{check}"], capture_output=True, text=True, check=True

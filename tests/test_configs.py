@@ -7,11 +7,11 @@ import pytest
 import torch
 import yaml
 
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.data.batches import ExactLengths
-from showattend.models.configuration import DecoderConfig
+from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
-from showattend.models.encoder import Encoder, EncoderConfig
 from showattend.pretrained import load_pretrained
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))

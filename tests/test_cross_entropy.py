@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from showattend import cross_entropy as module
-from showattend.cross_entropy import caption_loss
+from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.vocabulary import PAD
 
 M, V = 6, 23

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 
 from showattend.cells import RecurrentCell, cell_names, find_cell
-from showattend.cross_entropy import caption_loss
 from showattend.errors import InputError
-from showattend.losses import pack
-from showattend.models.attention.energy import EAGER, AdditiveEnergy, exponentials
-from showattend.models.configuration import DecoderConfig
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
+from showattend.models.teacher_forcing import pack
+from showattend.ops.additive_attention import EAGER, AdditiveEnergy, exponentials
+from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.vocabulary import PAD
 
 N, G, T, L, D, V = 3, 4, 6, 5, 7, 11
@@ -135,7 +135,7 @@ def test_the_energies_are_plain_additive_attention_and_so_are_their_gradients() 
 
 
 def test_the_energies_pass_gradcheck_over_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("showattend.models.attention.energy.BLOCK", 60)
+    monkeypatch.setattr("showattend.ops.additive_attention.BLOCK", 60)
     shapes = ((5, 4, 3), (5, 2, 3), (3,))
     assert torch.autograd.gradcheck(energies, [torch.randn(*shape).double().requires_grad_() for shape in shapes])
 

@@ -8,7 +8,7 @@ import torch
 from tiny_language import LENGTH, Language, everything, spoken
 
 from showattend.decoding import NEVER, Search, decode
-from showattend.decoding.beams import best_in_rows
+from showattend.decoding.beam_search import best_in_rows
 from showattend.errors import InputError
 from showattend.vocabulary import END, PAD, START
 

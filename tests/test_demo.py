@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.data.shapes.grammar import describe
 from showattend.data.shapes.scene import Scene, Shape
 from showattend.demo import CONFIG, check

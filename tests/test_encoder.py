@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision.models import get_model
 
+from showattend.encoders.base import Encoder, EncoderConfig, encoder_names
 from showattend.errors import InputError
-from showattend.models.encoder import Encoder, EncoderConfig, encoder_names
 
 
 def photos(count: int = 2, size: int = 224) -> torch.Tensor:

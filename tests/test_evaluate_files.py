@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.data.captions import read_captions
 
 SAID = {391895: "a man is speaking", 42: "rain falls"}

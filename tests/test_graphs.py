@@ -14,12 +14,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from showattend.cells import cell_names
-from showattend.cross_entropy import caption_loss
 from showattend.decoding import Search
-from showattend.graphs import Replayed, Taught
-from showattend.losses import doubly_stochastic_penalty, pack
-from showattend.models.captioner import CaptionNetwork
+from showattend.models.caption_model import CaptionNetwork
 from showattend.models.decoder import Decoder
+from showattend.models.teacher_forcing import pack
+from showattend.ops.cuda_graphs import Replayed, Taught
+from showattend.ops.linear_cross_entropy import caption_loss
+from showattend.training.losses import doubly_stochastic_penalty
 from showattend.vocabulary import PAD
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -64,7 +65,7 @@ def meta(monkeypatch: pytest.MonkeyPatch) -> None:
     """The meta device in the place of a GPU that captures; it knows no autocast."""
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
-    monkeypatch.setattr("showattend.decoding.loop.capturing", lambda device: True)
+    monkeypatch.setattr("showattend.decoding.generate.capturing", lambda device: True)
 
 
 @pytest.mark.usefixtures("meta")
@@ -97,8 +98,8 @@ def test_a_number_that_is_looked_at_is_noticed() -> None:
 
 INTERPRETED = """
 import torch
-from showattend.models.attention import fused
-from showattend.models.attention.energy import EAGER
+from showattend.ops import additive_attention_triton as fused
+from showattend.ops.additive_attention import EAGER
 
 torch.manual_seed(0)
 for photos, rows, places, units, channels in ((2, 5, 49, 70, 130), (1, 1, 3, 5, 7), (2, 11, 17, 64, 64)):
@@ -122,7 +123,7 @@ def test_the_kernels_in_triton_compile_for_gpus(rows: int) -> None:
     triton = pytest.importorskip("triton")
     from triton.backends.compiler import GPUTarget
 
-    from showattend.models.attention import fused
+    from showattend.ops import additive_attention_triton as fused
 
     sizes = {"ROWS": rows, "PLACES": fused.PLACES, "UNITS": fused.UNITS, "CHANNELS": fused.CHANNELS, "SPAN": 256}
     for kernel in (fused._weigh, fused._mix):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from showattend import Captioner
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.data.captions import read_captions
 from showattend.data.shapes import read_scenes
 from showattend.data.shapes.scene import KINDS

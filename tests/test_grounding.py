@@ -8,11 +8,11 @@ import torch
 
 from showattend.data.boxes import ObjectWord
 from showattend.data.captions import Photo
+from showattend.geometry import Box
 from showattend.grounding import MEASURES, Mention, points_at, summarize
 from showattend.grounding.geometry import cell_areas, central, covered_areas, in_sight, inside, middles
 from showattend.grounding.measures import best_threshold, iou, looks, mass
 from showattend.inference import Caption
-from showattend.models.lattice import Box
 
 VISIBLE = (0.0, 0.0, 120.0, 80.0)
 

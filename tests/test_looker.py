@@ -4,8 +4,8 @@ import pytest
 import torch
 from test_encoder import photos
 
-from showattend.models.encoder import Encoder, EncoderConfig
-from showattend.models.looker import REPAID, TOGETHER, Looker
+from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.encoders.feature_extractor import REPAID, TOGETHER, Looker
 
 
 def test_an_encoder_is_folded_when_that_has_paid() -> None:

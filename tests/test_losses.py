@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from showattend.errors import InputError
-from showattend.losses import doubly_stochastic_penalty
+from showattend.training.losses import doubly_stochastic_penalty
 
 
 @pytest.mark.parametrize("target", [1.0, None])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.data.captions import read_captions
 from showattend.metrics import ptb_tokenize
 from showattend.metrics.java import OfficialError, find_java, find_package

@@ -12,11 +12,11 @@ from showattend import Captioner
 from showattend.cells import cell_names, find_cell
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
+from showattend.encoders.base import Encoder, EncoderConfig
 from showattend.errors import InputError
-from showattend.models.captioner import CaptionNetwork
-from showattend.models.configuration import DecoderConfig
+from showattend.models.caption_model import CaptionNetwork
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
-from showattend.models.encoder import Encoder, EncoderConfig
 from showattend.pretrained import Pretrained, load_pretrained, save_pretrained
 from showattend.vocabulary import Vocabulary
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from showattend.cli import main
-from showattend.cross_entropy import caption_loss
+from showattend.attention import HardAttention, Look, Memory, Query
+from showattend.cli.main import main
 from showattend.errors import InputError
-from showattend.losses import attention_entropy, caption_log_likelihoods, leave_one_out, pack
-from showattend.models.attention import HardAttention, Look, Memory, Query
-from showattend.models.configuration import DecoderConfig
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
+from showattend.models.teacher_forcing import pack
+from showattend.ops.linear_cross_entropy import caption_loss
+from showattend.training.losses import attention_entropy, caption_log_likelihoods, leave_one_out
 from showattend.training.reinforce import Reinforce, ReinforceConfig
 
 L, T, V = 3, 3, 8

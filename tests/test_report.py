@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.metrics.diversity import distinct, share_different, share_new, vocabulary_size
 
 VOID = {"meta", "img", "rect", "br"}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from showattend.data.batches import Batch
 from showattend.errors import InputError
-from showattend.models.configuration import DecoderConfig
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.training.captioner import LitCaptioner
 from showattend.training.scheduled_sampling import mix_in_own_words

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from showattend import Captioner
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.decoding import Search
 from showattend.errors import InputError
 

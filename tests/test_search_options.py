@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from showattend import Captioner
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.decoding import Search
 from showattend.pretrained import load_pretrained
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from showattend.cli import main
+from showattend.cli.main import main
 from showattend.data.batches import Batch
-from showattend.data.datamodule import CaptionDataModule
 from showattend.decoding import NEVER
 from showattend.errors import InputError
+from showattend.training.datamodule import CaptionDataModule
 from showattend.training.self_critical import LitSelfCritical
 from showattend.vocabulary import START
 

@@ -8,9 +8,9 @@ from torch import nn
 from showattend.cells import cell_names
 from showattend.decoding import Hypotheses, Search, decode, together
 from showattend.errors import InputError
-from showattend.models.captioner import CaptionNetwork
+from showattend.models.caption_model import CaptionNetwork
 from showattend.models.decoder import Decoder
-from showattend.models.speaker import Speaker, find_families
+from showattend.ops.decoder_step import Speaker, find_families
 from showattend.vocabulary import END, PAD
 
 N, L, D = 3, 5, 7

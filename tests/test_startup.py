@@ -27,7 +27,7 @@ def test_a_caption_needs_torch_alone(encoder: str, cell: str, tmp_path: Path) ->
     Image.new("RGB", (80, 60), "red").save(photo)
     save_pretrained(untrained(encoder, cell), folder)
     command = ["caption", str(photo), "--model", str(folder), "--csv", str(tmp_path / "captions.csv")]
-    assert not imported(f"import showattend.cli\nassert showattend.cli.main({command!r}) == 0")
+    assert not imported(f"import showattend.cli.main\nassert showattend.cli.main.main({command!r}) == 0")
     assert (tmp_path / "captions.csv").exists()
 
 
@@ -35,8 +35,8 @@ def test_no_part_of_a_decoder_needs_the_compiler_to_be_built() -> None:
     assert not imported("""
 from showattend.cells import cell_names, find_cell
 from showattend.cells.initialisation import SCHEMES
-from showattend.models.attention import attention_names
-from showattend.models.configuration import DecoderConfig
+from showattend.attention import attention_names
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.pretrained import without_numbers
 

@@ -13,13 +13,13 @@ import yaml
 from torchvision.models import resnet18, squeezenet1_1
 
 from showattend.cells import cell_names, find_cell
-from showattend.cli import main
-from showattend.data.datamodule import CaptionDataModule
+from showattend.cli.main import main
 from showattend.errors import InputError
-from showattend.losses import shift
+from showattend.models.teacher_forcing import shift
 from showattend.pretrained import load_pretrained
 from showattend.training.callbacks import moving_average
 from showattend.training.captioner import LitCaptioner
+from showattend.training.datamodule import CaptionDataModule
 from showattend.training.runs import fresh_folder
 from showattend.training.schedules import SCHEDULES
 from showattend.vocabulary import PAD

@@ -8,10 +8,11 @@ from test_decoder import captions, make, photos
 from torch import Tensor
 
 from showattend.cells import cell_names
-from showattend.cross_entropy import caption_loss
-from showattend.losses import doubly_stochastic_penalty, pack
-from showattend.models.attention.energy import EAGER, compiled
 from showattend.models.decoder import Decoder
+from showattend.models.teacher_forcing import pack
+from showattend.ops.additive_attention import EAGER, compiled
+from showattend.ops.linear_cross_entropy import caption_loss
+from showattend.training.losses import doubly_stochastic_penalty
 from showattend.vocabulary import PAD
 
 FALLS_BACK = {"ligru", "sru"}  # batch statistics; x that goes past the matrix

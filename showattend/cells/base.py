@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from showattend.cells.initialisation import Retention, find_scheme
-from showattend.products import product
+from showattend.ops.linear import product
 
 State = tuple[Tensor, ...]
 Gates = dict[str, Tensor]

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
-from showattend.data.cache import PhotoCache
 from showattend.data.captions import Photo
+from showattend.features.cache import PhotoCache
 from showattend.vocabulary import PAD, Vocabulary, tokenize
 
 

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from showattend.errors import InputError, unknown_name
-from showattend.models.lattice import Box
+from showattend.geometry import Box
 
 RESIZES = ("stretch", "crop")
 # The short side before a crop, as a share of the crop: the paper's 256 for 224 (Xu et al. 2015, section 4.1).

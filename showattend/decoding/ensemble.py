@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from showattend.decoding.loop import State, StepFunction
+from showattend.decoding.generate import State, StepFunction
 
 
 def together(speakers: Sequence[tuple[StepFunction, State]]) -> tuple[StepFunction, State]:

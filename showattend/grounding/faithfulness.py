@@ -20,7 +20,7 @@ from torch import Tensor
 from showattend.grounding.geometry import Floats
 from showattend.grounding.mentions import Mention
 from showattend.inference import Captioner
-from showattend.models.captioner import CaptionNetwork
+from showattend.models.caption_model import CaptionNetwork
 
 SHARES = np.arange(11) / 10  # of the locations that are hidden, or shown
 RANDOM_ORDERS = 3  # for each word; their curves are averaged

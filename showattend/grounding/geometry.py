@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from showattend.geometry import Box
 from showattend.inference import Caption
-from showattend.models.lattice import Box
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

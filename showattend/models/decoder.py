@@ -9,14 +9,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from showattend.attention import Look, Memory, Query, make_attention
+from showattend.attention.additive import SoftAttention
+from showattend.attention.base import Sizes
 from showattend.cells import State, make_cell
-from showattend.models.attention import Look, Memory, Query, make_attention
-from showattend.models.attention.additive import SoftAttention
-from showattend.models.attention.base import Sizes
-from showattend.models.configuration import DecoderConfig
-from showattend.models.loop import Block, Loop, Weights, shrink
-from showattend.models.unrolled import Unrolled
-from showattend.products import product
+from showattend.models.config import DecoderConfig
+from showattend.ops.decoder_loop import Unrolled
+from showattend.ops.linear import product
+from showattend.ops.unroll_plan import Block, Loop, Weights, shrink
 from showattend.vocabulary import PAD
 
 

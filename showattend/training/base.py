@@ -8,14 +8,14 @@ import lightning
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from showattend.cross_entropy import caption_loss
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
 from showattend.errors import InputError, unknown_name
-from showattend.losses import pack, shift
 from showattend.metrics import corpus_scores
-from showattend.models.captioner import CaptionNetwork
+from showattend.models.caption_model import CaptionNetwork
+from showattend.models.teacher_forcing import pack, shift
+from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.schedules import SCHEDULES
 from showattend.vocabulary import Vocabulary
 

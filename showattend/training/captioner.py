@@ -5,19 +5,20 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from showattend.cross_entropy import caption_loss
+from showattend.attention import HardAttention
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import Search
+from showattend.encoders.base import Encoder, EncoderConfig
 from showattend.errors import InputError
-from showattend.graphs import Taught
-from showattend.losses import REDUCTIONS, doubly_stochastic_penalty, pack, shift
-from showattend.models.attention import HardAttention
-from showattend.models.captioner import CaptionNetwork
-from showattend.models.configuration import DecoderConfig
+from showattend.models.caption_model import CaptionNetwork
+from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder, Spoken
-from showattend.models.encoder import Encoder, EncoderConfig
+from showattend.models.teacher_forcing import pack, shift
+from showattend.ops.cuda_graphs import Taught
+from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.base import OPTIMIZERS, LitNetwork, check_names
+from showattend.training.losses import REDUCTIONS, doubly_stochastic_penalty
 from showattend.training.reinforce import Reinforce, ReinforceConfig
 from showattend.training.scheduled_sampling import mix_in_own_words
 from showattend.training.schedules import SCHEDULES

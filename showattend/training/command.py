@@ -23,10 +23,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from showattend.data.datamodule import CaptionDataModule
 from showattend.errors import InputError, unknown_name
 from showattend.training.callbacks import ModelWriter, moving_average
 from showattend.training.captioner import LitCaptioner
+from showattend.training.datamodule import CaptionDataModule
 from showattend.training.runs import fresh_folder, keep_metrics, resumed_folder
 from showattend.training.self_critical import LitSelfCritical
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from showattend.errors import InputError, unknown_name
-from showattend.losses import attention_entropy, caption_log_likelihoods, leave_one_out, reinforce_loss
 from showattend.models.decoder import Spoken
+from showattend.training.losses import attention_entropy, caption_log_likelihoods, leave_one_out, reinforce_loss
 
 BASELINES = ("moving_average", "leave_one_out")
 

@@ -13,10 +13,11 @@ from torch.nn.functional import pad
 from showattend.data.batches import Batch
 from showattend.decoding import NEVER, Search, decode
 from showattend.errors import InputError
-from showattend.losses import caption_log_likelihoods, leave_one_out, pack, reinforce_loss, shift
 from showattend.metrics import CiderD
+from showattend.models.teacher_forcing import pack, shift
 from showattend.pretrained import load_pretrained
 from showattend.training.base import OPTIMIZERS, LitNetwork, check_names
+from showattend.training.losses import caption_log_likelihoods, leave_one_out, reinforce_loss
 from showattend.training.schedules import SCHEDULES
 from showattend.vocabulary import END, PAD, SPECIALS, START
 

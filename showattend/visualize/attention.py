@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional as F
 
+from showattend.geometry import Box
 from showattend.inference import Caption
-from showattend.models.lattice import Box
 from showattend.visualize.figures import figure_file
 
 COLUMNS = 6

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from showattend.data.captions import Photo
 from showattend.data.transforms import BrokenImage, photo_size
-from showattend.models.lattice import Box
+from showattend.geometry import Box
 from showattend.vocabulary import tokenize
 
 

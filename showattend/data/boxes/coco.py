@@ -9,7 +9,7 @@ from showattend.data.boxes.names import spoken_names
 from showattend.data.captions import Photo
 from showattend.data.coco import read_coco
 from showattend.errors import InputError
-from showattend.models.lattice import Box
+from showattend.geometry import Box
 
 
 class CocoBoxes(ObjectBoxes):

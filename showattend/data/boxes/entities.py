@@ -17,7 +17,7 @@ from showattend.data.boxes.base import ObjectBoxes, ObjectWord
 from showattend.data.captions import Photo
 from showattend.data.listings import read_text
 from showattend.errors import InputError
-from showattend.models.lattice import Box
+from showattend.geometry import Box
 from showattend.vocabulary import tokenize
 
 PHRASE = re.compile(r"\[/EN#(\d+)/\S+ ([^\[\]]*)\]")

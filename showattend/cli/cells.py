@@ -1,0 +1,104 @@
+"""`showattend cells`: the table of recurrent cells, the equations of one, and what its gates did."""
+
+import argparse
+import json
+import shutil
+import textwrap
+from collections.abc import Sequence
+
+from showattend.cells import cell_names, find_cell
+from showattend.cells.catalogue import count_parameters, describe, equations, match_sizes
+from showattend.cli.options import chosen_search
+from showattend.errors import InputError
+from showattend.files import check_writable
+from showattend.inference import Captioner
+
+
+def cells(parsed: argparse.Namespace) -> int:
+    """Print what is asked for of the cells."""
+    if parsed.plot:
+        _plot(parsed)
+    elif parsed.match:
+        _print_matches(parsed)
+    elif parsed.json:
+        names = [parsed.cell] if parsed.cell else cell_names()
+        print(json.dumps([describe(name, parsed.input_size, parsed.hidden_size) for name in names], indent=2))
+    elif parsed.cell:
+        _print_cell(parsed)
+    else:
+        _print_table(parsed)
+    return 0
+
+
+def _print_table(parsed: argparse.Namespace) -> None:
+    found = [describe(name, parsed.input_size, parsed.hidden_size) for name in cell_names()]
+    rows = [("cell", "parameters", "state", "equation", "source")]
+    rows += [(cell["name"], f"{cell['parameters']:,}", " ".join(cell["state"]), cell["equation"], cell["source"]) for cell in found]
+    _print_rows(rows)
+    print(
+        f"\nParameters of the recurrence at input size {parsed.input_size} and hidden size {parsed.hidden_size}; depth_gated: two layers."
+    )
+    slow = [cell["name"] for cell in found if not cell["fast"]]
+    print(f"All have the fast way of training and captioning but {', '.join(slow)}.")
+    print("a = W x + U h + b, s = sigmoid, * elementwise. All equations of a cell: showattend cells NAME")
+
+
+def _print_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> None:
+    """Five columns; the last two share what is left of the screen's width, and wrap."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = shutil.get_terminal_size((200, 24)).columns - sum(widths[:3]) - 8
+    if sum(widths[3:]) > left:
+        widths[3:] = [max(24, left * 3 // 5), max(16, left * 2 // 5)]
+    for name, parameters, state, equation, source in rows:
+        wrapped = [textwrap.wrap(text, width) for text, width in zip((equation, source), widths[3:], strict=True)]
+        start = (name.ljust(widths[0]), parameters.rjust(widths[1]), state.ljust(widths[2]))
+        for line in range(max(1, *map(len, wrapped))):
+            first = start if line == 0 else tuple(" " * width for width in widths[:3])
+            rest = [column[line] if line < len(column) else "" for column in wrapped]
+            print("  ".join((*first, rest[0].ljust(widths[3]), rest[1])).rstrip())
+
+
+def _print_cell(parsed: argparse.Namespace) -> None:
+    cell = describe(parsed.cell, parsed.input_size, parsed.hidden_size)
+    layers = f", {cell['layers']} layers" if cell["layers"] > 1 else ""
+    print(f"{parsed.cell}\n\n{textwrap.indent(equations(parsed.cell), '  ')}\n")
+    print(f"  a = W x + U h + b for each of {', '.join(cell['gates'])}; s = sigmoid; * elementwise")
+    print(f"  state       {', '.join(cell['state'])}")
+    print(f"  parameters  {cell['parameters']:,} (input size {parsed.input_size}, hidden size {parsed.hidden_size}{layers})")
+    print(f"  fast way    {'yes' if cell['fast'] else 'no: its words go one by one through autograd'}")
+    print(f"  options     {', '.join(cell['options'])} (--model.cell_options)")
+    print(f"  train it    showattend fit --config configs/flickr8k.yaml --model.cell {parsed.cell}{_layers_option(cell['layers'])}")
+
+
+def _layers_option(layers: int) -> str:
+    return f" --model.layers {layers}" if layers > 1 else ""
+
+
+def _print_matches(parsed: argparse.Namespace) -> None:
+    sizes = match_sizes(parsed.match, parsed.input_size, parsed.hidden_size)
+    wanted = count_parameters(parsed.match, parsed.input_size, parsed.hidden_size)
+    found = [(name, size, count_parameters(name, parsed.input_size, size)) for name, size in sizes.items()]
+    if parsed.json:
+        print(json.dumps([{"name": name, "hidden_size": size, "parameters": count} for name, size, count in found], indent=2))
+        return
+    width = max(map(len, sizes))
+    print(f"{'cell':{width}}  hidden size  parameters  difference")
+    for name, size, count in found:
+        print(f"{name:{width}}  {size:11}  {count:10,}  {100 * (count / wanted - 1):+9.2f}%")
+    print(f"\nNearest to {parsed.match} with {wanted:,} parameters (input size {parsed.input_size}, hidden size {parsed.hidden_size}).")
+
+
+def _plot(parsed: argparse.Namespace) -> None:
+    from showattend.visualize import check_format, gates_figure
+
+    if not (parsed.model and parsed.photo):
+        raise InputError("--plot draws what the gates of a trained model did: give --model DIR and --photo PATH too")
+    check_format(parsed.plot)
+    check_writable(parsed.plot)
+    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
+    trained = captioner.model.network.decoder.config.cell
+    if parsed.cell and find_cell(parsed.cell) is not find_cell(trained):
+        raise InputError(f"the model {parsed.model} was trained with the cell '{trained}', not '{parsed.cell}': give one of that cell")
+    caption, layers = captioner.gates(parsed.photo, chosen_search(captioner, parsed))
+    gates_figure(caption, layers, parsed.plot)
+    print(f"{caption}\n{parsed.plot}")

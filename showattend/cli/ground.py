@@ -1,0 +1,180 @@
+"""`showattend ground`: does the model look at what it names, and does the word hang on where it looked?"""
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from showattend.cli.grounding_files import curves_json, pointing_with_misses, summary_json, write_mentions
+from showattend.cli.options import chosen_captioner, chosen_search
+from showattend.cli.results import write_text
+from showattend.data.boxes import ObjectBoxes, ObjectWord, read_boxes
+from showattend.data.captions import Photo, read_captions
+from showattend.data.transforms import BrokenImage
+from showattend.errors import InputError
+from showattend.files import check_writable
+from showattend.grounding import (
+    MEASURED,
+    MEASURES,
+    NO_BOX,
+    OUT_OF_SIGHT,
+    CurveSummary,
+    Mention,
+    Summary,
+    curves,
+    summarize,
+    summarize_curves,
+)
+from showattend.inference import Caption, Captioner, Failure
+from showattend.metrics import Estimate
+
+NAMES = {"pointing": "pointing", "mass": "mass in boxes", "iou": "IoU"}
+NOUNS = 10  # in the table
+LEFT_OUT = {NO_BOX: "name nothing that has a box in the photo", OUT_OF_SIGHT: "name what lies outside what the network sees"}
+
+Said = tuple[Photo, Caption, list[ObjectWord]]
+
+
+class Job(NamedTuple):
+    """What a run works with: the model, the photos that have boxes, and these."""
+
+    captioner: Captioner
+    photos: list[Photo]
+    boxes: ObjectBoxes
+
+
+def ground(parsed: argparse.Namespace) -> int:
+    """Measure alpha against boxes, then words against what alpha looked at; 1 if a photo had to be left out."""
+    _check(parsed)
+    data = read_captions(parsed.root, parsed.layout)
+    photos = data.split(parsed.split)
+    boxes = read_boxes(parsed.root, photos, parsed.boxes)
+    captioner = chosen_captioner(parsed)
+    for note in data.notes:
+        print(note, file=sys.stderr)
+    job = Job(captioner, list(_with_boxes(photos, boxes)), boxes)
+    said = list(_from_references(job) if parsed.captions == "references" else _from_model(job, parsed))
+    mentions = [Mention(photo, caption, word) for photo, caption, words in said for word in words]
+    measured = [mention for mention in mentions if mention.state == MEASURED]
+    if not measured:
+        raise InputError(f"nothing to measure: in {len(said)} captions of {len(photos)} photos no word names an object with a box in sight")
+    summary = summarize(measured)
+    if parsed.out:
+        write_mentions(parsed.out / "mentions.csv", mentions, summary)
+        write_text(parsed.out / "grounding.json", json.dumps(summary_json(summary, mentions), indent=2) + "\n")
+    _print_summary(summary, mentions, parsed)
+    if parsed.faithfulness:
+        _hide(captioner, measured, parsed)
+    return 0 if len({photo.id for photo, _, _ in said}) == len(photos) else 1
+
+
+def _check(parsed: argparse.Namespace) -> None:
+    """Refuse before the work what would fail after it."""
+    if parsed.out:
+        check_writable(parsed.out / "mentions.csv")
+    if parsed.plot:
+        from showattend.visualize import check_format
+
+        if not parsed.faithfulness:
+            raise InputError("--plot draws the curves of --faithfulness N: ask for at least one word, or leave it out")
+        check_format(parsed.plot)
+        check_writable(parsed.plot)
+
+
+def _with_boxes(photos: Sequence[Photo], boxes: ObjectBoxes) -> Iterator[Photo]:
+    """The photos of which it is known where their objects lie; the others are named."""
+    for photo in photos:
+        reason = boxes.missing(photo)
+        if reason:
+            print(f"skipped {reason}", file=sys.stderr)
+        else:
+            yield photo
+
+
+def _from_model(job: Job, parsed: argparse.Namespace) -> Iterator[Said]:
+    """What the model says of each photo."""
+    search = chosen_search(job.captioner, parsed)
+    paths = [photo.path for photo in job.photos]
+    results = job.captioner.caption_files(paths, search, batch_size=parsed.batch_size, workers=parsed.workers)
+    for photo, (_, result) in zip(job.photos, tqdm(results, desc="Captioning", total=len(paths), unit=" photos"), strict=True):
+        if isinstance(result, Failure):
+            print(f"skipped {result.reason}", file=sys.stderr)
+        else:
+            yield photo, result, job.boxes.named(photo, result.words)
+
+
+def _from_references(job: Job) -> Iterator[Said]:
+    """What people said of each photo, and where the model would look if it said that."""
+    for photo in tqdm(job.photos, desc="Hearing", unit=" photos"):
+        references = job.boxes.references(photo)
+        try:
+            scored = job.captioner.score_words(photo.path, [words for words, _ in references])
+        except BrokenImage as error:
+            print(f"skipped {error}", file=sys.stderr)
+        else:
+            yield from ((photo, found.caption, named) for found, (_, named) in zip(scored, references, strict=True))
+
+
+def _hide(captioner: Captioner, measured: Sequence[Mention], parsed: argparse.Namespace) -> None:
+    """Curves of some mentions, drawn by chance, in a file, on the screen and as a figure."""
+    known = [mention for mention in measured if mention.caption.words[mention.word.place] in captioner.model.vocabulary.index]
+    if not known:
+        raise InputError("the model knows none of the words that name objects: leave faithfulness out with --faithfulness 0")
+    if len(known) < len(measured):
+        print(f"{len(measured) - len(known)} words that the model has never learned are left out of the curves", file=sys.stderr)
+    seed = parsed.seed or 0
+    chosen = [known[i] for i in sorted(random.Random(seed).sample(range(len(known)), min(parsed.faithfulness, len(known))))]
+    found = list(tqdm(curves(captioner, chosen, batch_size=parsed.batch_size, seed=seed), "Hiding", len(chosen), unit=" words"))
+    summary = summarize_curves(found, chosen)
+    if parsed.out:
+        write_text(parsed.out / "faithfulness.json", json.dumps(curves_json(summary, chosen), indent=2) + "\n")
+    _print_curves(summary, chosen)
+    if parsed.plot:
+        from showattend.visualize import curves_figure
+
+        curves_figure(summary.points, parsed.plot)
+        print(f"\n{parsed.plot}")
+
+
+def _print_summary(summary: Summary, mentions: Sequence[Mention], parsed: argparse.Namespace) -> None:
+    whose = "the data set's captions" if parsed.captions == "references" else "the model's captions"
+    print(f"\n{parsed.model} on {parsed.root}, split {parsed.split}, {whose}\n")
+    print(f"  {'':15}" + "".join(f"{who:24}" for who in summary.estimates).rstrip())
+    for name in MEASURES:
+        label = f"{NAMES[name]} at {summary.threshold:.2g}" if name == "iou" else NAMES[name]
+        print(f"  {label:15}" + "".join(f"{_interval(of_who[name]):24}" for of_who in summary.estimates.values()).rstrip())
+    photos = len({mention.photo.id for mention in mentions if mention.state == MEASURED})
+    print(f"  {len(summary.values)} words in {photos} photos; in brackets 95% of 1,000 bootstrap samples of the photos.")
+    print("  chance looks everywhere alike, centre at the middle; IoU: of the cells with alpha at least so much of its maximum.")
+    for state in LEFT_OUT:
+        _print_left_out(state, mentions)
+    if len(mentions) > len(summary.values):
+        print(f"  If they counted as misses, pointing would be {pointing_with_misses(summary, mentions):.3f}.")
+    print(f"\n  {'noun':15}words  " + "".join(f"{NAMES[name]:15}" for name in MEASURES).rstrip())
+    for noun, (count, means) in list(summary.nouns.items())[:NOUNS]:
+        print(f"  {noun:15}{count:5}  " + "".join(f"{means[name]:<15.3f}" for name in MEASURES).rstrip())
+
+
+def _print_left_out(state: str, mentions: Sequence[Mention]) -> None:
+    """How many words could not be measured, with the first of them."""
+    left_out = [mention for mention in mentions if mention.state == state]
+    if left_out:
+        first = left_out[0]
+        such = f"'{first.caption.words[first.word.place]}' in {first.photo.path.name}"
+        print(f"  {len(left_out)} more words ({len(left_out) / len(mentions):.1%}) {LEFT_OUT[state]}, such as {such}: not measured.")
+
+
+def _print_curves(summary: CurveSummary, chosen: Sequence[Mention]) -> None:
+    print(f"\n  area under the curve of the probability of {len(chosen)} words, while locations are hidden (deletion) or shown (insertion)")
+    print(f"  {'':15}{'in the order of alpha':24}{'in random orders':24}difference")
+    for name, of_order in summary.areas.items():
+        alpha, chance, difference = of_order["alpha"], of_order["random"], of_order["difference"]
+        print(f"  {name:15}{_interval(alpha):24}{_interval(chance):24}{_interval(difference, '+.3f')}")
+
+
+def _interval(estimate: Estimate, form: str = ".3f") -> str:
+    return f"{estimate.value:{form}} [{estimate.interval.low:{form}}, {estimate.interval.high:{form}}]"

@@ -1,0 +1,186 @@
+"""Scores of captions against references: computed, printed, written, compared."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from showattend.cli.results import write_table, write_text
+from showattend.data.captions import PhotoId
+from showattend.data.references import References
+from showattend.data.results import Results
+from showattend.errors import InputError, unknown_name
+from showattend.files import check_writable
+from showattend.metrics import PhotoStatistics, compare, intervals, ptb_tokenize, signature
+from showattend.metrics.official import OFFICIAL, Official
+from showattend.metrics.scores import Floats
+from showattend.metrics.significance import Comparison, Interval
+from showattend.vocabulary import tokenize
+
+NAMES = {"bleu1": "BLEU-1", "bleu2": "BLEU-2", "bleu3": "BLEU-3", "bleu4": "BLEU-4", "rouge_l": "ROUGE-L", "cider_d": "CIDEr-D"} | {
+    "meteor": "METEOR",
+    "spice": "SPICE",
+}
+TOKENIZERS = {"nltk": tokenize, "ptb": ptb_tokenize}
+OF_PHOTOS = ("bleu4", "rouge_l", "cider_d")
+
+
+class Job(NamedTuple):
+    """What is scored.
+
+    title: whose captions, on what
+    other: the captions of another system, for `--compare`
+    official: METEOR and SPICE, as far as they are wanted and work
+    search: how a model searched for its captions
+    training: captions that it may have learned from
+    """
+
+    title: str
+    references: References
+    results: Results
+    other: Results | None
+    official: Official
+    search: str
+    training: tuple[str, ...]
+
+
+class Scores(NamedTuple):
+    """What is known of the captions: names to values, the signature that says how they came about."""
+
+    values: dict[str, float]
+    bounds: Mapping[str, Interval]
+    of_photos: dict[str, Floats]  # each (N,)
+    signature: str
+
+
+def check_scoring(parsed: argparse.Namespace) -> None:
+    """Find out before the work what cannot be scored or written.
+
+    Raises:
+        InputError: an unknown tokeniser, models for SPICE without SPICE, or a folder that cannot be written to.
+    """
+    if parsed.tokenizer not in TOKENIZERS:
+        raise unknown_name("tokenizer", parsed.tokenizer, TOKENIZERS)
+    if parsed.spice_models and "spice" not in (parsed.official or ()):
+        raise InputError("--spice-models are for SPICE: say --official spice too, or leave them out")
+    if parsed.out:
+        check_writable(parsed.out / "results.json")
+    if parsed.report:
+        check_writable(parsed.report)
+
+
+def chosen_official(parsed: argparse.Namespace) -> Official:
+    """Find out before the work which of METEOR and SPICE, as far as they are asked for, can be used, and say why one cannot."""
+    if parsed.official is None:
+        return Official(())
+    official = Official(parsed.official or OFFICIAL[:1], parsed.spice_models)
+    for reason in official.reasons:
+        print(reason, file=sys.stderr)
+    return official
+
+
+def score(job: Job, parsed: argparse.Namespace) -> int:
+    """Score, print and write; 0 if every photo has one caption, every caption a photo, and every scorer worked, else 1.
+
+    Raises:
+        InputError: with `--strict`, what is wrong with the results; or no caption has references.
+    """
+    _tell(job.results.problems, strict=parsed.strict)
+    captions = job.results.captions
+    if not captions:
+        raise InputError(f"{job.title}: no photo has both a caption and references")
+    split = TOKENIZERS[parsed.tokenizer]
+    said, references = _tokens(job, split)
+    statistics = PhotoStatistics(said, references)
+    scores = _scores(job, parsed.tokenizer, statistics, sum(map(len, references.values())))
+    _print_scores(job.title, scores)
+    if parsed.out:
+        _write(parsed.out, job, scores, {photo: len(words) for photo, words in said.items()})
+    if parsed.report:
+        training = tqdm(job.training, desc="Reading the training captions", unit=" captions", disable=None)
+        tokens = (list(said.values()), list(references.values()), [split(text) for text in training])
+        _report(parsed.report, job, scores, tokens)
+    if job.other:
+        theirs = PhotoStatistics({photo: split(job.other.captions[photo]) for photo in captions}, references)
+        _print_comparison(compare(statistics, theirs), str(parsed.compare))
+    return 1 if job.results.problems or job.official.reasons else 0
+
+
+def _tokens(job: Job, split: Callable[[str], list[str]]) -> tuple[dict[PhotoId, list[str]], dict[PhotoId, list[list[str]]]]:
+    """The words of each caption, and of the references of the photos that have one."""
+    captions, texts = job.results.captions, job.references.captions
+    return {photo: split(said) for photo, said in captions.items()}, {photo: [split(text) for text in texts[photo]] for photo in captions}
+
+
+def _scores(job: Job, tokenizer: str, statistics: PhotoStatistics, references: int) -> Scores:
+    values = statistics.scores()
+    of_photos = {name: found for name, found in statistics.photo_scores().items() if name in OF_PHOTOS}
+    for name, (value, found) in _official_scores(job).items():
+        values[name], of_photos[name] = value, np.array(found)
+    more = {"search": job.search, **job.official.signature()}
+    line = signature(tokenizer, len(statistics.ids), len(job.references.captions), references, more)
+    return Scores(values, intervals(statistics), of_photos, line)
+
+
+def _official_scores(job: Job) -> dict[str, tuple[float, list[float]]]:
+    """Of METEOR and SPICE, on PTB tokens whatever the others count; one that fails now is told of, and left out."""
+    if not job.official.usable:
+        return {}
+    told = len(job.official.reasons)
+    said, references = _tokens(job, ptb_tokenize)
+    found = job.official.scores(list(said.values()), list(references.values()))
+    for reason in job.official.reasons[told:]:
+        print(reason, file=sys.stderr)
+    return found
+
+
+def _tell(problems: Mapping[str, str], *, strict: bool) -> None:
+    for line in problems.values():
+        print(line, file=sys.stderr)
+    if problems and strict:
+        raise InputError(f"nothing is scored, for the results are not sound: {', '.join(problems)} (without --strict the rest is scored)")
+
+
+def _write(out: Path, job: Job, scores: Scores, words: Mapping[PhotoId, int]) -> None:
+    """metrics.json and photos.csv; a model's results.json is there already."""
+    bounds = {name: list(interval) for name, interval in scores.bounds.items()}
+    metrics = {**scores.values, "intervals": bounds, "signature": scores.signature, "problems": list(job.results.problems.values())}
+    write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    rows = (
+        (photo, said, words[photo], *(f"{value:.6f}" for value in values))
+        for (photo, said), *values in zip(job.results.captions.items(), *scores.of_photos.values(), strict=True)
+    )
+    write_table(out / "photos.csv", ("id", "caption", "words", *scores.of_photos), rows)
+
+
+def _report(path: Path, job: Job, scores: Scores, tokens: tuple[list[list[str]], list[list[list[str]]], list[list[str]]]) -> None:
+    """The page; tokens are those of the captions, of their references and of the training captions."""
+    from showattend.visualize import Judged, Scored, Variety, write_report  # drawing is slow to import, and seldom wanted
+
+    names = [NAMES[name] for name in scores.of_photos]
+    photos = [
+        Judged(photo, job.references.files[photo], said, job.references.captions[photo], dict(zip(names, values, strict=True)))
+        for (photo, said), *values in zip(job.results.captions.items(), *scores.of_photos.values(), strict=True)
+    ]
+    photos.sort(key=lambda photo: -photo.scores[NAMES["cider_d"]])
+    table = [Scored(NAMES[name], value, scores.bounds.get(name)) for name, value in scores.values.items()]
+    write_report(path, job.title, scores.signature, table, list(job.results.problems.values()), Variety(*tokens), photos)
+
+
+def _print_scores(title: str, scores: Scores) -> None:
+    print(f"\n{title}")
+    for name, value in scores.values.items():
+        bounds = scores.bounds.get(name)
+        print(f"  {NAMES[name]:8}{value:8.4f}" + (f"  [{bounds.low:.4f}, {bounds.high:.4f}]" if bounds else ""))
+    print(f"  {scores.signature}")
+
+
+def _print_comparison(found: Mapping[str, Comparison], other: str) -> None:
+    print(f"\nmore than {other}, with 95% of a paired bootstrap and p by approximate randomisation")
+    for name, (difference, interval, p) in found.items():
+        print(f"  {NAMES[name]:8}{difference:+8.4f}  [{interval.low:+.4f}, {interval.high:+.4f}]  p {p:.3f}")

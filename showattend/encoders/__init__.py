@@ -1,0 +1,1 @@
+"""Encoders: photos to a grid of features."""

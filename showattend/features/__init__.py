@@ -1,0 +1,1 @@
+"""Cached features: what a frozen encoder computes once for each photo."""

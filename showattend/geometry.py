@@ -1,0 +1,3 @@
+"""Boxes in a photo."""
+
+Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
