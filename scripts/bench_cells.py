@@ -150,26 +150,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=15, help="laps over all candidates of a cell (default: %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
-    parsed = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     torch.manual_seed(0)
     torch._inductor.config.freezing = True  # of weights, where no gradients are wanted
-    print(f"B {B}, H {H}, I {I}, T {T}; {parsed.device}, {torch.get_num_threads()} threads, torch {torch.__version__}; ms for one step")
+    print(f"B {B}, H {H}, I {I}, T {T}; {args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}; ms for one step")
     print(HEADER)
     results = {}
-    for name in tqdm(parsed.cells or cell_names(), unit=" cells", disable=None):
-        results[name] = measure(candidates(name, parsed.device), parsed.rounds, parsed.device)
+    for name in tqdm(args.cells or cell_names(), unit=" cells", disable=None):
+        results[name] = measure(candidates(name, args.device), args.rounds, args.device)
         torch.compiler.reset()
         tqdm.write(report(name, results[name]))
-    if parsed.json:
+    if args.json:
         machine = {
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             "processor": platform.processor(),
-            "device": parsed.device,
+            "device": args.device,
         }
-        parsed.json.write_text(
-            json.dumps({"sizes": {"B": B, "H": H, "I": I, "T": T}, "machine": machine, "cells": results}, indent=1) + "\n"
-        )
+        args.json.write_text(json.dumps({"sizes": {"B": B, "H": H, "I": I, "T": T}, "machine": machine, "cells": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -36,14 +36,14 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from showattend.cells import find_cell
-from showattend.decoding import Search
-from showattend.models.caption_model import CaptionNetwork
+from showattend.decoding import GenerationConfig
+from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
-from showattend.models.teacher_forcing import pack, shift
+from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.additive_attention import compiled
-from showattend.ops.cuda_graphs import Replayed, Taught
-from showattend.ops.linear import product
+from showattend.ops.cuda_graphs import GraphedInference, GraphedTraining
+from showattend.ops.linear import linear
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.vocabulary import END, START
 
@@ -137,26 +137,26 @@ def captions(case: Case, *, full: bool) -> Tensor:
 
 def training(case: Case, options: argparse.Namespace, *, full: bool = False) -> Pair:
     """One step of teacher forcing each."""
-    decoder, yardstick, annotations = build(case, options)
-    heard, targets, mask = (part.to(options.device) for part in shift(captions(case, full=full)))
+    decoder, yardstick, encoder_features = build(case, options)
+    heard, targets, mask = (part.to(options.device) for part in teacher_forcing_split(captions(case, full=full)))
     # A step whose memory is asked for is not captured: a graph keeps what it has.
-    whole = options.device == "cuda" and not full
+    static_shapes = options.device == "cuda" and not full
 
-    def teach(annotations: Tensor, heard: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
-        spoken = decoder(annotations, heard, whole=whole)
-        return (caption_loss(spoken.hidden, spoken.output, pack(targets, None if whole else mask)),)
+    def teach(encoder_features: Tensor, heard: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
+        spoken = decoder(encoder_features, heard, static_shapes=static_shapes)
+        return (caption_loss(spoken.hidden, spoken.output, flatten_tokens(targets, None if static_shapes else mask)),)
 
-    taught = Taught(decoder, teach) if whole else teach
+    taught = GraphedTraining(decoder, teach) if static_shapes else teach
 
     def ours() -> Tensor:
         decoder.zero_grad()
-        (loss,) = taught(annotations, heard, targets)
+        (loss,) = taught(encoder_features, heard, targets)
         loss.backward()
         return loss
 
     def theirs() -> Tensor:
         yardstick.zero_grad()
-        logits, _ = yardstick(annotations.repeat_interleave(case.rows, 0), heard.flatten(0, 1))
+        logits, _ = yardstick(encoder_features.repeat_interleave(case.rows, 0), heard.flatten(0, 1))
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=0)
         loss.backward()
         return loss
@@ -168,8 +168,8 @@ def training(case: Case, options: argparse.Namespace, *, full: bool = False) -> 
         pairs = ((decoder.attention.key, yardstick.key), (decoder.output, yardstick.output), (decoder.embedding, yardstick.embedding))
         worst = max(float((a.weight.grad - b.weight.grad).norm() / b.weight.grad.norm()) for a, b in pairs)
         # TF32 has ten bits of a number.
-        assert apart < (1e-2 if whole else 1e-4), f"the losses differ by {apart}"
-        assert worst < (5e-2 if whole else 1e-3), f"the gradients differ by {worst:.1e} of their size"
+        assert apart < (1e-2 if static_shapes else 1e-4), f"the losses differ by {apart}"
+        assert worst < (5e-2 if static_shapes else 1e-3), f"the gradients differ by {worst:.1e} of their size"
         return f"loss equal to {apart:.0e}, gradients to {worst:.0e}"
 
     words, channels = int(mask.sum()), case.channels
@@ -180,25 +180,25 @@ def training(case: Case, options: argparse.Namespace, *, full: bool = False) -> 
 
 def searching(case: Case, options: argparse.Namespace) -> Pair:
     """Beam search over all photos together, and over some of them one by one."""
-    decoder, yardstick, annotations = build(case, options)
+    decoder, yardstick, encoder_features = build(case, options)
     for model in (decoder, yardstick):
         model.eval()
         with torch.no_grad():
             model.output.bias[END] = -100.0  # all captions have 20 words
-    network = CaptionNetwork(nn.Identity(), decoder)  # type: ignore[arg-type]
-    speaker = network.speaker(int8=case.int8)
+    network = CaptionModel(nn.Identity(), decoder)  # type: ignore[arg-type]
+    inference_decoder = network.inference_decoder(int8=case.int8)
 
-    def find(annotations: Tensor) -> tuple[Tensor, ...]:
-        return network.caption(annotations, Search(BEAM, T, 0.0), speaker)
+    def find(encoder_features: Tensor) -> tuple[Tensor, ...]:
+        return network.caption(encoder_features, GenerationConfig(BEAM, T, 0.0), inference_decoder)
 
-    found = Replayed(find) if options.device == "cuda" else find
+    found = GraphedInference(find) if options.device == "cuda" else find
 
     @torch.inference_mode()
     def ours() -> Tensor:
-        return found(annotations)[0][:, 0]
+        return found(encoder_features)[0][:, 0]
 
     def theirs() -> list[list[int]]:
-        return [yardstick.caption(annotations[photo : photo + 1], BEAM, T) for photo in range(TAKEN)]
+        return [yardstick.caption(encoder_features[photo : photo + 1], BEAM, T) for photo in range(TAKEN)]
 
     def check(mine: Tensor, yours: list[list[int]]) -> str:
         if not comparable(yardstick, options):
@@ -250,7 +250,7 @@ def best_peak(device: str) -> float:
     """Products of float32 that the machine does in a second, the best of what torch has."""
     one, other = torch.rand(2048, 2048, device=device), torch.rand(2048, 2048, device=device)
     times = []
-    for multiply in (torch.mm, product):
+    for multiply in (torch.mm, linear):
         for _ in range(4):
             times.append(_seconds(lambda multiply=multiply: multiply(one, other), device))
     return float(2 * 2048**3 / min(times))

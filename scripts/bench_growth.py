@@ -36,11 +36,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from showattend.cells import find_cell
-from showattend.decoding import Search
-from showattend.models.caption_model import CaptionNetwork
+from showattend.decoding import GenerationConfig
+from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
-from showattend.models.teacher_forcing import pack, shift
+from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.additive_attention import compiled
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.vocabulary import END, START
@@ -83,15 +83,15 @@ def build(sizes: Sizes, options: argparse.Namespace) -> tuple[Decoder, Tensor]:
 
 def training(sizes: Sizes, options: argparse.Namespace) -> Callable[[], None]:
     """One step of teacher forcing, every caption of T words."""
-    decoder, annotations = build(sizes, options)
+    decoder, encoder_features = build(sizes, options)
     captions = torch.randint(4, sizes.V, (sizes.B, ROWS, sizes.T + 1))
     captions[..., 0] = START
-    heard, targets, mask = (part.to(options.device) for part in shift(captions))
+    heard, targets, mask = (part.to(options.device) for part in teacher_forcing_split(captions))
 
     def step() -> None:
         decoder.zero_grad(set_to_none=False)
-        spoken = decoder(annotations, heard)
-        caption_loss(spoken.hidden, spoken.output, pack(targets, mask)).backward()
+        spoken = decoder(encoder_features, heard)
+        caption_loss(spoken.hidden, spoken.output, flatten_tokens(targets, mask)).backward()
 
     return step
 
@@ -99,13 +99,15 @@ def training(sizes: Sizes, options: argparse.Namespace) -> Callable[[], None]:
 @torch.no_grad()
 def searching(sizes: Sizes, options: argparse.Namespace) -> Callable[[], Any]:
     """Beam search over all photos together, every caption of T words."""
-    decoder, annotations = build(sizes, options)
+    decoder, encoder_features = build(sizes, options)
     decoder.eval().output.bias[END] = -100.0
-    network = CaptionNetwork(nn.Identity(), decoder)  # type: ignore[arg-type]
-    speaker = network.speaker()
-    if speaker:
-        speaker.words(torch.arange(sizes.V, device=options.device))  # the table of words is made, as after the first photos in use
-    return lambda: network.caption(annotations, Search(sizes.K, sizes.T), speaker)
+    network = CaptionModel(nn.Identity(), decoder)  # type: ignore[arg-type]
+    inference_decoder = network.inference_decoder()
+    if inference_decoder:
+        inference_decoder.words(
+            torch.arange(sizes.V, device=options.device)
+        )  # the table of words is made, as after the first photos in use
+    return lambda: network.caption(encoder_features, GenerationConfig(sizes.K, sizes.T), inference_decoder)
 
 
 def steps(table: str, options: argparse.Namespace) -> Iterator[Callable[[], Any]]:

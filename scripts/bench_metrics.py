@@ -94,20 +94,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--references", type=int, default=5, help="references of each, in the random language (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
-    parsed = parser.parse_args(arguments)
-    captions, references = people(parsed.root, parsed.photos) if parsed.root else random_language(parsed.photos, parsed.references)
+    args = parser.parse_args(arguments)
+    captions, references = people(args.root, args.photos) if args.root else random_language(args.photos, args.references)
     counted = sum(map(len, references.values()))
-    source = "people's captions" if parsed.root else "a random language"
-    print(f"{len(captions)} photos, {counted} references, {source}; {parsed.repeats} rounds; numpy {np.__version__}")
-    times = measure(captions, references, parsed.repeats)
+    source = "people's captions" if args.root else "a random language"
+    print(f"{len(captions)} photos, {counted} references, {source}; {args.repeats} rounds; numpy {np.__version__}")
+    times = measure(captions, references, args.repeats)
     for name, seconds in times.items():
         print(f"  {name:14}{statistics.median(seconds):8.3f} s  [{min(seconds):.3f}, {max(seconds):.3f}]")
     ratios = [other / mine for mine, other in zip(times["showattend"], times["pycocoevalcap"], strict=True)]
     print(f"  ratio         {statistics.median(ratios):8.2f}    [{min(ratios):.2f}, {max(ratios):.2f}]; equal to 1e-9 in every round")
-    if parsed.json:
+    if args.json:
         sizes = {"photos": len(captions), "references": counted, "source": source}
         machine = {"python": platform.python_version(), "numpy": np.__version__, "processor": platform.processor()}
-        parsed.json.write_text(json.dumps({"sizes": sizes, "machine": machine, "seconds": times, "ratios": ratios}, indent=1) + "\n")
+        args.json.write_text(json.dumps({"sizes": sizes, "machine": machine, "seconds": times, "ratios": ratios}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -45,9 +45,9 @@ from showattend import inference
 from showattend.data import cache
 from showattend.data.captions import Photo
 from showattend.data.photos import find_photos
-from showattend.decoding import Search
+from showattend.decoding import GenerationConfig
 from showattend.encoders.base import Encoder
-from showattend.encoders.feature_extractor import Looker
+from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.inference import Captioner
 from showattend.pretrained import Pretrained
 from showattend.training.captioner import LitCaptioner
@@ -94,7 +94,10 @@ def lap(run: Callable[[], Any], photos: int, **parts: tuple[Any, str]) -> Lap:
         started = time.perf_counter()
         run()
         whole = time.perf_counter() - started
-    return Lap(photos / whole, {part: seconds[part] / whole for part in parts} | {"rest": 1 - sum(seconds.values()) / whole})
+    return Lap(
+        photos / whole,
+        {part: seconds[part] / whole for part in parts} | {"rest": 1 - sum(seconds.values()) / whole},
+    )
 
 
 def draw(folder: Path, count: int) -> list[Path]:
@@ -132,7 +135,7 @@ class Bench:
         words = [*self.data.words, *(f"unheard{number}" for number in range(V - len(self.data.words)))]
         self.lit = LitCaptioner(words, options.encoder, "none", stride=options.stride, fuse=True, schedule="constant")
         self.encoder = self.lit.network.encoder
-        model = Pretrained(self.lit.network, self.lit.vocabulary, self.lit.preprocessing, Search(3, WORDS))
+        model = Pretrained(self.lit.network, self.lit.vocabulary, self.lit.preprocessing, GenerationConfig(3, WORDS))
         self.captioner = Captioner(model, "cpu", fuse=True)
         self.ready = self._decoded(BATCH)
 
@@ -143,22 +146,22 @@ class Bench:
     def alone(self) -> Lap:
         """The CNN and nothing else."""
         batches = max(1, len(self.paths) // BATCH)
-        return lap(lambda: [self.captioner.lookers[0](self.ready) for _ in range(batches)], batches * len(self.ready))
+        return lap(lambda: [self.captioner.extractors[0](self.ready) for _ in range(batches)], batches * len(self.ready))
 
     def extract(self) -> Lap:
         """Files to annotations on disk."""
         photos = [Photo(number, path, ()) for number, path in enumerate(self.paths)]
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            run = lambda: cache.cached(photos, self.lit.preprocessing, self.encoder, Path(folder), workers=self.workers)  # noqa: E731
-            return lap(run, len(photos), **WAITING, cnn=(Looker, "_end"))
+            run = lambda: cache.open_or_build_cache(photos, self.lit.preprocessing, self.encoder, Path(folder), workers=self.workers)  # noqa: E731
+            return lap(run, len(photos), **WAITING, cnn=(FeatureExtractor, "_end"))
 
     def caption(self) -> Lap:
         """Files to captions."""
         with torch.no_grad():
             self.lit.network.decoder.output.bias[END] = -100.0  # all captions have WORDS words
-        self.captioner.speakers = [self.lit.network.eval().speaker()]
+        self.captioner.decoders = [self.lit.network.eval().inference_decoder()]
         run = lambda: list(self.captioner.caption_files(self.paths, workers=self.workers))  # noqa: E731
-        return lap(run, len(self.paths), **WAITING, cnn=(Looker, "_end"), search=(inference, "decode"))
+        return lap(run, len(self.paths), **WAITING, cnn=(FeatureExtractor, "_end"), search=(inference, "decode"))
 
     def train(self) -> Lap:
         """An epoch from the cache."""
@@ -176,8 +179,8 @@ class Bench:
 
         def run() -> None:
             with torch.no_grad():
-                annotations = self.encoder.eval()(self._decoded(captions))[0]
-            logits, _ = speaking(annotations, words[:, :-1])
+                encoder_features = self.encoder.eval()(self._decoded(captions))[0]
+            logits, _ = speaking(encoder_features, words[:, :-1])
             F.cross_entropy(logits.flatten(0, 1), words[:, 1:].flatten(), ignore_index=0).backward()
             optimizer.step()
 

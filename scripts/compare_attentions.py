@@ -38,16 +38,16 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of training (default: 0 1 2)")
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), metavar="NAME", help=f"of {', '.join(VARIANTS)}")
-    parsed = parser.parse_args()
-    root = parsed.out / "shapes"
+    args = parser.parse_args()
+    root = args.out / "shapes"
     if not root.exists():
         write_shapes(root, seed=0)
-    results = parsed.out / "results.csv"
+    results = args.out / "results.csv"
     done = {(row["attention"], int(row["seed"])) for row in _rows(results)}
-    for seed in parsed.seeds:
-        for name in parsed.only:
+    for seed in args.seeds:
+        for name in args.only:
             if (name, seed) not in done:
-                row = {"attention": name, "seed": seed, **_measure(_train(parsed.out, root, name, seed), root)}
+                row = {"attention": name, "seed": seed, **_measure(_train(args.out, root, name, seed), root)}
                 _append(results, row)
     _print_table(_rows(results))
 

@@ -32,11 +32,11 @@ class Yardstick(nn.Module):
         self.initial_c = nn.Linear(D, H)
         self.beta = nn.Linear(H, 1)
         self.cell = nn.LSTMCell(E + D, H)
-        self.deep_h = nn.Linear(H, E)
-        self.deep_z = nn.Linear(D, E, bias=False)
+        self.output_proj_h = nn.Linear(H, E)
+        self.output_proj_context = nn.Linear(D, E, bias=False)
         self.output = nn.Linear(E, V)
 
-    def forward(self, annotations: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, encoder_features: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         """Teacher forcing.
 
         Args:
@@ -46,29 +46,29 @@ class Yardstick(nn.Module):
         Returns:
             logits (B,T,V) and alphas (B,T,L)
         """
-        state = self._begin(annotations)
+        state = self._begin(encoder_features)
         logits, alphas = [], []
         for word in words.unbind(1):
-            of_word, state, alpha = self._step(word, state, annotations)
+            of_word, state, alpha = self._step(word, state, encoder_features)
             logits.append(of_word)
             alphas.append(alpha)
         return torch.stack(logits, 1), torch.stack(alphas, 1)
 
     @torch.no_grad()
-    def caption(self, annotations: Tensor, beam: int, length: int) -> list[int]:
+    def caption(self, encoder_features: Tensor, beam: int, length: int) -> list[int]:
         """Beam search over one photo: the words with the highest log-probability, `<end>` left out.
 
         Args:
             annotations: of one photo, (1,L,D)
         """
-        annotations = annotations.expand(beam, -1, -1)
-        state = self._begin(annotations)
-        words = torch.full((beam, 1), START, device=annotations.device)
-        scores = torch.full((beam,), -torch.inf, device=annotations.device)
+        encoder_features = encoder_features.expand(beam, -1, -1)
+        state = self._begin(encoder_features)
+        words = torch.full((beam, 1), START, device=encoder_features.device)
+        scores = torch.full((beam,), -torch.inf, device=encoder_features.device)
         scores[0] = 0.0
         finished: list[tuple[float, list[int]]] = []
         for _ in range(length):
-            logits, state, _ = self._step(words[:, -1], state, annotations[: len(words)])
+            logits, state, _ = self._step(words[:, -1], state, encoder_features[: len(words)])
             log_probs = logits.log_softmax(-1)
             log_probs[:, [PAD, START, UNKNOWN]] = -torch.inf
             scores, best = (scores.unsqueeze(1) + log_probs).flatten().topk(len(words))
@@ -83,19 +83,19 @@ class Yardstick(nn.Module):
         finished = finished or [(score, said[1:]) for score, said in zip(scores.tolist(), words.tolist(), strict=True)]
         return max(finished)[1]
 
-    def _begin(self, annotations: Tensor) -> tuple[Tensor, ...]:
-        mean = annotations.mean(1)
+    def _begin(self, encoder_features: Tensor) -> tuple[Tensor, ...]:
+        mean = encoder_features.mean(1)
         return torch.tanh(self.initial_h(mean)), torch.tanh(self.initial_c(mean))
 
-    def _step(self, word: Tensor, state: tuple[Tensor, ...], annotations: Tensor) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+    def _step(self, word: Tensor, state: tuple[Tensor, ...], encoder_features: Tensor) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
         h, c = state
         embedded = self.embedding(word)
-        energies = self.energy(torch.tanh(self.key(annotations) + self.query(h).unsqueeze(1))).squeeze(2)
+        energies = self.energy(torch.tanh(self.key(encoder_features) + self.query(h).unsqueeze(1))).squeeze(2)
         alpha = energies.softmax(1)
-        context = (annotations * alpha.unsqueeze(2)).sum(1)
+        context = (encoder_features * alpha.unsqueeze(2)).sum(1)
         context = torch.sigmoid(self.beta(h)) * context
         h, c = self.cell(torch.cat((embedded, context), 1), (h, c))
-        logits = self.output(torch.tanh(embedded + self.deep_h(h) + self.deep_z(context)))
+        logits = self.output(torch.tanh(embedded + self.output_proj_h(h) + self.output_proj_context(context)))
         return logits, (h, c), alpha
 
     @torch.no_grad()
@@ -107,13 +107,13 @@ class Yardstick(nn.Module):
             (self.query, decoder.attention.query),
             (self.energy, decoder.attention.energy),
             (self.beta, decoder.beta),
-            (self.deep_h, decoder.deep_h),
-            (self.deep_z, decoder.deep_z),
+            (self.output_proj_h, decoder.output_proj_h),
+            (self.output_proj_context, decoder.output_proj_context),
             (self.output, decoder.output),
         ):
             mine.load_state_dict(theirs.state_dict())
         for mine, weight, bias in zip(
-            (self.initial_h, self.initial_c), decoder.initial.weight.chunk(2), decoder.initial.bias.chunk(2), strict=True
+            (self.initial_h, self.initial_c), decoder.init_proj.weight.chunk(2), decoder.init_proj.bias.chunk(2), strict=True
         ):
             mine.weight.copy_(weight)
             mine.bias.copy_(bias)

@@ -12,12 +12,12 @@ from showattend.data.boxes import shape_words
 from showattend.data.captions import Photo, read_captions
 from showattend.data.shapes import Scene, describe, read, read_scenes, write_shapes
 from showattend.data.transforms import open_photo
-from showattend.files import replacing
+from showattend.files import atomic_write
 from showattend.grounding import points_at
 from showattend.inference import Caption, Captioner, Failure
 from showattend.metrics import bleu
 from showattend.training.command import train
-from showattend.training.runs import fresh_folder
+from showattend.training.runs import make_run_folder
 from showattend.visualize import attention_figure
 
 CONFIG = Path(__file__).with_name("demo.yaml")
@@ -48,7 +48,7 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
         InputError: the folder cannot be written to.
     """
     started = time.monotonic()
-    out = fresh_folder(out)
+    out = make_run_folder(out)
     print(f"1. Drawing shapes into {out / 'shapes'}\n{PREVIEW}")
     root = write_shapes(out / "shapes", seed=seed)
     print("\n2. Training: each step compares what it would say next with what people said\n")
@@ -63,7 +63,7 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     scores = _print_scores(captions, photos, data.split("train"), scenes, seed)
     truth = check(captions, scenes)
     _print_truth(truth)
-    with replacing(out / "metrics.json") as temporary:
+    with atomic_write(out / "metrics.json") as temporary:
         temporary.write_text(json.dumps({**scores, "statements": truth.statements, "pointing": truth.pointing}, indent=2) + "\n")
     print("\n4. Where it looked\n")
     for photo in photos[:SHOWN]:
@@ -102,15 +102,15 @@ def _print_scores(
     references = {str(photo.id): [caption.split() for caption in photo.captions] for photo in photos}
     chance = random.Random(f"oracle {seed}")
     common, _ = Counter(caption for photo in train_photos for caption in photo.captions).most_common(1)[0]
-    speakers = {
+    decoders = {
         "model": {name: caption.words for name, caption in captions.items()},
         "oracle": {name: describe(scenes[name], chance, 1)[0].words for name in references},
         "blind": {name: common.split() for name in references},
     }
-    scores = {speaker: bleu(said, references) for speaker, said in speakers.items()}
+    scores = {inference_decoder: bleu(said, references) for inference_decoder, said in decoders.items()}
     print(f"   {'':42} BLEU-1  BLEU-2  BLEU-3  BLEU-4")
-    for speaker, values in scores.items():
-        print(f"   {SPEAKERS[speaker]:42}" + "".join(f"{value:8.3f}" for value in values.values()))
+    for inference_decoder, values in scores.items():
+        print(f"   {SPEAKERS[inference_decoder]:42}" + "".join(f"{value:8.3f}" for value in values.values()))
     return scores
 
 

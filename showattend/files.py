@@ -10,7 +10,7 @@ from showattend.errors import InputError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path in the target's folder; rename it to the target at the end, or remove it after an error.
 
     Raises:

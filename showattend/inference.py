@@ -16,19 +16,19 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 
 from showattend.attention import HardAttention
-from showattend.cells import watch
-from showattend.decoding import Hypotheses, Search, decode, together
-from showattend.encoders.feature_extractor import Look, Looker, one_ahead
+from showattend.cells import recording_gates
+from showattend.decoding import GenerationConfig, Hypotheses, ensemble_step, generate
+from showattend.encoders.feature_extractor import EncoderOutput, FeatureExtractor, prefetch_one
 from showattend.errors import InputError
 from showattend.features.cache import DecodedPhotos
 from showattend.geometry import Box
-from showattend.models.teacher_forcing import pack, shift, unpack
-from showattend.ops.cuda_graphs import Replayed
+from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split, unflatten_tokens
+from showattend.ops.cuda_graphs import GraphedInference
 from showattend.pretrained import Pretrained, load_pretrained
 from showattend.vocabulary import PAD, tokenize
 
 # Of each model of an ensemble, what gives the annotations of the same photos when they are wanted.
-Looks = list[Callable[[], Look]]
+Looks = list[Callable[[], EncoderOutput]]
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,12 @@ class Captioner:
             one.network.to(self.device).eval()
             if fuse:
                 one.network.fuse()
-        self.lookers = [Looker(one.network.encoder) for one in self.models]
-        self.speakers = [one.network.speaker(int8=int8) for one in self.models]
+        self.extractors = [FeatureExtractor(one.network.encoder) for one in self.models]
+        self.decoders = [one.network.inference_decoder(int8=int8) for one in self.models]
         # Searches captured in CUDA graphs; none where nothing is captured.
-        self.replays: dict[Search, Replayed] | None = {} if fuse and self.device.type == "cuda" and all(self.speakers) else None
+        self.replays: dict[GenerationConfig, GraphedInference] | None = (
+            {} if fuse and self.device.type == "cuda" and all(self.decoders) else None
+        )
 
     @classmethod
     def from_pretrained(
@@ -138,7 +140,7 @@ class Captioner:
         others = [load_pretrained(Path(other)) for other in ensemble]
         return cls(load_pretrained(Path(folder)), device, ensemble=others, attention_mode=attention_mode, fuse=fuse, int8=int8)
 
-    def caption(self, photo: Path | str | Image.Image, search: Search | None = None) -> Caption:
+    def caption(self, photo: Path | str | Image.Image, search: GenerationConfig | None = None) -> Caption:
         """Caption one photo, a file or an open picture.
 
         Raises:
@@ -153,7 +155,7 @@ class Captioner:
             raise InputError(result.reason)
         return result
 
-    def gates(self, photo: Path | str, search: Search | None = None) -> tuple[Caption, list[dict[str, Tensor]]]:
+    def gates(self, photo: Path | str, search: GenerationConfig | None = None) -> tuple[Caption, list[dict[str, Tensor]]]:
         """Caption a photo file, and watch the gates of the cell while the caption is said.
 
         Returns:
@@ -166,7 +168,7 @@ class Captioner:
         caption = self.caption(photo, search)
         image, _ = self.model.preprocessing.load(Path(photo))
         words = torch.tensor(self.model.vocabulary.encode(caption.words)[:-2], device=self.device)  # heard, <start> first
-        with torch.inference_mode(), watch(self.model.network) as layers:
+        with torch.inference_mode(), recording_gates(self.model.network) as layers:
             self.model.network(image.unsqueeze(0).to(self.device), words.view(1, 1, -1))
         return caption, [
             {name: torch.cat([gates[name] for gates in steps]).cpu() for name in steps[0]} if steps else {} for steps in layers
@@ -193,12 +195,12 @@ class Captioner:
         image, size = self.model.preprocessing.load(Path(photo))
         rows = [torch.tensor(self.model.vocabulary.encode(words), device=self.device) for words in spoken]
         padded = pad_sequence(rows, batch_first=True, padding_value=PAD).unsqueeze(0)
-        heard, targets, mask = shift(padded)
+        heard, targets, mask = teacher_forcing_split(padded)
         with torch.inference_mode():
-            annotations, grid = self.lookers[0](image.unsqueeze(0).to(self.device))
-            found = self.model.network(annotations, heard)
-            log_probs = -cross_entropy(found.logits.float(), pack(targets, mask), reduction="none")
-            of_words = unpack(log_probs, mask)[0].cpu()
+            encoder_features, grid = self.extractors[0](image.unsqueeze(0).to(self.device))
+            found = self.model.network(encoder_features, heard)
+            log_probs = -cross_entropy(found.logits.float(), flatten_tokens(targets, mask), reduction="none")
+            of_words = unflatten_tokens(log_probs, mask)[0].cpu()
         visible, area = self._area(size, grid, image.shape[-1])
         return [
             Scored(
@@ -210,7 +212,7 @@ class Captioner:
         ]
 
     def caption_files(
-        self, paths: Sequence[Path], search: Search | None = None, *, batch_size: int = 32, workers: int = 0
+        self, paths: Sequence[Path], search: GenerationConfig | None = None, *, batch_size: int = 32, workers: int = 0
     ) -> Iterator[tuple[Path, Caption | Failure]]:
         """Caption photos in batches, in order; a broken one yields its reason and the others go on.
 
@@ -219,7 +221,7 @@ class Captioner:
         """
         remaining = iter(paths)
         loader = DataLoader(DecodedPhotos(paths, self.model.preprocessing), batch_size, num_workers=workers)
-        for reasons, images, sizes, looks in one_ahead(map(self._begin, loader)):
+        for reasons, images, sizes, looks in prefetch_one(map(self._begin, loader)):
             captions = iter(self._captions(images, sizes, looks, search) if len(images) else ())
             for reason in reasons:
                 yield next(remaining), Failure(reason) if reason else next(captions)
@@ -231,24 +233,27 @@ class Captioner:
         return reasons, images[good], torch.stack(sizes, 1)[good].tolist(), self._look(images[good])
 
     def _look(self, images: Tensor) -> Looks:
-        return [looker.begin(images.to(self.device)) for looker in self.lookers]
+        return [extractor.submit(images.to(self.device)) for extractor in self.extractors]
 
-    def _captions(self, images: Tensor, sizes: Sequence[tuple[int, int]], looks: Looks, search: Search | None) -> list[Caption]:
+    def _captions(self, images: Tensor, sizes: Sequence[tuple[int, int]], looks: Looks, search: GenerationConfig | None) -> list[Caption]:
         search = search or self.model.search
         # What is drawn for a photo depends on its own pixels, and not on its place among others.
         keys = [zlib.crc32(image.numpy().tobytes()) for image in images] if search.sample else None
-        annotations, (grid, *_) = zip(*(end() for end in looks), strict=True)
+        encoder_features, (grid, *_) = zip(*(end() for end in looks), strict=True)
         find: Callable[..., tuple[Tensor, ...]] = partial(self._find, search, keys)
         if self.replays is not None and not search.sample:
-            find = self.replays.setdefault(search, Replayed(find))
+            find = self.replays.setdefault(search, GraphedInference(find))
         with torch.inference_mode():
-            found = Hypotheses(*find(*annotations))
+            found = Hypotheses(*find(*encoder_features))
         return [self._of_photo(found, row, grid, *self._area(size, grid, images.shape[-1])) for row, size in enumerate(sizes)]
 
-    def _find(self, search: Search, keys: Sequence[int] | None, *annotations: Tensor) -> Hypotheses:
+    def _find(self, search: GenerationConfig, keys: Sequence[int] | None, *encoder_features: Tensor) -> Hypotheses:
         """What all models together say of photos that each has looked at."""
-        begun = [one.network.begin(seen, speaker) for one, seen, speaker in zip(self.models, annotations, self.speakers, strict=True)]
-        return decode(*together(begun), search, keys)
+        begun = [
+            one.network.make_step_function(seen, inference_decoder)
+            for one, seen, inference_decoder in zip(self.models, encoder_features, self.decoders, strict=True)
+        ]
+        return generate(*ensemble_step(begun), search, keys)
 
     def _of_photo(self, found: Hypotheses, row: int, grid: tuple[int, int], visible: Box, area: Box) -> Caption:
         """The best caption of one photo, with the others that there are."""

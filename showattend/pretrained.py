@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from showattend.data.transforms import Preprocessing
-from showattend.decoding import Search
+from showattend.decoding import GenerationConfig
 from showattend.encoders.base import Encoder, EncoderConfig
-from showattend.encoders.graph_spec import Blueprint
+from showattend.encoders.graph_spec import GraphSpec
 from showattend.errors import InputError
 from showattend.files import writable
-from showattend.models.caption_model import CaptionNetwork
+from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.version import __version__
@@ -38,10 +38,10 @@ BLUEPRINT = "encoder.json"
 class Pretrained:
     """All that a captioner is made of."""
 
-    network: CaptionNetwork
+    network: CaptionModel
     vocabulary: Vocabulary
     preprocessing: Preprocessing
-    search: Search  # how captions are searched for unless the caller says otherwise
+    search: GenerationConfig  # how captions are searched for unless the caller says otherwise
     metrics: Mapping[str, float] = field(default_factory=dict)  # of the split that metrics.json names
 
 
@@ -146,7 +146,7 @@ def _whole(folder: Path, name: str, config: Mapping[str, Any]) -> Path:
     return folder / name
 
 
-class _NothingDrawn(TorchFunctionMode):
+class _SkipRandomInit(TorchFunctionMode):
     """Leave out what only draws: without numbers `normal_` does nothing, but imports torch's compiler for it, which takes a second."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -156,22 +156,22 @@ class _NothingDrawn(TorchFunctionMode):
 
 
 @contextmanager
-def without_numbers() -> Iterator[None]:
+def empty_weights() -> Iterator[None]:
     """Build what gets its numbers from a file: no time goes into random ones."""
-    with torch.device("meta"), _NothingDrawn():
+    with torch.device("meta"), _SkipRandomInit():
         yield
 
 
-def _network(config: Mapping[str, Any], blueprint: Blueprint | None) -> CaptionNetwork:
-    with without_numbers():
+def _network(config: Mapping[str, Any], blueprint: GraphSpec | None) -> CaptionModel:
+    with empty_weights():
         encoder = Encoder(EncoderConfig(**config["encoder"]), blueprint=blueprint)
-        return CaptionNetwork(encoder, Decoder(DecoderConfig(**config["decoder"])))
+        return CaptionModel(encoder, Decoder(DecoderConfig(**config["decoder"])))
 
 
-def _search(saved: Mapping[str, Any]) -> Search:
+def _search(saved: Mapping[str, Any]) -> GenerationConfig:
     """What JSON made of a search's tuples becomes tuples again."""
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
-    return Search(**values)
+    return GenerationConfig(**values)
 
 
 def _card(model: Pretrained, trained_on: str) -> str:

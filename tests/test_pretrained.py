@@ -5,41 +5,29 @@ from pathlib import Path
 
 import pytest
 import torch
+from factories import VOCABULARY, untrained_model
 from PIL import Image
 from safetensors.torch import load_file
 
 from showattend import Captioner
-from showattend.cells import cell_names, find_cell
-from showattend.data.transforms import Preprocessing
-from showattend.decoding import Search
-from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.cells import cell_names
 from showattend.errors import InputError
-from showattend.models.caption_model import CaptionNetwork
-from showattend.models.config import DecoderConfig
-from showattend.models.decoder import Decoder
-from showattend.pretrained import Pretrained, load_pretrained, save_pretrained
-from showattend.vocabulary import Vocabulary
-
-WORDS = Vocabulary.build([["a", "red", "star"]])
-
-
-def untrained(encoder: str = "tiny", cell: str = "lstm") -> Pretrained:
-    looking = Encoder(EncoderConfig(encoder))
-    sizes = {"embedding_size": 8, "hidden_size": 8, "attention_size": 8}
-    config = DecoderConfig(len(WORDS), looking.channels, **sizes, cell=cell, layers=find_cell(cell).min_layers)
-    return Pretrained(
-        CaptionNetwork(looking, Decoder(config)).eval(), WORDS, Preprocessing(64, "crop"), Search(2, 6, 0.5), {"val_bleu4": 0.5}
-    )
+from showattend.pretrained import load_pretrained, save_pretrained
 
 
 @pytest.mark.parametrize(
     ("encoder", "cell"), [("tiny", cell) for cell in cell_names()] + [("mobilenet_v2", "lstm"), ("regnet_y_400mf", "lstm")]
 )
 def test_what_comes_back_is_what_was_saved(encoder: str, cell: str, tmp_path: Path) -> None:
-    model = untrained(encoder, cell)
+    model = untrained_model(encoder, cell)
     save_pretrained(model, tmp_path / "model", trained_on="nothing")
     back = load_pretrained(tmp_path / "model")
-    assert (back.vocabulary, back.preprocessing, back.search, back.metrics) == (WORDS, model.preprocessing, model.search, model.metrics)
+    assert (back.vocabulary, back.preprocessing, back.search, back.metrics) == (
+        VOCABULARY,
+        model.preprocessing,
+        model.search,
+        model.metrics,
+    )
     photos = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
     mine, theirs = model.network.caption(photos, model.search), back.network.caption(photos, back.search)
     assert torch.equal(mine.words, theirs.words)
@@ -47,7 +35,7 @@ def test_what_comes_back_is_what_was_saved(encoder: str, cell: str, tmp_path: Pa
 
 
 def test_the_folder_is_readable_by_people_and_complete(tmp_path: Path) -> None:
-    save_pretrained(untrained(), tmp_path / "model", trained_on="a test")
+    save_pretrained(untrained_model(), tmp_path / "model", trained_on="a test")
     assert all(path.stat().st_mode & 0o044 for path in (tmp_path / "model").iterdir())  # by others than the owner too
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
         "model.safetensors",
@@ -74,12 +62,12 @@ def test_a_copied_folder_captions_by_itself(model: Path, shapes: Path, tmp_path:
 
 
 def test_saving_replaces_a_model_but_nothing_else(tmp_path: Path) -> None:
-    save_pretrained(untrained(), tmp_path / "model")
-    save_pretrained(untrained(cell="gru"), tmp_path / "model")
+    save_pretrained(untrained_model(), tmp_path / "model")
+    save_pretrained(untrained_model(cell="gru"), tmp_path / "model")
     assert load_pretrained(tmp_path / "model").network.decoder.config.cell == "gru"
     (tmp_path / "mine").mkdir()
     with pytest.raises(InputError, match="is no model"):
-        save_pretrained(untrained(), tmp_path / "mine")
+        save_pretrained(untrained_model(), tmp_path / "mine")
 
 
 def change_config(folder: Path, **changes: object) -> None:
@@ -89,7 +77,7 @@ def change_config(folder: Path, **changes: object) -> None:
 
 @pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json", "config.json", "encoder.json"])
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
-    save_pretrained(untrained("squeezenet1_1"), tmp_path / "model")
+    save_pretrained(untrained_model("squeezenet1_1"), tmp_path / "model")
     (tmp_path / "model" / name).unlink()
     with pytest.raises(InputError, match=re.escape(f"lacks {name}")):
         load_pretrained(tmp_path / "model")
@@ -97,16 +85,16 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
 
 def test_damage_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    save_pretrained(untrained(), folder)
+    save_pretrained(untrained_model(), folder)
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[:-8] + b"\x00" * 8)
     with pytest.raises(InputError, match="not the file that config"):
         load_pretrained(folder)
     (folder / "model.safetensors").write_bytes(whole)
-    (folder / "vocabulary.json").write_text(json.dumps(WORDS.words[:-1]))
+    (folder / "vocabulary.json").write_text(json.dumps(VOCABULARY.words[:-1]))
     with pytest.raises(InputError, match="not the vocabulary"):
         load_pretrained(folder)
-    WORDS.save(folder / "vocabulary.json")
+    VOCABULARY.save(folder / "vocabulary.json")
     change_config(folder, format=99)
     with pytest.raises(InputError, match="format 99"):
         load_pretrained(folder)
@@ -116,18 +104,18 @@ def test_damage_is_found(tmp_path: Path) -> None:
 
 
 def test_a_folder_from_before_there_were_blueprints_is_read(tmp_path: Path) -> None:
-    model, folder = untrained("mobilenet_v2"), tmp_path / "model"
+    model, folder = untrained_model("mobilenet_v2"), tmp_path / "model"
     save_pretrained(model, folder)
     (folder / "encoder.json").unlink()
     change_config(folder, sha256={"model.safetensors": json.loads((folder / "config.json").read_text())["sha256"]["model.safetensors"]})
     photos = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
-        assert torch.equal(load_pretrained(folder).network.annotate(photos), model.network.annotate(photos))
+        assert torch.equal(load_pretrained(folder).network.encode_photos(photos), model.network.encode_photos(photos))
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    save_pretrained(untrained(), folder)
+    save_pretrained(untrained_model(), folder)
     decoder = json.loads((folder / "config.json").read_text())["decoder"]
     change_config(folder, decoder={**decoder, "hidden_size": 9})
     with pytest.raises(InputError, match="do not fit"):
@@ -135,7 +123,7 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
 
 
 def test_weights_are_plain_tensors(tmp_path: Path) -> None:
-    save_pretrained(untrained(), tmp_path / "model")
+    save_pretrained(untrained_model(), tmp_path / "model")
     assert "decoder.cell.weight_hh" in load_file(tmp_path / "model" / "model.safetensors")
 
 

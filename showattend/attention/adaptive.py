@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn, sigmoid, tanh
 
 from showattend.attention.additive import SoftAttention
-from showattend.attention.base import Look, Memory, Query, Sizes, register
+from showattend.attention.base import AttentionCache, AttentionOutput, DecoderContext, Sizes, register
 
 
 @register("adaptive")
@@ -28,7 +28,7 @@ class AdaptiveAttention(SoftAttention):
         self.sentinel_key = nn.Linear(sizes.hidden, sizes.attention)
         self.sentinel_value = nn.Linear(sizes.hidden, sizes.feature)
 
-    def forward(self, memory: Memory, query: Query) -> Look:
+    def forward(self, memory: AttentionCache, query: DecoderContext) -> AttentionOutput:
         """Mix the annotations and the sentinel by their weights."""
         features, *keys = memory
         sentinel = sigmoid(self.gate(torch.cat((query.word, query.h), -1))) * tanh(query.c)
@@ -37,4 +37,4 @@ class AdaptiveAttention(SoftAttention):
         alpha = torch.cat((energies, away.to(energies.dtype)), -1).softmax(-1)
         alpha, beta = alpha[..., :-1], alpha[..., -1:]
         seen = alpha.to(features.dtype) @ features + beta.to(features.dtype) * self.sentinel_value(sentinel)
-        return Look(seen, alpha)
+        return AttentionOutput(seen, alpha)

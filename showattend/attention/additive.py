@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from showattend.attention.base import Attention, Look, Memory, Query, Sizes, register
-from showattend.ops.additive_attention import EAGER, AdditiveEnergy, exponentials
-from showattend.ops.linear import product
+from showattend.attention.base import Attention, AttentionCache, AttentionOutput, DecoderContext, Sizes, register
+from showattend.ops.additive_attention import EAGER, AdditiveEnergy, exp_2x
+from showattend.ops.linear import linear
 
 
 @register("soft")
@@ -31,16 +31,16 @@ class SoftAttention(Attention):
             self.key.weight.mul_(gain)
             self.energy.weight.mul_(gain)
 
-    def remember(self, features: Tensor) -> Memory:
+    def precompute(self, features: Tensor) -> AttentionCache:
         """The features, W_a a_i, and exp(2 W_a a_i), (N,L,A)."""
-        keys = self.deeper(product(features, self.key.weight, self.key.bias)).to(self.energy.weight.dtype)
-        return features, keys, exponentials(keys.detach())
+        keys = self.deeper(linear(features, self.key.weight, self.key.bias)).to(self.energy.weight.dtype)
+        return features, keys, exp_2x(keys.detach())
 
-    def forward(self, memory: Memory, query: Query) -> Look:
+    def forward(self, memory: AttentionCache, query: DecoderContext) -> AttentionOutput:
         """Mix the annotations by their weights."""
         features, *keys = memory
         alpha = self.energies(keys, query.h).softmax(-1)
-        return Look(alpha.to(features.dtype) @ features, alpha)
+        return AttentionOutput(alpha.to(features.dtype) @ features, alpha)
 
     def energies(self, keys: Sequence[Tensor], h: Tensor) -> Tensor:
         """e_ti for what `remember` made of the photos, without the features, and states (N,G,H), (N,G,L)."""

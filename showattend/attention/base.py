@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from showattend.registry import Registry
 
 # What is made once of N photos: tensors whose first axis is N.
-Memory = tuple[Tensor, ...]
+AttentionCache = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Sizes:
     attention: int  # A
 
 
-class Query(NamedTuple):
+class DecoderContext(NamedTuple):
     """What the decoder knows before it looks; N photos with G rows each.
 
     h: the cell's state h_{t-1}, (N,G,H)
@@ -36,7 +36,7 @@ class Query(NamedTuple):
     word: Tensor
 
 
-class Look(NamedTuple):
+class AttentionOutput(NamedTuple):
     """What the decoder sees.
 
     context: annotation z-hat, (N,G,D)
@@ -46,7 +46,7 @@ class Look(NamedTuple):
 
     context: Tensor
     alpha: Tensor
-    choice: Tensor | None = None
+    sampled_log_prob: Tensor | None = None
 
 
 class Attention(nn.Module, ABC):
@@ -60,7 +60,7 @@ class Attention(nn.Module, ABC):
         super().__init__()
 
     @abstractmethod
-    def remember(self, features: Tensor) -> Memory:
+    def precompute(self, features: Tensor) -> AttentionCache:
         """What no word changes, made once.
 
         Args:
@@ -71,7 +71,7 @@ class Attention(nn.Module, ABC):
         """
 
     @abstractmethod
-    def forward(self, memory: Memory, query: Query) -> Look:
+    def forward(self, memory: AttentionCache, query: DecoderContext) -> AttentionOutput:
         """Look once for every row.
 
         Args:

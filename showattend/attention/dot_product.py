@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from showattend.attention.base import Attention, Look, Memory, Query, Sizes, register
+from showattend.attention.base import Attention, AttentionCache, AttentionOutput, DecoderContext, Sizes, register
 from showattend.errors import InputError
 
 
@@ -19,15 +19,15 @@ class DotAttention(Attention):
         self.query = nn.Linear(sizes.hidden, sizes.attention, bias=False)
         self.scale = 1 / math.sqrt(sizes.attention)
 
-    def remember(self, features: Tensor) -> Memory:
+    def precompute(self, features: Tensor) -> AttentionCache:
         """The features, and W_a a_i turned on its side, (N,A,L)."""
         return features, self.key(features).transpose(1, 2).contiguous()
 
-    def forward(self, memory: Memory, query: Query) -> Look:
+    def forward(self, memory: AttentionCache, query: DecoderContext) -> AttentionOutput:
         """Mix the annotations by their weights."""
         features, keys = memory
         alpha = (self.scale * self.query(query.h) @ keys).softmax(-1)
-        return Look(alpha.to(features.dtype) @ features, alpha)
+        return AttentionOutput(alpha.to(features.dtype) @ features, alpha)
 
 
 @register("multi_head")
@@ -57,15 +57,15 @@ class MultiHeadAttention(Attention):
         self.mix = nn.Linear(sizes.feature, sizes.feature)
         self.scale = 1 / math.sqrt(sizes.attention // heads)
 
-    def remember(self, features: Tensor) -> Memory:
+    def precompute(self, features: Tensor) -> AttentionCache:
         """Keys (N,m,A/m,L) and values (N,m,L,D/m)."""
         keys = self.key(features).unflatten(-1, (self.heads, -1)).permute(0, 2, 3, 1).contiguous()
         return keys, self.value(features).unflatten(-1, (self.heads, -1)).transpose(1, 2).contiguous()
 
-    def forward(self, memory: Memory, query: Query) -> Look:
+    def forward(self, memory: AttentionCache, query: DecoderContext) -> AttentionOutput:
         """Look with every head and bring together what they see."""
         keys, values = memory
         asked = self.query(query.h).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         alpha = (self.scale * asked @ keys).softmax(-1)
         seen: Tensor = self.mix((alpha.to(values.dtype) @ values).transpose(1, 2).flatten(-2))
-        return Look(seen, torch.mean(alpha, 1))
+        return AttentionOutput(seen, torch.mean(alpha, 1))

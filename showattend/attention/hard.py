@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from showattend.attention.additive import SoftAttention
-from showattend.attention.base import Look, Memory, Query, Sizes, register
+from showattend.attention.base import AttentionCache, AttentionOutput, DecoderContext, Sizes, register
 from showattend.errors import InputError, unknown_name
 
 MODES = ("expected", "argmax", "sample")
@@ -41,26 +41,26 @@ class HardAttention(SoftAttention):
             raise unknown_name("attention mode", mode, MODES)
         self.mode = mode
 
-    def remember(self, features: Tensor) -> Memory:
+    def precompute(self, features: Tensor) -> AttentionCache:
         """As `soft`; and for each photo whether it is looked at as expected, (N,1)."""
         if self.training:
             expected = torch.rand(features.shape[0], 1, device=features.device) < self.expected
         else:
             expected = features.new_full((features.shape[0], 1), self.mode == "expected", dtype=torch.bool)
-        return *super().remember(features), expected
+        return *super().precompute(features), expected
 
-    def forward(self, memory: Memory, query: Query) -> Look:
+    def forward(self, memory: AttentionCache, query: DecoderContext) -> AttentionOutput:
         """Pick an annotation for each row, or mix them where the photo is looked at as expected."""
         features, *keys, expected = memory
         log_alpha = self.energies(keys, query.h).log_softmax(-1)
         alpha = log_alpha.exp()
         mixed = alpha.to(features.dtype) @ features
         if not self.training and self.mode == "expected":
-            return Look(mixed, alpha)
+            return AttentionOutput(mixed, alpha)
         if self.training or self.mode == "sample":
             place = alpha.detach().flatten(0, 1).multinomial(1).view(*alpha.shape[:2], 1)
         else:
             place = alpha.argmax(-1, keepdim=True)
         picked = features.gather(1, place.expand(-1, -1, features.shape[-1]))
         context = torch.where(expected.unsqueeze(-1), mixed, picked)
-        return Look(context, alpha, log_alpha.gather(-1, place).squeeze(-1).masked_fill(expected, 0.0))
+        return AttentionOutput(context, alpha, log_alpha.gather(-1, place).squeeze(-1).masked_fill(expected, 0.0))

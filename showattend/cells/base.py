@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from showattend.cells.initialisation import Retention, find_scheme
-from showattend.ops.linear import product
+from showattend.cells.initialisation import ForgetBias, find_scheme
+from showattend.ops.linear import linear
 
 State = tuple[Tensor, ...]
 Gates = dict[str, Tensor]
@@ -42,13 +42,13 @@ class RecurrentCell(nn.Module):
     gates: tuple[str, ...]  # of the class; an instance may have more
     recurrent: ClassVar[tuple[str, ...] | None] = None  # none: all gates
     biased: ClassVar[tuple[str, ...] | None] = None  # none: all gates; otherwise the first ones
-    bias_beside_x: ClassVar[bool] = True  # false: `step` adds it, behind a normaliser
+    bias_in_projection: ClassVar[bool] = True  # false: `step` adds it, behind a normaliser
     state_names: ClassVar[tuple[str, ...]] = ("h",)
-    repeatable: ClassVar[bool] = True  # false: a step draws, or keeps statistics
+    recomputable: ClassVar[bool] = True  # false: a step draws, or keeps statistics
     # The gate whose bias decides how long the cell remembers, and the sign that makes it remember longer.
-    retention: ClassVar[Retention] = None
+    forget_bias: ClassVar[ForgetBias] = None
     min_layers: ClassVar[int] = 1
-    divisor: ClassVar[int] = 1  # of the hidden sizes that it takes
+    hidden_size_multiple: ClassVar[int] = 1  # of the hidden sizes that it takes
     weight_hh: nn.Parameter
     # One line for the table of cells, and where it comes from; the class's docstring has all the equations.
     equation: ClassVar[str] = ""
@@ -60,7 +60,7 @@ class RecurrentCell(nn.Module):
         self.hidden_size = self.initial_size = hidden_size
         self.max_time = max_time
         self.scheme = find_scheme(initialisation, hidden_size, max_time)
-        self.watched: list[Gates] | None = None
+        self.gate_records: list[Gates] | None = None
         self.weight_ih = nn.Parameter(torch.empty(len(self.gates) * hidden_size, sum(self.input_sizes)))
         with torch.no_grad():
             self.scheme.input(self.weight_ih)
@@ -70,7 +70,7 @@ class RecurrentCell(nn.Module):
         biased = self.gates if self.biased is None else self.biased
         self.bias = nn.Parameter(torch.empty(len(biased) * hidden_size))
         with torch.no_grad():
-            self.scheme.bias(self.bias, biased, self.retention)
+            self.scheme.bias(self.bias, biased, self.forget_bias)
 
     def new_matrix(self, blocks: int, columns: int | None = None) -> nn.Parameter:
         """A matrix over something of the state, (blocks*H, columns or H), that begins as the scheme says."""
@@ -95,14 +95,14 @@ class RecurrentCell(nn.Module):
         Returns:
             (..., S*H)
         """
-        return product(x, self.matrix(part), self.projection()[1] if part == 0 else None)
+        return linear(x, self.input_weight(part), self.input_weight_and_bias()[1] if part == 0 else None)
 
-    def matrix(self, part: int) -> Tensor:
+    def input_weight(self, part: int) -> Tensor:
         """The columns of W for an input part, (S*H, input_sizes[part])."""
         end = list(accumulate(self.input_sizes))[part]
         return self.weight_ih[:, end - self.input_sizes[part] : end]
 
-    def hear(self, h: Tensor, below: State) -> Tensor:
+    def project_lower_layer(self, h: Tensor, below: State) -> Tensor:
         """What an upper layer of a stack makes of the layer below it: h of that layer, dropped out, and all its state."""
         return self.project(h, 0)
 
@@ -120,9 +120,9 @@ class RecurrentCell(nn.Module):
         Returns:
             the new state; its first entry is the output h, (B,H)
         """
-        return self.move(projected + F.linear(state[0], self.weight_hh), state)
+        return self.update(projected + F.linear(state[0], self.weight_hh), state)
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         """What is left of a step, elementwise, when all gates hear h itself: a cell writes either this or `step`.
 
         Args:
@@ -131,25 +131,25 @@ class RecurrentCell(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} defines neither step nor move")
 
-    def recurrence(self) -> tuple[Callable[[Tensor, State], State], nn.Parameter | None]:
+    def fused_step_parts(self) -> tuple[Callable[[Tensor, State], State], nn.Parameter | None]:
         """How the cell goes on: `move`, with the U that then is one product with whatever else multiplies h; or else `step`, without."""
-        return (self.move, self.weight_hh) if type(self).step is RecurrentCell.step else (self.step, None)
+        return (self.update, self.weight_hh) if type(self).step is RecurrentCell.step else (self.step, None)
 
     @property
-    def can_unroll(self) -> bool:
+    def supports_fused_loop(self) -> bool:
         """Whether a step can be made again on the way back, and x reaches it through W alone: see `models/unrolled.py`."""
-        return self.repeatable and type(self).project is RecurrentCell.project
+        return self.recomputable and type(self).project is RecurrentCell.project
 
-    def projection(self) -> tuple[nn.Parameter, Tensor | None]:
+    def input_weight_and_bias(self) -> tuple[nn.Parameter, Tensor | None]:
         """What `project` uses: W, and b for all its blocks, where it stands beside x."""
         unbiased = len(self.weight_ih) - len(self.bias)
         bias = F.pad(self.bias, (0, unbiased)) if unbiased else self.bias
-        return self.weight_ih, bias if self.bias_beside_x else None
+        return self.weight_ih, bias if self.bias_in_projection else None
 
-    def observe(self, **gates: Tensor) -> None:
+    def record_gates(self, **gates: Tensor) -> None:
         """Show the gates' values, (B,H) each, to whoever watches; nothing is done where nobody does."""
-        if self.watched is not None:
-            self.watched.append(gates)
+        if self.gate_records is not None:
+            self.gate_records.append(gates)
 
     @classmethod
     def upper(cls, hidden_size: int, **options: Any) -> "RecurrentCell":
@@ -158,7 +158,7 @@ class RecurrentCell(nn.Module):
 
 
 @contextmanager
-def watch(module: nn.Module) -> Iterator[list[list[Gates]]]:
+def recording_gates(module: nn.Module) -> Iterator[list[list[Gates]]]:
     """Within it, every step of the cells in `module` leaves its gates' values.
 
     Yields:
@@ -167,9 +167,9 @@ def watch(module: nn.Module) -> Iterator[list[list[Gates]]]:
     cells = [cell for cell in module.modules() if isinstance(cell, RecurrentCell)]
     seen: list[list[Gates]] = [[] for _ in cells]
     for cell, steps in zip(cells, seen, strict=True):
-        cell.watched = steps
+        cell.gate_records = steps
     try:
         yield seen
     finally:
         for cell in cells:
-            cell.watched = None
+            cell.gate_records = None

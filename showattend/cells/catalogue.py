@@ -41,7 +41,7 @@ def describe(name: str, input_size: int, hidden_size: int) -> dict[str, Any]:
         "gates": list(cell.gates),
         "options": cells.option_names(cell),
         "layers": cell.min_layers,
-        "fast": made.can_unroll,
+        "fast": made.supports_fused_loop,
         "input_size": input_size,
         "hidden_size": hidden_size,
     }
@@ -64,7 +64,7 @@ def match_sizes(reference: str, input_size: int, hidden_size: int) -> dict[str, 
 
 def _nearest(name: str, input_size: int, wanted: int) -> int:
     """Parameters grow with the hidden size: double it until they are enough, then halve the interval."""
-    step = find_cell(name).divisor
+    step = find_cell(name).hidden_size_multiple
     high = 1
     while count_parameters(name, input_size, high * step) < wanted:
         high *= 2

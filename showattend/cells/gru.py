@@ -24,7 +24,7 @@ class GRU(RecurrentCell):
 
     gates = ("z", "r", "h~")
     recurrent = ("z", "r")
-    retention = ("z", -1)
+    forget_bias = ("z", -1)
     equation = "z, r = s(a);  h~ = tanh(W x + U(r*h));  h = (1-z)*h + z*h~"
     source = "Cho et al. 2014"
 
@@ -36,7 +36,7 @@ class GRU(RecurrentCell):
         (h,) = state
         gates, candidate = projected.split((2 * self.hidden_size, self.hidden_size), -1)
         z, r = sigmoid(gates + F.linear(h, self.weight_hh)).chunk(2, -1)
-        self.observe(z=z, r=r)
+        self.record_gates(z=z, r=r)
         candidate = tanh(candidate + F.linear(r * h, self.weight_rh))
         return (h + z * (candidate - h),)
 
@@ -53,7 +53,7 @@ class GRUResetAfter(RecurrentCell):
     """
 
     gates = ("r", "z", "n")
-    retention = ("z", +1)
+    forget_bias = ("z", +1)
     equation = "n = tanh(W x + r*(U h + b_hn));  h = (1-z)*n + z*h"
     source = "cuDNN; torch.nn.GRUCell"
 
@@ -67,7 +67,7 @@ class GRUResetAfter(RecurrentCell):
         gates, heard = projected.split(sizes, -1)
         from_h, memory = F.linear(h, self.weight_hh).split(sizes, -1)
         r, z = sigmoid(gates + from_h).chunk(2, -1)
-        self.observe(r=r, z=z)
+        self.record_gates(r=r, z=z)
         n = tanh(heard + r * (memory + self.b_hn))
         return (n + z * (h - n),)
 
@@ -85,7 +85,7 @@ class MGU(RecurrentCell):
 
     gates = ("f", "h~")
     recurrent = ("f",)
-    retention = ("f", -1)
+    forget_bias = ("f", -1)
     equation = "f = s(a);  h~ = tanh(W x + U(f*h));  h = (1-f)*h + f*h~"
     source = "Zhou et al. 2016"
 
@@ -97,7 +97,7 @@ class MGU(RecurrentCell):
         (h,) = state
         gate, candidate = projected.chunk(2, -1)
         f = sigmoid(gate + F.linear(h, self.weight_hh))
-        self.observe(f=f)
+        self.record_gates(f=f)
         candidate = tanh(candidate + F.linear(f * h, self.weight_fh))
         return (h + f * (candidate - h),)
 
@@ -118,7 +118,7 @@ class MUT1(RecurrentCell):
     gates = ("z", "r", "h~")
     recurrent = ("r",)
     biased = ("z", "r")
-    retention = ("z", -1)
+    forget_bias = ("z", -1)
     equation = "z = s(W x);  r = s(a);  h~ = tanh(U(r*h) + tanh(W x) + b);  h = (1-z)*h + z*h~"
     source = "Jozefowicz et al. 2015, MUT1"
 
@@ -131,7 +131,7 @@ class MUT1(RecurrentCell):
         (h,) = state
         z, r, heard = projected.chunk(3, -1)
         z, r = sigmoid(z), sigmoid(r + F.linear(h, self.weight_hh))
-        self.observe(z=z, r=r)
+        self.record_gates(z=z, r=r)
         candidate = tanh(F.linear(r * h, self.weight_rh) + tanh(heard) + self.b_h)
         return (h + z * (candidate - h),)
 
@@ -166,7 +166,7 @@ class MUT3(RecurrentCell):
 
     gates = ("z", "r", "h~")
     recurrent = ("r",)
-    retention = ("z", -1)
+    forget_bias = ("z", -1)
     equation = "gru with z = s(W x + U tanh(h))"
     source = "Jozefowicz et al. 2015, MUT3"
 
@@ -180,7 +180,7 @@ class MUT3(RecurrentCell):
         z, r, candidate = projected.chunk(3, -1)
         z = sigmoid(z + F.linear(self.squash(h), self.weight_zh))
         r = sigmoid(r + F.linear(h, self.weight_hh))
-        self.observe(z=z, r=r)
+        self.record_gates(z=z, r=r)
         candidate = tanh(candidate + F.linear(r * h, self.weight_rh))
         return (h + z * (candidate - h),)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from showattend.errors import InputError, unknown_name
 
-Retention = tuple[str, int] | None
+ForgetBias = tuple[str, int] | None
 
 
 class Default:
@@ -32,11 +32,11 @@ class Default:
         """A bias, a peephole, a gain: `value` is where it changes nothing."""
         nn.init.constant_(vector, value)
 
-    def bias(self, bias: Tensor, gates: Sequence[str], retention: Retention) -> None:
+    def bias(self, bias: Tensor, gates: Sequence[str], forget_bias: ForgetBias) -> None:
         """The gates' biases, (S*H,), when `retention` names the gate that keeps the memory and the sign towards keeping."""
         self.vector(bias, 0.0)
-        if retention is not None:
-            gate, sign = retention
+        if forget_bias is not None:
+            gate, sign = forget_bias
             bias.chunk(len(gates))[gates.index(gate)].fill_(float(sign))
 
 
@@ -46,18 +46,18 @@ class Xu2015(Default):
     def input(self, weight: Tensor) -> None:
         nn.init.normal_(weight, std=0.01)
 
-    def bias(self, bias: Tensor, gates: Sequence[str], retention: Retention) -> None:
+    def bias(self, bias: Tensor, gates: Sequence[str], forget_bias: ForgetBias) -> None:
         self.vector(bias, 0.0)
 
 
 class Chrono(Default):
     """b_f = log U(1, max_time - 1) and b_i = -b_f, so that memories last from one word to max_time (Tallec & Ollivier 2018, eq. 16)."""
 
-    def bias(self, bias: Tensor, gates: Sequence[str], retention: Retention) -> None:
+    def bias(self, bias: Tensor, gates: Sequence[str], forget_bias: ForgetBias) -> None:
         self.vector(bias, 0.0)
         # Where there are no numbers to draw (torch.device("meta")), torch's compiler would be imported to draw none.
-        if retention is not None and not bias.is_meta:
-            gate, sign = retention
+        if forget_bias is not None and not bias.is_meta:
+            gate, sign = forget_bias
             blocks = bias.chunk(len(gates))
             times = torch.empty_like(blocks[0]).uniform_(1, self.max_time - 1).log_()
             blocks[gates.index(gate)].copy_(sign * times)
@@ -80,7 +80,7 @@ class Torch(Default):
         else:
             self.input(vector)
 
-    def bias(self, bias: Tensor, gates: Sequence[str], retention: Retention) -> None:
+    def bias(self, bias: Tensor, gates: Sequence[str], forget_bias: ForgetBias) -> None:
         self.input(bias)
 
 

@@ -21,15 +21,15 @@ class LSTM(RecurrentCell):
 
     gates = ("i", "f", "g", "o")
     state_names = ("h", "c")
-    retention = ("f", +1)
+    forget_bias = ("f", +1)
     equation = "c = s(f)*c + s(i)*tanh(g);  h = s(o)*tanh(c)"
     source = "Hochreiter & Schmidhuber 1997; Gers et al. 2000"
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         _, c = state
         i, f, g, o = activations.chunk(4, -1)
         i, f, o = sigmoid(i), sigmoid(f), sigmoid(o)
-        self.observe(i=i, f=f, o=o)
+        self.record_gates(i=i, f=f, o=o)
         c = f * c + i * tanh(g)
         return o * tanh(c), c
 
@@ -62,15 +62,15 @@ class Coupled(RecurrentCell):
 
     gates = ("f", "g", "o")
     state_names = ("h", "c")
-    retention = ("f", +1)
+    forget_bias = ("f", +1)
     equation = "lstm with i = 1 - f"
     source = "Olah 2015; Greff et al. 2015"
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         _, c = state
         f, g, o = activations.chunk(3, -1)
         f, o = sigmoid(f), sigmoid(o)
-        self.observe(f=f, o=o)
+        self.record_gates(f=f, o=o)
         c = f * c + (1 - f) * tanh(g)
         return o * tanh(c), c
 
@@ -86,15 +86,15 @@ class JANET(RecurrentCell):
     """
 
     gates = ("f", "g")
-    retention = ("f", +1)
+    forget_bias = ("f", +1)
     equation = "h = c = s(f)*c + (1 - s(f-1))*tanh(g)"
     source = "van der Westhuizen & Lasenby 2018"
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         (c,) = state
         f, g = activations.chunk(2, -1)
         keep = sigmoid(f)
-        self.observe(f=keep)
+        self.record_gates(f=keep)
         return (keep * c + (1 - sigmoid(f - 1)) * tanh(g),)
 
 
@@ -113,20 +113,20 @@ class SLSTM(RecurrentCell):
 
     gates = ("i", "f", "z", "o")
     state_names = ("h", "c", "n", "m")
-    retention = ("f", +1)
+    forget_bias = ("f", +1)
     equation = "c = f*c + i*tanh(z);  n = f*n + i;  h = s(o)*c/n;  i = exp(a_i), f = s(a_f), both times exp(-m)"
     source = "Beck et al. 2024, xLSTM"
 
     def initial_state(self, h: Tensor, c: Tensor) -> State:
         return h, c, torch.ones_like(c), torch.zeros_like(c)
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         _, c, n, m = state
         i, f, z, o = activations.chunk(4, -1)
         kept = F.logsigmoid(f) + m
         m = torch.maximum(i, kept)
         i, f, o = torch.exp(i - m), torch.exp(kept - m), sigmoid(o)
-        self.observe(i=i, f=f, o=o)
+        self.record_gates(i=i, f=f, o=o)
         c = f * c + i * tanh(z)
         n = f * n + i
         return o * c / n, c, n, m

@@ -27,9 +27,9 @@ class LayerNormLSTM(RecurrentCell):
     """
 
     gates = ("i", "f", "g", "o")
-    bias_beside_x = False
+    bias_in_projection = False
     state_names = ("h", "c")
-    retention = ("f", +1)
+    forget_bias = ("f", +1)
     equation = "lstm with a = LN(W x) + LN(U h) + b and h = s(o)*tanh(LN(c))"
     source = "Ba et al. 2016"
 
@@ -46,7 +46,7 @@ class LayerNormLSTM(RecurrentCell):
         heard = F.layer_norm(F.linear(h, self.weight_hh), width, self.gain_h, self.bias)
         i, f, g, o = (F.layer_norm(projected, width, self.gain_x) + heard).chunk(4, -1)
         i, f, o = sigmoid(i), sigmoid(f), sigmoid(o)
-        self.observe(i=i, f=f, o=o)
+        self.record_gates(i=i, f=f, o=o)
         c = f * c + i * tanh(g)
         return o * tanh(F.layer_norm(c, c.shape[-1:], self.gain_c, self.shift_c)), c
 
@@ -65,10 +65,10 @@ class LiGRU(RecurrentCell):
     """
 
     gates = ("z", "h~")
-    bias_beside_x = False
+    bias_in_projection = False
     state_names = ("h", "t")
-    repeatable = False
-    retention = ("z", +1)
+    recomputable = False
+    forget_bias = ("z", +1)
     running_mean: Tensor
     running_var: Tensor
     equation = "z = s(BN(W x) + U h);  h = z*h + (1-z)*relu(BN(W x) + U h)"
@@ -88,7 +88,7 @@ class LiGRU(RecurrentCell):
         normal = self._normalise(projected, t.squeeze(1).clamp(max=self.max_time - 1))
         z, candidate = (self.gain * normal + self.bias + F.linear(h, self.weight_hh)).chunk(2, -1)
         z, candidate = sigmoid(z), relu(candidate)
-        self.observe(z=z)
+        self.record_gates(z=z)
         return candidate + z * (h - candidate), t + 1
 
     def _normalise(self, projected: Tensor, t: Tensor) -> Tensor:

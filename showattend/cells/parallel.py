@@ -25,7 +25,7 @@ class MinGRU(RecurrentCell):
 
     gates = ("z", "h~")
     recurrent = ()
-    retention = ("z", -1)
+    forget_bias = ("z", -1)
     equation = "z = s(W x);  h = (1-z)*h + z*(W x)"
     source = "Feng et al. 2024"
 
@@ -33,7 +33,7 @@ class MinGRU(RecurrentCell):
         (h,) = state
         z, candidate = projected.chunk(2, -1)
         z = sigmoid(z)
-        self.observe(z=z)
+        self.record_gates(z=z)
         return (h + z * (candidate - h),)
 
 
@@ -50,7 +50,7 @@ class MinLSTM(RecurrentCell):
 
     gates = ("f", "i", "h~")
     recurrent = ()
-    retention = ("f", +1)
+    forget_bias = ("f", +1)
     equation = "f, i = s(W x);  h = (f*h + i*(W x)) / (f + i)"
     source = "Feng et al. 2024"
 
@@ -59,7 +59,7 @@ class MinLSTM(RecurrentCell):
         f, i, candidate = projected.chunk(3, -1)
         f, i = sigmoid(f), sigmoid(i)
         share = f / (f + i)
-        self.observe(f=share, i=1 - share)
+        self.record_gates(f=share, i=1 - share)
         return (candidate + share * (h - candidate),)
 
 
@@ -78,7 +78,7 @@ class SRU(RecurrentCell):
     recurrent = ()
     biased = ("f", "r")
     state_names = ("h", "c")
-    retention = ("f", +1)
+    forget_bias = ("f", +1)
     equation = "f, r = s(W x + v*c);  c = f*c + (1-f)*(W x);  h = r*c + (1-r)*x"
     source = "Lei et al. 2018"
 
@@ -102,6 +102,6 @@ class SRU(RecurrentCell):
         _, c = state
         f, r, candidate, x = projected.chunk(4, -1)
         f, r = sigmoid(f + self.v_f * c), sigmoid(r + self.v_r * c)
-        self.observe(f=f, r=r)
+        self.record_gates(f=f, r=r)
         c = f * c + (1 - f) * candidate
         return r * c + (1 - r) * x, c

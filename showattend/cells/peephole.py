@@ -8,7 +8,7 @@ from torch import Tensor, nn, sigmoid, tanh
 from torch.nn import functional as F
 
 from showattend.cells.base import RecurrentCell, State
-from showattend.cells.initialisation import Retention
+from showattend.cells.initialisation import ForgetBias
 from showattend.cells.registry import register
 from showattend.errors import unknown_name
 
@@ -27,7 +27,7 @@ class Peephole(RecurrentCell):
 
     gates: tuple[str, ...] = ("i", "f", "g", "o")
     state_names: ClassVar[tuple[str, ...]] = ("h", "c")
-    retention: ClassVar[Retention] = ("f", +1)
+    forget_bias: ClassVar[ForgetBias] = ("f", +1)
     p_i: Tensor
     p_f: Tensor
     p_o: Tensor
@@ -47,13 +47,13 @@ class Peephole(RecurrentCell):
             else:  # blind: a constant, so that the equations need not know
                 self.register_buffer(f"p_{gate}", torch.zeros(hidden_size))
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         _, c = state
         i, f, g, o = activations.chunk(4, -1)
         i, f = sigmoid(i + self.p_i * c), sigmoid(f + self.p_f * c)
         c = f * c + i * tanh(g)
         o = sigmoid(o + self.p_o * c)
-        self.observe(i=i, f=f, o=o)
+        self.record_gates(i=i, f=f, o=o)
         return o * tanh(c), c
 
 
@@ -71,7 +71,7 @@ class PeepholeFull(RecurrentCell):
 
     gates = ("i", "f", "g", "o")
     state_names = ("h", "c")
-    retention = ("f", +1)
+    forget_bias = ("f", +1)
     equation = "peephole with matrices P instead of p*"
     source = "Olah 2015"
 
@@ -87,7 +87,7 @@ class PeepholeFull(RecurrentCell):
         i, f = sigmoid(i + seen_by_i), sigmoid(f + seen_by_f)
         c = f * c + i * tanh(g)
         o = sigmoid(o + F.linear(c, self.P_o))
-        self.observe(i=i, f=f, o=o)
+        self.record_gates(i=i, f=f, o=o)
         return o * tanh(c), c
 
 
@@ -108,13 +108,13 @@ class NoInputGate(Peephole):
     equation = "peephole with i = 1"
     source = "Greff et al. 2015, NIG"
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         _, c = state
         f, g, o = activations.chunk(3, -1)
         f = sigmoid(f + self.p_f * c)
         c = f * c + tanh(g)
         o = sigmoid(o + self.p_o * c)
-        self.observe(f=f, o=o)
+        self.record_gates(f=f, o=o)
         return o * tanh(c), c
 
 
@@ -132,17 +132,17 @@ class NoForgetGate(Peephole):
 
     gates = ("i", "g", "o")
     seeing = ("i", "o")
-    retention = None
+    forget_bias = None
     equation = "peephole with f = 1"
     source = "Greff et al. 2015, NFG"
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         _, c = state
         i, g, o = activations.chunk(3, -1)
         i = sigmoid(i + self.p_i * c)
         c = c + i * tanh(g)
         o = sigmoid(o + self.p_o * c)
-        self.observe(i=i, o=o)
+        self.record_gates(i=i, o=o)
         return o * tanh(c), c
 
 
@@ -162,11 +162,11 @@ class NoOutputGate(Peephole):
     equation = "peephole with o = 1"
     source = "Greff et al. 2015, NOG"
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         _, c = state
         i, f, g = activations.chunk(3, -1)
         i, f = sigmoid(i + self.p_i * c), sigmoid(f + self.p_f * c)
-        self.observe(i=i, f=f)
+        self.record_gates(i=i, f=f)
         c = f * c + i * tanh(g)
         return tanh(c), c
 
@@ -186,13 +186,13 @@ class NoInputActivation(Peephole):
     equation = "peephole with c = f*c + i*g"
     source = "Greff et al. 2015, NIAF"
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         _, c = state
         i, f, g, o = activations.chunk(4, -1)
         i, f = sigmoid(i + self.p_i * c), sigmoid(f + self.p_f * c)
         c = f * c + i * g
         o = sigmoid(o + self.p_o * c)
-        self.observe(i=i, f=f, o=o)
+        self.record_gates(i=i, f=f, o=o)
         return o * tanh(c), c
 
 
@@ -211,13 +211,13 @@ class NoOutputActivation(Peephole):
     equation = "peephole with h = o*c"
     source = "Greff et al. 2015, NOAF"
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         _, c = state
         i, f, g, o = activations.chunk(4, -1)
         i, f = sigmoid(i + self.p_i * c), sigmoid(f + self.p_f * c)
         c = f * c + i * tanh(g)
         o = sigmoid(o + self.p_o * c)
-        self.observe(i=i, f=f, o=o)
+        self.record_gates(i=i, f=f, o=o)
         return o * c, c
 
 
@@ -235,17 +235,17 @@ class CoupledGates(Peephole):
 
     gates = ("i", "g", "o")
     seeing = ("i", "o")
-    retention = ("i", -1)
+    forget_bias = ("i", -1)
     equation = "peephole with f = 1 - i"
     source = "Greff et al. 2015, CIFG"
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         _, c = state
         i, g, o = activations.chunk(3, -1)
         i = sigmoid(i + self.p_i * c)
         c = (1 - i) * c + i * tanh(g)
         o = sigmoid(o + self.p_o * c)
-        self.observe(i=i, o=o)
+        self.record_gates(i=i, o=o)
         return o * tanh(c), c
 
 
@@ -280,5 +280,5 @@ class FullGateRecurrence(Peephole):
         i, f = sigmoid(i + heard_by_i + self.p_i * c), sigmoid(f + heard_by_f + self.p_f * c)
         c = f * c + i * tanh(g)
         o = sigmoid(o + heard_by_o + self.p_o * c)
-        self.observe(i=i, f=f, o=o)
+        self.record_gates(i=i, f=f, o=o)
         return o * tanh(c), c, i, f, o

@@ -25,7 +25,7 @@ class Elman(RecurrentCell):
     equation = "h = tanh(W x + U h)"
     source = "Elman 1990"
 
-    def move(self, activations: Tensor, state: State) -> State:
+    def update(self, activations: Tensor, state: State) -> State:
         return (tanh(activations),)
 
 
@@ -43,7 +43,7 @@ class Clockwork(RecurrentCell):
     gates = ("h",)
     recurrent = ()
     state_names = ("h", "t")
-    divisor = 4
+    hidden_size_multiple = 4
     periods: Tensor
     equation = "h_i = tanh(W_i x + sum_{T_j >= T_i} U_ij h_j) when t mod T_i = 0, else h_i stays"
     source = "Koutnik et al. 2014"
@@ -74,5 +74,5 @@ class Clockwork(RecurrentCell):
         weight_hh = torch.cat([F.pad(block, (first, 0)) for first, block in zip(self.heard, self.U, strict=True)])
         heard = F.linear(h, weight_hh)
         moves = (t % self.periods == 0).repeat_interleave(self.module_size, -1)
-        self.observe(moves=moves.to(h))
+        self.record_gates(moves=moves.to(h))
         return torch.where(moves, tanh(projected + heard), h), t + 1

@@ -48,27 +48,27 @@ class Stack(nn.Module):
             split = len(state) - len(layer.state_names)
             state, before = state[:split], state[split:]
             if below:
-                projected = layer.hear(self.dropout(below[0]), below)
+                projected = layer.project_lower_layer(self.dropout(below[0]), below)
             below = layer.step(projected, before)
             after = below + after
         return after
 
-    def matrix(self, part: int) -> Tensor:
+    def input_weight(self, part: int) -> Tensor:
         """The columns of the lowest layer's W for an input part, as `RecurrentCell.matrix`."""
-        return self._layers()[0].matrix(part)
+        return self._layers()[0].input_weight(part)
 
-    def recurrence(self) -> tuple[Callable[[Tensor, State], State], None]:
+    def fused_step_parts(self) -> tuple[Callable[[Tensor, State], State], None]:
         """All products are its own, as in `RecurrentCell.recurrence`."""
         return self.step, None
 
     @property
-    def can_unroll(self) -> bool:
-        """As `RecurrentCell.can_unroll`; dropout between the layers draws."""
-        return all(layer.can_unroll for layer in self._layers()) and not (self.training and self.dropout.p)
+    def supports_fused_loop(self) -> bool:
+        """As `RecurrentCell.supports_fused_loop`; dropout between the layers draws."""
+        return all(layer.supports_fused_loop for layer in self._layers()) and not (self.training and self.dropout.p)
 
-    def projection(self) -> tuple[nn.Parameter, Tensor | None]:
+    def input_weight_and_bias(self) -> tuple[nn.Parameter, Tensor | None]:
         """Those of the lowest layer, as `RecurrentCell.projection`."""
-        return self._layers()[0].projection()
+        return self._layers()[0].input_weight_and_bias()
 
     def _layers(self) -> list[RecurrentCell]:
         return [layer for layer in self.layers if isinstance(layer, RecurrentCell)]
@@ -100,14 +100,14 @@ class _DepthGate(RecurrentCell):
     gates = ("i", "f", "g", "o", "d")
     recurrent = ("i", "f", "g", "o")
     state_names = ("h", "c")
-    retention = ("f", +1)
+    forget_bias = ("f", +1)
 
     def __init__(self, input_sizes: Sequence[int], hidden_size: int, **options: Any) -> None:
         super().__init__(input_sizes, hidden_size, **options)
         self.w_cd = self.new_vector()
         self.w_ld = self.new_vector()
 
-    def hear(self, h: Tensor, below: State) -> Tensor:
+    def project_lower_layer(self, h: Tensor, below: State) -> Tensor:
         return torch.cat((self.project(h, 0), below[1]), -1)
 
     def step(self, projected: Tensor, state: State) -> State:
@@ -116,7 +116,7 @@ class _DepthGate(RecurrentCell):
         i, f, g, o = (gates + F.linear(h, self.weight_hh)).chunk(4, -1)
         i, f, o = sigmoid(i), sigmoid(f), sigmoid(o)
         d = sigmoid(d + self.w_cd * c + self.w_ld * lower)
-        self.observe(i=i, f=f, o=o, d=d)
+        self.record_gates(i=i, f=f, o=o, d=d)
         c = f * c + i * tanh(g) + d * lower
         return o * tanh(c), c
 

@@ -6,26 +6,24 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from showattend.cli.options import chosen_captioner, chosen_search
+from showattend.cli.options import captioner_from_args, search_from_args
 from showattend.cli.results import Captioned, write_coco, write_csv, write_json
 from showattend.data.photos import find_photos
 from showattend.files import check_writable
 from showattend.inference import Caption, Failure
 
 
-def caption(parsed: argparse.Namespace) -> int:
+def caption(args: argparse.Namespace) -> int:
     """Caption photos, print a line for each, write the files asked for; 1 if a photo could not be read."""
-    targets = [path for path in (parsed.json, parsed.csv, parsed.coco) if path]
+    targets = [path for path in (args.json, args.csv, args.coco) if path]
     for target in targets:
         check_writable(target)
-    paths = find_photos(parsed.photos)
-    captioner = chosen_captioner(parsed)
-    search = chosen_search(captioner, parsed)
+    paths = find_photos(args.photos)
+    captioner = captioner_from_args(args)
+    search = search_from_args(captioner, args)
     done: Captioned = []
     failures = 0
-    results = captioner.caption_files(
-        paths, search, batch_size=parsed.batch_size, workers=min(parsed.workers, len(paths) // parsed.batch_size)
-    )
+    results = captioner.caption_files(paths, search, batch_size=args.batch_size, workers=min(args.workers, len(paths) // args.batch_size))
     # A bar would only get in the way of captions on the same screen.
     for path, result in tqdm(results, total=len(paths), unit=" photos", disable=sys.stdout.isatty() or len(paths) < 100):
         if isinstance(result, Failure):
@@ -34,7 +32,7 @@ def caption(parsed: argparse.Namespace) -> int:
         else:
             done.append((path, result))
             _print(path, result)
-    for target, write in ((parsed.json, write_json), (parsed.csv, write_csv), (parsed.coco, write_coco)):
+    for target, write in ((args.json, write_json), (args.csv, write_csv), (args.coco, write_coco)):
         if target:
             write(target, done)
     if failures:

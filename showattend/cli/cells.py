@@ -8,36 +8,34 @@ from collections.abc import Sequence
 
 from showattend.cells import cell_names, find_cell
 from showattend.cells.catalogue import count_parameters, describe, equations, match_sizes
-from showattend.cli.options import chosen_search
+from showattend.cli.options import search_from_args
 from showattend.errors import InputError
 from showattend.files import check_writable
 from showattend.inference import Captioner
 
 
-def cells(parsed: argparse.Namespace) -> int:
+def cells(args: argparse.Namespace) -> int:
     """Print what is asked for of the cells."""
-    if parsed.plot:
-        _plot(parsed)
-    elif parsed.match:
-        _print_matches(parsed)
-    elif parsed.json:
-        names = [parsed.cell] if parsed.cell else cell_names()
-        print(json.dumps([describe(name, parsed.input_size, parsed.hidden_size) for name in names], indent=2))
-    elif parsed.cell:
-        _print_cell(parsed)
+    if args.plot:
+        _plot(args)
+    elif args.match:
+        _print_matches(args)
+    elif args.json:
+        names = [args.cell] if args.cell else cell_names()
+        print(json.dumps([describe(name, args.input_size, args.hidden_size) for name in names], indent=2))
+    elif args.cell:
+        _print_cell(args)
     else:
-        _print_table(parsed)
+        _print_table(args)
     return 0
 
 
-def _print_table(parsed: argparse.Namespace) -> None:
-    found = [describe(name, parsed.input_size, parsed.hidden_size) for name in cell_names()]
+def _print_table(args: argparse.Namespace) -> None:
+    found = [describe(name, args.input_size, args.hidden_size) for name in cell_names()]
     rows = [("cell", "parameters", "state", "equation", "source")]
     rows += [(cell["name"], f"{cell['parameters']:,}", " ".join(cell["state"]), cell["equation"], cell["source"]) for cell in found]
     _print_rows(rows)
-    print(
-        f"\nParameters of the recurrence at input size {parsed.input_size} and hidden size {parsed.hidden_size}; depth_gated: two layers."
-    )
+    print(f"\nParameters of the recurrence at input size {args.input_size} and hidden size {args.hidden_size}; depth_gated: two layers.")
     slow = [cell["name"] for cell in found if not cell["fast"]]
     print(f"All have the fast way of training and captioning but {', '.join(slow)}.")
     print("a = W x + U h + b, s = sigmoid, * elementwise. All equations of a cell: showattend cells NAME")
@@ -58,47 +56,47 @@ def _print_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> None:
             print("  ".join((*first, rest[0].ljust(widths[3]), rest[1])).rstrip())
 
 
-def _print_cell(parsed: argparse.Namespace) -> None:
-    cell = describe(parsed.cell, parsed.input_size, parsed.hidden_size)
+def _print_cell(args: argparse.Namespace) -> None:
+    cell = describe(args.cell, args.input_size, args.hidden_size)
     layers = f", {cell['layers']} layers" if cell["layers"] > 1 else ""
-    print(f"{parsed.cell}\n\n{textwrap.indent(equations(parsed.cell), '  ')}\n")
+    print(f"{args.cell}\n\n{textwrap.indent(equations(args.cell), '  ')}\n")
     print(f"  a = W x + U h + b for each of {', '.join(cell['gates'])}; s = sigmoid; * elementwise")
     print(f"  state       {', '.join(cell['state'])}")
-    print(f"  parameters  {cell['parameters']:,} (input size {parsed.input_size}, hidden size {parsed.hidden_size}{layers})")
+    print(f"  parameters  {cell['parameters']:,} (input size {args.input_size}, hidden size {args.hidden_size}{layers})")
     print(f"  fast way    {'yes' if cell['fast'] else 'no: its words go one by one through autograd'}")
     print(f"  options     {', '.join(cell['options'])} (--model.cell_options)")
-    print(f"  train it    showattend fit --config configs/flickr8k.yaml --model.cell {parsed.cell}{_layers_option(cell['layers'])}")
+    print(f"  train it    showattend fit --config configs/flickr8k.yaml --model.cell {args.cell}{_layers_option(cell['layers'])}")
 
 
 def _layers_option(layers: int) -> str:
     return f" --model.layers {layers}" if layers > 1 else ""
 
 
-def _print_matches(parsed: argparse.Namespace) -> None:
-    sizes = match_sizes(parsed.match, parsed.input_size, parsed.hidden_size)
-    wanted = count_parameters(parsed.match, parsed.input_size, parsed.hidden_size)
-    found = [(name, size, count_parameters(name, parsed.input_size, size)) for name, size in sizes.items()]
-    if parsed.json:
+def _print_matches(args: argparse.Namespace) -> None:
+    sizes = match_sizes(args.match, args.input_size, args.hidden_size)
+    wanted = count_parameters(args.match, args.input_size, args.hidden_size)
+    found = [(name, size, count_parameters(name, args.input_size, size)) for name, size in sizes.items()]
+    if args.json:
         print(json.dumps([{"name": name, "hidden_size": size, "parameters": count} for name, size, count in found], indent=2))
         return
     width = max(map(len, sizes))
     print(f"{'cell':{width}}  hidden size  parameters  difference")
     for name, size, count in found:
         print(f"{name:{width}}  {size:11}  {count:10,}  {100 * (count / wanted - 1):+9.2f}%")
-    print(f"\nNearest to {parsed.match} with {wanted:,} parameters (input size {parsed.input_size}, hidden size {parsed.hidden_size}).")
+    print(f"\nNearest to {args.match} with {wanted:,} parameters (input size {args.input_size}, hidden size {args.hidden_size}).")
 
 
-def _plot(parsed: argparse.Namespace) -> None:
+def _plot(args: argparse.Namespace) -> None:
     from showattend.visualize import check_format, gates_figure
 
-    if not (parsed.model and parsed.photo):
+    if not (args.model and args.photo):
         raise InputError("--plot draws what the gates of a trained model did: give --model DIR and --photo PATH too")
-    check_format(parsed.plot)
-    check_writable(parsed.plot)
-    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
+    check_format(args.plot)
+    check_writable(args.plot)
+    captioner = Captioner.from_pretrained(args.model, attention_mode=args.attention_mode)
     trained = captioner.model.network.decoder.config.cell
-    if parsed.cell and find_cell(parsed.cell) is not find_cell(trained):
-        raise InputError(f"the model {parsed.model} was trained with the cell '{trained}', not '{parsed.cell}': give one of that cell")
-    caption, layers = captioner.gates(parsed.photo, chosen_search(captioner, parsed))
-    gates_figure(caption, layers, parsed.plot)
-    print(f"{caption}\n{parsed.plot}")
+    if args.cell and find_cell(args.cell) is not find_cell(trained):
+        raise InputError(f"the model {args.model} was trained with the cell '{trained}', not '{args.cell}': give one of that cell")
+    caption, layers = captioner.gates(args.photo, search_from_args(captioner, args))
+    gates_figure(caption, layers, args.plot)
+    print(f"{caption}\n{args.plot}")

@@ -5,9 +5,9 @@ import sys
 
 from tqdm import tqdm
 
-from showattend.cli.options import NUMBERS, chosen_captioner, chosen_folders, chosen_search
+from showattend.cli.options import NUMBERS, captioner_from_args, model_folders_from_args, search_from_args
 from showattend.cli.results import coco_results, write_text
-from showattend.cli.scoring import Job, check_scoring, chosen_official, score
+from showattend.cli.scoring import Job, check_scoring, official_from_args, score
 from showattend.data.captions import read_captions
 from showattend.data.references import References, read_references, references_of
 from showattend.data.results import Results, check_results, read_results
@@ -15,58 +15,58 @@ from showattend.errors import InputError
 from showattend.inference import Failure
 
 
-def evaluate(parsed: argparse.Namespace) -> int:
+def evaluate(args: argparse.Namespace) -> int:
     """Score a model on a split of a data set, or captions from a file; results are on disk before any score is computed."""
-    _check_sources(parsed)
-    parsed.tokenizer = parsed.tokenizer or ("ptb" if parsed.results else "nltk")
-    check_scoring(parsed)
-    references, training = _references(parsed)
-    other = _other(parsed, references)
+    _check_sources(args)
+    args.tokenizer = args.tokenizer or ("ptb" if args.results else "nltk")
+    check_scoring(args)
+    references, training = _references(args)
+    other = _other(args, references)
     for note in references.notes:
         print(note, file=sys.stderr)
-    official = chosen_official(parsed)
-    if parsed.results:
-        results, search = read_results(parsed.results, references), ""
+    official = official_from_args(args)
+    if args.results:
+        results, search = read_results(args.results, references), ""
         if results.note:
             print(results.note, file=sys.stderr)
     else:
-        results, search = _caption(parsed, references)
-    speaker = str(parsed.results or " + ".join(map(str, chosen_folders(parsed))))
-    against = str(parsed.references or f"{parsed.root}, split {parsed.split or 'val'}")
-    return score(Job(f"{speaker} on {against}", references, results, other, official, search, training), parsed)
+        results, search = _caption(args, references)
+    inference_decoder = str(args.results or " + ".join(map(str, model_folders_from_args(args))))
+    against = str(args.references or f"{args.root}, split {args.split or 'val'}")
+    return score(Job(f"{inference_decoder} on {against}", references, results, other, official, search, training), args)
 
 
-def _check_sources(parsed: argparse.Namespace) -> None:
+def _check_sources(args: argparse.Namespace) -> None:
     """Captions from one place, references from one place."""
-    if parsed.results and chosen_folders(parsed):
+    if args.results and model_folders_from_args(args):
         raise InputError("--results are captions already: leave out --model and --ensemble, or --results")
-    spoken = [name for name in NUMBERS if getattr(parsed, name, None) is not None]
-    spoken += [name for name in ("sample", "must_include", "ban", "attention_mode", "fuse", "int8") if getattr(parsed, name)]
-    if parsed.results and spoken:
+    spoken = [name for name in NUMBERS if getattr(args, name, None) is not None]
+    spoken += [name for name in ("sample", "must_include", "ban", "attention_mode", "fuse", "int8") if getattr(args, name)]
+    if args.results and spoken:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in spoken)
         raise InputError(f"--results are captions already, and nothing is searched for: leave out {options}")
-    if parsed.references and not parsed.results:
+    if args.references and not args.results:
         raise InputError("--references are for captions from --results: a model needs photos, give --data.root DIR")
-    if bool(parsed.root) == bool(parsed.references):
-        choice = "leave out one of the two" if parsed.root else "give --data.root DIR, or --results FILE --references FILE"
+    if bool(args.root) == bool(args.references):
+        choice = "leave out one of the two" if args.root else "give --data.root DIR, or --results FILE --references FILE"
         raise InputError(f"references come from --data.root or from --references: {choice}")
 
 
-def _references(parsed: argparse.Namespace) -> tuple[References, tuple[str, ...]]:
+def _references(args: argparse.Namespace) -> tuple[References, tuple[str, ...]]:
     """What is scored against, and the captions that a model may have learned from, where they are known."""
-    if parsed.references:
-        return read_references(parsed.references, parsed.split), ()
-    data = read_captions(parsed.root, parsed.layout)
-    references = references_of(data.split(parsed.split or "val"))
+    if args.references:
+        return read_references(args.references, args.split), ()
+    data = read_captions(args.root, args.layout)
+    references = references_of(data.split(args.split or "val"))
     references.notes += data.notes
     return references, tuple(caption for photo in data.splits["train"] for caption in photo.captions)
 
 
-def _other(parsed: argparse.Namespace, references: References) -> Results | None:
+def _other(args: argparse.Namespace, references: References) -> Results | None:
     """The captions to compare with: of all photos, or not at all."""
-    if not parsed.compare:
+    if not args.compare:
         return None
-    other = read_results(parsed.compare, references)
+    other = read_results(args.compare, references)
     wrong = [line.rpartition(": ")[0] for kind, line in other.problems.items() if kind != "empty"]
     if wrong:
         raise InputError(f"{wrong[0]}: nothing is compared on a part of them")
@@ -75,12 +75,12 @@ def _other(parsed: argparse.Namespace, references: References) -> Results | None
     return other
 
 
-def _caption(parsed: argparse.Namespace, references: References) -> tuple[Results, str]:
+def _caption(args: argparse.Namespace, references: References) -> tuple[Results, str]:
     """A model's captions of all photos, and how it searched for them."""
-    captioner = chosen_captioner(parsed)
-    search = chosen_search(captioner, parsed)
+    captioner = captioner_from_args(args)
+    search = search_from_args(captioner, args)
     paths = list(references.files.values())
-    found = captioner.caption_files(paths, search, batch_size=parsed.batch_size, workers=parsed.workers)
+    found = captioner.caption_files(paths, search, batch_size=args.batch_size, workers=args.workers)
     rows = []
     for photo, (_, result) in zip(references.files, tqdm(found, desc="Captioning", total=len(paths), unit=" photos"), strict=True):
         if isinstance(result, Failure):
@@ -88,7 +88,7 @@ def _caption(parsed: argparse.Namespace, references: References) -> tuple[Result
         else:
             rows.append((photo, str(result)))
     if not rows:
-        raise InputError(f"none of the {len(paths)} photos of the split '{parsed.split or 'val'}' can be read")
-    if parsed.out:
-        write_text(parsed.out / "results.json", coco_results(rows))
+        raise InputError(f"none of the {len(paths)} photos of the split '{args.split or 'val'}' can be read")
+    if args.out:
+        write_text(args.out / "results.json", coco_results(rows))
     return check_results(rows, references, "the model"), str(search)

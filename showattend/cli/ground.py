@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from showattend.cli.grounding_files import curves_json, pointing_with_misses, summary_json, write_mentions
-from showattend.cli.options import chosen_captioner, chosen_search
+from showattend.cli.options import captioner_from_args, search_from_args
 from showattend.cli.results import write_text
 from showattend.data.boxes import ObjectBoxes, ObjectWord, read_boxes
 from showattend.data.captions import Photo, read_captions
@@ -47,42 +47,42 @@ class Job(NamedTuple):
     boxes: ObjectBoxes
 
 
-def ground(parsed: argparse.Namespace) -> int:
+def ground(args: argparse.Namespace) -> int:
     """Measure alpha against boxes, then words against what alpha looked at; 1 if a photo had to be left out."""
-    _check(parsed)
-    data = read_captions(parsed.root, parsed.layout)
-    photos = data.split(parsed.split)
-    boxes = read_boxes(parsed.root, photos, parsed.boxes)
-    captioner = chosen_captioner(parsed)
+    _check(args)
+    data = read_captions(args.root, args.layout)
+    photos = data.split(args.split)
+    boxes = read_boxes(args.root, photos, args.boxes)
+    captioner = captioner_from_args(args)
     for note in data.notes:
         print(note, file=sys.stderr)
     job = Job(captioner, list(_with_boxes(photos, boxes)), boxes)
-    said = list(_from_references(job) if parsed.captions == "references" else _from_model(job, parsed))
+    said = list(_from_references(job) if args.captions == "references" else _from_model(job, args))
     mentions = [Mention(photo, caption, word) for photo, caption, words in said for word in words]
     measured = [mention for mention in mentions if mention.state == MEASURED]
     if not measured:
         raise InputError(f"nothing to measure: in {len(said)} captions of {len(photos)} photos no word names an object with a box in sight")
     summary = summarize(measured)
-    if parsed.out:
-        write_mentions(parsed.out / "mentions.csv", mentions, summary)
-        write_text(parsed.out / "grounding.json", json.dumps(summary_json(summary, mentions), indent=2) + "\n")
-    _print_summary(summary, mentions, parsed)
-    if parsed.faithfulness:
-        _hide(captioner, measured, parsed)
+    if args.out:
+        write_mentions(args.out / "mentions.csv", mentions, summary)
+        write_text(args.out / "grounding.json", json.dumps(summary_json(summary, mentions), indent=2) + "\n")
+    _print_summary(summary, mentions, args)
+    if args.faithfulness:
+        _hide(captioner, measured, args)
     return 0 if len({photo.id for photo, _, _ in said}) == len(photos) else 1
 
 
-def _check(parsed: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace) -> None:
     """Refuse before the work what would fail after it."""
-    if parsed.out:
-        check_writable(parsed.out / "mentions.csv")
-    if parsed.plot:
+    if args.out:
+        check_writable(args.out / "mentions.csv")
+    if args.plot:
         from showattend.visualize import check_format
 
-        if not parsed.faithfulness:
+        if not args.faithfulness:
             raise InputError("--plot draws the curves of --faithfulness N: ask for at least one word, or leave it out")
-        check_format(parsed.plot)
-        check_writable(parsed.plot)
+        check_format(args.plot)
+        check_writable(args.plot)
 
 
 def _with_boxes(photos: Sequence[Photo], boxes: ObjectBoxes) -> Iterator[Photo]:
@@ -95,11 +95,11 @@ def _with_boxes(photos: Sequence[Photo], boxes: ObjectBoxes) -> Iterator[Photo]:
             yield photo
 
 
-def _from_model(job: Job, parsed: argparse.Namespace) -> Iterator[Said]:
+def _from_model(job: Job, args: argparse.Namespace) -> Iterator[Said]:
     """What the model says of each photo."""
-    search = chosen_search(job.captioner, parsed)
+    search = search_from_args(job.captioner, args)
     paths = [photo.path for photo in job.photos]
-    results = job.captioner.caption_files(paths, search, batch_size=parsed.batch_size, workers=parsed.workers)
+    results = job.captioner.caption_files(paths, search, batch_size=args.batch_size, workers=args.workers)
     for photo, (_, result) in zip(job.photos, tqdm(results, desc="Captioning", total=len(paths), unit=" photos"), strict=True):
         if isinstance(result, Failure):
             print(f"skipped {result.reason}", file=sys.stderr)
@@ -119,30 +119,30 @@ def _from_references(job: Job) -> Iterator[Said]:
             yield from ((photo, found.caption, named) for found, (_, named) in zip(scored, references, strict=True))
 
 
-def _hide(captioner: Captioner, measured: Sequence[Mention], parsed: argparse.Namespace) -> None:
+def _hide(captioner: Captioner, measured: Sequence[Mention], args: argparse.Namespace) -> None:
     """Curves of some mentions, drawn by chance, in a file, on the screen and as a figure."""
     known = [mention for mention in measured if mention.caption.words[mention.word.place] in captioner.model.vocabulary.index]
     if not known:
         raise InputError("the model knows none of the words that name objects: leave faithfulness out with --faithfulness 0")
     if len(known) < len(measured):
         print(f"{len(measured) - len(known)} words that the model has never learned are left out of the curves", file=sys.stderr)
-    seed = parsed.seed or 0
-    chosen = [known[i] for i in sorted(random.Random(seed).sample(range(len(known)), min(parsed.faithfulness, len(known))))]
-    found = list(tqdm(curves(captioner, chosen, batch_size=parsed.batch_size, seed=seed), "Hiding", len(chosen), unit=" words"))
+    seed = args.seed or 0
+    chosen = [known[i] for i in sorted(random.Random(seed).sample(range(len(known)), min(args.faithfulness, len(known))))]
+    found = list(tqdm(curves(captioner, chosen, batch_size=args.batch_size, seed=seed), "Hiding", len(chosen), unit=" words"))
     summary = summarize_curves(found, chosen)
-    if parsed.out:
-        write_text(parsed.out / "faithfulness.json", json.dumps(curves_json(summary, chosen), indent=2) + "\n")
+    if args.out:
+        write_text(args.out / "faithfulness.json", json.dumps(curves_json(summary, chosen), indent=2) + "\n")
     _print_curves(summary, chosen)
-    if parsed.plot:
+    if args.plot:
         from showattend.visualize import curves_figure
 
-        curves_figure(summary.points, parsed.plot)
-        print(f"\n{parsed.plot}")
+        curves_figure(summary.points, args.plot)
+        print(f"\n{args.plot}")
 
 
-def _print_summary(summary: Summary, mentions: Sequence[Mention], parsed: argparse.Namespace) -> None:
-    whose = "the data set's captions" if parsed.captions == "references" else "the model's captions"
-    print(f"\n{parsed.model} on {parsed.root}, split {parsed.split}, {whose}\n")
+def _print_summary(summary: Summary, mentions: Sequence[Mention], args: argparse.Namespace) -> None:
+    whose = "the data set's captions" if args.captions == "references" else "the model's captions"
+    print(f"\n{args.model} on {args.root}, split {args.split}, {whose}\n")
     print(f"  {'':15}" + "".join(f"{who:24}" for who in summary.estimates).rstrip())
     for name in MEASURES:
         label = f"{NAMES[name]} at {summary.threshold:.2g}" if name == "iou" else NAMES[name]

@@ -32,7 +32,7 @@ def add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:
-    """What `Search` has, see `options.chosen_search`."""
+    """What `Search` has, see `options.search_from_args`."""
     search = parser.add_argument_group("how captions are searched for (default: as the model was validated)")
     search.add_argument("--beam", type=int, metavar="K", help="hypotheses kept per photo, 1 is greedy")
     search.add_argument("--max-length", type=int, metavar="T", help="most words, <end> counted")

@@ -22,9 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from showattend.training.command import train
 
             return train(arguments)
-        parsed = make_parser().parse_args(arguments)
-        run: Callable[[argparse.Namespace], int] = parsed.run
-        return run(parsed)
+        args = make_parser().parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = args.run
+        return run(args)
     except InputError as error:
         if debug:
             raise

@@ -222,25 +222,25 @@ def _add_cells(commands: "Commands[argparse.ArgumentParser]") -> None:
     cells.set_defaults(run=_command("cells"))
 
 
-def _demo(parsed: argparse.Namespace) -> int:
+def _demo(args: argparse.Namespace) -> int:
     from showattend.demo import run_demo
 
-    run_demo(parsed.out, seed=parsed.seed)
+    run_demo(args.out, seed=args.seed)
     return 0
 
 
-def _shapes(parsed: argparse.Namespace) -> int:
+def _shapes(args: argparse.Namespace) -> int:
     from showattend.data.shapes import write_shapes
 
-    print(f"shapes in {write_shapes(parsed.folder, seed=parsed.seed)}")
+    print(f"shapes in {write_shapes(args.folder, seed=args.seed)}")
     return 0
 
 
 def _command(name: str) -> Callable[[argparse.Namespace], int]:
     """The function of a command, imported when it runs."""
 
-    def run(parsed: argparse.Namespace) -> int:
+    def run(args: argparse.Namespace) -> int:
         function: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(f"showattend.cli.{name}"), name)
-        return function(parsed)
+        return function(args)
 
     return run

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from showattend.data.captions import image_id
-from showattend.files import replacing
+from showattend.files import atomic_write
 from showattend.inference import Caption
 
 Captioned = list[tuple[Path, Caption]]
@@ -15,13 +15,13 @@ Captioned = list[tuple[Path, Caption]]
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file that is whole or not there."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file that is whole or not there."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)

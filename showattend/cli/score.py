@@ -9,19 +9,19 @@ from showattend.inference import Captioner, Scored
 from showattend.visualize import attention_figure, check_format
 
 
-def score(parsed: argparse.Namespace) -> int:
+def score(args: argparse.Namespace) -> int:
     """Print the log-probability of each word and of each caption, and draw where the model would look."""
-    if parsed.out:
-        if len(parsed.captions) > 1:
+    if args.out:
+        if len(args.captions) > 1:
             raise InputError("--out draws one caption: give one, or leave it out")
-        check_format(parsed.out)
-        check_writable(parsed.out)
-    captioner = Captioner.from_pretrained(parsed.model, attention_mode=parsed.attention_mode)
-    for found in captioner.score(parsed.photo, parsed.captions):
+        check_format(args.out)
+        check_writable(args.out)
+    captioner = Captioner.from_pretrained(args.model, attention_mode=args.attention_mode)
+    for found in captioner.score(args.photo, args.captions):
         _print(found)
-        if parsed.out:
-            attention_figure(open_photo(parsed.photo)[0], found.caption, parsed.out)
-            print(parsed.out)
+        if args.out:
+            attention_figure(open_photo(args.photo)[0], found.caption, args.out)
+            print(args.out)
     return 0
 
 

@@ -58,56 +58,56 @@ class Scores(NamedTuple):
     signature: str
 
 
-def check_scoring(parsed: argparse.Namespace) -> None:
+def check_scoring(args: argparse.Namespace) -> None:
     """Find out before the work what cannot be scored or written.
 
     Raises:
         InputError: an unknown tokeniser, models for SPICE without SPICE, or a folder that cannot be written to.
     """
-    if parsed.tokenizer not in TOKENIZERS:
-        raise unknown_name("tokenizer", parsed.tokenizer, TOKENIZERS)
-    if parsed.spice_models and "spice" not in (parsed.official or ()):
+    if args.tokenizer not in TOKENIZERS:
+        raise unknown_name("tokenizer", args.tokenizer, TOKENIZERS)
+    if args.spice_models and "spice" not in (args.official or ()):
         raise InputError("--spice-models are for SPICE: say --official spice too, or leave them out")
-    if parsed.out:
-        check_writable(parsed.out / "results.json")
-    if parsed.report:
-        check_writable(parsed.report)
+    if args.out:
+        check_writable(args.out / "results.json")
+    if args.report:
+        check_writable(args.report)
 
 
-def chosen_official(parsed: argparse.Namespace) -> Official:
+def official_from_args(args: argparse.Namespace) -> Official:
     """Find out before the work which of METEOR and SPICE, as far as they are asked for, can be used, and say why one cannot."""
-    if parsed.official is None:
+    if args.official is None:
         return Official(())
-    official = Official(parsed.official or OFFICIAL[:1], parsed.spice_models)
+    official = Official(args.official or OFFICIAL[:1], args.spice_models)
     for reason in official.reasons:
         print(reason, file=sys.stderr)
     return official
 
 
-def score(job: Job, parsed: argparse.Namespace) -> int:
+def score(job: Job, args: argparse.Namespace) -> int:
     """Score, print and write; 0 if every photo has one caption, every caption a photo, and every scorer worked, else 1.
 
     Raises:
         InputError: with `--strict`, what is wrong with the results; or no caption has references.
     """
-    _tell(job.results.problems, strict=parsed.strict)
+    _tell(job.results.problems, strict=args.strict)
     captions = job.results.captions
     if not captions:
         raise InputError(f"{job.title}: no photo has both a caption and references")
-    split = TOKENIZERS[parsed.tokenizer]
+    split = TOKENIZERS[args.tokenizer]
     said, references = _tokens(job, split)
     statistics = PhotoStatistics(said, references)
-    scores = _scores(job, parsed.tokenizer, statistics, sum(map(len, references.values())))
+    scores = _scores(job, args.tokenizer, statistics, sum(map(len, references.values())))
     _print_scores(job.title, scores)
-    if parsed.out:
-        _write(parsed.out, job, scores, {photo: len(words) for photo, words in said.items()})
-    if parsed.report:
+    if args.out:
+        _write(args.out, job, scores, {photo: len(words) for photo, words in said.items()})
+    if args.report:
         training = tqdm(job.training, desc="Reading the training captions", unit=" captions", disable=None)
         tokens = (list(said.values()), list(references.values()), [split(text) for text in training])
-        _report(parsed.report, job, scores, tokens)
+        _report(args.report, job, scores, tokens)
     if job.other:
         theirs = PhotoStatistics({photo: split(job.other.captions[photo]) for photo in captions}, references)
-        _print_comparison(compare(statistics, theirs), str(parsed.compare))
+        _print_comparison(compare(statistics, theirs), str(args.compare))
     return 1 if job.results.problems or job.official.reasons else 0
 
 
@@ -160,16 +160,16 @@ def _write(out: Path, job: Job, scores: Scores, words: Mapping[PhotoId, int]) ->
 
 def _report(path: Path, job: Job, scores: Scores, tokens: tuple[list[list[str]], list[list[list[str]]], list[list[str]]]) -> None:
     """The page; tokens are those of the captions, of their references and of the training captions."""
-    from showattend.visualize import Judged, Scored, Variety, write_report  # drawing is slow to import, and seldom wanted
+    from showattend.visualize import DiversityInputs, PhotoReport, Scored, write_report  # drawing is slow to import, and seldom wanted
 
     names = [NAMES[name] for name in scores.of_photos]
     photos = [
-        Judged(photo, job.references.files[photo], said, job.references.captions[photo], dict(zip(names, values, strict=True)))
+        PhotoReport(photo, job.references.files[photo], said, job.references.captions[photo], dict(zip(names, values, strict=True)))
         for (photo, said), *values in zip(job.results.captions.items(), *scores.of_photos.values(), strict=True)
     ]
     photos.sort(key=lambda photo: -photo.scores[NAMES["cider_d"]])
     table = [Scored(NAMES[name], value, scores.bounds.get(name)) for name, value in scores.values.items()]
-    write_report(path, job.title, scores.signature, table, list(job.results.problems.values()), Variety(*tokens), photos)
+    write_report(path, job.title, scores.signature, table, list(job.results.problems.values()), DiversityInputs(*tokens), photos)
 
 
 def _print_scores(title: str, scores: Scores) -> None:

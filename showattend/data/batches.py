@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -10,7 +10,6 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
 from showattend.data.captions import Photo
-from showattend.features.cache import PhotoCache
 from showattend.vocabulary import PAD, Vocabulary, tokenize
 
 
@@ -29,6 +28,17 @@ class Batch(NamedTuple):
     references: list[list[list[str]]]
 
 
+class PhotoSource(Protocol):
+    """Rows of pixels or features, one for each photo, such as `features.cache.PhotoCache`."""
+
+    @property
+    def broken(self) -> dict[int, str]:
+        """Rows of photos that could not be read, with the reason."""
+
+    def read(self, row: int) -> Tensor:
+        """The pixels (3,S,S) or features (L,D) of one photo."""
+
+
 class CaptionedDataset(Dataset[tuple[Tensor, list[list[int]], int]]):
     """One photo and some of its captions at a time.
 
@@ -40,7 +50,7 @@ class CaptionedDataset(Dataset[tuple[Tensor, list[list[int]], int]]):
     def __init__(
         self,
         photos: Sequence[Photo],
-        sources: Sequence[PhotoCache],
+        sources: Sequence[PhotoSource],
         vocabulary: Vocabulary,
         captions_per_photo: int | None,
     ) -> None:

@@ -1,8 +1,8 @@
-"""From next-word probabilities to captions, as a `Search` asks for them; no module here knows a model or a photo."""
+"""From next-word probabilities to captions, as a `GenerationConfig` asks for them; no module here knows a model or a photo."""
 
-from showattend.decoding.config import Search
-from showattend.decoding.constraints import NEVER
-from showattend.decoding.ensemble import together
-from showattend.decoding.generate import Hypotheses, State, StepFunction, decode
+from showattend.decoding.config import GenerationConfig
+from showattend.decoding.constraints import FORBIDDEN_IDS
+from showattend.decoding.ensemble import ensemble_step
+from showattend.decoding.generation import Hypotheses, State, StepFunction, generate
 
-__all__ = ["NEVER", "Hypotheses", "Search", "State", "StepFunction", "decode", "together"]
+__all__ = ["FORBIDDEN_IDS", "GenerationConfig", "Hypotheses", "State", "StepFunction", "ensemble_step", "generate"]

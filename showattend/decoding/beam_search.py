@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from showattend.decoding.config import Search
+from showattend.decoding.config import GenerationConfig
 from showattend.vocabulary import PAD
 
 
@@ -28,10 +28,10 @@ class Extension(NamedTuple):
     word: Tensor
 
 
-class Beams:
+class BeamSearch:
     """Keep the K most probable hypotheses."""
 
-    def __init__(self, search: Search, rows: int = 1) -> None:
+    def __init__(self, search: GenerationConfig, rows: int = 1) -> None:
         self.search = search
         self.rows = rows
         self.beams = search.beam
@@ -41,7 +41,7 @@ class Beams:
         """W, hypotheses of a photo."""
         return self.rows * self.beams
 
-    def begin(self, photos: int, device: torch.device) -> Tensor:
+    def init_scores(self, photos: int, device: torch.device) -> Tensor:
         """Log-probabilities of the empty hypotheses, (N,W): one is alive, or the K beams would be K times the same."""
         total = torch.full((photos, self.rows, self.beams), -torch.inf, device=device)
         total[:, :, 0] = 0.0
@@ -79,14 +79,14 @@ class Beams:
         return rank(scores, ended)
 
 
-class Groups(Beams):
+class DiverseBeamSearch(BeamSearch):
     """Beams in groups, the later ones kept away from the words that earlier ones say at the same place.
 
     Diverse beam search with the Hamming distance (Vijayakumar et al. 2018). What is said already counts against a word when
     beams are chosen, but not in their scores: those stay log-probabilities.
     """
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: GenerationConfig) -> None:
         super().__init__(search, search.groups)
         self.beams = search.beam // search.groups
 

@@ -9,7 +9,7 @@ MOST_REQUIRED = 4
 
 
 @dataclass(frozen=True)
-class Search:
+class GenerationConfig:
     """How captions are searched for, or drawn.
 
     Raises:

@@ -3,19 +3,19 @@
 import torch
 from torch import Tensor
 
-from showattend.decoding.beam_search import Beams, Extension, best_in_rows, rank, thaw
-from showattend.decoding.config import Search
+from showattend.decoding.beam_search import BeamSearch, Extension, best_in_rows, rank, thaw
+from showattend.decoding.config import GenerationConfig
 from showattend.vocabulary import END
 
 
-class Banks(Beams):
+class ConstrainedBeamSearch(BeamSearch):
     """A bank of K beams for every subset of the C required words (Anderson et al. 2017, without alternatives for a word).
 
     A hypothesis stands in the bank of the words that it has said, and competes only with its like: so a probable sentence
     cannot crowd out one that says what must be said. `<end>` is open to the last bank alone, which has said all.
     """
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: GenerationConfig) -> None:
         super().__init__(search, 2 ** len(search.must_include))
         # For each required word the banks that lack it, and where saying it leads from each: bank b to b + 2^number.
         self.ways = []
@@ -23,9 +23,9 @@ class Banks(Beams):
             lacking = [bank for bank in range(self.rows) if not bank >> number & 1]
             self.ways.append((required, lacking, [bank + (1 << number) for bank in lacking]))
 
-    def begin(self, photos: int, device: torch.device) -> Tensor:
+    def init_scores(self, photos: int, device: torch.device) -> Tensor:
         """The empty hypothesis, in the bank that has said nothing."""
-        total = super().begin(photos, device)
+        total = super().init_scores(photos, device)
         total[:, 1:] = -torch.inf
         return total
 

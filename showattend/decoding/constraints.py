@@ -5,13 +5,13 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from showattend.decoding.config import Search
+from showattend.decoding.config import GenerationConfig
 from showattend.vocabulary import END, PAD, START, UNKNOWN
 
-NEVER = (PAD, START, UNKNOWN)
+FORBIDDEN_IDS = (PAD, START, UNKNOWN)
 
 
-class Limits:
+class TokenConstraints:
     """Special and banned words, an early `<end>` and repeated n-grams, over W hypotheses of N photos.
 
     Args:
@@ -19,10 +19,10 @@ class Limits:
         width: W
     """
 
-    def __init__(self, search: Search, photos: int, width: int, device: torch.device) -> None:
+    def __init__(self, search: GenerationConfig, photos: int, width: int, device: torch.device) -> None:
         self.min_length = search.min_length
         self.ngram = search.no_repeat_ngram
-        self.never = _numbers((*NEVER, *search.ban), device)
+        self.never = _numbers((*FORBIDDEN_IDS, *search.ban), device)
         self.length = 0
         # All that was said, moved with every step: only where it is needed.
         self.said = torch.zeros(photos, width, 0, dtype=torch.long, device=device) if self.ngram else None

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from showattend.decoding.generate import State, StepFunction
+from showattend.decoding.generation import State, StepFunction
 
 
-def together(speakers: Sequence[tuple[StepFunction, State]]) -> tuple[StepFunction, State]:
+def ensemble_step(decoders: Sequence[tuple[StepFunction, State]]) -> tuple[StepFunction, State]:
     """Step functions as one that gives the mean of their probabilities, and their states as one.
 
     Alpha is the mean of theirs where all grids are alike, else the first one's. One alone is what it was.
@@ -17,10 +17,10 @@ def together(speakers: Sequence[tuple[StepFunction, State]]) -> tuple[StepFuncti
     Args:
         speakers: of each model the step function over the same photos, and its state before the first word
     """
-    if len(speakers) == 1:
-        return speakers[0]
-    steps = [step for step, _ in speakers]
-    sizes = [len(state) for _, state in speakers]
+    if len(decoders) == 1:
+        return decoders[0]
+    steps = [step for step, _ in decoders]
+    sizes = [len(state) for _, state in decoders]
 
     def step(words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
         states, begin = [], 0
@@ -35,4 +35,4 @@ def together(speakers: Sequence[tuple[StepFunction, State]]) -> tuple[StepFuncti
             torch.stack(alphas).mean(0) if alike else alphas[0],
         )
 
-    return step, tuple(entry for _, state in speakers for entry in state)
+    return step, tuple(entry for _, state in decoders for entry in state)

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from showattend.decoding.beam_search import Extension
-from showattend.decoding.config import Search
+from showattend.decoding.config import GenerationConfig
 from showattend.vocabulary import PAD
 
 
-class Samples:
-    """Every hypothesis goes its own way; see `Beams` for the interface.
+class Sampling:
+    """Every hypothesis goes its own way; see `BeamSearch` for the interface.
 
     A photo's chances come from the seed and the photo's key alone, so that neither the size of a batch nor the photos
     beside it change what is drawn.
@@ -21,13 +21,13 @@ class Samples:
         keys: a number for each photo
     """
 
-    def __init__(self, search: Search, keys: Sequence[int]) -> None:
+    def __init__(self, search: GenerationConfig, keys: Sequence[int]) -> None:
         self.search = search
         self.width = search.num_captions
         shape = (search.max_length, search.num_captions)
         self.chances = iter(np.stack([np.random.default_rng((search.seed, key)).random(shape) for key in keys], 1))
 
-    def begin(self, photos: int, device: torch.device) -> Tensor:
+    def init_scores(self, photos: int, device: torch.device) -> Tensor:
         """All hypotheses are alive."""
         return torch.zeros(photos, self.width, device=device)
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, symbolic_trace
 from torch.fx.experimental.optimization import fuse
 
-from showattend.encoders.graph_spec import Blueprint, build, draw
-from showattend.encoders.grid_geometry import Lattice, lattice
+from showattend.encoders.graph_spec import GraphSpec, build, draw
+from showattend.encoders.grid_geometry import GridGeometry, lattice
 from showattend.encoders.tiny_cnn import TinyCNN
 from showattend.errors import InputError, unknown_name
 
@@ -46,7 +46,7 @@ class Encoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: EncoderConfig, *, weights: str = "none", blueprint: Blueprint | None = None) -> None:
+    def __init__(self, config: EncoderConfig, *, weights: str = "none", blueprint: GraphSpec | None = None) -> None:
         """Build the network.
 
         Args:
@@ -75,9 +75,9 @@ class Encoder(nn.Module):
         # In place: on the meta device another tensor would be torch's compiler's work, which takes a second to import.
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1).mul_(255))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1).mul_(255))
-        self.lattice = lattice(self.network) if isinstance(self.network, GraphModule) else Lattice(TinyCNN.stride / 2, TinyCNN.stride)
+        self.lattice = lattice(self.network) if isinstance(self.network, GraphModule) else GridGeometry(TinyCNN.stride / 2, TinyCNN.stride)
 
-    def blueprint(self) -> Blueprint | None:
+    def blueprint(self) -> GraphSpec | None:
         """What builds this encoder again without torchvision, see `draw`; None: it needs no torchvision, or cannot do without."""
         network = draw(self.network) if isinstance(self.network, GraphModule) else None
         return network and {"channels": self.channels, **network}
@@ -96,7 +96,7 @@ class Encoder(nn.Module):
         grid: Tensor = self.network(normalised)["grid"]
         return grid.flatten(2).transpose(1, 2), (grid.shape[2], grid.shape[3])
 
-    def folded(self) -> "Encoder":
+    def with_folded_batchnorm(self) -> "Encoder":
         """A copy that only looks, in eval mode, and does not learn: batch normalisation is part of the convolution before it.
 
         Its annotations are this encoder's up to float tolerance.

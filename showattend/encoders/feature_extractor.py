@@ -12,15 +12,15 @@ from torch import Tensor
 from showattend.encoders.base import Encoder
 
 # Photos that a core looks at together: the maps of more would not stay in its caches.
-TOGETHER = 4
+MICRO_BATCH = 4
 # Photos that an encoder sees faster when it is folded, by as much as folding takes.
-REPAID = 8
+FOLD_AFTER = 8
 
-Look = tuple[Tensor, tuple[int, int]]  # annotations (N,L,D), and the grid's rows and columns
+EncoderOutput = tuple[Tensor, tuple[int, int]]  # annotations (N,L,D), and the grid's rows and columns
 Item = TypeVar("Item")
 
 
-class Looker:
+class FeatureExtractor:
     """An encoder that only looks; its annotations are the encoder's up to float tolerance.
 
     It is folded as soon as it has seen so many photos that folding would have paid. On a CPU each of torch's threads looks at some
@@ -36,31 +36,31 @@ class Looker:
         self.on_cpu = encoder.mean.device.type == "cpu"
         self.threads = torch.get_num_threads() if self.on_cpu else 1
 
-    def __call__(self, images: Tensor) -> Look:
+    def __call__(self, images: Tensor) -> EncoderOutput:
         """As `Encoder.forward`, in inference mode."""
-        return self.begin(images)()
+        return self.submit(images)()
 
-    def begin(self, images: Tensor) -> Callable[[], Look]:
+    def submit(self, images: Tensor) -> Callable[[], EncoderOutput]:
         """Look while others work; what is returned waits for the end and gives what was seen.
 
         Args:
             images: RGB bytes, (N,3,S,S)
         """
         before, self.seen = self.seen, self.seen + len(images)
-        if before < REPAID <= self.seen:
-            self.encoder = self.encoder.folded()
-        parts = images.split(TOGETHER if self.on_cpu else len(images))
+        if before < FOLD_AFTER <= self.seen:
+            self.encoder = self.encoder.with_folded_batchnorm()
+        parts = images.split(MICRO_BATCH if self.on_cpu else len(images))
         looks = map(self._look, parts) if min(len(parts), self.threads) == 1 else self._side_by_side.map(self._look, parts)
-        return partial(self._end, looks)
+        return partial(self._collect, looks)
 
     @torch.inference_mode()
-    def _look(self, images: Tensor) -> Look:
-        found: Look = self.encoder(images)
+    def _look(self, images: Tensor) -> EncoderOutput:
+        found: EncoderOutput = self.encoder(images)
         return found
 
-    def _end(self, looks: Iterable[Look]) -> Look:
-        annotations, (grid, *_) = zip(*looks, strict=True)
-        return torch.cat(annotations), grid
+    def _collect(self, looks: Iterable[EncoderOutput]) -> EncoderOutput:
+        encoder_features, (grid, *_) = zip(*looks, strict=True)
+        return torch.cat(encoder_features), grid
 
     @cached_property
     def _side_by_side(self) -> ThreadPoolExecutor:
@@ -72,7 +72,7 @@ class Looker:
         return pool
 
 
-def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+def prefetch_one(items: Iterable[Item]) -> Iterator[Item]:
     """Each item as soon as the next one has been fetched: whatever that began goes on meanwhile."""
     waiting: list[Item] = []
     for item in items:

@@ -16,7 +16,7 @@ from torch import nn
 from torch.fx import Graph, GraphModule, Node, symbolic_trace
 from torch.nn import functional as F
 
-Blueprint = dict[str, Any]  # see `draw`
+GraphSpec = dict[str, Any]  # see `draw`
 
 MODULES: dict[str, type[nn.Module]] = {
     part.__name__: part
@@ -38,7 +38,7 @@ PARAMETER = "Parameter"  # a part that is no module
 IDLE = "stochastic_depth"
 
 
-def draw(network: GraphModule) -> Blueprint | None:
+def draw(network: GraphModule) -> GraphSpec | None:
     """The blueprint of a network from an image to {"grid": a map}, as it is in eval mode; None: it calls what has no name here.
 
     Returns:
@@ -92,7 +92,7 @@ def _plain(argument: Any) -> Any:
     return [_plain(value) for value in argument] if isinstance(argument, list | tuple) else argument
 
 
-def build(blueprint: Blueprint) -> GraphModule:
+def build(blueprint: GraphSpec) -> GraphModule:
     """The network of a blueprint, with weights of its own.
 
     Raises:

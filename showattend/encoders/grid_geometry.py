@@ -7,7 +7,7 @@ from torch import fx, nn
 from showattend.geometry import Box
 
 
-class Lattice(NamedTuple):
+class GridGeometry(NamedTuple):
     """The middles of what the locations see, across and down: the first one, and from one to the next, in pixels."""
 
     first: float
@@ -34,19 +34,19 @@ class Lattice(NamedTuple):
         return left + start * x, upper + start * y, left + end_x * x, upper + end_y * y
 
 
-def lattice(network: fx.GraphModule) -> Lattice:
+def lattice(network: fx.GraphModule) -> GridGeometry:
     """The middles of the receptive fields (Dumoulin & Visin 2016), from the convolutions and poolings on the way to the grid."""
-    seen: dict[fx.Node, Lattice] = {}
+    seen: dict[fx.Node, GridGeometry] = {}
     for node in network.graph.nodes:
         # Branches that meet again look at the same places, but for weights, which look nowhere.
-        first, step = max((seen[source] for source in node.all_input_nodes), key=lambda view: view.step, default=Lattice(0.5, 1.0))
+        first, step = max((seen[source] for source in node.all_input_nodes), key=lambda view: view.step, default=GridGeometry(0.5, 1.0))
         # torchvision's blocks of convolution and normalisation are one node.
         for module in network.get_submodule(str(node.target)).modules() if node.op == "call_module" else ():
             if isinstance(module, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
                 kernel, stride, padding = (_side(value) for value in (module.kernel_size, module.stride, module.padding))
                 reach = _side(getattr(module, "dilation", 1)) * (kernel - 1)
                 first, step = first + (reach / 2 - padding) * step, step * stride
-        seen[node] = Lattice(first, step)
+        seen[node] = GridGeometry(first, step)
     return seen[node]
 
 

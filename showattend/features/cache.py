@@ -24,9 +24,9 @@ from tqdm import tqdm
 from showattend.data.captions import Photo
 from showattend.data.transforms import BrokenImage, Preprocessing
 from showattend.encoders.base import Encoder
-from showattend.encoders.feature_extractor import Looker, one_ahead
+from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
 from showattend.errors import InputError
-from showattend.files import replacing, writable
+from showattend.files import atomic_write, writable
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def default_cache_dir() -> Path:
     return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "showattend"
 
 
-def cached(
+def open_or_build_cache(
     photos: Sequence[Photo],
     preprocessing: Preprocessing,
     encoder: Encoder | None,
@@ -74,7 +74,7 @@ def cached(
     path = folder / f"{encoder.config.name if encoder else 'bytes'}-{digest}.npy"
     if not path.with_suffix(".json").exists():
         broken = _fill(path, manifest, photos, preprocessing, encoder, batch_size, workers)
-        with replacing(path.with_suffix(".json")) as temporary:
+        with atomic_write(path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps({**manifest, "broken": broken}, indent=1))
     return _open(path, manifest)
 
@@ -154,7 +154,7 @@ def _fill(
     broken: dict[int, str] = {}
     what = "Reading each photo once" if encoder is None else "Looking at each photo once"
     bar = tqdm(total=len(photos), desc=what + " (mirrored)" * preprocessing.flip, unit=" photos")
-    with replacing(path) as temporary, temporary.open("wb") as file, bar:
+    with atomic_write(path) as temporary, temporary.open("wb") as file, bar:
         np.lib.format.write_array_header_1_0(file, header)
         for rows, reasons in _rows(loader, encoder):
             for row, reason in enumerate(reasons):
@@ -174,10 +174,10 @@ def _rows(loader: Iterable[tuple[Tensor, Any, list[str]]], encoder: Encoder | No
     if encoder is None:
         yield from ((images.numpy(), reasons) for images, _, reasons in loader)
         return
-    looker = Looker(encoder)
-    for reasons, end in one_ahead((reasons, looker.begin(images.to(encoder.mean.device))) for images, _, reasons in loader):
-        annotations, _ = end()
-        yield annotations.half().contiguous().cpu().numpy(), reasons
+    extractor = FeatureExtractor(encoder)
+    for reasons, end in prefetch_one((reasons, extractor.submit(images.to(encoder.mean.device))) for images, _, reasons in loader):
+        encoder_features, _ = end()
+        yield encoder_features.half().contiguous().cpu().numpy(), reasons
 
 
 def _check_space(folder: Path, needed: int) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from showattend.grounding.geometry import Floats
 from showattend.grounding.mentions import Mention
 from showattend.inference import Captioner
-from showattend.models.caption_model import CaptionNetwork
+from showattend.models.caption_model import CaptionModel
 
 SHARES = np.arange(11) / 10  # of the locations that are hidden, or shown
 RANDOM_ORDERS = 3  # for each word; their curves are averaged
@@ -46,12 +46,12 @@ def curves(captioner: Captioner, mentions: Sequence[Mention], *, batch_size: int
     for path, of_photo in groupby(mentions, key=lambda mention: mention.photo.path):
         photo, _ = captioner.model.preprocessing.load(path)
         with torch.inference_mode():
-            (annotations,) = network.annotate(photo[None].to(captioner.device))
+            (encoder_features,) = network.encode_photos(photo[None].to(captioner.device))
             for mention in of_photo:
                 heard = vocabulary.encode(mention.caption.words)[: mention.word.place + 2]  # <start> before it, the word as the last
                 hidden = masks(orders(torch.from_numpy(mention.alpha), chance))
                 parts = hidden.flatten(0, 2).to(captioner.device).split(batch_size)
-                found = torch.cat([word_probabilities(network, annotations, heard, part) for part in parts])
+                found = torch.cat([word_probabilities(network, encoder_features, heard, part) for part in parts])
                 by_alpha, *by_chance = found.cpu().double().view(hidden.shape[:3]).unbind(1)
                 yield Curves(*torch.stack((by_alpha, torch.stack(by_chance).mean(0)), 1).numpy())
 
@@ -70,7 +70,7 @@ def masks(orders: Tensor) -> Tensor:
     return torch.stack((first, ~first))
 
 
-def word_probabilities(network: CaptionNetwork, annotations: Tensor, heard: Sequence[int], hidden: Tensor) -> Tensor:
+def word_probabilities(network: CaptionModel, encoder_features: Tensor, heard: Sequence[int], hidden: Tensor) -> Tensor:
     """p of the last word after the others, `<start>` first, with K sets of locations hidden.
 
     Args:
@@ -81,8 +81,8 @@ def word_probabilities(network: CaptionNetwork, annotations: Tensor, heard: Sequ
     Returns:
         (K,)
     """
-    photos = torch.where(hidden[..., None], annotations.mean(0), annotations)
-    before = torch.tensor(heard[:-1], device=annotations.device).expand(len(hidden), 1, -1)
+    photos = torch.where(hidden[..., None], encoder_features.mean(0), encoder_features)
+    before = torch.tensor(heard[:-1], device=encoder_features.device).expand(len(hidden), 1, -1)
     # Logits come first words first; only the last ones are asked for.
     logits: Tensor = network(photos, before).logits[-len(hidden) :]
     return logits.float().softmax(-1)[:, heard[-1]]

@@ -61,10 +61,10 @@ def covered_areas(caption: Caption, boxes: Sequence[Box]) -> Floats:
     x, y = _edges(caption)
     corners = np.array(in_sight(boxes, caption.visible)).reshape(-1, 4)
     # The edges of all boxes cut the photo into patches, each wholly in a box or wholly outside.
-    across, down = np.unique(corners[:, ::2]), np.unique(corners[:, 1::2])
+    weight_grad, down = np.unique(corners[:, ::2]), np.unique(corners[:, 1::2])
     left, upper, right, lower = corners.T[..., None, None]
-    patches = ((left <= across[:-1]) & (across[1:] <= right) & (upper <= down[:-1, None]) & (down[1:, None] <= lower)).any(0)
-    covered: Floats = _overlaps(y, down) @ patches @ _overlaps(x, across).T
+    patches = ((left <= weight_grad[:-1]) & (weight_grad[1:] <= right) & (upper <= down[:-1, None]) & (down[1:, None] <= lower)).any(0)
+    covered: Floats = _overlaps(y, down) @ patches @ _overlaps(x, weight_grad).T
     return covered.ravel()
 
 
@@ -72,9 +72,9 @@ def _edges(caption: Caption) -> tuple[Floats, Floats]:
     """Of the cells, across (columns+1,) and down (rows+1,)."""
     rows, columns = caption.grid
     left, upper, right, lower = caption.area
-    across, down = np.linspace(left, right, columns + 1), np.linspace(upper, lower, rows + 1)
-    across[0], down[0], across[-1], down[-1] = caption.visible
-    return across, down
+    weight_grad, down = np.linspace(left, right, columns + 1), np.linspace(upper, lower, rows + 1)
+    weight_grad[0], down[0], weight_grad[-1], down[-1] = caption.visible
+    return weight_grad, down
 
 
 def _overlaps(edges: Floats, cuts: Floats) -> Floats:

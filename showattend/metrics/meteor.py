@@ -59,8 +59,8 @@ class Meteor:
         Raises:
             OfficialError: the jar has ended, takes too long, or says something else than numbers.
         """
-        watch = threading.Timer(START + EACH * len(captions), self.process.kill)
-        watch.start()
+        recording_gates = threading.Timer(START + EACH * len(captions), self.process.kill)
+        recording_gates.start()
         try:
             counts = [self._ask(_line("SCORE", *theirs, said)) for said, theirs in zip(captions, references, strict=True)]
             first = self._ask(_join("EVAL", *counts))
@@ -70,7 +70,7 @@ class Meteor:
             reason = f"{error}; {first_error(self.errors.read())}"
             raise OfficialError(f"METEOR fails with Java {self.version} ({reason}): it is known to work with Java 17 and 25") from error
         finally:
-            watch.cancel()
+            recording_gates.cancel()
         return corpus, of_photos
 
     def _ask(self, line: str) -> str:

@@ -18,8 +18,8 @@ class DecoderConfig:
     """
 
     vocabulary_size: int  # V, special words included
-    annotation_size: int  # channels of the encoder's grid
-    feature_size: int | None = None  # D, learned projection of the annotations; none: D is annotation_size
+    encoder_dim: int  # channels of the encoder's grid
+    projection_dim: int | None = None  # D, learned projection of the annotations; none: D is encoder_dim
     embedding_size: int = 512  # E
     hidden_size: int = 512  # H
     attention_size: int = 512  # A
@@ -37,7 +37,7 @@ class DecoderConfig:
     initialisation: str = "default"  # of all that is not the cell: torch's and small embeddings, or xu2015
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary_size", "annotation_size", "embedding_size", "hidden_size", "attention_size", "layers", "initial_layers"):
+        for name in ("vocabulary_size", "encoder_dim", "embedding_size", "hidden_size", "attention_size", "layers", "initial_layers"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
         for name in ("dropout", "embedding_dropout", "feature_dropout"):

@@ -22,7 +22,7 @@ from showattend.errors import InputError
 BLOCK, LARGE_BLOCK = 1 << 17, 1 << 25
 
 
-def exponentials(x: Tensor) -> Tensor:
+def exp_2x(x: Tensor) -> Tensor:
     """exp(2x), held where the product of two is finite: in float32 |x| counts up to 21, where tanh has long been 1."""
     limit = math.log(torch.finfo(x.dtype).max) / 2 - 0.5
     return (2 * x).clamp_(-limit, limit).exp_()
@@ -78,7 +78,7 @@ def _to_keys(keys: Tensor, queries: Tensor, grad: Tensor) -> tuple[Tensor, Tenso
     return weighed.sum(1), (weighed * r).sum(1)
 
 
-def _blocks(keys: Tensor, queries: Tensor) -> Iterator[tuple[slice, slice]]:
+def _active_batch_shapes(keys: Tensor, queries: Tensor) -> Iterator[tuple[slice, slice]]:
     """Photos and locations that are small enough to stay in the cache."""
     photos, places, size = keys.shape
     size *= queries.shape[1]
@@ -91,14 +91,14 @@ def _blocks(keys: Tensor, queries: Tensor) -> Iterator[tuple[slice, slice]]:
 
 def _weigh_in_blocks(keys: Tensor, queries: Tensor, weight: Tensor) -> Tensor:
     found = keys.new_empty(*queries.shape[:2], keys.shape[1])
-    for n, places in _blocks(keys, queries):
+    for n, places in _active_batch_shapes(keys, queries):
         found[n, :, places] = _reciprocal(keys[n, places], queries[n]) @ weight
     return found
 
 
 def _to_queries_in_blocks(keys: Tensor, queries: Tensor, grad: Tensor) -> Tensor:
     found = torch.zeros_like(queries)
-    for n, places in _blocks(keys, queries):
+    for n, places in _active_batch_shapes(keys, queries):
         r = _reciprocal(keys[n, places], queries[n])
         found[n] += (grad[n, :, places].unsqueeze(2) @ torch.addcmul(r, r, r, value=-1)).squeeze(2)
     return found
@@ -106,7 +106,7 @@ def _to_queries_in_blocks(keys: Tensor, queries: Tensor, grad: Tensor) -> Tensor
 
 def _to_keys_in_blocks(keys: Tensor, queries: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
     first, second = torch.empty_like(keys), torch.empty_like(keys)
-    for n, places in _blocks(keys, queries):
+    for n, places in _active_batch_shapes(keys, queries):
         first[n, places], second[n, places] = _to_keys(keys[n, places], queries[n], grad[n, :, places])
     return first, second
 
@@ -142,7 +142,7 @@ class AdditiveEnergy(Function):
     @staticmethod
     def forward(ctx: Any, kernels: Kernels, keys: Tensor, raised: Tensor, queries: Tensor, weight: Tensor) -> Tensor:
         """The energies, (N,G,L)."""
-        asked = exponentials(queries)
+        asked = exp_2x(queries)
         ctx.kernels = kernels
         ctx.save_for_backward(raised, asked, weight)
         return weight.sum() - 2 * kernels.weigh(raised, asked, weight)

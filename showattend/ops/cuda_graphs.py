@@ -16,7 +16,7 @@ WARM_UPS = 3
 MODE = "thread_local"
 
 
-def capturing(device: torch.device) -> bool:
+def is_capturing(device: torch.device) -> bool:
     """Whether what is done on this device right now goes into a graph."""
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
@@ -29,7 +29,7 @@ class _Graph(NamedTuple):
     outputs: tuple[Tensor, ...]
 
 
-class Replayed:
+class GraphedInference:
     """A function of tensors whose first axis is N, to others of the same N: captured without gradients, and replayed.
 
     Fewer than it was captured for are filled up with what was there before; more are captured anew.
@@ -67,7 +67,7 @@ class Replayed:
         return _Graph(graph, inputs, outputs)
 
 
-class Taught:
+class GraphedTraining:
     """A function of tensors with gradients, in its inputs and in a module's parameters: its ways there and back are a graph each.
 
     Args:

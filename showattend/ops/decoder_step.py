@@ -12,15 +12,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from showattend.attention.additive import SoftAttention
-from showattend.attention.base import Memory
+from showattend.attention.base import AttentionCache
 from showattend.models.decoder import Decoder
-from showattend.ops.additive_attention import exponentials
-from showattend.ops.linear import Packed
+from showattend.ops.additive_attention import exp_2x
+from showattend.ops.linear import PackedLinear
 from showattend.ops.unroll_plan import State
 from showattend.vocabulary import END, PAD
 
 
-class Families(NamedTuple):
+class SharedPrefixes(NamedTuple):
     """Which of R hypotheses say a word, and which of them were one until the last one. None: all, each for itself.
 
     going: the numbers of those that have not ended
@@ -33,16 +33,16 @@ class Families(NamedTuple):
     of: Tensor | None
 
 
-def find_families(words: Tensor, parents: Tensor) -> Families:
+def group_by_parent(words: Tensor, parents: Tensor) -> SharedPrefixes:
     """From the last word of each hypothesis, and the number that what it continues had then, each (R,)."""
     (going,) = ((words != END) & (words != PAD)).nonzero(as_tuple=True)
     known, of = parents[going].unique(return_inverse=True)
     eldest = going.new_empty(len(known)).scatter_(0, of, going)
-    return Families(None if len(going) == len(words) else going, eldest, of)
+    return SharedPrefixes(None if len(going) == len(words) else going, eldest, of)
 
 
-class Speaker:
-    """The step of a decoder with soft attention, see `Decoder.step`; it must be one that `can_unroll`, and not change afterwards.
+class InferenceDecoder:
+    """The step of a decoder with soft attention, see `Decoder.step`; it must be one that `supports_fused_loop`, and not change afterwards.
 
     Args:
         int8: weights, and what they multiply, in 8 bits
@@ -52,79 +52,82 @@ class Speaker:
         attention, deep = decoder.attention, decoder.config.deep_output
         assert isinstance(attention, SoftAttention)
         # What is made of the annotations themselves is limited by memory, not by products: 16 bits are enough, and 8 no faster.
-        self.mixing = torch.bfloat16 if int8 else attention.key.weight.dtype
-        self.key, self.deeper = Packed(attention.key.weight.to(self.mixing), attention.key.bias.to(self.mixing)), attention.deeper
+        self.feature_dtype = torch.bfloat16 if int8 else attention.key.weight.dtype
+        self.key, self.deeper = (
+            PackedLinear(attention.key.weight.to(self.feature_dtype), attention.key.bias.to(self.feature_dtype)),
+            attention.deeper,
+        )
         weights = decoder.weights()
-        self.move, _ = decoder.cell.recurrence()
+        self.update, _ = decoder.cell.fused_step_parts()
         self.kernels, self.energy = attention.kernels, -2 * weights.energy.detach()
         self.beta_bias = None if weights.beta_bias is None else weights.beta_bias.detach()
         self.heard = [0 if weight is None else len(weight) for weight in (weights.hidden, weights.query, weights.beta)]
-        self.hear = Packed(torch.cat(weights.of_h()), int8=int8)
-        of_context = [decoder.cell.matrix(1), *([decoder.deep_z.weight] if deep else [])]
+        self.recurrent_proj = PackedLinear(torch.cat(weights.recurrent_weights()), int8=int8)
+        of_context = [decoder.cell.input_weight(1), *([decoder.output_proj_context.weight] if deep else [])]
         self.placed = [len(weight) for weight in of_context]
-        self.place = Packed(torch.cat(of_context), int8=int8)
-        self.deep_h = Packed(decoder.deep_h.weight, decoder.deep_h.bias, int8=int8) if deep else None
-        self.output = Packed(decoder.output.weight, decoder.output.bias, int8=int8)
+        self.context_proj = PackedLinear(torch.cat(of_context), int8=int8)
+        self.output_proj_h = PackedLinear(decoder.output_proj_h.weight, decoder.output_proj_h.bias, int8=int8) if deep else None
+        self.output = PackedLinear(decoder.output.weight, decoder.output.bias, int8=int8)
         self.embedding = decoder.embedding.weight.detach()
-        self.words = _Words(decoder)
+        self.words = InputProjectionTable(decoder)
 
-    def begin(self, features: Tensor, state: State) -> tuple[Memory, State]:
+    def init_state(self, features: Tensor, state: State) -> tuple[AttentionCache, State]:
         """What `step` needs of the photos: features (N,L,D) and exp(2 W_a a_i) (N,L,A); and the state with the number of each row."""
-        features = features.to(self.mixing)
+        features = features.to(self.feature_dtype)
         keys = self.deeper(self.key(features.flatten(0, 1)).view(*features.shape[:2], -1).to(state[0].dtype))
-        return (features, exponentials(keys)), (*state, torch.arange(len(features), device=features.device))
+        return (features, exp_2x(keys)), (*state, torch.arange(len(features), device=features.device))
 
-    def step(self, words: Tensor, state: State, memory: Memory) -> tuple[Tensor, State, Tensor]:
+    def step(self, words: Tensor, state: State, memory: AttentionCache) -> tuple[Tensor, State, Tensor]:
         """Hear the last word, look, and weigh the next one: as `Decoder.step`, but with a state that `begin` has made.
 
         What it gives for hypotheses that have ended is zero.
         """
         before, parents = state[:-1], state[-1]
         number = len(words)
-        going, eldest, of = find_families(words, parents) if words.device.type == "cpu" else Families(None, None, None)
-        gates, query, beta = self.hear(_pick(state[0], eldest)).split(self.heard, -1)
+        going, eldest, of = group_by_parent(words, parents) if words.device.type == "cpu" else SharedPrefixes(None, None, None)
+        gates, query, beta = self.recurrent_proj(gather_rows(state[0], eldest)).split(self.heard, -1)
         photos = None if eldest is None else eldest // (number // len(memory[0]))
         alpha, context = self._look(query, photos, memory)
         if self.beta_bias is not None:
             context *= torch.sigmoid(beta + self.beta_bias)
-        activations, *deep_z = self.place(context).split(self.placed, -1)
+        activations, *output_proj_context = self.context_proj(context).split(self.placed, -1)
         if self.heard[0]:
             activations = activations + gates
-        words, before = _pick(words, going), tuple(_pick(entry, going) for entry in before)
-        after = self.move(_pick(activations, of) + self.words(words), before)
+        words, before = gather_rows(words, going), tuple(gather_rows(entry, going) for entry in before)
+        after = self.update(gather_rows(activations, of) + self.words(words), before)
         spoken = after[0]
-        if self.deep_h is not None:
-            spoken = self.deep_h(spoken).add_(self.embedding[words]).add_(_pick(deep_z[0], of)).tanh_()
-        logits, *moved, alpha = (_spread(entry, going, number) for entry in (self.output(spoken), *after, _pick(alpha, of)))
+        if self.output_proj_h is not None:
+            spoken = self.output_proj_h(spoken).add_(self.embedding[words]).add_(gather_rows(output_proj_context[0], of)).tanh_()
+        logits, *moved, alpha = (scatter_rows(entry, going, number) for entry in (self.output(spoken), *after, gather_rows(alpha, of)))
         return logits, (*moved, torch.arange(number, device=words.device)), alpha
 
-    def _look(self, query: Tensor, photos: Tensor | None, memory: Memory) -> tuple[Tensor, Tensor]:
+    def _look(self, query: Tensor, photos: Tensor | None, memory: AttentionCache) -> tuple[Tensor, Tensor]:
         """Alphas (M,L) and contexts (M,D) of M queries (M,A), each with the number of its photo, in rising order; None: as many of each."""
         features, raised = memory
         if photos is None:
-            alpha, context = self.kernels.look(raised, exponentials(query).unflatten(0, (len(features), -1)), self.energy, features)
+            alpha, context = self.kernels.look(raised, exp_2x(query).unflatten(0, (len(features), -1)), self.energy, features)
             return alpha.flatten(0, 1), context.flatten(0, 1)
         counts = photos.bincount(minlength=len(features))
-        place = torch.arange(len(photos)) - (counts.cumsum(0) - counts)[photos]
+        context_proj = torch.arange(len(photos)) - (counts.cumsum(0) - counts)[photos]
         asked = query.new_ones(len(features), int(counts.max()), query.shape[1])
-        asked[photos, place] = exponentials(query)
-        alpha = self.kernels.weigh(raised, asked, self.energy)[photos, place].softmax(-1)
+        asked[photos, context_proj] = exp_2x(query)
+        alpha = self.kernels.weigh(raised, asked, self.energy)[photos, context_proj].softmax(-1)
         seen = photos.unsqueeze(1) * features.shape[1] + torch.arange(features.shape[1])
-        context = F.embedding_bag(seen, features.flatten(0, 1), mode="sum", per_sample_weights=alpha.to(self.mixing))
+        context = F.embedding_bag(seen, features.flatten(0, 1), mode="sum", per_sample_weights=alpha.to(self.feature_dtype))
         return alpha, context.to(alpha.dtype)
 
 
-def _pick(entries: Tensor, rows: Tensor | None) -> Tensor:
+def gather_rows(entries: Tensor, rows: Tensor | None) -> Tensor:
     """Some of the rows; None: all."""
     return entries if rows is None else entries.index_select(0, rows)
 
 
-def _spread(entries: Tensor, rows: Tensor | None, number: int) -> Tensor:
+def scatter_rows(entries: Tensor, rows: Tensor | None, number: int) -> Tensor:
     """The way back of `_pick`: these as some of so many rows; the others are zero."""
     return entries if rows is None else entries.new_zeros(number, *entries.shape[1:]).index_copy_(0, rows, entries)
 
 
-class _Words:
+class InputProjectionTable:
     """The words' share of the activations, W E y + b: made word by word until that has cost as much as a table of all words."""
 
     def __init__(self, decoder: Decoder) -> None:

@@ -19,7 +19,7 @@ from showattend.errors import InputError
 TINY = 1e-12
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weight^T + bias, as `torch.nn.functional.linear`.
 
     Args:
@@ -36,7 +36,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return flat.view(*x.shape[:-1], -1)
 
 
-class Packed:
+class PackedLinear:
     """A weight laid out once for many products with it, without gradients.
 
     Args:
@@ -95,12 +95,12 @@ class _Product(Function):
         to_x, to_weight, to_bias = ctx.needs_input_grad
         return (
             _multiply(grad, weight.t(), None) if to_x else None,
-            across(grad, x) if to_weight else None,
+            weight_grad(grad, x) if to_weight else None,
             grad.sum(0) if to_bias else None,
         )
 
 
-def across(left: Tensor, right: Tensor) -> Tensor:
+def weight_grad(left: Tensor, right: Tensor) -> Tensor:
     """left^T right, the gradient of a weight: (M,N) and (M,K) to (N,K)."""
     return _multiply(left.t().contiguous(), right.t(), None) if _suits(left) else left.t() @ right
 

@@ -14,7 +14,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from showattend.ops.linear import across, product
+from showattend.ops.linear import linear, weight_grad
 from showattend.vocabulary import PAD
 
 # Logits in one slice: two megabytes of float32, but at least so many words, or products would be too narrow.
@@ -49,7 +49,7 @@ def _slices(words: int, vocabulary: int) -> Iterator[slice]:
     return (slice(start, min(start + width, vocabulary)) for start in range(0, vocabulary, width))
 
 
-class _Room:
+class _GradBuffer:
     """Where the exponentials of all slices lie, and then, one after the other from the first, the gradients of their weights."""
 
     def __init__(self, hidden: Tensor, weight: Tensor) -> None:
@@ -73,10 +73,10 @@ class _CrossEntropy(Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, returns: bool) -> Tensor:
-        ctx.room = _Room(hidden, weight) if returns else None
+        ctx.room = _GradBuffer(hidden, weight) if returns else None
         peaks, sums = [], []
         for words in _slices(len(hidden), len(weight)):
-            logits = product(hidden, weight[words], bias[words])
+            logits = linear(hidden, weight[words], bias[words])
             peaks.append(logits.amax(1, keepdim=True))
             raised = torch.sub(logits, peaks[-1], out=ctx.room.raised(words) if returns else logits).exp_()
             sums.append(raised.sum(1))
@@ -107,8 +107,8 @@ class _CrossEntropy(Function):
                 to_logits -= ctx.smoothing / len(weight) * share
             (here,) = ((targets >= words.start) & (targets < words.stop)).nonzero(as_tuple=True)
             to_logits[here, targets[here] - words.start] -= (1 - ctx.smoothing) * share[here, 0]
-            to_hidden += product(to_logits, weight[words].t())
+            to_hidden += linear(to_logits, weight[words].t())
             to_bias[words] = to_logits.sum(0)
-            to_weight[words] = across(to_logits, hidden)
+            to_weight[words] = weight_grad(to_logits, hidden)
         # Of a room that is larger than the gradient nobody should keep the rest.
         return to_hidden, to_weight if room.step == room.channels else to_weight.clone(), to_bias, None, None, None

@@ -13,10 +13,10 @@ from showattend.ops.additive_attention import Kernels
 
 State = tuple[Tensor, ...]
 # How many photos, and rows of each, are not yet at their end.
-Block = tuple[int, int]
+BatchShape = tuple[int, int]
 
 
-class Weights(NamedTuple):
+class StepWeights(NamedTuple):
     """The weights of a word's step, but for those that `move` holds.
 
     energy: w of the attention, (A,)
@@ -35,20 +35,20 @@ class Weights(NamedTuple):
     bias: Tensor | None
     hidden: Tensor | None
 
-    def of_h(self) -> list[Tensor]:
+    def recurrent_weights(self) -> list[Tensor]:
         """All that multiply h: activations, query and gate, those that there are."""
-        return [*([] if self.hidden is None else [self.hidden]), *self.asking()]
+        return [*([] if self.hidden is None else [self.hidden]), *self.query_weights()]
 
-    def asking(self) -> list[Tensor]:
+    def query_weights(self) -> list[Tensor]:
         """Those of them that look: query and gate."""
         return [self.query, *([] if self.beta is None else [self.beta])]
 
 
-WEIGHTS = len(Weights._fields)
+WEIGHTS = len(StepWeights._fields)
 
 
 @dataclass(frozen=True)
-class Loop:
+class UnrollPlan:
     """What has no gradient.
 
     move: one step of the cell, from its activations (or projected parts) and state to a new state
@@ -58,21 +58,21 @@ class Loop:
     blocks: for each word how much is left, none larger than the one before
     """
 
-    move: Callable[[Tensor, State], State]
+    update: Callable[[Tensor, State], State]
     kernels: Kernels
     entries: int
     photos: int
     rows: int
-    blocks: list[Block]
+    blocks: list[BatchShape]
 
     @cached_property
-    def words(self) -> list[tuple[Block, Block, slice]]:
+    def words(self) -> list[tuple[BatchShape, BatchShape, slice]]:
         """For each word the block before it, its own, and where its rows lie among the M of all words."""
         ends = list(accumulate(n * g for n, g in self.blocks))
         rows = [slice(end - n * g, end) for end, (n, g) in zip(ends, self.blocks, strict=True)]
         return list(zip([(self.photos, self.rows), *self.blocks], self.blocks, rows, strict=False))
 
-    def of_photos(self, device: torch.device) -> list[tuple[slice, Tensor]]:
+    def rows_by_image(self, device: torch.device) -> list[tuple[slice, Tensor]]:
         """Which of the M rows are about which photos: some photos, and the rows about each of them, (photos, rows).
 
         All photos at once where no row ends before the others, else one at a time.
@@ -85,12 +85,12 @@ class Loop:
         return [(slice(photo, photo + 1), numbers.unsqueeze(0)) for photo, numbers in enumerate(rows)]
 
 
-def shrink(entry: Tensor, before: Block, block: Block) -> Tensor:
+def keep_active_rows(entry: Tensor, before: BatchShape, block: BatchShape) -> Tensor:
     """What is left of the rows of a block, flat."""
     return entry if before == block else entry.unflatten(0, before)[: block[0], : block[1]].flatten(0, 1)
 
 
-def grow(entry: Tensor, before: Block, block: Block) -> Tensor:
+def pad_inactive_rows(entry: Tensor, before: BatchShape, block: BatchShape) -> Tensor:
     """The way back of `shrink`: zero for the rows that had ended."""
     if before == block:
         return entry

@@ -10,11 +10,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
-from showattend.decoding import Search
+from showattend.decoding import GenerationConfig
 from showattend.errors import InputError, unknown_name
 from showattend.metrics import corpus_scores
-from showattend.models.caption_model import CaptionNetwork
-from showattend.models.teacher_forcing import pack, shift
+from showattend.models.caption_model import CaptionModel
+from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.schedules import SCHEDULES
 from showattend.vocabulary import Vocabulary
@@ -33,14 +33,14 @@ def check_names(**choices: tuple[str, Iterable[str]]) -> None:
             raise unknown_name(kind, name, known)
 
 
-class LitNetwork(lightning.LightningModule):
+class BaseLitModule(lightning.LightningModule):
     """A caption network in training.
 
     A subclass says what its step minimises; among its hyperparameters are `optimizer`, `optimizer_options`, `learning_rate`,
     `weight_decay`, `warmup` and `schedule`.
     """
 
-    def __init__(self, network: CaptionNetwork, vocabulary: Vocabulary, preprocessing: Preprocessing, search: Search) -> None:
+    def __init__(self, network: CaptionModel, vocabulary: Vocabulary, preprocessing: Preprocessing, search: GenerationConfig) -> None:
         super().__init__()
         self.network = network
         self.vocabulary = vocabulary
@@ -86,9 +86,9 @@ class LitNetwork(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Caption the photos freely, and measure the likelihood of their references."""
-        heard, targets, mask = shift(batch.words)
+        heard, targets, mask = teacher_forcing_split(batch.words)
         spoken = self.network(batch.photos, heard)
-        self.log("val_loss", caption_loss(spoken.hidden, spoken.output, pack(targets, mask)), batch_size=len(batch.ids))
+        self.log("val_loss", caption_loss(spoken.hidden, spoken.output, flatten_tokens(targets, mask)), batch_size=len(batch.ids))
         self._caption(batch)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:

@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from showattend.pretrained import Pretrained, save_pretrained
-from showattend.training.base import LitNetwork
+from showattend.training.base import BaseLitModule
 
 
 def moving_average(decay: float) -> WeightAveraging:
@@ -37,7 +37,7 @@ class ModelWriter(lightning.Callback):
 
     def _write(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         checkpoint = trainer.checkpoint_callback
-        if not (trainer.is_global_zero and isinstance(checkpoint, ModelCheckpoint) and isinstance(pl_module, LitNetwork)):
+        if not (trainer.is_global_zero and isinstance(checkpoint, ModelCheckpoint) and isinstance(pl_module, BaseLitModule)):
             return
         # By its place in the run and not by the name that it had when the run began: folders move.
         path, score = self.folder.parent / "checkpoints" / "best.ckpt", str(checkpoint.best_model_score)

@@ -8,19 +8,19 @@ from torch.nn import functional as F
 from showattend.attention import HardAttention
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
-from showattend.decoding import Search
+from showattend.decoding import GenerationConfig
 from showattend.encoders.base import Encoder, EncoderConfig
 from showattend.errors import InputError
-from showattend.models.caption_model import CaptionNetwork
+from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
-from showattend.models.decoder import Decoder, Spoken
-from showattend.models.teacher_forcing import pack, shift
-from showattend.ops.cuda_graphs import Taught
+from showattend.models.decoder import Decoder, DecoderOutput
+from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
+from showattend.ops.cuda_graphs import GraphedTraining
 from showattend.ops.linear_cross_entropy import caption_loss
-from showattend.training.base import OPTIMIZERS, LitNetwork, check_names
+from showattend.training.base import OPTIMIZERS, BaseLitModule, check_names
 from showattend.training.losses import REDUCTIONS, doubly_stochastic_penalty
 from showattend.training.reinforce import Reinforce, ReinforceConfig
-from showattend.training.scheduled_sampling import mix_in_own_words
+from showattend.training.scheduled_sampling import sample_decoder_inputs
 from showattend.training.schedules import SCHEDULES
 from showattend.vocabulary import PAD, Vocabulary
 
@@ -29,7 +29,7 @@ PENALTY_TARGETS = {"1": 1.0, "T/L": None}
 LENGTHS = 4
 
 
-class LitCaptioner(LitNetwork):
+class LitCaptioner(BaseLitModule):
     """Encoder, decoder, losses and optimiser of one training run, from numbers and names only."""
 
     def __init__(
@@ -43,7 +43,7 @@ class LitCaptioner(LitNetwork):
         resize: str = "stretch",
         finetune: str | None = None,
         encoder_learning_rate: float = 1e-5,
-        feature_size: int | None = None,
+        projection_dim: int | None = None,
         embedding_size: int = 512,
         hidden_size: int = 512,
         attention_size: int = 512,
@@ -88,7 +88,7 @@ class LitCaptioner(LitNetwork):
             resize: stretch (all of the photo, proportions lost) or crop (the middle, as the paper)
             finetune: null (frozen: features are cached), all, or the stage from which on the encoder learns, such as features.14
             encoder_learning_rate: of an encoder that learns
-            feature_size: learned projection of the annotations to this many channels; null: none, as the paper
+            projection_dim: learned projection of the annotations to this many channels; null: none, as the paper
             embedding_size: E, channels of a word
             hidden_size: H, units of the recurrent cell
             attention_size: A, units of the attention
@@ -132,13 +132,13 @@ class LitCaptioner(LitNetwork):
         )
         if not 0 <= scheduled_sampling <= 1:
             raise InputError(f"scheduled_sampling is {scheduled_sampling}: give a share from 0 to 1")
-        preprocessing, search = Preprocessing(image_size, resize), Search(beam, max_length, length_penalty)
+        preprocessing, search = Preprocessing(image_size, resize), GenerationConfig(beam, max_length, length_penalty)
         looking = Encoder(EncoderConfig(encoder, layer, stride), weights=weights)
         looking.freeze("all" if encoder == "tiny" and finetune is None else finetune)
         speaking = DecoderConfig(
             vocabulary_size=len(words),
-            annotation_size=looking.channels,
-            feature_size=feature_size,
+            encoder_dim=looking.channels,
+            projection_dim=projection_dim,
             embedding_size=embedding_size,
             hidden_size=hidden_size,
             attention_size=attention_size,
@@ -155,11 +155,11 @@ class LitCaptioner(LitNetwork):
             feature_dropout=feature_dropout,
             initialisation=initialisation,
         )
-        super().__init__(CaptionNetwork(looking, Decoder(speaking)), Vocabulary(words), preprocessing, search)
+        super().__init__(CaptionModel(looking, Decoder(speaking)), Vocabulary(words), preprocessing, search)
         self.save_hyperparameters(ignore=["words"])
         if fuse:
             self.network.fuse()
-        self.taught = Taught(self.network.decoder, self._teach) if fuse else None
+        self.taught = GraphedTraining(self.network.decoder, self._teach) if fuse else None
         draws = isinstance(self.network.decoder.attention, HardAttention)
         if reinforce and not draws:
             raise InputError(f"reinforce teaches hard attention, not '{attention}': give --model.attention hard, or leave it out")
@@ -189,28 +189,33 @@ class LitCaptioner(LitNetwork):
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
         """Negative log-likelihood, doubly stochastic penalty, and what teaches hard attention."""
         samples = self.reinforce.config.samples if self.reinforce else 1
-        heard, targets, mask = shift(batch.words.repeat_interleave(samples, 1))
+        heard, targets, mask = teacher_forcing_split(batch.words.repeat_interleave(samples, 1))
         heard = self._mix(batch, heard)
         if taught := self._captured(batch):
             room = (0, -heard.shape[-1] % LENGTHS)
-            likelihood, penalty = taught(self.network.annotate(batch.photos), F.pad(heard, room), F.pad(targets, room))
+            likelihood, penalty = taught(self.network.encode_photos(batch.photos), F.pad(heard, room), F.pad(targets, room))
             return likelihood, penalty, None
         spoken = self.network(batch.photos, heard)
-        said = pack(targets, mask)
+        said = flatten_tokens(targets, mask)
         return *self._measure(spoken, said, mask), self.reinforce(spoken, said, mask) if self.reinforce else None
 
-    def _captured(self, batch: Batch) -> Taught | None:
+    def _captured(self, batch: Batch) -> GraphedTraining | None:
         """Not what draws, nor in mixed precision; and gradients that add up over batches must not lie where the next ones will."""
-        if not batch.words.is_cuda or self.reinforce or not self.network.decoder.can_unroll() or self.trainer.accumulate_grad_batches > 1:
+        if (
+            not batch.words.is_cuda
+            or self.reinforce
+            or not self.network.decoder.supports_fused_loop()
+            or self.trainer.accumulate_grad_batches > 1
+        ):
             return None
         return self.taught
 
-    def _teach(self, annotations: Tensor, heard: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _teach(self, encoder_features: Tensor, heard: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Likelihood and penalty in such a way that nothing depends on what the captions are, see `Decoder.forward`."""
-        spoken = self.network.decoder(annotations, heard, whole=True)
-        return self._measure(spoken, pack(targets, None), targets != PAD)
+        spoken = self.network.decoder(encoder_features, heard, whole=True)
+        return self._measure(spoken, flatten_tokens(targets, None), targets != PAD)
 
-    def _measure(self, spoken: Spoken, said: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _measure(self, spoken: DecoderOutput, said: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         target = PENALTY_TARGETS[self.hparams["penalty_target"]]
         return (
             caption_loss(spoken.hidden, spoken.output, said, label_smoothing=self.hparams["label_smoothing"]),
@@ -223,7 +228,7 @@ class LitCaptioner(LitNetwork):
         if not share:
             return heard
         done = min(1.0, self.trainer.global_step / self.trainer.estimated_stepping_batches)
-        return mix_in_own_words(self.network.decoder, self.network.annotate(batch.photos), heard, share * done)
+        return sample_decoder_inputs(self.network.decoder, self.network.encode_photos(batch.photos), heard, share * done)
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of one batch: negative log-likelihood plus penalty (Xu et al. 2015, eq. 14), plus REINFORCE for hard attention."""

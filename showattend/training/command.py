@@ -27,7 +27,7 @@ from showattend.errors import InputError, unknown_name
 from showattend.training.callbacks import ModelWriter, moving_average
 from showattend.training.captioner import LitCaptioner
 from showattend.training.datamodule import CaptionDataModule
-from showattend.training.runs import fresh_folder, keep_metrics, resumed_folder
+from showattend.training.runs import keep_metrics, make_run_folder, resumed_folder
 from showattend.training.self_critical import LitSelfCritical
 
 # What a better model has more of, or less.
@@ -142,7 +142,7 @@ class TrainingCLI(LightningCLI):
         if chosen.ckpt_path == "last":
             self.save_config_callback = None  # the run's first configuration stands
             return resumed_folder(wanted)
-        return fresh_folder(wanted)
+        return make_run_folder(wanted)
 
     def _parse_ckpt_path(self) -> None:
         """Lightning reads the model's options from the checkpoint: say so in one line where it cannot."""

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from showattend.data.batches import Batch, CaptionedDataset, ExactLengths
 from showattend.data.captions import CaptionedPhotos, read_captions
 from showattend.errors import InputError, unknown_name
-from showattend.features.cache import cached, default_cache_dir
+from showattend.features.cache import default_cache_dir, open_or_build_cache
 from showattend.vocabulary import Vocabulary, tokenize
 
 BATCHINGS = ("photos", "length")
@@ -87,7 +87,7 @@ class CaptionDataModule(lightning.LightningDataModule):
         views = [model.preprocessing, model.preprocessing.mirrored()] if self.flip and training else [model.preprocessing]
         # Lightning moves the model only after this.
         encoder = model.network.encoder.to(self.trainer.strategy.root_device) if model.encoder_is_frozen else None  # type: ignore[union-attr]
-        sources = [cached(photos, view, encoder, self.cache_dir, workers=self.num_workers) for view in views]
+        sources = [open_or_build_cache(photos, view, encoder, self.cache_dir, workers=self.num_workers) for view in views]
         for reason in sources[0].broken.values():
             _report(f"left out: {reason}")
         return CaptionedDataset(photos, sources, self.vocabulary, self.captions_per_photo if training else None)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from showattend.errors import unknown_name
-from showattend.models.teacher_forcing import unpack
+from showattend.models.teacher_forcing import unflatten_tokens
 
 REDUCTIONS = ("word", "caption", "location")
 
@@ -21,7 +21,7 @@ def caption_log_likelihoods(logits: Tensor, targets: Tensor, mask: Tensor) -> Te
     Returns:
         (N,G); 0 for a caption without words
     """
-    return unpack(-F.cross_entropy(logits.float(), targets, reduction="none"), mask).sum(-1)
+    return unflatten_tokens(-F.cross_entropy(logits.float(), targets, reduction="none"), mask).sum(-1)
 
 
 def doubly_stochastic_penalty(alphas: Tensor, mask: Tensor, *, target: float | None = 1.0, reduction: str = "word") -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from showattend.errors import InputError, unknown_name
-from showattend.models.decoder import Spoken
+from showattend.models.decoder import DecoderOutput
 from showattend.training.losses import attention_entropy, caption_log_likelihoods, leave_one_out, reinforce_loss
 
 BASELINES = ("moving_average", "leave_one_out")
@@ -67,7 +67,7 @@ class Reinforce(nn.Module):
         self.config = config
         self.register_buffer("average", torch.tensor(torch.nan))
 
-    def forward(self, spoken: Spoken, targets: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, spoken: DecoderOutput, targets: Tensor, mask: Tensor) -> Tensor:
         """The loss in nats per word, as the likelihood is.
 
         Args:
@@ -81,19 +81,19 @@ class Reinforce(nn.Module):
         Raises:
             InputError: leave_one_out where nothing is left: one sample, and one caption of each photo.
         """
-        assert spoken.choices is not None
+        assert spoken.sampled_log_probs is not None
         with torch.no_grad():
             rewards = caption_log_likelihoods(spoken.logits, targets, mask)
         advantages = rewards - self._baseline(rewards, mask.sum(-1))
-        score = reinforce_loss(spoken.choices.sum(-1), advantages) / mask.sum().clamp(min=1)
+        score = reinforce_loss(spoken.sampled_log_probs.sum(-1), advantages) / mask.sum().clamp(min=1)
         return self.config.weight * score - self.config.entropy * attention_entropy(spoken.alphas, mask)
 
     def _baseline(self, rewards: Tensor, words: Tensor) -> Tensor:
         if self.config.baseline == "leave_one_out":
             if rewards.shape[1] == 1:
                 raise InputError("leave_one_out needs more than one draw: give reinforce samples of 2, or several captions_per_photo")
-            together = (-1, self.config.samples if self.config.samples > 1 else rewards.shape[1])
-            return leave_one_out(rewards.reshape(together), words.reshape(together)).view_as(rewards)
+            ensemble_step = (-1, self.config.samples if self.config.samples > 1 else rewards.shape[1])
+            return leave_one_out(rewards.reshape(ensemble_step), words.reshape(ensemble_step)).view_as(rewards)
         mean = rewards.sum() / (words > 0).sum().clamp(min=1)
         before = torch.where(self.average.isnan(), mean, self.average)
         self.average.copy_(self.config.decay * before + (1 - self.config.decay) * mean)

@@ -7,7 +7,7 @@ from showattend.errors import InputError
 from showattend.files import writable
 
 
-def fresh_folder(wanted: Path) -> Path:
+def make_run_folder(wanted: Path) -> Path:
     """Make `wanted`, or wanted-2, wanted-3, … where that holds something already.
 
     Raises:

@@ -8,14 +8,14 @@ from showattend.vocabulary import PAD, START
 
 
 @torch.no_grad()
-def mix_in_own_words(decoder: Decoder, annotations: Tensor, words: Tensor, share: float) -> Tensor:
+def sample_decoder_inputs(decoder: Decoder, encoder_features: Tensor, words: Tensor, share: float) -> Tensor:
     """Put words that the decoder draws, after what it has heard so far, in the place of some of the words given.
 
     A coin decides for each word (Bengio et al. 2015, section 2.4, with the share 1 - epsilon). No gradient goes through what
     is drawn, so that training on the mixed words is the paper's training. `<start>`, and padding, stay.
 
     Args:
-        annotations: the encoder's grid, (N,L,annotation_size)
+        annotations: the encoder's grid, (N,L,encoder_dim)
         words: as `Decoder.forward` hears them, (N,G,T)
         share: probability of a drawn word
 
@@ -23,7 +23,7 @@ def mix_in_own_words(decoder: Decoder, annotations: Tensor, words: Tensor, share
         (N,G,T)
     """
     photos, group, length = words.shape
-    memory, state = decoder.begin(annotations)
+    memory, state = decoder.init_state(encoder_features)
     state = tuple(entry.repeat_interleave(group, 0) for entry in state)
     columns = words.flatten(0, 1).unbind(-1)
     heard = [columns[0]]

@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from showattend.data.batches import Batch
-from showattend.decoding import NEVER, Search, decode
+from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, generate
 from showattend.errors import InputError
 from showattend.metrics import CiderD
-from showattend.models.teacher_forcing import pack, shift
+from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.pretrained import load_pretrained
-from showattend.training.base import OPTIMIZERS, LitNetwork, check_names
+from showattend.training.base import OPTIMIZERS, BaseLitModule, check_names
 from showattend.training.losses import caption_log_likelihoods, leave_one_out, reinforce_loss
 from showattend.training.schedules import SCHEDULES
 from showattend.vocabulary import END, PAD, SPECIALS, START
@@ -24,7 +24,7 @@ from showattend.vocabulary import END, PAD, SPECIALS, START
 BASELINES = ("greedy", "leave_one_out")
 
 
-class LitSelfCritical(LitNetwork):
+class LitSelfCritical(BaseLitModule):
     """Self-critical sequence training of a finished model (Rennie et al. 2017)."""
 
     def __init__(
@@ -76,8 +76,8 @@ class LitSelfCritical(LitNetwork):
         model.network.decoder.requires_grad_(True)
         super().__init__(model.network, model.vocabulary, model.preprocessing, search)
         self.save_hyperparameters(ignore=["words"])
-        self.drawing = Search(beam=1, sample=True, num_captions=samples, max_length=search.max_length, temperature=temperature)
-        self.greedy = Search(beam=1, max_length=search.max_length)
+        self.drawing = GenerationConfig(beam=1, sample=True, num_captions=samples, max_length=search.max_length, temperature=temperature)
+        self.greedy = GenerationConfig(beam=1, max_length=search.max_length)
 
     def train(self, mode: bool = True) -> "LitSelfCritical":
         """The network stays in eval mode: what is rewarded was drawn without dropout, and so it is learned without."""
@@ -104,20 +104,20 @@ class LitSelfCritical(LitNetwork):
         Returns:
             the loss, a scalar; the captions' rewards (N,S); and their lengths with `<end>` (N,S)
         """
-        annotations = self.network.annotate(batch.photos)
-        words = self._draw(annotations, self.drawing)
+        encoder_features = self.network.encode_photos(batch.photos)
+        words = self._draw(encoder_features, self.drawing)
         began = time.perf_counter()
         rewards = self._reward(batch.ids, words)
         self.rating = time.perf_counter() - began
         if self.hparams["baseline"] == "greedy":
-            baselines = self._reward(batch.ids, self._draw(annotations, self.greedy))
+            baselines = self._reward(batch.ids, self._draw(encoder_features, self.greedy))
         else:
             baselines = leave_one_out(rewards)
-        heard, targets, mask = shift(pad(words, (1, 0), value=START))
+        heard, targets, mask = teacher_forcing_split(pad(words, (1, 0), value=START))
         # The probabilities that the draws come from: special words have none, or the gradient would push at them too.
-        logits = self.network(annotations, heard).logits.index_fill(1, torch.tensor(NEVER, device=words.device), -torch.inf)
+        logits = self.network(encoder_features, heard).logits.index_fill(1, torch.tensor(FORBIDDEN_IDS, device=words.device), -torch.inf)
         logits = logits / self.hparams["temperature"]
-        log_likelihoods = caption_log_likelihoods(logits, pack(targets, mask), mask)
+        log_likelihoods = caption_log_likelihoods(logits, flatten_tokens(targets, mask), mask)
         return reinforce_loss(log_likelihoods, rewards - baselines) / mask.sum(), rewards, mask.sum(-1)
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
@@ -128,11 +128,11 @@ class LitSelfCritical(LitNetwork):
         """Log the share of the step that went into rewards."""
         self.log("reward_share", self.rating / (time.perf_counter() - self.began), batch_size=len(batch.ids))
 
-    def _draw(self, annotations: Tensor, search: Search) -> Tensor:
+    def _draw(self, encoder_features: Tensor, search: GenerationConfig) -> Tensor:
         """Captions, the longest of a photo first, (N,S,T)."""
-        keys = torch.randint(2**31, (len(annotations),)).tolist()
+        keys = torch.randint(2**31, (len(encoder_features),)).tolist()
         with torch.no_grad():
-            words = decode(*self.network.begin(annotations), search, keys).words
+            words = generate(*self.network.make_step_function(encoder_features), search, keys).words
         order = (words != PAD).sum(-1).argsort(1, descending=True)
         return words.gather(1, order.unsqueeze(-1).expand_as(words))
 

@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from showattend.errors import InputError
-from showattend.files import replacing
+from showattend.files import atomic_write
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # told apart by colour-blind readers too (Okabe & Ito)
 FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".webp")
@@ -45,7 +45,7 @@ def figure_file(path: Path, rows: int, columns: int, size: tuple[float, float], 
     try:
         yield figure, axes
         figure.tight_layout(pad=0.5)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             figure.savefig(temporary, dpi=110)
     finally:
         plt.close(figure)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showattend.data.transforms import BrokenImage, open_photo
-from showattend.files import replacing
+from showattend.files import atomic_write
 from showattend.metrics.diversity import distinct, share_different, share_new, vocabulary_size
 from showattend.metrics.significance import Interval
 
@@ -34,7 +34,7 @@ article p { margin: .4rem 0; } article ul { margin: 0; padding-left: 1.1rem; fon
 """
 
 
-class Judged(NamedTuple):
+class PhotoReport(NamedTuple):
     """A photo with what was said of it."""
 
     id: object
@@ -44,7 +44,7 @@ class Judged(NamedTuple):
     scores: Mapping[str, float]  # by the names to show
 
 
-class Variety(NamedTuple):
+class DiversityInputs(NamedTuple):
     """The tokens of each photo's caption, of each photo's references, and of the captions to learn from, if those are known."""
 
     captions: Sequence[Sequence[str]]
@@ -61,7 +61,13 @@ class Scored(NamedTuple):
 
 
 def write_report(
-    path: Path, title: str, signature: str, scores: Sequence[Scored], problems: Sequence[str], variety: Variety, photos: Sequence[Judged]
+    path: Path,
+    title: str,
+    signature: str,
+    scores: Sequence[Scored],
+    problems: Sequence[str],
+    variety: DiversityInputs,
+    photos: Sequence[PhotoReport],
 ) -> None:
     """Write the page.
 
@@ -90,7 +96,7 @@ def write_report(
 </body>
 </html>
 """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
@@ -114,7 +120,7 @@ def _score_table(scores: Sequence[Scored]) -> str:
     return f"<table>\n<caption>Intervals: bootstrap over the photos</caption>\n{head}\n{rows}</table>"
 
 
-def _variety_table(variety: Variety) -> str:
+def _variety_table(variety: DiversityInputs) -> str:
     # Distinct-n falls with the amount of text: as many references as captions.
     said, theirs, training = variety.captions, [of_photo[0] for of_photo in variety.references], variety.training
     rows = [
@@ -129,7 +135,7 @@ def _variety_table(variety: Variety) -> str:
     return f'<table>\n<tr><td></td><th scope="col">captions</th><th scope="col">first references</th></tr>\n{cells}</table>'
 
 
-def _lengths(variety: Variety) -> str:
+def _lengths(variety: DiversityInputs) -> str:
     """Bars: the share of captions, and of references, with each number of words."""
     texts = (variety.captions, [words for of_photo in variety.references for words in of_photo])
     said, theirs = (Counter(map(len, captions)) for captions in texts)
@@ -155,11 +161,11 @@ def _lengths(variety: Variety) -> str:
     return f'<p>Words in a caption: {legend}</p>\n<svg viewBox="0 0 {WIDTH} {height + 44}" {label}>{peak}{"".join(bars + labels)}</svg>'
 
 
-def _gallery(title: str, photos: Sequence[Judged]) -> str:
+def _gallery(title: str, photos: Sequence[PhotoReport]) -> str:
     return f'<h2>{title}</h2>\n<div class="photos">\n{"".join(map(_article, photos))}</div>' if photos else ""
 
 
-def _article(photo: Judged) -> str:
+def _article(photo: PhotoReport) -> str:
     said = "".join(f"<li>{escape(text)}</li>" for text in photo.references)
     scores = ", ".join(f"{escape(name)} {value:.3f}" for name, value in photo.scores.items())
     return (
@@ -168,7 +174,7 @@ def _article(photo: Judged) -> str:
     )
 
 
-def _picture(photo: Judged) -> str:
+def _picture(photo: PhotoReport) -> str:
     """The photo, small and inside the page; nothing where its file is not at hand or cannot be read."""
     if not photo.file.is_file():
         return ""

@@ -56,25 +56,25 @@ class EntitiesBoxes(ObjectBoxes):
 
     def __init__(self, root: Path, photos: Sequence[Photo]) -> None:
         folder = next(folder for pattern in ("Sentences", "*/Sentences") for folder in sorted(root.glob(pattern))).parent
-        self.annotations: dict[str, Annotation] = {}
+        self.encoder_features: dict[str, Annotation] = {}
         for photo in tqdm(photos, desc="Reading boxes", unit=" photos"):
             xml, sentences = folder / "Annotations" / f"{photo.path.stem}.xml", folder / "Sentences" / f"{photo.path.stem}.txt"
             if xml.is_file() and sentences.is_file():
-                self.annotations[photo.path.stem] = Annotation(*read_xml(xml), read_sentences(sentences))
-        self.nouns = {head.noun for found in self.annotations.values() for _, heads in found.sentences for head in heads}
+                self.encoder_features[photo.path.stem] = Annotation(*read_xml(xml), read_sentences(sentences))
+        self.nouns = {head.noun for found in self.encoder_features.values() for _, heads in found.sentences for head in heads}
 
     def size(self, photo: Photo) -> tuple[int, int] | None:
         """As its XML says."""
-        return self.annotations[photo.path.stem].size if photo.path.stem in self.annotations else None
+        return self.encoder_features[photo.path.stem].size if photo.path.stem in self.encoder_features else None
 
     def references(self, photo: Photo) -> list[tuple[list[str], list[ObjectWord]]]:
         """The marked captions: each phrase names its own entity."""
-        annotation = self.annotations[photo.path.stem]
+        annotation = self.encoder_features[photo.path.stem]
         return [(words, annotation.named(heads)) for words, heads in annotation.sentences]
 
     def named(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
         """Words that are head nouns."""
-        annotation = self.annotations[photo.path.stem]
+        annotation = self.encoder_features[photo.path.stem]
         boxes: dict[str, dict[Box, None]] = defaultdict(dict)
         for _, heads in annotation.sentences:
             for word in annotation.named(heads):

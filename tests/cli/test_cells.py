@@ -1,0 +1,162 @@
+"""`showattend cells`, and cells of one's own, through the command line."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from showattend import Captioner
+from showattend.cells import cell_names, find_cell
+from showattend.cells.catalogue import count_parameters
+from showattend.cli.main import main
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def printed(*arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["cells", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def refused(*arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main([str(argument) for argument in arguments]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("showattend: ")
+    assert "\n" not in error
+    return error
+
+
+@pytest.mark.parametrize("columns", ["240", "90"])
+def test_the_table_holds_every_cell(columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    lines = printed(capsys=capsys).splitlines()
+    assert max(map(len, lines[:-3])) <= int(columns)
+    assert [line.split()[0] for line in lines[1:-4] if not line.startswith(" ")] == cell_names()
+    assert "3,147,776" in next(line for line in lines if line.startswith("lstm "))
+
+
+def test_one_cell_s_equations_and_reference(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed("peephole", capsys=capsys)
+    assert "i, f = s(a_i + p_i * c), s(a_f + p_f * c)" in text
+    assert "Gers & Schmidhuber 2000" in text
+    assert "options     initialisation, max_time, peepholes" in text
+
+
+def test_the_list_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(printed("--json", "--input-size", 1024, "--hidden-size", 512, capsys=capsys))
+    assert [cell["name"] for cell in found] == cell_names()
+    by_name = {cell["name"]: cell for cell in found}
+    assert by_name["lstm"]["parameters"] == 4 * 512 * (1024 + 512 + 1)
+    assert by_name["clockwork"]["parameters"] == 512 * 1024 + 512 + 512**2 * 5 // 8
+    assert by_name["slstm"]["state"] == ["h", "c", "n", "m"]
+    assert all(cell["equation"] and cell["source"] for cell in found)
+    (one,) = json.loads(printed("mgu", "--json", capsys=capsys))
+    assert one["name"] == "mgu"
+
+
+def test_matched_sizes_are_the_nearest_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(printed("--match", "lstm", "--input-size", 96, "--hidden-size", 64, "--json", capsys=capsys))
+    wanted = count_parameters("lstm", 96, 64)
+    assert [cell["name"] for cell in found] == cell_names()
+    for cell in found:
+        assert cell["parameters"] == count_parameters(cell["name"], 96, cell["hidden_size"])
+        hidden_size_multiple = find_cell(cell["name"]).hidden_size_multiple
+        for other in (cell["hidden_size"] - hidden_size_multiple, cell["hidden_size"] + hidden_size_multiple):
+            assert abs(count_parameters(cell["name"], 96, other) - wanted) >= abs(cell["parameters"] - wanted), cell["name"]
+    table = printed("--match", "lstm", "--hidden-size", 64, capsys=capsys)
+    assert re.search(r"^np +64 .* \+0\.00%$", table, re.M)
+
+
+def test_gates_are_drawn_over_the_words(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, out = sorted((shapes / "images").glob("test*"))[0], tmp_path / "gates.png"
+    text = printed("lstm", "--plot", out, "--model", model, "--photo", photo, capsys=capsys)
+    with Image.open(out) as figure:
+        assert figure.width > 600
+    captioner = Captioner.from_pretrained(model)
+    caption, (gates,) = captioner.gates(photo)
+    assert str(caption) == text.splitlines()[0] == str(captioner.caption(photo))
+    assert list(gates) == ["i", "f", "o"]
+    assert all(values.shape == (len(caption.words), 128) and 0 <= values.min() <= values.max() <= 1 for values in gates.values())
+    assert gates["f"].mean() > 0.5  # it starts out remembering
+
+
+def test_gates_are_those_of_the_steps_that_made_the_words(model: Path, shapes: Path) -> None:
+    """Said once more, word by word, by hand."""
+    photo = sorted((shapes / "images").glob("test*"))[1]
+    captioner = Captioner.from_pretrained(model)
+    caption, (gates,) = captioner.gates(photo)
+    decoder = captioner.model.network.decoder
+    image = captioner.model.preprocessing(Image.open(photo).convert("RGB")).unsqueeze(0)
+    with torch.inference_mode():
+        memory, state = decoder.init_state(captioner.model.network.encode_photos(image))
+        for t, word in enumerate(captioner.model.vocabulary.encode(caption.words)[: len(caption.words)]):
+            _, state, _ = decoder.step(torch.tensor([word]), state, memory)
+            o = state[0] / torch.tanh(state[1])
+            assert torch.allclose(gates["o"][t], o[0], atol=1e-4)
+
+
+def test_bad_input_is_answered_in_one_line(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = sorted((shapes / "images").glob("test*"))[0]
+    plot = ["--plot", tmp_path / "a.png"]
+    assert "did you mean 'peephole'" in refused("cells", "peephol", capsys=capsys)
+    assert "give 512, or other periods" in refused("cells", "clockwork", "--hidden-size", 514, capsys=capsys)
+    assert "give --model DIR and --photo PATH too" in refused("cells", "lstm", *plot, capsys=capsys)
+    assert "was trained with the cell 'lstm', not 'gru'" in refused(
+        "cells", "gru", *plot, "--model", model, "--photo", photo, capsys=capsys
+    )
+    assert "end its name with" in refused("cells", "--plot", "a.doc", "--model", model, "--photo", photo, capsys=capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def training(shapes: Path, folder: Path, *options: str) -> list[str]:
+    command = ["fit", f"--data.root={shapes}", f"--data.cache_dir={folder / 'cache'}", f"--runs={folder}", "--name=run"]
+    command += ["--data.num_workers=0", "--data.min_count=1", "--model.encoder=tiny", "--model.weights=none", "--model.image_size=64"]
+    command += ["--model.embedding_size=16", "--model.hidden_size=24", "--model.attention_size=16", "--trainer.max_epochs=1"]
+    return [*command, "--trainer.enable_progress_bar=false", *options]
+
+
+def test_a_cell_of_one_s_own_trains_without_a_change_to_the_project(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The README's own example, as it stands there."""
+    (code,) = re.findall(r"```python\n(import torch.*?class Minimal.*?)```", README.read_text(encoding="utf-8"), re.S)
+    assert len(code.strip().splitlines()) <= 20
+    (tmp_path / "my_cells.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(training(shapes, tmp_path, "--model.cell=my_cells:Minimal", "--model.layers=2")) == 0
+    photo, out = sorted((shapes / "images").glob("test*"))[0], tmp_path / "gates.png"
+    printed("my_cells:Minimal", "--plot", out, "--model", tmp_path / "run" / "model", "--photo", photo, capsys=capsys)
+    assert out.exists()
+    assert "f = s(a_f)" in printed("my_cells:Minimal", capsys=capsys)
+
+
+@pytest.mark.parametrize("cell", ["depth_gated", "clockwork", "ligru", "sru"])
+def test_a_cell_with_more_than_vectors_goes_the_whole_way(
+    cell: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Train, save, load, search: nothing knows the cell."""
+    options = ["--ema=0.9", "--model.layers=2", "--model.cell_options={initialisation: chrono, max_time: 12}"]
+    assert main(training(shapes, tmp_path, f"--model.cell={cell}", *options)) == 0
+    photo, model = sorted((shapes / "images").glob("test*"))[0], tmp_path / "run" / "model"
+    assert json.loads((model / "config.json").read_text())["decoder"]["cell_options"] == {"initialisation": "chrono", "max_time": 12}
+    assert main(["caption", str(photo), "--model", str(model)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--model.cell=lstmm"], "unknown cell 'lstmm': did you mean 'lstm'"),
+        (["--model.cell=nowhere:Cell"], "cannot import the cell 'nowhere:Cell'"),
+        (["--model.cell=torch.nn:LSTMCell"], "'torch.nn:LSTMCell' is no RecurrentCell"),
+        (["--model.cell=depth_gated"], "give at least 2 (--model.layers 2)"),
+        (["--model.cell=clockwork", "--model.hidden_size=26"], "26 cannot be shared by 4 periods: give 24"),
+        (["--model.cell_options={periods: [1, 2]}"], "unknown option of the cell 'lstm' 'periods'"),
+        (["--model.layers=0"], "layers is 0"),
+    ],
+)
+def test_fit_refuses_in_one_line(options: list[str], said: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said in refused(*training(shapes, tmp_path, *options), capsys=capsys)
+    assert not (tmp_path / "run").exists()

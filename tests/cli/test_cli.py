@@ -1,0 +1,274 @@
+"""The whole program through its command line, with good input and bad."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from showattend import Captioner, __version__
+from showattend.cli.main import main
+from showattend.data.captions import read_captions
+from showattend.metrics import corpus_scores
+from showattend.vocabulary import tokenize
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def refused(*arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that must end with status 2 and one line; the line."""
+    assert main([str(argument) for argument in arguments]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "Traceback" not in error
+    assert error.startswith("showattend: ")
+    assert "\n" not in error
+    return error
+
+
+@pytest.fixture
+def photos(shapes: Path, tmp_path: Path) -> Path:
+    """A folder with two good pictures, three bad ones and a text."""
+    folder = tmp_path / "photos"
+    (folder / "deeper").mkdir(parents=True)
+    good = sorted((shapes / "images").glob("test*"))
+    (folder / "COCO_val2014_000000000042.png").write_bytes(good[0].read_bytes())
+    (folder / "deeper" / "b.jpg").write_bytes(good[1].read_bytes())
+    (folder / "empty.jpg").touch()
+    (folder / "lie.jpg").write_text("no picture")
+    (folder / "cut.png").write_bytes(good[2].read_bytes()[:200])
+    (folder / "notes.txt").write_text("not asked for")
+    return folder
+
+
+def test_captions_of_a_folder_with_broken_photos(model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outs = {kind: tmp_path / "out" / f"captions.{kind}" for kind in ("json", "csv")} | {"coco": tmp_path / "out" / "coco.json"}
+    arguments = [argument for kind, path in outs.items() for argument in (f"--{kind}", str(path))]
+    assert main(["caption", str(photos), "--model", str(model), *arguments]) == 1
+    printed = capsys.readouterr()
+    lines = [line.split("\t") for line in printed.out.splitlines()]
+    assert [Path(name).name for name, _ in lines] == ["COCO_val2014_000000000042.png", "b.jpg"]
+    assert printed.err.count("skipped") == 3
+    assert "3 of 5 photos could not be read" in printed.err
+    rows = json.loads(outs["json"].read_text())
+    assert [row["caption"] for row in rows] == [caption for _, caption in lines]
+    assert all(len(row["alphas"]) == len(row["words"]) and len(row["alphas"][0]) == 64 for row in rows)
+    assert [row["caption"] for row in csv.DictReader(outs["csv"].read_text().splitlines())] == [caption for _, caption in lines]
+    assert json.loads(outs["coco"].read_text()) == [
+        {"image_id": 42, "caption": lines[0][1]},
+        {"image_id": "b.jpg", "caption": lines[1][1]},
+    ]
+
+
+def test_files_globs_and_repeats(model: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = photos / "deeper" / "b.jpg"
+    assert main(["caption", str(one), f"{photos}/**/b.*", "--model", str(model), "--beam", "1"]) == 0
+    assert len(capsys.readouterr().out.strip().splitlines()) == 1
+
+
+def test_captions_do_not_depend_on_the_batch(model: Path, shapes: Path) -> None:
+    captioner = Captioner.from_pretrained(model)
+    paths = sorted((shapes / "images").glob("*.png"))[:7]
+    together = [str(found) for _, found in captioner.caption_files(paths, batch_size=3)]
+    assert together == [str(captioner.caption(path)) for path in paths]
+
+
+def test_the_result_file_is_what_coco_s_own_tools_read(model: Path, shapes: Path, tmp_path: Path) -> None:
+    assert main(["evaluate", "--model", str(model), "--data.root", str(shapes), "--split", "test", "--out", str(tmp_path / "out")]) == 0
+    photos = read_captions(shapes).split("test")
+    coco = COCO()
+    coco.dataset = {"images": [{"id": photo.id} for photo in photos], "annotations": []}
+    coco.createIndex()
+    results = coco.loadRes(str(tmp_path / "out" / "results.json"))
+    assert sorted(results.getImgIds()) == sorted(photo.id for photo in photos)
+    said = {row["image_id"]: row["caption"].split() for row in json.loads((tmp_path / "out" / "results.json").read_text())}
+    expected = corpus_scores(said, {photo.id: [tokenize(caption) for caption in photo.captions] for photo in photos})
+    written = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert {name: written[name] for name in expected} == expected
+    assert list(expected) == ["bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider_d"]
+
+
+def test_results_are_on_disk_before_a_score_can_fail(model: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("showattend.cli.scoring.PhotoStatistics", lambda *_: (_ for _ in ()).throw(RuntimeError("no score")))
+    with pytest.raises(RuntimeError, match="no score"):
+        main(["evaluate", "--model", str(model), "--data.root", str(shapes), "--out", str(tmp_path / "out")])
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 8
+
+
+def test_attend_draws_over_the_original_photo(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = next((shapes / "images").glob("test*"))
+    assert main(["attend", str(photo), "--model", str(model), "--out", str(tmp_path / "new" / "figure.png")]) == 0
+    with Image.open(tmp_path / "new" / "figure.png") as figure:
+        assert figure.width > 400
+    assert str(Captioner.from_pretrained(model).caption(photo)) in capsys.readouterr().out
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(
+    model: Path, shapes: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    photo = photos / "deeper" / "b.jpg"
+    (tmp_path / "none").mkdir()
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    cases = [
+        (("caption", tmp_path / "none", "--model", model), "holds no photo"),
+        (("caption", "nowhere*.jpg", "--model", model), "no photo at"),
+        (("caption", photo, "--model", tmp_path / "nowhere"), "no model folder"),
+        (("caption", photo, "--model", tmp_path / "none"), "lacks config.json"),
+        (("caption", photo, "--model", model, "--beam", 0), "beam is 0"),
+        (("caption", photo, "--model", model, "--csv", tmp_path / "file" / "x.csv"), "cannot write"),
+        (("caption", photo, "--model", model, "--json", tmp_path / "none"), "is a folder"),
+        (("attend", photos / "lie.jpg", "--model", model, "--out", tmp_path / "x.png"), "not a picture"),
+        (("attend", photo, "--model", model, "--out", tmp_path / "x.doc"), "end its name with"),
+        (("evaluate", "--model", model, "--data.root", tmp_path / "nowhere"), "no folder at"),
+        (("evaluate", "--model", model, "--data.root", tmp_path / "none"), "laid out like none of"),
+        (("evaluate", "--model", model, "--data.root", shapes, "--split", "dev"), "choose from train, val, test"),
+        (("evaluate", "--model", model, "--data.root", shapes, "--data.layout", "cocoo"), "did you mean 'coco'"),
+        (("evaluate", "--model", model, "--data.root", shapes, "--out", tmp_path / "file"), "cannot write"),
+        (("demo", "--out", tmp_path / "file" / "demo"), "cannot write"),
+        (("fit", "--data.root", tmp_path / "nowhere"), "no folder at"),
+        (("fit",), "data.root"),
+        (("fit", "--config", tmp_path / "nowhere.yaml"), "does not exist"),
+        (("fit", "--data.root", shapes, "--model.hiden_size", 3), "hiden_size"),
+        (("fit", "--data.root", shapes, "--model.hidden_size", "many"), "model.hidden_size"),
+        (("validate", "--data.root", shapes), "needs a checkpoint"),
+        (("test", "--data.root", shapes, "--ckpt_path", "best"), "needs a checkpoint"),
+        (("validate", "--data.root", shapes, "--ckpt_path", tmp_path / "nowhere.ckpt"), "cannot read the checkpoint"),
+        (("validate", "--data.root", shapes, "--ckpt_path", tmp_path / "file"), "cannot read the checkpoint"),
+        (("fit", "--data.root", shapes, "--runs", tmp_path, "--model.encoder=tiny", "--model.weights=none", "--ckpt_path=last"), "--name"),
+        (("fit", "--data.root", shapes, "--data.min_count", 10**6), "lower min_count"),
+        (("fit", "--data.root", shapes, "--model.encoder", "resnet5O"), "did you mean 'resnet50'"),
+        (
+            ("fit", "--data.root", shapes, "--model.encoder", "tiny", "--model.weights", "none", "--model.cell", "lstmm"),
+            "did you mean 'lstm'",
+        ),
+        (("fit", "--data.root", shapes, "--model.weights", tmp_path / "no.pth"), "no weights at"),
+        (("fit", "--data.root", shapes, "--model.weights", tmp_path / "file"), "cannot read weights"),
+        (
+            ("fit", "--data.root", shapes, "--model.encoder=tiny", "--model.weights=none", "--runs", tmp_path / "file"),
+            "cannot write",
+        ),
+    ]
+    for arguments, said in cases:
+        assert said in refused(*arguments, capsys=capsys), arguments
+        assert sorted(tmp_path.rglob("*")) == before, arguments
+
+
+def test_fit_names_what_it_leaves_out(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "data"
+    (root / "images").mkdir(parents=True)
+    rows = ["image,caption,split", "gone.png,a star,train"]
+    for number, path in enumerate(sorted((shapes / "images").glob("train*"))[:6]):
+        (root / "images" / path.name).write_bytes(path.read_bytes() if number != 1 else b"")
+        rows.append(f"{path.name},a red star,{'val' if number > 3 else 'train'}")
+    (root / "mine.csv").write_text("\n".join(rows))
+    command = ["fit", f"--data.root={root}", f"--data.cache_dir={tmp_path / 'cache'}", f"--runs={tmp_path}", "--data.num_workers=0"]
+    command += ["--data.min_count=1", "--model.encoder=tiny", "--model.weights=none", "--model.image_size=64", "--trainer.max_epochs=1"]
+    command += ["--seed_everything=0", "--trainer.enable_progress_bar=false"]
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    said = printed.out + printed.err
+    assert "1 photos listed without a file, left out (such as gone.png)" in said
+    assert "train_00001.png: the file is empty" in said
+    assert "No model was kept" not in said
+    assert main([*command, "--trainer.check_val_every_n_epoch=2"]) == 0
+    assert "No model was kept" in capsys.readouterr().out
+
+
+def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
+    from showattend.errors import InputError
+
+    with pytest.raises(InputError):
+        main(["caption", str(tmp_path), "--model", str(tmp_path), "--debug"])
+
+
+@pytest.mark.parametrize("arguments", [["caption"], ["nothing"], [], ["caption", "a.jpg", "--model", "m", "--batch-size", "0"]])
+def test_misspelt_commands_end_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_help_teaches_and_waits_for_nothing_heavy() -> None:
+    code = "import sys, showattend.cli.main; showattend.cli.main.main(['--help'])"
+    check = "import sys; assert not {'torch', 'lightning', 'matplotlib', 'nltk'} & set(sys.modules), set(sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", f"try:\n {code}\nexcept SystemExit: pass\n{check}"], capture_output=True, text=True, check=True
+    )
+    assert "showattend fit --config configs/flickr8k.yaml" in run.stdout
+
+
+def test_a_reader_who_leaves_early_is_no_error(model: Path, shapes: Path) -> None:
+    command = f"{sys.executable} -m showattend caption {shapes}/images --model {model} --batch-size 4 | head -n 1"
+    run = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert len(run.stdout.splitlines()) == 1
+    assert "Traceback" not in run.stderr
+    assert "Broken pipe" not in run.stderr
+
+
+def test_python_m_and_the_version() -> None:
+    run = subprocess.run([sys.executable, "-m", "showattend", "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == f"showattend {__version__}"
+
+
+@pytest.mark.parametrize("name", ["train", "caption", "evaluate", "attend"])
+def test_scripts_are_doors_to_the_same_commands(name: str) -> None:
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    run = subprocess.run([sys.executable, SCRIPTS / f"{name}.py", "--help"], capture_output=True, text=True, check=True, env=environment)
+    assert "usage:" in run.stdout
+
+
+def test_the_tokeniser_of_a_score_is_a_choice_and_is_named(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "--model", str(model), "--data.root", str(shapes)]
+    scores = []
+    for name, said in (("nltk", "tokens:nltk-3"), ("ptb", "tokens:ptb|")):
+        assert main([*command, "--tokenizer", name]) == 0
+        printed = capsys.readouterr().out
+        assert said in printed
+        scores.append([line for line in printed.splitlines() if "BLEU" in line])
+    assert scores[0] == scores[1]  # these captions hold no mark on which the two differ
+    assert "did you mean 'ptb'" in refused(*command, "--tokenizer", "ptbb", capsys=capsys)
+
+
+def test_two_systems_are_compared_on_all_photos_or_not_at_all(
+    model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "--model", str(model), "--data.root", str(shapes)]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    capsys.readouterr()
+    results = tmp_path / "out" / "results.json"
+    assert main([*command, "--compare", str(results)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.endswith("[+0.0000, +0.0000]  p 1.000") for line in lines) == 6
+    rows = json.loads(results.read_text())
+    other = tmp_path / "other.json"
+    for bad, named in (
+        (rows[1:], "has no caption for 1 photos"),
+        ([*rows, rows[0]], "has several captions for 1 photos"),
+        ([*rows, {"image_id": "stranger", "caption": "a"}], "such as 'stranger'"),
+        ([{"image_id": 1}], "no list of image_id and caption"),
+        ({"a": 1}, "no list of image_id and caption"),
+    ):
+        other.write_text(json.dumps(bad))
+        assert named in refused(*command, "--compare", other, capsys=capsys)
+
+
+def test_captions_in_8_bits_are_captions(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["caption", str(shapes / "images"), "--model", str(model), "--int8", "--workers", "0"]) == 0
+    assert all("\t" in line for line in capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.slow
+def test_fused_captions_are_the_same(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for options in ([], ["--fuse"]):
+        assert main(["caption", str(shapes / "images"), "--model", str(model), "--workers", "0", *options]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]

@@ -1,0 +1,48 @@
+"""An encoder that only looks sees what the encoder sees, whatever is done to be fast."""
+
+import pytest
+import torch
+from factories import random_photos
+
+from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.encoders.feature_extractor import FOLD_AFTER, MICRO_BATCH, FeatureExtractor
+
+
+def test_an_encoder_is_folded_when_that_has_paid() -> None:
+    encoder = Encoder(EncoderConfig("mobilenet_v2")).eval()
+    extractor, images = FeatureExtractor(encoder), random_photos(FOLD_AFTER - 1, 64)
+    with torch.inference_mode():
+        expected, _ = encoder(images)
+        assert torch.allclose(extractor(images)[0], expected, atol=1e-4)
+        assert extractor.encoder is encoder
+        encoder_features, _ = extractor(images)
+        assert (encoder_features - expected).norm() < 1e-5 * expected.norm()
+        with_folded_batchnorm = extractor.encoder
+        assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in with_folded_batchnorm.modules())
+        extractor(images)
+    assert extractor.encoder is with_folded_batchnorm
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, MICRO_BATCH, 3 * MICRO_BATCH + 1])
+def test_photos_side_by_side_are_photos_one_by_one(threads: int, count: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        encoder, images = Encoder(EncoderConfig("resnet18")).eval(), random_photos(count, 64)
+        extractor = FeatureExtractor(encoder)
+        with torch.inference_mode():
+            encoder_features, grid = extractor(images)
+            expected = [encoder(images[number : number + 1]) for number in range(count)]
+        assert {size for _, size in expected} == {grid}
+        assert torch.allclose(encoder_features, torch.cat([one for one, _ in expected]), atol=1e-4)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_fails_for_one_photo_fails_for_all() -> None:
+    extractor = FeatureExtractor(Encoder(EncoderConfig("resnet18")).eval())
+    extractor.threads = 2
+    with pytest.raises(RuntimeError):
+        extractor(torch.zeros(3 * MICRO_BATCH, 1, 64, 64, dtype=torch.uint8).expand(-1, 5, -1, -1))

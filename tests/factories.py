@@ -1,0 +1,151 @@
+"""Small models, inputs and oracles that several test modules share."""
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from showattend.cells import RecurrentCell, Stack, find_cell, make_cell
+from showattend.data.transforms import Preprocessing
+from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, State
+from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.models.caption_model import CaptionModel
+from showattend.models.config import DecoderConfig
+from showattend.models.decoder import Decoder
+from showattend.pretrained import Pretrained
+from showattend.vocabulary import END, PAD, START, Vocabulary
+
+# A decoder: photos, captions a photo, words, locations, channels, vocabulary.
+N, G, T, L, D, V = 3, 4, 6, 5, 7, 11
+# A cell: rows, hidden units, sizes of the input's parts.
+BATCH, HIDDEN, PARTS = 3, 4, (5, 2)
+# A language small enough to count all of its captions.
+WORDS, LOCATIONS, LENGTH = 7, 3, 4
+VOCABULARY = Vocabulary.build([["a", "red", "star"]])
+SEARCHES = {
+    "greedy": GenerationConfig(1, 6),
+    "beam": GenerationConfig(3, 6, 0.7),
+    "several": GenerationConfig(4, 6, num_captions=3),
+    "length": GenerationConfig(3, 6, min_length=3, no_repeat_ngram=2),
+    "words": GenerationConfig(3, 6, ban=(5, 6), must_include=(7, 8)),
+    "groups": GenerationConfig(4, 6, groups=2, diversity=0.7, num_captions=2),
+    "sample": GenerationConfig(1, 6, num_captions=3, sample=True, temperature=1.3, top_k=6, top_p=0.9, seed=3),
+}
+
+
+def make_decoder(**options: object) -> Decoder:
+    sizes = {"embedding_size": 6, "hidden_size": 8, "attention_size": 9, "dropout": 0.5}
+    sizes["layers"] = find_cell(str(options.get("cell", "lstm"))).min_layers
+    return Decoder(DecoderConfig(V, D, **{**sizes, **options})).double().eval()  # type: ignore[arg-type]
+
+
+def random_features() -> Tensor:
+    return torch.randn(N, L, D).double()
+
+
+def random_captions() -> Tensor:
+    """Of every length from 0 to T, the longest of a photo not always first."""
+    words = torch.randint(4, V, (N, G, T))
+    lengths = torch.tensor([[6, 2, 1, 4], [3, 3, 5, 0], [1, 0, 0, 2]])
+    return words * (torch.arange(T) < lengths.unsqueeze(-1))
+
+
+def random_photos(count: int = 2, size: int = 224) -> torch.Tensor:
+    return torch.randint(256, (count, 3, size, size), dtype=torch.uint8)
+
+
+def untrained_model(encoder: str = "tiny", cell: str = "lstm") -> Pretrained:
+    looking = Encoder(EncoderConfig(encoder))
+    sizes = {"embedding_size": 8, "hidden_size": 8, "attention_size": 8}
+    config = DecoderConfig(len(VOCABULARY), looking.channels, **sizes, cell=cell, layers=find_cell(cell).min_layers)
+    return Pretrained(
+        CaptionModel(looking, Decoder(config)).eval(),
+        VOCABULARY,
+        Preprocessing(64, "crop"),
+        GenerationConfig(2, 6, 0.5),
+        {"val_bleu4": 0.5},
+    )
+
+
+def random_cell(name: str, layers: int | None = None, **options: object) -> RecurrentCell | Stack:
+    """A cell in double precision, every tensor of it random, normalisers' statistics too."""
+    if name == "clockwork":
+        options.setdefault("periods", (1, 2))
+    cell = make_cell(name, PARTS, HIDDEN, layers=layers or find_cell(name).min_layers, options=options).double().eval()
+    with torch.no_grad():
+        for value in cell.parameters():
+            value.copy_(torch.randn_like(value) / 2)
+        for key, value in cell.named_buffers():
+            if key.endswith("running_var"):
+                value.uniform_(0.5, 2)
+            elif key.endswith("running_mean"):
+                value.normal_()
+    return cell
+
+
+def random_state(cell: RecurrentCell | Stack, rows: int = BATCH) -> tuple[Tensor, ...]:
+    """A state as after some steps: the initial one, then two steps on random input."""
+    h, c = (torch.rand(rows, cell.initial_size).double() - 0.5 for _ in range(2))
+    return tuple(entry.detach() for entry in unroll(cell, random_inputs(2)[:, :rows], cell.initial_state(h, c))[-1])
+
+
+def random_inputs(steps: int = 5) -> Tensor:
+    return torch.randn(steps, BATCH, sum(PARTS)).double()
+
+
+def projected(cell: RecurrentCell | Stack, x: Tensor) -> Tensor:
+    first, second = x.split(PARTS, -1)
+    return cell.project(first, 0) + cell.project(second, 1)
+
+
+def unroll(cell: RecurrentCell | Stack, xs: Tensor, state: tuple[Tensor, ...]) -> list[tuple[Tensor, ...]]:
+    """The states after each input of xs, (T,B,I)."""
+    states = []
+    for x in xs:
+        state = cell.step(projected(cell, x), state)
+        states.append(state)
+    return states
+
+
+class TinyLanguage:
+    """Next-word probabilities that depend on the photo and on all words so far, through a state that mixes them."""
+
+    def __init__(self, photos: int, seed: int = 0, end_bias: float = 0.0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.start = torch.randn(photos, 5, generator=generator)
+        self.mix = torch.randn(5, 5, generator=generator)
+        self.heard = torch.randn(WORDS, 5, generator=generator)
+        self.say = 2 * torch.randn(5, WORDS, generator=generator)
+        self.bias = torch.zeros(WORDS)
+        self.bias[END] = end_bias
+
+    def step(self, words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
+        h = torch.tanh(state[0] @ self.mix + self.heard[words])
+        return (h @ self.say + self.bias).log_softmax(-1), (h,), h[:, :LOCATIONS].softmax(-1)
+
+    def log_prob(self, photo: int, words: tuple[int, ...]) -> float:
+        state: State = (self.start[photo : photo + 1],)
+        total, last = 0.0, START
+        for word in words:
+            log_probs, state, _ = self.step(torch.tensor([last]), state)
+            total, last = total + log_probs[0, word].item(), word
+        return total
+
+
+def all_captions() -> list[tuple[int, ...]]:
+    """All captions that end within LENGTH words."""
+    sayable = [word for word in range(WORDS) if word not in (*FORBIDDEN_IDS, END)]
+    return [(*said, END) for length in range(LENGTH) for said in itertools.product(sayable, repeat=length)]
+
+
+def without_padding(words: Tensor) -> tuple[int, ...]:
+    return tuple(word for word in words.tolist() if word != PAD)
+
+
+def chi_squared_p(counts: Tensor, expected: Tensor) -> float:
+    """The probability of counts as far from the expected ones, or farther; what is expected less than five times is one class."""
+    common = expected >= 5
+    seen = torch.cat((counts[common], counts[~common].sum().view(1)))
+    wanted = torch.cat((expected[common], expected[~common].sum().view(1)))
+    statistic = ((seen - wanted).square() / wanted.clamp(min=0.5)).sum()
+    return float(torch.special.gammaincc(common.sum() / 2, statistic / 2))

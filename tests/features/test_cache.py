@@ -1,0 +1,107 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from showattend.data.captions import Photo
+from showattend.data.transforms import Preprocessing
+from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.errors import InputError
+from showattend.features.cache import open_or_build_cache
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Photo]:
+    chance = np.random.default_rng(0)
+    for n in range(5):
+        Image.fromarray(chance.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"{n}.png")
+    return [Photo(n, tmp_path / f"{n}.png", ("said",)) for n in range(5)]
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    return Encoder(EncoderConfig("tiny")).eval()
+
+
+def test_rows_are_what_the_encoder_says_of_each_photo(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
+    preprocessing = Preprocessing(32)
+    cache = open_or_build_cache(photos, preprocessing, encoder, tmp_path / "cache", batch_size=2)
+    assert cache.shape == (5, 16, encoder.channels)
+    for row, photo in enumerate(photos):
+        with torch.inference_mode():
+            expected = encoder(preprocessing.load(photo.path)[0].unsqueeze(0))[0][0]
+        assert torch.allclose(cache.read(row).float(), expected, atol=2e-3)
+    assert np.array_equal(np.load(cache.path)[3], cache.read(3).numpy())
+
+
+def test_without_an_encoder_rows_are_the_bytes(photos: list[Photo], tmp_path: Path) -> None:
+    cache = open_or_build_cache(photos, Preprocessing(32), None, tmp_path / "cache")
+    assert torch.equal(cache.read(4), Preprocessing(32).load(photos[4].path)[0])
+
+
+def test_photos_are_looked_at_once(photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+    monkeypatch.setattr(Preprocessing, "load", lambda *_: pytest.fail("looked again"))
+    assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache") == first
+
+
+def test_anything_that_changes_the_rows_changes_the_file(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    paths = [open_or_build_cache(photos, Preprocessing(32), encoder, folder).path]
+    paths.append(open_or_build_cache(photos, Preprocessing(32).mirrored(), encoder, folder).path)
+    paths.append(open_or_build_cache(photos, Preprocessing(40), encoder, folder).path)
+    paths.append(open_or_build_cache(photos[:4], Preprocessing(32), encoder, folder).path)
+    paths.append(open_or_build_cache(photos, Preprocessing(32), Encoder(EncoderConfig("tiny")), folder).path)
+    Image.new("RGB", (9, 9)).save(photos[0].path)
+    paths.append(open_or_build_cache(photos, Preprocessing(32), encoder, folder).path)
+    assert len(set(paths)) == len(paths)
+
+
+def test_broken_photos_are_named_and_the_others_kept(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
+    photos[1].path.write_bytes(b"")
+    cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", batch_size=2)
+    assert list(cache.broken) == [1]
+    assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache") == cache
+    assert not cache.read(1).any()
+    assert cache.read(2).any()
+
+
+def test_nothing_readable_is_an_error_and_leaves_nothing(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
+    for photo in photos:
+        photo.path.write_bytes(b"nothing")
+    with pytest.raises(InputError, match="none of the 5 photos"):
+        open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_an_interruption_leaves_nothing(photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = Preprocessing.load
+    monkeypatch.setattr(
+        Preprocessing, "load", lambda self, path: load(self, path) if path != photos[3].path else (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", batch_size=1, workers=0)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_damaged_cache_is_refused_with_the_way_out(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
+    cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+    whole, manifest = cache.path.read_bytes(), cache.path.with_suffix(".json")
+    cache.path.write_bytes(whole[:-100])
+    with pytest.raises(InputError, match="delete it"):
+        open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+    cache.path.write_bytes(whole)
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "weights": "other"}))
+    with pytest.raises(InputError, match="does not hold what its name says"):
+        open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+
+
+def test_a_full_disk_is_found_out_before_the_work(
+    photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    with pytest.raises(InputError, match=r"--data\.cache_dir"):
+        open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")

@@ -1,0 +1,142 @@
+"""Training on the metric: the right gradient, a higher reward, and clear refusals."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from torch import Tensor
+
+from showattend.cli.main import main
+from showattend.data.batches import Batch
+from showattend.decoding import FORBIDDEN_IDS
+from showattend.errors import InputError
+from showattend.training.datamodule import CaptionDataModule
+from showattend.training.self_critical import LitSelfCritical
+from showattend.vocabulary import START
+
+QUIET: dict[str, Any] = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "accelerator": "cpu",
+    "num_sanity_val_steps": 0,
+}
+CONFIG = Path(__file__).parents[2] / "configs" / "scst.yaml"
+
+
+def ready(model: Path, shapes: Path, cache: Path, **options: Any) -> tuple[LitSelfCritical, Batch]:
+    """A model about to be trained, and a batch of all training photos."""
+    data = CaptionDataModule(shapes, min_count=1, batch_size=48, cache_dir=cache, num_workers=0, captions_per_photo=1)
+    lit = LitSelfCritical(data.words, str(model), **options)
+    lightning.Trainer(max_steps=0, **QUIET).fit(lit, data)
+    return lit.train(), next(iter(data.train_dataloader()))
+
+
+@pytest.mark.parametrize(("baseline", "temperature"), [("greedy", 1.0), ("leave_one_out", 1.0), ("leave_one_out", 0.5)])
+def test_the_gradient_is_that_of_the_expected_reward(baseline: str, temperature: float, model: Path, shapes: Path, tmp_path: Path) -> None:
+    """For captions of one word the expectation is a sum over the vocabulary; 400 estimates lie within 4.5 standard errors of it."""
+    lit, batch = ready(model, shapes, tmp_path, baseline=baseline, temperature=temperature, samples=3, max_length=1, length_penalty=0.0)
+    for parameter in (lit.network.decoder.output.weight, lit.network.decoder.output.bias):
+        parameter.data.mul_(0.3 * temperature)  # less sure of itself, so that much is drawn
+    batch = Batch(batch.photos[:4], batch.words[:4], batch.ids[:4], batch.references[:4])
+    bias = lit.network.decoder.output.bias
+
+    logits = lit.network(batch.photos, torch.full((4, 1, 1), START)).logits
+    banned = logits.index_fill(1, torch.tensor(FORBIDDEN_IDS), -torch.inf)
+    rewards = torch.stack([lit._reward(batch.ids, torch.full((4, 1, 1), word))[:, 0] for word in range(len(lit.vocabulary))], 1)
+    (exact,) = torch.autograd.grad(-((banned / temperature).softmax(-1) * rewards).sum() / 4, bias)
+
+    estimates = []
+    for _ in range(400):
+        loss, *_ = lit._losses(batch)
+        estimates.append(torch.autograd.grad(loss, bias)[0])
+    found = torch.stack(estimates)
+    assert_within(found, exact, 4.5)
+
+
+def assert_within(found: Tensor, exact: Tensor, errors: float) -> None:
+    error = found.std(0) / len(found) ** 0.5
+    assert exact.abs().max() > 10 * error.min()  # there is something to find
+    assert ((found.mean(0) - exact).abs() <= errors * error + 1e-6).all()
+
+
+def test_drawing_and_learning_see_the_same_probabilities(model: Path, shapes: Path, tmp_path: Path) -> None:
+    lit, _ = ready(model, shapes, tmp_path)
+    assert not any(module.training for module in lit.network.modules())
+    trained = {name for name, parameter in lit.network.named_parameters() if parameter.requires_grad}
+    assert trained == {f"decoder.{name}" for name, _ in lit.network.decoder.named_parameters()}
+
+
+@pytest.mark.parametrize("baseline", ["greedy", "leave_one_out"])
+def test_the_reward_of_a_batch_rises(baseline: str, model: Path, shapes: Path, tmp_path: Path) -> None:
+    lit, batch = ready(model, shapes, tmp_path, baseline=baseline)
+    optimizer = torch.optim.Adam(lit.network.decoder.parameters(), lr=1e-3)
+    rewards = []
+    for _ in range(30):
+        loss, reward, _ = lit._losses(batch)
+        rewards.append(float(reward.mean()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert sum(rewards[-5:]) > sum(rewards[:5]) * 1.03  # 1.08 to 1.18 over six seeds
+
+
+def test_rewards_are_cider_d_with_the_end_as_a_word(model: Path, shapes: Path, tmp_path: Path) -> None:
+    lit, batch = ready(model, shapes, tmp_path)
+    whole = batch.words[:, :, 1:]
+    broken_off = whole.clone()
+    broken_off[broken_off == 2] = 0
+    own, shorter = lit._reward(batch.ids, whole), lit._reward(batch.ids, broken_off)
+    assert (own > shorter).all()
+    first = lit.rows[batch.ids[0]]
+    said = [*lit.vocabulary.decode(whole[0, 0].tolist()), "<end>"]
+    assert own[0, 0].item() == pytest.approx(float(lit.rewards.scores([first], [said])[0]), rel=1e-5)
+
+
+def command(model: Path, shapes: Path, tmp_path: Path, *options: str) -> list[str]:
+    places = {"config": CONFIG, "data.root": shapes, "data.cache_dir": tmp_path / "cache", "runs": tmp_path, "model.start": model}
+    small = {"data.min_count": 1, "data.num_workers": 0, "trainer.enable_progress_bar": "false", "trainer.log_every_n_steps": 1}
+    return ["refine", *(f"--{name}={value}" for name, value in {**places, **small}.items()), *options]
+
+
+def test_refine_writes_the_model_with_the_highest_cider_d(model: Path, shapes: Path, tmp_path: Path) -> None:
+    assert main(command(model, shapes, tmp_path, "--trainer.max_epochs=8", "--model.learning_rate=5e-4", "--data.flip=false")) == 0
+    with (tmp_path / "scst" / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert max(float(row["reward_share"]) for row in rows if row["reward_share"]) < 0.2
+    best = json.loads((tmp_path / "scst" / "model" / "metrics.json").read_text())["val_cider_d"]
+    assert best == pytest.approx(max(float(row["val_cider_d"]) for row in rows if row["val_cider_d"]), abs=1e-6)
+
+
+def test_what_cannot_be_refined_is_one_line(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = shutil.copytree(model, tmp_path / "other")
+    words = json.loads((other / "vocabulary.json").read_text())
+    (other / "vocabulary.json").write_text(json.dumps([*words[:4], *reversed(words[4:])]))
+    for options, named in (
+        (("--model.samples=1",), "samples is 1"),
+        (("--model.baseline=mean",), "baseline"),
+        (("--monitor=val_bleu",), "val_bleu4"),
+        ((f"--model.start={tmp_path / 'none'}",), "no model folder"),
+        ((f"--model.start={other}",), "other words"),
+    ):
+        assert main(command(model, shapes, tmp_path, *options)) == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("showattend: ")
+        assert named in error
+    assert not (tmp_path / "scst").exists()
+
+
+def test_leave_one_out_needs_another(model: Path) -> None:
+    with pytest.raises(InputError, match="at least 2"):
+        LitSelfCritical([], str(model), samples=1)
+
+
+def test_a_start_is_needed_and_named(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["refine", f"--config={CONFIG}", f"--data.root={shapes}"]) == 2
+    assert "required: --model.start: see showattend refine --help" in capsys.readouterr().err
