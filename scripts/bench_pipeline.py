@@ -132,7 +132,7 @@ class Bench:
         self.paths = find_photos([options.photos])[: options.count] if options.photos else draw(folder, options.count)
         write_captions(folder / "captions.csv", self.paths)
         self.data = CaptionDataModule(folder, "csv", min_count=1, cache_dir=folder / "cache", num_workers=self.workers)
-        words = [*self.data.words, *(f"unheard{number}" for number in range(V - len(self.data.words)))]
+        words = [*self.data.tokens, *(f"unheard{number}" for number in range(V - len(self.data.tokens)))]
         self.lit = LitCaptioner(words, options.encoder, "none", stride=options.stride, fuse=True, schedule="constant")
         self.encoder = self.lit.network.encoder
         model = Pretrained(self.lit.network, self.lit.vocabulary, self.lit.preprocessing, GenerationConfig(3, WORDS))
@@ -175,7 +175,7 @@ class Bench:
         """A part of an epoch the way of most tutorials, as photos with ROWS captions."""
         speaking = Yardstick(self.encoder.channels, 512, 512, 512, V)
         optimizer = torch.optim.AdamW(speaking.parameters())
-        words = next(iter(self.data.train_dataloader())).words.flatten(0, 1)[::ROWS][:captions]
+        words = next(iter(self.data.train_dataloader())).token_ids.flatten(0, 1)[::ROWS][:captions]
 
         def run() -> None:
             with torch.no_grad():

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from showattend.data.boxes import shape_words
 from showattend.data.captions import Photo, read_captions
-from showattend.data.shapes import Scene, describe, read, read_scenes, write_shapes
+from showattend.data.shapes import Scene, describe, parse_caption, read_scenes, write_shapes
 from showattend.data.transforms import open_photo
 from showattend.files import atomic_write
 from showattend.grounding import points_at
@@ -87,11 +87,11 @@ def check(captions: Mapping[str, Caption], scenes: Mapping[str, Scene]) -> Truth
     truths: dict[str, list[bool]] = defaultdict(list)
     hits: list[float] = []
     for name, caption in captions.items():
-        reading = read(caption.words, scenes[name])
-        for sort, true in reading.statements:
+        parsed = parse_caption(caption.words, scenes[name])
+        for sort, true in parsed.statements:
             truths[sort].append(true)
             truths["all"].append(true)
-        hits += [points_at(caption, word) for word in shape_words(reading)]
+        hits += [points_at(caption, word) for word in shape_words(parsed)]
     return Truth({sort: sum(true) / len(true) for sort, true in truths.items()}, sum(hits) / max(1, len(hits)))
 
 

@@ -206,7 +206,7 @@ class Captioner:
             Scored(
                 Caption(words, float(of_words[row].sum()), found.alphas[0, row, : len(words)].cpu(), grid, visible, area),
                 of_words[row, : len(words) + 1],
-                [word for word in words if word not in self.model.vocabulary.index],
+                [word for word in words if word not in self.model.vocabulary.token_to_id],
             )
             for row, words in enumerate(spoken)
         ]
@@ -267,7 +267,7 @@ class Captioner:
 
     def _area(self, size: tuple[int, int], grid: tuple[int, int], pixels: int) -> tuple[Box, Box]:
         """What the network saw of a photo, and what the grid covers, both in the photo's pixels."""
-        visible = self.model.preprocessing.visible(*size)
+        visible = self.model.preprocessing.crop_box(*size)
         return visible, self.model.network.encoder.lattice.area(grid, pixels, visible)
 
 

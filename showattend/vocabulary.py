@@ -1,7 +1,7 @@
-"""Words and their numbers: tokenise, build, encode, decode, save, load.
+"""Tokens and their ids: tokenise captions, build a vocabulary, encode, decode, save, load.
 
-A caption is lower-cased, split by nltk's Penn Treebank rules (which need no download) and stripped of punctuation;
-the same tokeniser serves training and scoring, so that both speak of the same words.
+The tokeniser lower-cases a caption, splits it by nltk's Penn Treebank rules (which need no download) and drops punctuation.
+Training and scoring use the same tokeniser.
 """
 
 import json
@@ -22,14 +22,14 @@ SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 
 @cache
 def _treebank() -> "NLTKWordTokenizer":
-    # Here, because nltk takes a sixth of a second to import, and to caption is to say words, not to hear them.
+    # Imported here because nltk takes 0.17 s to import, and captioning photos does not need it.
     from nltk.tokenize import NLTKWordTokenizer
 
     return NLTKWordTokenizer()
 
 
 def tokenize(caption: str) -> list[str]:
-    """Split a caption into lower-case words without punctuation.
+    """Split a caption into lower-case tokens without punctuation.
 
     >>> tokenize("A dog's ball, thrown in the half-light .")
     ['a', 'dog', "'s", 'ball', 'thrown', 'in', 'the', 'half-light']
@@ -39,77 +39,76 @@ def tokenize(caption: str) -> list[str]:
 
 
 class Vocabulary:
-    """A list of words whose first four are `<pad> <start> <end> <unk>`; a word's number is its place in the list."""
+    """A list of V tokens whose first four are `<pad> <start> <end> <unk>`; a token's id is its index in the list.
 
-    def __init__(self, words: Sequence[str]) -> None:
-        """Take the words in order.
+    Raises:
+        InputError: the list does not begin with the special tokens, or holds a token twice.
+    """
 
-        Raises:
-            InputError: the list does not begin with the special words, or holds a word twice.
-        """
-        if tuple(words[: len(SPECIALS)]) != SPECIALS:
-            raise InputError(f"a vocabulary begins with {' '.join(SPECIALS)}, this one with {' '.join(words[:4])!r}")
-        self.words = list(words)
-        self.index = {word: number for number, word in enumerate(self.words)}
-        if len(self.index) != len(self.words):
-            twice = next(word for word, count in Counter(self.words).items() if count > 1)
-            raise InputError(f"the vocabulary holds the word {twice!r} twice")
+    def __init__(self, tokens: Sequence[str]) -> None:
+        if tuple(tokens[: len(SPECIALS)]) != SPECIALS:
+            raise InputError(f"a vocabulary begins with {' '.join(SPECIALS)}, this one with {' '.join(tokens[:4])!r}")
+        self.tokens = list(tokens)
+        self.token_to_id = {token: token_id for token_id, token in enumerate(self.tokens)}
+        if len(self.token_to_id) != len(self.tokens):
+            duplicate = next(token for token, count in Counter(self.tokens).items() if count > 1)
+            raise InputError(f"the vocabulary holds the token {duplicate!r} twice: take one of the two out")
 
     @classmethod
     def build(cls, captions: Iterable[Sequence[str]], *, min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
-        """Count the words of tokenised captions and keep the frequent ones, the most frequent first.
+        """Count the tokens of captions and keep the frequent ones, the most frequent first.
 
         Args:
-            captions: lists of tokens
-            min_count: keep a word that occurs at least this often
-            max_size: keep at most this many words besides the special ones
+            captions: each a list of tokens
+            min_count: keep a token that occurs at least this often
+            max_size: keep at most this many tokens besides the special ones
 
         Raises:
-            InputError: no word is left.
+            InputError: no token is left.
         """
         counts = Counter(token for caption in captions for token in caption)
-        frequent = [word for word, count in counts.items() if count >= min_count and word not in SPECIALS]
-        # Ties are broken by spelling: the same captions in another order give the same numbers.
-        frequent.sort(key=lambda word: (-counts[word], word))
+        frequent = [token for token, count in counts.items() if count >= min_count and token not in SPECIALS]
+        # Ties are broken by spelling, so that the order of the captions does not change the ids.
+        frequent.sort(key=lambda token: (-counts[token], token))
         if not frequent:
             raise InputError(f"no word occurs {min_count} times in the training captions: lower min_count")
         return cls([*SPECIALS, *frequent[:max_size]])
 
     def __len__(self) -> int:
-        return len(self.words)
+        return len(self.tokens)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self.words == other.words
+        return isinstance(other, Vocabulary) and self.tokens == other.tokens
 
     def encode(self, tokens: Sequence[str]) -> list[int]:
-        """Numbers of the tokens between `<start>` and `<end>`; a word that is not known becomes `<unk>`."""
-        return [START, *(self.index.get(token, UNKNOWN) for token in tokens), END]
+        """Token ids of a caption between `<start>` and `<end>`; an unknown token becomes `<unk>`."""
+        return [START, *(self.token_to_id.get(token, UNKNOWN) for token in tokens), END]
 
-    def decode(self, numbers: Iterable[int]) -> list[str]:
-        """Words up to the first `<end>`, without `<start>` and `<pad>`."""
-        words = []
-        for number in numbers:
-            if number == END:
+    def decode(self, token_ids: Iterable[int]) -> list[str]:
+        """Tokens up to the first `<end>`, without `<start>` and `<pad>`."""
+        tokens = []
+        for token_id in token_ids:
+            if token_id == END:
                 break
-            if number not in (PAD, START):
-                words.append(self.words[number])
-        return words
+            if token_id not in (PAD, START):
+                tokens.append(self.tokens[token_id])
+        return tokens
 
     def save(self, path: Path) -> None:
-        """Write the words as a JSON list, one word a line."""
-        path.write_text(json.dumps(self.words, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        """Write the tokens as a JSON list, one token a line."""
+        path.write_text(json.dumps(self.tokens, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
         """Read what `save` wrote.
 
         Raises:
-            InputError: the file is no JSON list of words.
+            InputError: the file is no JSON list of tokens.
         """
         try:
-            words = json.loads(path.read_text(encoding="utf-8"))
+            tokens = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read the vocabulary {path}: {error}") from error
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise InputError(f"{path} is no JSON list of words")
-        return cls(words)
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+            raise InputError(f"{path} is no JSON list of tokens")
+        return cls(tokens)

@@ -91,7 +91,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not the file that config"):
         load_pretrained(folder)
     (folder / "model.safetensors").write_bytes(whole)
-    (folder / "vocabulary.json").write_text(json.dumps(VOCABULARY.words[:-1]))
+    (folder / "vocabulary.json").write_text(json.dumps(VOCABULARY.tokens[:-1]))
     with pytest.raises(InputError, match="not the vocabulary"):
         load_pretrained(folder)
     VOCABULARY.save(folder / "vocabulary.json")

@@ -25,21 +25,21 @@ def test_tokens_are_lower_case_words_without_punctuation(caption: str, tokens: l
 
 
 def test_words_are_ordered_by_count_then_spelling_and_counted_from_the_special_ones() -> None:
-    assert Vocabulary.build(CAPTIONS).words == ["<pad>", "<start>", "<end>", "<unk>", "a", "dog", "cat", "runs", "sleeps"]
+    assert Vocabulary.build(CAPTIONS).tokens == ["<pad>", "<start>", "<end>", "<unk>", "a", "dog", "cat", "runs", "sleeps"]
     assert Vocabulary.build(reversed(CAPTIONS)) == Vocabulary.build(CAPTIONS)
-    assert Vocabulary.build(CAPTIONS, min_count=2).words[4:] == ["a", "dog"]
-    assert Vocabulary.build(CAPTIONS, max_size=1).words[4:] == ["a"]
+    assert Vocabulary.build(CAPTIONS, min_count=2).tokens[4:] == ["a", "dog"]
+    assert Vocabulary.build(CAPTIONS, max_size=1).tokens[4:] == ["a"]
 
 
 def test_encoding_there_and_back() -> None:
     vocabulary = Vocabulary.build(CAPTIONS, min_count=2)
-    numbers = vocabulary.encode(["a", "dog", "barks"])
-    assert numbers == [START, 4, 5, UNKNOWN, END]
-    assert vocabulary.decode([*numbers, PAD, 4]) == ["a", "dog", "<unk>"]
+    token_ids = vocabulary.encode(["a", "dog", "barks"])
+    assert token_ids == [START, 4, 5, UNKNOWN, END]
+    assert vocabulary.decode([*token_ids, PAD, 4]) == ["a", "dog", "<unk>"]
 
 
 def test_words_that_look_special_in_a_caption_stay_outside() -> None:
-    assert Vocabulary.build([["<end>", "a"]]).words[4:] == ["a"]
+    assert Vocabulary.build([["<end>", "a"]]).tokens[4:] == ["a"]
 
 
 def test_saved_words_come_back_and_can_be_read_by_a_person(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def _check(args: argparse.Namespace) -> None:
 def _with_boxes(photos: Sequence[Photo], boxes: ObjectBoxes) -> Iterator[Photo]:
     """The photos of which it is known where their objects lie; the others are named."""
     for photo in photos:
-        reason = boxes.missing(photo)
+        reason = boxes.problem(photo)
         if reason:
             print(f"skipped {reason}", file=sys.stderr)
         else:
@@ -104,7 +104,7 @@ def _from_model(job: Job, args: argparse.Namespace) -> Iterator[Said]:
         if isinstance(result, Failure):
             print(f"skipped {result.reason}", file=sys.stderr)
         else:
-            yield photo, result, job.boxes.named(photo, result.words)
+            yield photo, result, job.boxes.object_words(photo, result.words)
 
 
 def _from_references(job: Job) -> Iterator[Said]:
@@ -121,7 +121,7 @@ def _from_references(job: Job) -> Iterator[Said]:
 
 def _hide(captioner: Captioner, measured: Sequence[Mention], args: argparse.Namespace) -> None:
     """Curves of some mentions, drawn by chance, in a file, on the screen and as a figure."""
-    known = [mention for mention in measured if mention.caption.words[mention.word.place] in captioner.model.vocabulary.index]
+    known = [mention for mention in measured if mention.caption.words[mention.word.position] in captioner.model.vocabulary.token_to_id]
     if not known:
         raise InputError("the model knows none of the words that name objects: leave faithfulness out with --faithfulness 0")
     if len(known) < len(measured):
@@ -164,7 +164,7 @@ def _print_left_out(state: str, mentions: Sequence[Mention]) -> None:
     left_out = [mention for mention in mentions if mention.state == state]
     if left_out:
         first = left_out[0]
-        such = f"'{first.caption.words[first.word.place]}' in {first.photo.path.name}"
+        such = f"'{first.caption.words[first.word.position]}' in {first.photo.path.name}"
         print(f"  {len(left_out)} more words ({len(left_out) / len(mentions):.1%}) {LEFT_OUT[state]}, such as {such}: not measured.")
 
 

@@ -58,6 +58,6 @@ def _numbers(texts: list[str], vocabulary: Vocabulary, *, required: bool = False
     """The numbers of all words in some texts, each once."""
     words = [word for text in texts for word in tokenize(text)]
     for word in words:
-        if required and word not in vocabulary.index:
+        if required and word not in vocabulary.token_to_id:
             raise InputError(f"the model has never learned the word '{word}' and cannot say it: leave it out of --must-include")
-    return tuple({vocabulary.index[word]: None for word in words if word in vocabulary.index})
+    return tuple({vocabulary.token_to_id[word]: None for word in words if word in vocabulary.token_to_id})

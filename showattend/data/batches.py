@@ -1,4 +1,4 @@
-"""What a batch is, and how photos and captions come together in one."""
+"""Batches of photos with their captions, and the datasets and samplers that make them."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,13 @@ class Batch(NamedTuple):
     """N photos, those with the longest captions first.
 
     photos: bytes (N,3,S,S), or annotations (N,L,D)
-    words: captions with `<start>` and `<end>`, the longest of a photo first, then `<pad>`; (N,G,T)
+    token_ids: captions with `<start>` and `<end>`, the longest of a photo first, then `<pad>`; (N,G,T)
     ids: the photos' ids
     references: the tokens of each caption of each photo
     """
 
     photos: Tensor
-    words: Tensor
+    token_ids: Tensor
     ids: list[int | str]
     references: list[list[list[str]]]
 

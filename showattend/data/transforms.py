@@ -96,7 +96,7 @@ class Preprocessing:
     def __call__(self, image: Image.Image) -> Tensor:
         """A picture to bytes (3,S,S)."""
         size = (self.image_size, self.image_size)
-        image = image.resize(size, Image.Resampling.BICUBIC, box=self.visible(*image.size), reducing_gap=3.0)
+        image = image.resize(size, Image.Resampling.BICUBIC, box=self.crop_box(*image.size), reducing_gap=3.0)
         if self.flip:
             image = ImageOps.mirror(image)
         return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
@@ -114,7 +114,7 @@ class Preprocessing:
         """The same, with left and right exchanged."""
         return replace(self, flip=not self.flip)
 
-    def visible(self, width: int, height: int) -> Box:
+    def crop_box(self, width: int, height: int) -> Box:
         """The part of a photo that the network sees: left, upper, right, lower, in the photo's pixels."""
         if self.resize == "stretch":
             return 0.0, 0.0, float(width), float(height)

@@ -48,7 +48,7 @@ def curves(captioner: Captioner, mentions: Sequence[Mention], *, batch_size: int
         with torch.inference_mode():
             (encoder_features,) = network.encode_photos(photo[None].to(captioner.device))
             for mention in of_photo:
-                heard = vocabulary.encode(mention.caption.words)[: mention.word.place + 2]  # <start> before it, the word as the last
+                heard = vocabulary.encode(mention.caption.words)[: mention.word.position + 2]  # <start> before it, the word as the last
                 hidden = masks(orders(torch.from_numpy(mention.alpha), chance))
                 parts = hidden.flatten(0, 2).to(captioner.device).split(batch_size)
                 found = torch.cat([word_probabilities(network, encoder_features, heard, part) for part in parts])

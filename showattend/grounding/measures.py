@@ -63,7 +63,7 @@ def points_at(caption: Caption, word: ObjectWord) -> float:
     """One round of the pointing game, 0 or 1, or between if peaks are equal; a word that names nothing is a miss."""
     if not word.boxes:
         return 0.0
-    alpha = caption.alphas[word.place].double().numpy()
+    alpha = caption.alphas[word.position].double().numpy()
     return float(pointing(alpha[None], inside(caption, word.boxes)[None])[0])
 
 

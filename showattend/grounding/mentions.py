@@ -30,4 +30,4 @@ class Mention:
     @property
     def alpha(self) -> Floats:
         """Where the model looked, (L,)."""
-        return self.caption.alphas[self.word.place].double().numpy().astype(np.float64)
+        return self.caption.alphas[self.word.position].double().numpy().astype(np.float64)

@@ -201,7 +201,7 @@ class Decoder(nn.Module):
         return torch.cat(h), torch.cat(contexts), torch.cat(alphas), None if sampled_log_probs[0] is None else torch.cat(sampled_log_probs)
 
     def supports_fused_loop(self) -> bool:
-        """Whether it has the fast ways, `FusedDecoderLoop` and `InferenceDecoder`: with soft attention, a cell that can, and one precision throughout."""
+        """Whether `FusedDecoderLoop` and `InferenceDecoder` can run it: soft attention, a cell that supports it, one dtype."""
         weight = self.output.weight
         return (
             self.use_fused_loop

@@ -137,6 +137,7 @@ class InputProjectionTable:
         self.table: Tensor | None = None
 
     def __call__(self, words: Tensor) -> Tensor:
+        """The embedding's share of the pre-activations of each word, from the table once that pays."""
         if self.table is None:
             self.said += len(words)
             if self.said < len(self.embedding):

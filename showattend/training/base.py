@@ -86,7 +86,7 @@ class BaseLitModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Caption the photos freely, and measure the likelihood of their references."""
-        heard, targets, mask = teacher_forcing_split(batch.words)
+        heard, targets, mask = teacher_forcing_split(batch.token_ids)
         spoken = self.network(batch.photos, heard)
         self.log("val_loss", caption_loss(spoken.hidden, spoken.output, flatten_tokens(targets, mask)), batch_size=len(batch.ids))
         self._caption(batch)
@@ -116,7 +116,7 @@ class BaseLitModule(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A checkpoint without its words could not be read by anyone."""
-        checkpoint["words"] = self.vocabulary.words
+        checkpoint["words"] = self.vocabulary.tokens
         checkpoint["scores"] = self.scores
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -125,5 +125,5 @@ class BaseLitModule(lightning.LightningModule):
         Raises:
             InputError: the checkpoint's words are not those of the data.
         """
-        if checkpoint["words"] != self.vocabulary.words:
+        if checkpoint["words"] != self.vocabulary.tokens:
             raise InputError("the checkpoint was trained on other words than these data have: give the same data and --data.min_count")

@@ -34,7 +34,7 @@ class LitCaptioner(BaseLitModule):
 
     def __init__(
         self,
-        words: list[str],
+        tokens: list[str],
         encoder: str = "mobilenet_v2",
         weights: str = "default",
         layer: str | None = None,
@@ -79,7 +79,7 @@ class LitCaptioner(BaseLitModule):
         """Build the network.
 
         Args:
-            words: the vocabulary; taken from the data, not given by hand
+            tokens: the vocabulary; taken from the data, not given by hand
             encoder: tiny, or a CNN of torchvision by name: vgg19, resnet101, mobilenet_v2, efficientnet_b0, convnext_tiny, …
             weights: default (torchvision's, downloaded once), a safetensors or state-dict file, or none
             layer: feature map of the encoder by its name, such as features.13; null: the last one
@@ -136,7 +136,7 @@ class LitCaptioner(BaseLitModule):
         looking = Encoder(EncoderConfig(encoder, layer, stride), weights=weights)
         looking.freeze("all" if encoder == "tiny" and finetune is None else finetune)
         speaking = DecoderConfig(
-            vocabulary_size=len(words),
+            vocabulary_size=len(tokens),
             encoder_dim=looking.channels,
             projection_dim=projection_dim,
             embedding_size=embedding_size,
@@ -155,8 +155,8 @@ class LitCaptioner(BaseLitModule):
             feature_dropout=feature_dropout,
             initialisation=initialisation,
         )
-        super().__init__(CaptionModel(looking, Decoder(speaking)), Vocabulary(words), preprocessing, search)
-        self.save_hyperparameters(ignore=["words"])
+        super().__init__(CaptionModel(looking, Decoder(speaking)), Vocabulary(tokens), preprocessing, search)
+        self.save_hyperparameters(ignore=["tokens"])
         if fuse:
             self.network.fuse()
         self.taught = GraphedTraining(self.network.decoder, self._teach) if fuse else None
@@ -189,7 +189,7 @@ class LitCaptioner(BaseLitModule):
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
         """Negative log-likelihood, doubly stochastic penalty, and what teaches hard attention."""
         samples = self.reinforce.config.samples if self.reinforce else 1
-        heard, targets, mask = teacher_forcing_split(batch.words.repeat_interleave(samples, 1))
+        heard, targets, mask = teacher_forcing_split(batch.token_ids.repeat_interleave(samples, 1))
         heard = self._mix(batch, heard)
         if taught := self._captured(batch):
             room = (0, -heard.shape[-1] % LENGTHS)
@@ -202,7 +202,7 @@ class LitCaptioner(BaseLitModule):
     def _captured(self, batch: Batch) -> GraphedTraining | None:
         """Not what draws, nor in mixed precision; and gradients that add up over batches must not lie where the next ones will."""
         if (
-            not batch.words.is_cuda
+            not batch.token_ids.is_cuda
             or self.reinforce
             or not self.network.decoder.supports_fused_loop()
             or self.trainer.accumulate_grad_batches > 1

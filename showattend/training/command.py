@@ -90,7 +90,7 @@ class TrainingCLI(LightningCLI):
         parser.add_argument(
             "--ema", type=float, default=0.0, help="decay of an exponential moving average of the weights, such as 0.999; 0: none"
         )
-        parser.link_arguments("data.words", "model.words", apply_on="instantiate")
+        parser.link_arguments("data.tokens", "model.tokens", apply_on="instantiate")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Give the trainer its folder, its logs and its checkpoints."""

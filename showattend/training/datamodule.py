@@ -71,7 +71,7 @@ class CaptionDataModule(lightning.LightningDataModule):
         self.vocabulary = Vocabulary.build(
             (tokenize(caption) for photo in train for caption in photo.captions), min_count=min_count, max_size=max_words
         )
-        self.words = self.vocabulary.words  # for the model, which builds its decoder to this size
+        self.tokens = self.vocabulary.tokens  # for the model, which builds its decoder to this size
         self.datasets: dict[str, CaptionedDataset] = {}
 
     def setup(self, stage: str) -> None:

@@ -29,7 +29,7 @@ class LitSelfCritical(BaseLitModule):
 
     def __init__(
         self,
-        words: list[str],
+        tokens: list[str],
         start: str,
         samples: int = 5,
         temperature: float = 1.0,
@@ -47,7 +47,7 @@ class LitSelfCritical(BaseLitModule):
         """Load the model; its decoder goes on learning, its encoder stays.
 
         Args:
-            words: the vocabulary of the data, which must be the model's
+            tokens: the vocabulary of the data, which must be the model's
             start: folder of the finished model to go on from
             samples: captions drawn for each photo in a step
             temperature: of the draws, and of the probabilities that learn from them; below 1 they lie nearer to what search finds, which a
@@ -69,13 +69,13 @@ class LitSelfCritical(BaseLitModule):
         if samples < least:
             raise InputError(f"samples is {samples}: give at least {least} with the baseline {baseline}")
         model = load_pretrained(Path(start))
-        if model.vocabulary.words != words:
+        if model.vocabulary.tokens != tokens:
             raise InputError(f"{start} was trained on other words than these data have: give the same data and --data.min_count")
         given: dict[str, Any] = {"beam": beam, "max_length": max_length, "length_penalty": length_penalty}
         search = replace(model.search, **{name: value for name, value in given.items() if value is not None})
         model.network.decoder.requires_grad_(True)
         super().__init__(model.network, model.vocabulary, model.preprocessing, search)
-        self.save_hyperparameters(ignore=["words"])
+        self.save_hyperparameters(ignore=["tokens"])
         self.drawing = GenerationConfig(beam=1, sample=True, num_captions=samples, max_length=search.max_length, temperature=temperature)
         self.greedy = GenerationConfig(beam=1, max_length=search.max_length)
 

@@ -41,7 +41,7 @@ def test_several_captions_score_what_each_scores_alone(model: Path, photo: Path)
 def test_the_probabilities_of_all_first_words_sum_to_one(model: Path, photo: Path) -> None:
     captioner = Captioner.from_pretrained(model, device="cpu")
     vocabulary = captioner.model.vocabulary
-    words = [word for word in vocabulary.words if not word.startswith("<")]
+    words = [word for word in vocabulary.tokens if not word.startswith("<")]
     known = captioner.score(photo, words)
     first = sum(found.log_probs[0].exp().item() for found in known)
     unknown = captioner.score(photo, ["zebra"])[0]

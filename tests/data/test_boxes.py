@@ -61,7 +61,7 @@ def test_a_model_s_words_name_what_these_captions_heads_name(tmp_path: Path) -> 
     photos = [photo(tmp_path), photo(tmp_path, "2.jpg")]
     entities(entities(tmp_path / "flickr30k_entities"), XML, "[/EN#12/other A cat] sleeps", name="2")
     boxes = read_boxes(tmp_path, photos)
-    found = boxes.named(photos[0], ["a", "dog", "and", "a", "cat", "left", "beach"])
+    found = boxes.object_words(photos[0], ["a", "dog", "and", "a", "cat", "left", "beach"])
     assert found == [ObjectWord(1, "dog", (LEFT, RIGHT)), ObjectWord(4, "cat", ()), ObjectWord(6, "beach", ())]
 
 
@@ -106,7 +106,7 @@ def test_coco_s_categories_are_named_in_singular_plural_and_by_synonyms(tmp_path
     boxes = read_boxes(instances(tmp_path), [one])
     people = ((1.0, 2.0, 11.5, 22.0), (30.0, 0.0, 60.0, 40.0))
     said = "people eat a hot dog near traffic lights while mice watch a ski in dog bowls"
-    assert boxes.named(one, tokenize(said)) == [
+    assert boxes.object_words(one, tokenize(said)) == [
         ObjectWord(0, "person", people),
         ObjectWord(4, "hot dog", ((5.0, 5.0, 10.0, 10.0),)),
         ObjectWord(7, "traffic light", ()),
@@ -140,14 +140,14 @@ def test_shapes_are_named_by_all_that_is_said_of_them(shapes: Path) -> None:
     boxes = read_boxes(shapes, photos)
     truth = {image["filename"]: image["sentences"] for image in json.loads((shapes / "dataset_shapes.json").read_text())["images"]}
     for one in photos:
-        assert boxes.missing(one) is None
+        assert boxes.problem(one) is None
         for (words, named), sentence in zip(boxes.references(one), truth[one.path.name], strict=True):
             assert words == sentence["tokens"]
             phrases = [(phrase["last"] - 1, pytest.approx(phrase["box"])) for phrase in sentence["phrases"]]
-            assert [(word.place, word.boxes[0]) for word in named] == phrases
+            assert [(word.position, word.boxes[0]) for word in named] == phrases
     one = photos[0]
     shape = read_scenes(shapes)[one.path.name].shapes[0]
-    assert boxes.named(one, ["a", "pink", shape.kind]) == [ObjectWord(2, shape.kind, ())]
+    assert boxes.object_words(one, ["a", "pink", shape.kind]) == [ObjectWord(2, shape.kind, ())]
 
 
 def test_what_is_no_annotation_is_refused(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_the_network_sees_the_rectangle_where_its_box_is(orientation: int, resiz
     path = turned(tmp_path / "photo.png", orientation)
     assert photo_size(path) == (157, 111)
     seen, size = Preprocessing(128, resize).load(path)
-    visible = Preprocessing(128, resize).visible(*size)
+    visible = Preprocessing(128, resize).crop_box(*size)
     area = GridGeometry(first, 8.0).area((16, 16), 128, visible)
     edges = np.concatenate([[0], np.arange(1, 16) * 8 + first - 4, [128]])
     # Pixels cut into halves, for cells that begin in the middle of one.
@@ -210,7 +210,7 @@ def test_boxes_of_another_size_than_the_upright_photo_s_are_not_used(orientation
     turned(one.path, orientation)
     for size, usable in (((157, 111), True), ((111, 157), False), ((60, 40), False)):
         instances(tmp_path, images=[{"id": 7, "file_name": "1.png", "width": size[0], "height": size[1]}])
-        missing = read_boxes(tmp_path, [one]).missing(one)
+        missing = read_boxes(tmp_path, [one]).problem(one)
         assert (missing is None) is usable
         assert usable or f"boxes are for {size[0]} x {size[1]} pixels, and upright it has 157 x 111" in str(missing)
 
@@ -218,7 +218,7 @@ def test_boxes_of_another_size_than_the_upright_photo_s_are_not_used(orientation
 def test_photos_without_annotation_and_broken_ones_are_named(tmp_path: Path) -> None:
     known, stranger = photo(tmp_path), photo(tmp_path, "2.jpg")
     boxes = read_boxes(entities(tmp_path), [known, stranger])
-    assert boxes.missing(known) is None
-    assert "2.jpg: no annotation names it" in str(boxes.missing(stranger))
+    assert boxes.problem(known) is None
+    assert "2.jpg: no annotation names it" in str(boxes.problem(stranger))
     known.path.write_bytes(b"x")
-    assert "cannot be read" in str(boxes.missing(known))
+    assert "cannot be read" in str(boxes.problem(known))

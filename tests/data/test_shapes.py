@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from showattend.data.captions import read_captions
-from showattend.data.shapes import describe, read, read_scenes, write_shapes
+from showattend.data.shapes import describe, parse_caption, read_scenes, write_shapes
 from showattend.data.shapes.dataset import INDEX
 from showattend.data.shapes.scene import SIZE, Scene, Shape, draw_scene, neighbours, random_scene, relation
 from showattend.errors import InputError
@@ -83,11 +83,11 @@ def test_all_that_the_grammar_says_is_true_and_understood() -> None:
     chance = random.Random(2)
     for scene in scenes():
         for utterance in describe(scene, chance):
-            reading = read(utterance.words, scene)
-            assert all(true for _, true in reading.statements)
-            assert [mention.shape for mention in reading.mentions] == [phrase.shape for phrase in utterance.phrases]
-            assert [mention.noun for mention in reading.mentions] == [phrase.last - 1 for phrase in utterance.phrases]
-            assert all(mention.exists for mention in reading.mentions)
+            parsed = parse_caption(utterance.words, scene)
+            assert all(true for _, true in parsed.statements)
+            assert [mention.shape for mention in parsed.mentions] == [phrase.shape for phrase in utterance.phrases]
+            assert [mention.noun for mention in parsed.mentions] == [phrase.last - 1 for phrase in utterance.phrases]
+            assert all(mention.exists for mention in parsed.mentions)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_all_that_the_grammar_says_is_true_and_understood() -> None:
     ],
 )
 def test_statements_are_judged_one_by_one(caption: str, expected: list[bool]) -> None:
-    assert [true for _, true in read(caption.split(), SCENE).statements] == expected
+    assert [true for _, true in parse_caption(caption.split(), SCENE).statements] == expected
 
 
 def test_relations_are_those_of_the_picture_and_turn_round_with_it() -> None:

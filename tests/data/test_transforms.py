@@ -28,7 +28,7 @@ def test_stretch_shows_all_of_the_photo() -> None:
 
 def test_crop_is_the_paper_s_short_side_256_and_middle_224() -> None:
     photo = marked(400, 256, (200, 128, 240, 148))
-    assert Preprocessing(224, "crop").visible(400, 256) == pytest.approx((88, 16, 312, 240))
+    assert Preprocessing(224, "crop").crop_box(400, 256) == pytest.approx((88, 16, 312, 240))
     assert bright_box(Preprocessing(224, "crop")(photo)) == (200 - 88, 128 - 16, 240 - 88, 148 - 16)
 
 
@@ -38,7 +38,7 @@ def test_what_is_visible_is_where_the_network_sees_it(resize: str, size: tuple[i
     """A box of the photo lands where `visible` says: this is what the heatmaps rely on."""
     preprocessing = Preprocessing(96, resize)
     box = (size[0] // 2, size[1] // 2, size[0] // 2 + 20, size[1] // 2 + 16)
-    left, upper, right, lower = preprocessing.visible(*size)
+    left, upper, right, lower = preprocessing.crop_box(*size)
     scale_x, scale_y = 96 / (right - left), 96 / (lower - upper)
     expected = ((box[0] - left) * scale_x, (box[1] - upper) * scale_y, (box[2] - left) * scale_x, (box[3] - upper) * scale_y)
     assert bright_box(preprocessing(marked(*size, box))) == pytest.approx(expected, abs=1)

@@ -30,7 +30,7 @@ def mentions(captioner: Captioner, shapes: Path) -> list[Mention]:
 def test_nothing_hidden_is_teacher_forcing_and_all_hidden_is_the_same_for_any_order(captioner: Captioner, mentions: list[Mention]) -> None:
     for mention, found in zip(mentions, curves(captioner, mentions), strict=True):
         (scored,) = captioner.score(mention.photo.path, [str(mention.caption)])
-        whole = scored.log_probs[mention.word.place].exp().item()
+        whole = scored.log_probs[mention.word.position].exp().item()
         for deletion, insertion in zip(*found, strict=True):
             assert deletion[0] == pytest.approx(whole, abs=1e-6)
             assert insertion[-1] == pytest.approx(whole, abs=1e-6)
@@ -53,9 +53,9 @@ def test_one_point_of_each_curve_by_hand(captioner: Captioner, mentions: list[Me
             for location in ranked[count:] if shown_first else ranked[:count]:
                 encoder_features[0, location] = mean
             step, state = network.make_step_function(encoder_features)
-            for number in numbers[: mention.word.place + 1]:
+            for number in numbers[: mention.word.position + 1]:
                 log_probs, state, _ = step(torch.tensor([number]), state)
-        by_hand = log_probs[0, numbers[mention.word.place + 1]].exp().item()
+        by_hand = log_probs[0, numbers[mention.word.position + 1]].exp().item()
         assert curve[0, share] == pytest.approx(by_hand, abs=1e-6)
 
 

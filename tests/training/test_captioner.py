@@ -39,7 +39,7 @@ def fitted(
 ) -> LitCaptioner:
     lightning.seed_everything(0, verbose=False)
     module = CaptionDataModule(shapes, min_count=1, cache_dir=cache, num_workers=0, **{"batch_size": 8, **(data or {})})  # type: ignore[arg-type]
-    model = LitCaptioner(module.words, **{**SMALL, **options})  # type: ignore[arg-type]
+    model = LitCaptioner(module.tokens, **{**SMALL, **options})  # type: ignore[arg-type]
     chosen = {**QUIET, "num_sanity_val_steps": 0, "limit_val_batches": 0, **(trainer or {})}
     lightning.Trainer(max_steps=steps, **chosen).fit(model, module)  # type: ignore[arg-type]
     return model
@@ -51,7 +51,7 @@ def test_one_batch_is_learned_to_exact_captions(cell: str, shapes: Path, tmp_pat
     # Of these eight captions two are the longest: the light GRU normalises over rows, and one row alone teaches it little.
     data = CaptionDataModule(shapes, min_count=1, batch_size=8, cache_dir=tmp_path, num_workers=0, captions_per_photo=1)
     layers = find_cell(cell).min_layers
-    model = LitCaptioner(data.words, **{**SMALL, "cell": cell, "layers": layers, "dropout": 0.0})  # type: ignore[arg-type]
+    model = LitCaptioner(data.tokens, **{**SMALL, "cell": cell, "layers": layers, "dropout": 0.0})  # type: ignore[arg-type]
     trainer = lightning.Trainer(max_steps=0, **QUIET)  # type: ignore[arg-type]
     trainer.fit(model, data)
     batch = next(iter(data.train_dataloader()))
@@ -66,14 +66,14 @@ def test_one_batch_is_learned_to_exact_captions(cell: str, shapes: Path, tmp_pat
             break
     model.eval()
     found = model.network.caption(batch.photos, model.search).words[:, 0]
-    for mine, theirs in zip(found, batch.words[:, 0], strict=True):
+    for mine, theirs in zip(found, batch.token_ids[:, 0], strict=True):
         assert data.vocabulary.decode(mine.tolist()) == data.vocabulary.decode(theirs.tolist())
 
 
 def test_what_a_gpu_captures_of_a_step_is_its_losses(shapes: Path, tmp_path: Path) -> None:
     model = fitted(shapes, tmp_path, steps=1, label_smoothing=0.1).eval()
     batch = next(iter(model.trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
-    heard, targets, _ = teacher_forcing_split(torch.nn.functional.pad(batch.words, (0, 3), value=PAD))
+    heard, targets, _ = teacher_forcing_split(torch.nn.functional.pad(batch.token_ids, (0, 3), value=PAD))
     captured = model._teach(model.network.encode_photos(batch.photos), heard, targets)
     assert torch.allclose(torch.stack(captured), torch.stack(model._losses(batch)[:2]))
 
@@ -81,7 +81,7 @@ def test_what_a_gpu_captures_of_a_step_is_its_losses(shapes: Path, tmp_path: Pat
 def test_padding_in_a_batch_changes_neither_loss_nor_penalty(shapes: Path, tmp_path: Path) -> None:
     model = fitted(shapes, tmp_path, steps=1).eval()
     batch = next(iter(model.trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
-    padded = batch._replace(words=torch.nn.functional.pad(batch.words, (0, 4, 0, 2), value=PAD))
+    padded = batch._replace(token_ids=torch.nn.functional.pad(batch.token_ids, (0, 4, 0, 2), value=PAD))
     for one, other in zip(model._losses(batch)[:2], model._losses(padded)[:2], strict=True):
         assert torch.allclose(one, other, atol=1e-5)
 

@@ -33,7 +33,7 @@ CONFIG = Path(__file__).parents[2] / "configs" / "scst.yaml"
 def ready(model: Path, shapes: Path, cache: Path, **options: Any) -> tuple[LitSelfCritical, Batch]:
     """A model about to be trained, and a batch of all training photos."""
     data = CaptionDataModule(shapes, min_count=1, batch_size=48, cache_dir=cache, num_workers=0, captions_per_photo=1)
-    lit = LitSelfCritical(data.words, str(model), **options)
+    lit = LitSelfCritical(data.tokens, str(model), **options)
     lightning.Trainer(max_steps=0, **QUIET).fit(lit, data)
     return lit.train(), next(iter(data.train_dataloader()))
 
@@ -44,7 +44,7 @@ def test_the_gradient_is_that_of_the_expected_reward(baseline: str, temperature:
     lit, batch = ready(model, shapes, tmp_path, baseline=baseline, temperature=temperature, samples=3, max_length=1, length_penalty=0.0)
     for parameter in (lit.network.decoder.output.weight, lit.network.decoder.output.bias):
         parameter.data.mul_(0.3 * temperature)  # less sure of itself, so that much is drawn
-    batch = Batch(batch.photos[:4], batch.words[:4], batch.ids[:4], batch.references[:4])
+    batch = Batch(batch.photos[:4], batch.token_ids[:4], batch.ids[:4], batch.references[:4])
     bias = lit.network.decoder.output.bias
 
     logits = lit.network(batch.photos, torch.full((4, 1, 1), START)).logits
@@ -89,7 +89,7 @@ def test_the_reward_of_a_batch_rises(baseline: str, model: Path, shapes: Path, t
 
 def test_rewards_are_cider_d_with_the_end_as_a_word(model: Path, shapes: Path, tmp_path: Path) -> None:
     lit, batch = ready(model, shapes, tmp_path)
-    whole = batch.words[:, :, 1:]
+    whole = batch.token_ids[:, :, 1:]
     broken_off = whole.clone()
     broken_off[broken_off == 2] = 0
     own, shorter = lit._reward(batch.ids, whole), lit._reward(batch.ids, broken_off)

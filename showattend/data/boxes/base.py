@@ -1,4 +1,4 @@
-"""What every annotation with boxes tells."""
+"""The contract of a reader of boxes: which words of a caption name objects of a photo, and where these lie."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from showattend.vocabulary import tokenize
 class ObjectWord(NamedTuple):
     """A word of a caption that names objects.
 
-    place: of the word among the caption's words
-    noun: what it is counted as
+    position: index of the word among the caption's words
+    noun: the name under which the word is counted
     boxes: of the objects that it may name: left, upper, right, lower, in the pixels of the photo as it is displayed, upright;
         none: it names nothing that has a box in this photo
     """
 
-    place: int
+    position: int
     noun: str
     boxes: tuple[Box, ...]
 
@@ -32,14 +32,14 @@ class ObjectBoxes(ABC):
         """Width and height of the photo on which the boxes were drawn; None: the photo is not annotated."""
 
     @abstractmethod
-    def named(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
+    def object_words(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
         """The words of any caption, in order, that name objects."""
 
     def references(self, photo: Photo) -> list[tuple[list[str], list[ObjectWord]]]:
         """The data set's own captions of a photo, at least one, in words, and which of these name objects."""
-        return [(words, self.named(photo, words)) for words in map(tokenize, photo.captions)]
+        return [(words, self.object_words(photo, words)) for words in map(tokenize, photo.captions)]
 
-    def missing(self, photo: Photo) -> str | None:
+    def problem(self, photo: Photo) -> str | None:
         """Why it is not known where the photo's objects lie, in one line; None if it is.
 
         Boxes of another size than the photo's, as it is displayed, would lie anywhere: a photo that was reduced since, or

@@ -57,7 +57,7 @@ class CocoBoxes(ObjectBoxes):
         """As the annotations say."""
         return self.sizes.get(photo.path.name)
 
-    def named(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
+    def object_words(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
         """Names of categories, the longest first: "hot dog" is no dog. The last word of a name stands for it."""
         boxes = self.boxes[photo.path.name]
         found = []

@@ -27,7 +27,7 @@ NOT_VISUAL = "0"  # the entity of phrases such as "the background", which name n
 class Head(NamedTuple):
     """The last word of a phrase, its place in the caption, and the number of the entity that the phrase names."""
 
-    place: int
+    position: int
     noun: str
     entity: str
 
@@ -39,9 +39,9 @@ class Annotation(NamedTuple):
     boxes: dict[str, tuple[Box, ...]]
     sentences: list[tuple[list[str], list[Head]]]
 
-    def named(self, heads: Sequence[Head]) -> list[ObjectWord]:
+    def object_words(self, heads: Sequence[Head]) -> list[ObjectWord]:
         """Heads with their entities' boxes; scenes, and what the annotators drew no box for, have none."""
-        return [ObjectWord(head.place, head.noun, self.boxes.get(head.entity, ())) for head in heads]
+        return [ObjectWord(head.position, head.noun, self.boxes.get(head.entity, ())) for head in heads]
 
 
 class EntitiesBoxes(ObjectBoxes):
@@ -56,28 +56,28 @@ class EntitiesBoxes(ObjectBoxes):
 
     def __init__(self, root: Path, photos: Sequence[Photo]) -> None:
         folder = next(folder for pattern in ("Sentences", "*/Sentences") for folder in sorted(root.glob(pattern))).parent
-        self.encoder_features: dict[str, Annotation] = {}
+        self.annotations: dict[str, Annotation] = {}
         for photo in tqdm(photos, desc="Reading boxes", unit=" photos"):
             xml, sentences = folder / "Annotations" / f"{photo.path.stem}.xml", folder / "Sentences" / f"{photo.path.stem}.txt"
             if xml.is_file() and sentences.is_file():
-                self.encoder_features[photo.path.stem] = Annotation(*read_xml(xml), read_sentences(sentences))
-        self.nouns = {head.noun for found in self.encoder_features.values() for _, heads in found.sentences for head in heads}
+                self.annotations[photo.path.stem] = Annotation(*read_xml(xml), read_sentences(sentences))
+        self.nouns = {head.noun for found in self.annotations.values() for _, heads in found.sentences for head in heads}
 
     def size(self, photo: Photo) -> tuple[int, int] | None:
         """As its XML says."""
-        return self.encoder_features[photo.path.stem].size if photo.path.stem in self.encoder_features else None
+        return self.annotations[photo.path.stem].size if photo.path.stem in self.annotations else None
 
     def references(self, photo: Photo) -> list[tuple[list[str], list[ObjectWord]]]:
         """The marked captions: each phrase names its own entity."""
-        annotation = self.encoder_features[photo.path.stem]
-        return [(words, annotation.named(heads)) for words, heads in annotation.sentences]
+        annotation = self.annotations[photo.path.stem]
+        return [(words, annotation.object_words(heads)) for words, heads in annotation.sentences]
 
-    def named(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
+    def object_words(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
         """Words that are head nouns."""
-        annotation = self.encoder_features[photo.path.stem]
+        annotation = self.annotations[photo.path.stem]
         boxes: dict[str, dict[Box, None]] = defaultdict(dict)
         for _, heads in annotation.sentences:
-            for word in annotation.named(heads):
+            for word in annotation.object_words(heads):
                 boxes[word.noun] |= dict.fromkeys(word.boxes)
         return [ObjectWord(place, word, tuple(boxes.get(word, ()))) for place, word in enumerate(words) if word in self.nouns]
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from showattend.data.boxes.base import ObjectBoxes, ObjectWord
 from showattend.data.captions import Photo
-from showattend.data.shapes import SIZE, Reading, read, read_scenes
+from showattend.data.shapes import SIZE, ParsedCaption, parse_caption, read_scenes
 from showattend.errors import InputError
 
 
-def shape_words(reading: Reading) -> list[ObjectWord]:
+def shape_words(parsed: ParsedCaption) -> list[ObjectWord]:
     """The nouns of a caption; one of which more is said than is true of any shape names nothing."""
     return [
         ObjectWord(mention.noun, mention.kind, (mention.shape.box,) if mention.shape is not None and mention.exists else ())
-        for mention in reading.mentions
+        for mention in parsed.mentions
     ]
 
 
@@ -34,6 +34,6 @@ class ShapesBoxes(ObjectBoxes):
         """All pictures have one size."""
         return (SIZE, SIZE) if photo.path.name in self.scenes else None
 
-    def named(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
+    def object_words(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
         """Nouns, as the grammar reads them."""
-        return shape_words(read(words, self.scenes[photo.path.name]))
+        return shape_words(parse_caption(words, self.scenes[photo.path.name]))

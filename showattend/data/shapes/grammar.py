@@ -90,14 +90,14 @@ class Mention(NamedTuple):
         )
 
 
-class Reading(NamedTuple):
+class ParsedCaption(NamedTuple):
     """What a caption states of a scene: each statement (its sort, whether it is true), and its nouns."""
 
     statements: list[tuple[str, bool]]
     mentions: list[Mention]
 
 
-def read(words: Sequence[str], scene: Scene) -> Reading:
+def parse_caption(words: Sequence[str], scene: Scene) -> ParsedCaption:
     """Understand a caption of the grammar, or a garbled one as far as it goes.
 
     A noun states a kind, an adjective a colour or a size, and `left of` and the like a relation between the nouns beside
@@ -124,7 +124,7 @@ def read(words: Sequence[str], scene: Scene) -> Reading:
                 statements.append(("relation", both and relation(one.shape, other.shape) == place))  # type: ignore[arg-type]
             mentions.append(mention)
             color = size = place = None
-    return Reading(statements, mentions)
+    return ParsedCaption(statements, mentions)
 
 
 def place_of(word: str) -> str | None:
