@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from showattend.cli.options import NUMBERS, captioner_from_args, model_folders_from_args, search_from_args
 from showattend.cli.results import coco_results, write_text
-from showattend.cli.scoring import Job, check_scoring, official_from_args, score
+from showattend.cli.scoring import ScoringInputs, check_scoring, official_from_args, score
 from showattend.data.captions import read_captions
 from showattend.data.references import References, read_references, references_of
 from showattend.data.results import Results, check_results, read_results
@@ -33,7 +33,7 @@ def evaluate(args: argparse.Namespace) -> int:
         results, search = _caption(args, references)
     inference_decoder = str(args.results or " + ".join(map(str, model_folders_from_args(args))))
     against = str(args.references or f"{args.root}, split {args.split or 'val'}")
-    return score(Job(f"{inference_decoder} on {against}", references, results, other, official, search, training), args)
+    return score(ScoringInputs(f"{inference_decoder} on {against}", references, results, other, official, search, training), args)
 
 
 def _check_sources(args: argparse.Namespace) -> None:

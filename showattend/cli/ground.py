@@ -39,7 +39,7 @@ LEFT_OUT = {NO_BOX: "name nothing that has a box in the photo", OUT_OF_SIGHT: "n
 Said = tuple[Photo, Caption, list[ObjectWord]]
 
 
-class Job(NamedTuple):
+class GroundingInputs(NamedTuple):
     """What a run works with: the model, the photos that have boxes, and these."""
 
     captioner: Captioner
@@ -56,8 +56,8 @@ def ground(args: argparse.Namespace) -> int:
     captioner = captioner_from_args(args)
     for note in data.notes:
         print(note, file=sys.stderr)
-    job = Job(captioner, list(_with_boxes(photos, boxes)), boxes)
-    said = list(_from_references(job) if args.captions == "references" else _from_model(job, args))
+    inputs = GroundingInputs(captioner, list(_with_boxes(photos, boxes)), boxes)
+    said = list(_from_references(inputs) if args.captions == "references" else _from_model(inputs, args))
     mentions = [Mention(photo, caption, word) for photo, caption, words in said for word in words]
     measured = [mention for mention in mentions if mention.state == MEASURED]
     if not measured:
@@ -95,24 +95,24 @@ def _with_boxes(photos: Sequence[Photo], boxes: ObjectBoxes) -> Iterator[Photo]:
             yield photo
 
 
-def _from_model(job: Job, args: argparse.Namespace) -> Iterator[Said]:
+def _from_model(inputs: GroundingInputs, args: argparse.Namespace) -> Iterator[Said]:
     """What the model says of each photo."""
-    search = search_from_args(job.captioner, args)
-    paths = [photo.path for photo in job.photos]
-    results = job.captioner.caption_files(paths, search, batch_size=args.batch_size, workers=args.workers)
-    for photo, (_, result) in zip(job.photos, tqdm(results, desc="Captioning", total=len(paths), unit=" photos"), strict=True):
+    search = search_from_args(inputs.captioner, args)
+    paths = [photo.path for photo in inputs.photos]
+    results = inputs.captioner.caption_files(paths, search, batch_size=args.batch_size, workers=args.workers)
+    for photo, (_, result) in zip(inputs.photos, tqdm(results, desc="Captioning", total=len(paths), unit=" photos"), strict=True):
         if isinstance(result, Failure):
             print(f"skipped {result.reason}", file=sys.stderr)
         else:
-            yield photo, result, job.boxes.object_words(photo, result.words)
+            yield photo, result, inputs.boxes.object_words(photo, result.words)
 
 
-def _from_references(job: Job) -> Iterator[Said]:
+def _from_references(inputs: GroundingInputs) -> Iterator[Said]:
     """What people said of each photo, and where the model would look if it said that."""
-    for photo in tqdm(job.photos, desc="Hearing", unit=" photos"):
-        references = job.boxes.references(photo)
+    for photo in tqdm(inputs.photos, desc="Hearing", unit=" photos"):
+        references = inputs.boxes.references(photo)
         try:
-            scored = job.captioner.score_words(photo.path, [words for words, _ in references])
+            scored = inputs.captioner.score_words(photo.path, [words for words, _ in references])
         except BrokenImage as error:
             print(f"skipped {error}", file=sys.stderr)
         else:

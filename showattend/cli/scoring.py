@@ -30,7 +30,7 @@ TOKENIZERS = {"nltk": tokenize, "ptb": ptb_tokenize}
 OF_PHOTOS = ("bleu4", "rouge_l", "cider_d")
 
 
-class Job(NamedTuple):
+class ScoringInputs(NamedTuple):
     """What is scored.
 
     title: whose captions, on what
@@ -84,57 +84,57 @@ def official_from_args(args: argparse.Namespace) -> Official:
     return official
 
 
-def score(job: Job, args: argparse.Namespace) -> int:
+def score(inputs: ScoringInputs, args: argparse.Namespace) -> int:
     """Score, print and write; 0 if every photo has one caption, every caption a photo, and every scorer worked, else 1.
 
     Raises:
         InputError: with `--strict`, what is wrong with the results; or no caption has references.
     """
-    _tell(job.results.problems, strict=args.strict)
-    captions = job.results.captions
+    _tell(inputs.results.problems, strict=args.strict)
+    captions = inputs.results.captions
     if not captions:
-        raise InputError(f"{job.title}: no photo has both a caption and references")
+        raise InputError(f"{inputs.title}: no photo has both a caption and references")
     split = TOKENIZERS[args.tokenizer]
-    said, references = _tokens(job, split)
+    said, references = _tokens(inputs, split)
     statistics = PhotoStatistics(said, references)
-    scores = _scores(job, args.tokenizer, statistics, sum(map(len, references.values())))
-    _print_scores(job.title, scores)
+    scores = _scores(inputs, args.tokenizer, statistics, sum(map(len, references.values())))
+    _print_scores(inputs.title, scores)
     if args.out:
-        _write(args.out, job, scores, {photo: len(words) for photo, words in said.items()})
+        _write(args.out, inputs, scores, {photo: len(words) for photo, words in said.items()})
     if args.report:
-        training = tqdm(job.training, desc="Reading the training captions", unit=" captions", disable=None)
+        training = tqdm(inputs.training, desc="Reading the training captions", unit=" captions", disable=None)
         tokens = (list(said.values()), list(references.values()), [split(text) for text in training])
-        _report(args.report, job, scores, tokens)
-    if job.other:
-        theirs = PhotoStatistics({photo: split(job.other.captions[photo]) for photo in captions}, references)
+        _report(args.report, inputs, scores, tokens)
+    if inputs.other:
+        theirs = PhotoStatistics({photo: split(inputs.other.captions[photo]) for photo in captions}, references)
         _print_comparison(compare(statistics, theirs), str(args.compare))
-    return 1 if job.results.problems or job.official.reasons else 0
+    return 1 if inputs.results.problems or inputs.official.reasons else 0
 
 
-def _tokens(job: Job, split: Callable[[str], list[str]]) -> tuple[dict[PhotoId, list[str]], dict[PhotoId, list[list[str]]]]:
+def _tokens(inputs: ScoringInputs, split: Callable[[str], list[str]]) -> tuple[dict[PhotoId, list[str]], dict[PhotoId, list[list[str]]]]:
     """The words of each caption, and of the references of the photos that have one."""
-    captions, texts = job.results.captions, job.references.captions
+    captions, texts = inputs.results.captions, inputs.references.captions
     return {photo: split(said) for photo, said in captions.items()}, {photo: [split(text) for text in texts[photo]] for photo in captions}
 
 
-def _scores(job: Job, tokenizer: str, statistics: PhotoStatistics, references: int) -> Scores:
+def _scores(inputs: ScoringInputs, tokenizer: str, statistics: PhotoStatistics, references: int) -> Scores:
     values = statistics.scores()
     of_photos = {name: found for name, found in statistics.photo_scores().items() if name in OF_PHOTOS}
-    for name, (value, found) in _official_scores(job).items():
+    for name, (value, found) in _official_scores(inputs).items():
         values[name], of_photos[name] = value, np.array(found)
-    more = {"search": job.search, **job.official.signature()}
-    line = signature(tokenizer, len(statistics.ids), len(job.references.captions), references, more)
+    more = {"search": inputs.search, **inputs.official.signature()}
+    line = signature(tokenizer, len(statistics.ids), len(inputs.references.captions), references, more)
     return Scores(values, intervals(statistics), of_photos, line)
 
 
-def _official_scores(job: Job) -> dict[str, tuple[float, list[float]]]:
+def _official_scores(inputs: ScoringInputs) -> dict[str, tuple[float, list[float]]]:
     """Of METEOR and SPICE, on PTB tokens whatever the others count; one that fails now is told of, and left out."""
-    if not job.official.usable:
+    if not inputs.official.usable:
         return {}
-    told = len(job.official.reasons)
-    said, references = _tokens(job, ptb_tokenize)
-    found = job.official.scores(list(said.values()), list(references.values()))
-    for reason in job.official.reasons[told:]:
+    told = len(inputs.official.reasons)
+    said, references = _tokens(inputs, ptb_tokenize)
+    found = inputs.official.scores(list(said.values()), list(references.values()))
+    for reason in inputs.official.reasons[told:]:
         print(reason, file=sys.stderr)
     return found
 
@@ -146,30 +146,32 @@ def _tell(problems: Mapping[str, str], *, strict: bool) -> None:
         raise InputError(f"nothing is scored, for the results are not sound: {', '.join(problems)} (without --strict the rest is scored)")
 
 
-def _write(out: Path, job: Job, scores: Scores, words: Mapping[PhotoId, int]) -> None:
+def _write(out: Path, inputs: ScoringInputs, scores: Scores, words: Mapping[PhotoId, int]) -> None:
     """metrics.json and photos.csv; a model's results.json is there already."""
     bounds = {name: list(interval) for name, interval in scores.bounds.items()}
-    metrics = {**scores.values, "intervals": bounds, "signature": scores.signature, "problems": list(job.results.problems.values())}
+    metrics = {**scores.values, "intervals": bounds, "signature": scores.signature, "problems": list(inputs.results.problems.values())}
     write_text(out / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     rows = (
         (photo, said, words[photo], *(f"{value:.6f}" for value in values))
-        for (photo, said), *values in zip(job.results.captions.items(), *scores.of_photos.values(), strict=True)
+        for (photo, said), *values in zip(inputs.results.captions.items(), *scores.of_photos.values(), strict=True)
     )
     write_table(out / "photos.csv", ("id", "caption", "words", *scores.of_photos), rows)
 
 
-def _report(path: Path, job: Job, scores: Scores, tokens: tuple[list[list[str]], list[list[list[str]]], list[list[str]]]) -> None:
+def _report(
+    path: Path, inputs: ScoringInputs, scores: Scores, tokens: tuple[list[list[str]], list[list[list[str]]], list[list[str]]]
+) -> None:
     """The page; tokens are those of the captions, of their references and of the training captions."""
     from showattend.visualize import DiversityInputs, PhotoReport, Scored, write_report  # drawing is slow to import, and seldom wanted
 
     names = [NAMES[name] for name in scores.of_photos]
     photos = [
-        PhotoReport(photo, job.references.files[photo], said, job.references.captions[photo], dict(zip(names, values, strict=True)))
-        for (photo, said), *values in zip(job.results.captions.items(), *scores.of_photos.values(), strict=True)
+        PhotoReport(photo, inputs.references.files[photo], said, inputs.references.captions[photo], dict(zip(names, values, strict=True)))
+        for (photo, said), *values in zip(inputs.results.captions.items(), *scores.of_photos.values(), strict=True)
     ]
     photos.sort(key=lambda photo: -photo.scores[NAMES["cider_d"]])
     table = [Scored(NAMES[name], value, scores.bounds.get(name)) for name, value in scores.values.items()]
-    write_report(path, job.title, scores.signature, table, list(job.results.problems.values()), DiversityInputs(*tokens), photos)
+    write_report(path, inputs.title, scores.signature, table, list(inputs.results.problems.values()), DiversityInputs(*tokens), photos)
 
 
 def _print_scores(title: str, scores: Scores) -> None:

@@ -14,7 +14,7 @@ MEASURES = ("pointing", "mass", "iou")
 THRESHOLDS = np.geomspace(0.001, 1, 31)  # of alpha's maximum, ten to a decade: a sharp alpha is best cut low
 
 
-class Looks(NamedTuple):
+class AttentionMaps(NamedTuple):
     """Where a model looked at each of M mentions, and what lies there, (M,L) each.
 
     alphas: weights on the locations
@@ -28,15 +28,15 @@ class Looks(NamedTuple):
     covered: Floats
     inside: Bools
 
-    def uniform(self) -> "Looks":
+    def uniform(self) -> "AttentionMaps":
         """Who looks everywhere alike: what chance reaches."""
         return self._replace(alphas=np.full_like(self.alphas, 1 / self.alphas.shape[1]))
 
 
-def looks(mentions: Sequence[Mention]) -> Looks:
+def attention_maps(mentions: Sequence[Mention]) -> AttentionMaps:
     """Alphas and geometry of mentions that have a box in sight."""
     said = [(mention.caption, mention.word.boxes) for mention in mentions]
-    return Looks(
+    return AttentionMaps(
         np.stack([mention.alpha for mention in mentions]),
         np.stack([cell_areas(caption) for caption, _ in said]),
         np.stack([covered_areas(caption, boxes) for caption, boxes in said]),
@@ -44,7 +44,7 @@ def looks(mentions: Sequence[Mention]) -> Looks:
     )
 
 
-def at_centre(found: Looks, mentions: Sequence[Mention]) -> Looks:
+def at_centre(found: AttentionMaps, mentions: Sequence[Mention]) -> AttentionMaps:
     """Who always looks at the middle of the photo, where photographers put things."""
     return found._replace(alphas=np.stack([central(mention.caption) for mention in mentions]))
 
@@ -67,7 +67,7 @@ def points_at(caption: Caption, word: ObjectWord) -> float:
     return float(pointing(alpha[None], inside(caption, word.boxes)[None])[0])
 
 
-def mass(found: Looks) -> Floats:
+def mass(found: AttentionMaps) -> Floats:
     """The share of alpha in the boxes, (M,), if each location's weight is spread evenly over its cell.
 
     Of what was spent on locations: what adaptive attention spends on not looking counts nowhere.
@@ -76,7 +76,7 @@ def mass(found: Looks) -> Floats:
     return shares
 
 
-def iou(found: Looks, threshold: float) -> Floats:
+def iou(found: AttentionMaps, threshold: float) -> Floats:
     """Intersection over union, (M,), of the boxes, as far as the network saw them, and the cells with alpha >= threshold * its maximum."""
     chosen = found.alphas >= threshold * found.alphas.max(1, keepdims=True)
     common = (found.covered * chosen).sum(1)
@@ -84,7 +84,7 @@ def iou(found: Looks, threshold: float) -> Floats:
     return overlap
 
 
-def best_threshold(found: Looks) -> float:
+def best_threshold(found: AttentionMaps) -> float:
     """The threshold, of THRESHOLDS, with the largest mean IoU: one for all mentions.
 
     One for each mention would be chosen with its box in sight, and flatter any alpha. Even one number for thousands of
@@ -93,6 +93,6 @@ def best_threshold(found: Looks) -> float:
     return float(max(THRESHOLDS, key=lambda threshold: iou(found, threshold).mean()))
 
 
-def measure(found: Looks, threshold: float) -> Floats:
+def measure(found: AttentionMaps, threshold: float) -> Floats:
     """All MEASURES of each mention, (M,3)."""
     return np.stack((pointing(found.alphas, found.inside), mass(found), iou(found, threshold)), 1)

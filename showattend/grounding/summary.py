@@ -8,7 +8,7 @@ import numpy as np
 
 from showattend.grounding.faithfulness import Curves, areas
 from showattend.grounding.geometry import Floats
-from showattend.grounding.measures import MEASURES, at_centre, best_threshold, looks, measure
+from showattend.grounding.measures import MEASURES, at_centre, attention_maps, best_threshold, measure
 from showattend.grounding.mentions import Mention
 from showattend.metrics import Estimate, mean_estimates
 
@@ -39,7 +39,7 @@ class Summary(NamedTuple):
 
 def summarize(mentions: Sequence[Mention]) -> Summary:
     """Measure mentions that have a box in sight, at least one; intervals are of a bootstrap over photos."""
-    found = looks(mentions)
+    found = attention_maps(mentions)
     threshold = best_threshold(found)
     values = {
         "model": measure(found, threshold),

@@ -28,13 +28,13 @@ class PhotoStatistics:
 
     def __init__(self, hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Sequence[Sequence[str]]]) -> None:
         self.ids = common_ids(hypotheses, references)
-        said, theirs = [hypotheses[i] for i in self.ids], [references[i] for i in self.ids]
-        judge = CiderD(theirs)
-        counts = bleu_counts(said, theirs, judge.grams)
-        rouge = np.array([rouge_l_of(*pair) for pair in zip(said, theirs, strict=True)])
-        cider = judge.scores(range(len(said)), said)
+        captions, corpus = [hypotheses[i] for i in self.ids], [references[i] for i in self.ids]
+        cider = CiderD(corpus)
+        counts = bleu_counts(captions, corpus, cider.grams)
+        rouge = np.array([rouge_l_of(*pair) for pair in zip(captions, corpus, strict=True)])
+        cider_d = cider.scores(range(len(captions)), captions)
         # (N,12)
-        self.columns: Floats = np.column_stack((counts.correct, counts.guessed, counts.length, counts.reference, rouge, cider))
+        self.columns: Floats = np.column_stack((counts.correct, counts.guessed, counts.length, counts.reference, rouge, cider_d))
 
     def scores(self) -> dict[str, float]:
         """The scores of the whole corpus."""

@@ -11,7 +11,7 @@ from showattend.data.captions import Photo
 from showattend.geometry import Box
 from showattend.grounding import MEASURES, Mention, points_at, summarize
 from showattend.grounding.geometry import cell_areas, central, covered_areas, in_sight, inside, middles
-from showattend.grounding.measures import best_threshold, iou, looks, mass
+from showattend.grounding.measures import attention_maps, best_threshold, iou, mass
 from showattend.inference import Caption
 
 VISIBLE = (0.0, 0.0, 120.0, 80.0)
@@ -110,7 +110,7 @@ def test_cells_and_unions_of_boxes_by_counting_pixels(area: Box) -> None:
 
 def test_mass_and_iou_by_hand() -> None:
     alpha = torch.tensor([[0.6, 0.3], [0.1, 0.0]])
-    found = looks([mention(caption(alpha, (0, 0, 20, 20)), (5, 0, 15, 10))])
+    found = attention_maps([mention(caption(alpha, (0, 0, 20, 20)), (5, 0, 15, 10))])
     assert mass(found) == pytest.approx([0.5 * 0.6 + 0.5 * 0.3])
     assert iou(found, 1.0) == pytest.approx([50 / 150])
     assert iou(found, 0.5) == pytest.approx([100 / 200])
@@ -122,7 +122,7 @@ def test_weights_are_spread_over_cells_of_unequal_size() -> None:
     """The grid looks half a cell up and left: its first cell has 10 x 10 pixels of the photo, its last one 30 x 30."""
     alpha = torch.zeros(4, 4)
     alpha[0, 0], alpha[3, 3] = 0.25, 0.75
-    found = looks([mention(caption(alpha, (0, 0, 80, 80), (-10, -10, 70, 70)), (0, 0, 5, 10), (50, 50, 80, 60))])
+    found = attention_maps([mention(caption(alpha, (0, 0, 80, 80), (-10, -10, 70, 70)), (0, 0, 5, 10), (50, 50, 80, 60))])
     assert mass(found) == pytest.approx([0.25 / 2 + 0.75 / 3])
 
 
@@ -138,10 +138,12 @@ def test_one_threshold_serves_all_and_is_the_best_of_those() -> None:
     mentions = [
         mention(caption(torch.rand(4, 6, generator=draw) ** 4), (10.0 * i, 5.0 * i, 10.0 * i + 40, 5.0 * i + 30)) for i in range(1, 8)
     ]
-    found = looks(mentions)
+    found = attention_maps(mentions)
     chosen = best_threshold(found)
     assert iou(found, chosen).mean() == pytest.approx(max(iou(found, t).mean() for t in np.geomspace(0.001, 1, 31)))
-    assert iou(found, chosen).mean() < np.mean([max(iou(looks([one]), t)[0] for t in np.geomspace(0.001, 1, 31)) for one in mentions])
+    assert iou(found, chosen).mean() < np.mean(
+        [max(iou(attention_maps([one]), t)[0] for t in np.geomspace(0.001, 1, 31)) for one in mentions]
+    )
 
 
 def test_boxes_out_of_sight_and_words_without_boxes_have_their_own_states() -> None:
