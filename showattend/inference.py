@@ -39,25 +39,25 @@ class Caption:
         words: T words
         score: log-probability of the caption, divided by its length ** length_penalty
         alphas: weights on the locations at each word, (T,L); each row sums to 1, less what adaptive attention spends on looking away
-        grid: rows and columns of the locations, row by row from the top left
-        visible: the part of the photo that the network saw: left, upper, right, lower, in the photo's pixels
-        area: what the grid covers, each location in the middle of its cell; it may reach over the edges of `visible`
-        others: the next best captions of the photo, as many as the search asks for
+        grid_shape: rows and columns of the locations, row by row from the top left
+        crop_box: the part of the photo that the network sees: left, upper, right, lower, in the photo's pixels
+        grid_box: what the grid covers, each location in the middle of its cell; it may extend beyond `crop_box`
+        alternatives: the next best captions of the photo, as many as the search asks for
     """
 
     words: list[str]
     score: float
     alphas: Tensor
-    grid: tuple[int, int]
-    visible: Box
-    area: Box
-    others: list["Caption"] = field(default_factory=list)
+    grid_shape: tuple[int, int]
+    crop_box: Box
+    grid_box: Box
+    alternatives: list["Caption"] = field(default_factory=list)
 
     def __str__(self) -> str:
         return " ".join(self.words)
 
 
-class Scored(NamedTuple):
+class CaptionScore(NamedTuple):
     """How probable a given caption is.
 
     caption: the words, the alphas that would have led to them, and as score their log-probability in all, `<end>` included
@@ -174,7 +174,7 @@ class Captioner:
             {name: torch.cat([gates[name] for gates in steps]).cpu() for name in steps[0]} if steps else {} for steps in layers
         ]
 
-    def score(self, photo: Path | str, captions: Sequence[str]) -> list[Scored]:
+    def score(self, photo: Path | str, captions: Sequence[str]) -> list[CaptionScore]:
         """How probable these captions are for a photo file, and where the model would look if it said them.
 
         Raises:
@@ -186,7 +186,7 @@ class Captioner:
                 raise InputError(f"the caption '{caption}' has no words")
         return self.score_words(photo, spoken)
 
-    def score_words(self, photo: Path | str, spoken: Sequence[list[str]]) -> list[Scored]:
+    def score_words(self, photo: Path | str, spoken: Sequence[list[str]]) -> list[CaptionScore]:
         """As `score`, of captions that are words already.
 
         Raises:
@@ -203,7 +203,7 @@ class Captioner:
             of_words = unflatten_tokens(log_probs, mask)[0].cpu()
         visible, area = self._area(size, grid, image.shape[-1])
         return [
-            Scored(
+            CaptionScore(
                 Caption(words, float(of_words[row].sum()), found.alphas[0, row, : len(words)].cpu(), grid, visible, area),
                 of_words[row, : len(words) + 1],
                 [word for word in words if word not in self.model.vocabulary.token_to_id],
@@ -258,12 +258,12 @@ class Captioner:
     def _of_photo(self, found: Hypotheses, row: int, grid: tuple[int, int], visible: Box, area: Box) -> Caption:
         """The best caption of one photo, with the others that there are."""
         captions: list[Caption] = []
-        for numbers, score, alphas in zip(found.words[row].tolist(), found.scores[row].tolist(), found.alphas[row].cpu(), strict=True):
+        for numbers, score, alphas in zip(found.token_ids[row].tolist(), found.scores[row].tolist(), found.alphas[row].cpu(), strict=True):
             if score > -math.inf or not captions:
                 words = self.model.vocabulary.decode(numbers)
                 captions.append(Caption(words, score, alphas[: len(words)], grid, visible, area))
         best, *others = captions
-        return replace(best, others=others)
+        return replace(best, alternatives=others)
 
     def _area(self, size: tuple[int, int], grid: tuple[int, int], pixels: int) -> tuple[Box, Box]:
         """What the network saw of a photo, and what the grid covers, both in the photo's pixels."""

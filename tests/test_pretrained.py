@@ -30,7 +30,7 @@ def test_what_comes_back_is_what_was_saved(encoder: str, cell: str, tmp_path: Pa
     )
     photos = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
     mine, theirs = model.network.caption(photos, model.search), back.network.caption(photos, back.search)
-    assert torch.equal(mine.words, theirs.words)
+    assert torch.equal(mine.token_ids, theirs.token_ids)
     assert torch.allclose(mine.scores, theirs.scores, atol=1e-5)
 
 
@@ -57,7 +57,7 @@ def test_a_copied_folder_captions_by_itself(model: Path, shapes: Path, tmp_path:
     assert found.words == expected.words
     assert found.score == pytest.approx(expected.score)
     assert torch.allclose(found.alphas, expected.alphas)
-    assert found.alphas.shape == (len(found.words), found.grid[0] * found.grid[1])
+    assert found.alphas.shape == (len(found.words), found.grid_shape[0] * found.grid_shape[1])
     assert torch.allclose(found.alphas.sum(1), torch.ones(len(found.words)))
 
 

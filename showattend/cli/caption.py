@@ -42,6 +42,6 @@ def caption(args: argparse.Namespace) -> int:
 
 def _print(path: Path, caption: Caption) -> None:
     """One line for a photo; with several captions one for each, and its score."""
-    for one in (caption, *caption.others):
-        score = f"{one.score:.3f}\t" if caption.others else ""
+    for one in (caption, *caption.alternatives):
+        score = f"{one.score:.3f}\t" if caption.alternatives else ""
         print(f"{path}\t{score}{one}", flush=True)

@@ -38,7 +38,7 @@ def write_coco(path: Path, done: Captioned) -> None:
 
 
 def write_json(path: Path, done: Captioned) -> None:
-    """Captions with words, scores, grid and alphas; of several for one photo the best has rank 1."""
+    """Captions with words, scores, grid shape and boxes, and alphas; of several for one photo the best has rank 1."""
     rows: list[dict[str, Any]] = [
         {
             "file": str(photo),
@@ -46,9 +46,9 @@ def write_json(path: Path, done: Captioned) -> None:
             "caption": str(found),
             "words": found.words,
             "score": found.score,
-            "grid": found.grid,
-            "visible": found.visible,
-            "area": found.area,
+            "grid_shape": found.grid_shape,
+            "crop_box": found.crop_box,
+            "grid_box": found.grid_box,
             "alphas": [[round(weight, 5) for weight in alpha] for alpha in found.alphas.tolist()],
         }
         for photo, rank, found in _ranked(done)
@@ -65,5 +65,5 @@ def write_csv(path: Path, done: Captioned) -> None:
 def _ranked(done: Captioned) -> Iterator[tuple[Path, int, Caption]]:
     """Every caption with its photo and its place among the captions of that photo."""
     for photo, found in done:
-        for rank, one in enumerate((found, *found.others), 1):
+        for rank, one in enumerate((found, *found.alternatives), 1):
             yield photo, rank, one

@@ -5,7 +5,7 @@ import argparse
 from showattend.data.transforms import open_photo
 from showattend.errors import InputError
 from showattend.files import check_writable
-from showattend.inference import Captioner, Scored
+from showattend.inference import Captioner, CaptionScore
 from showattend.visualize import attention_figure, check_format
 
 
@@ -25,7 +25,7 @@ def score(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(found: Scored) -> None:
+def _print(found: CaptionScore) -> None:
     words = [*found.caption.words, "<end>"]
     width = max(map(len, words))
     for word, log_prob in zip(words, found.log_probs.tolist(), strict=True):

@@ -162,7 +162,7 @@ def _report(
     path: Path, inputs: ScoringInputs, scores: Scores, tokens: tuple[list[list[str]], list[list[list[str]]], list[list[str]]]
 ) -> None:
     """The page; tokens are those of the captions, of their references and of the training captions."""
-    from showattend.visualize import DiversityInputs, PhotoReport, Scored, write_report  # drawing is slow to import, and seldom wanted
+    from showattend.visualize import DiversityInputs, PhotoReport, ScoreRow, write_report  # drawing is slow to import, and seldom wanted
 
     names = [NAMES[name] for name in scores.of_photos]
     photos = [
@@ -170,7 +170,7 @@ def _report(
         for (photo, said), *values in zip(inputs.results.captions.items(), *scores.of_photos.values(), strict=True)
     ]
     photos.sort(key=lambda photo: -photo.scores[NAMES["cider_d"]])
-    table = [Scored(NAMES[name], value, scores.bounds.get(name)) for name, value in scores.values.items()]
+    table = [ScoreRow(NAMES[name], value, scores.bounds.get(name)) for name, value in scores.values.items()]
     write_report(path, inputs.title, scores.signature, table, list(inputs.results.problems.values()), DiversityInputs(*tokens), photos)
 
 

@@ -1,166 +1,149 @@
-"""Beam search, plain and in groups: which K continuations of K hypotheses are kept.
+"""Plain beam search, and the top-k over all continuations that its variants share.
 
-All strategies (here, `banks` and `samples`) have one interface. They see W hypotheses of each of N photos, laid out as R rows of K
-beams: one row in plain search, a row for each group, a row for each subset of the required words.
+The W hypotheses of a photo are G groups of K beams; beams compete only inside their group. Plain search has one group, diverse
+search has G, and constrained search has one for each subset of the required words.
 """
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from showattend.decoding.config import GenerationConfig
+from showattend.decoding.strategy import Extension
 from showattend.vocabulary import PAD
 
 
-class Extension(NamedTuple):
-    """The W hypotheses that are kept, each (N,W).
+class Candidates(NamedTuple):
+    """Continuations of hypotheses, each tensor (N,G,C) for C candidates per group.
 
-    total: log-probabilities
-    parent: the number of the hypothesis that each continues
-    word: the words that they say; `<pad>` for one that stands still
+    keys: log-probability to sort by; +inf for a frozen hypothesis, so that it always keeps its place
+    parents: index of the continued hypothesis
+    token_ids: the new token
     """
 
-    total: Tensor
-    parent: Tensor
-    word: Tensor
+    keys: Tensor
+    parents: Tensor
+    token_ids: Tensor
+
+    def best(self, count: int) -> "Candidates":
+        """The candidates with the largest keys in each group, the best first."""
+        keys, chosen = self.keys.topk(count, dim=-1)
+        return Candidates(keys, self.parents.gather(-1, chosen), self.token_ids.gather(-1, chosen))
 
 
 class BeamSearch:
-    """Keep the K most probable hypotheses."""
+    """Keep the K most probable hypotheses of each group; see `SearchStrategy` for the interface."""
 
-    def __init__(self, search: GenerationConfig, rows: int = 1) -> None:
-        self.search = search
-        self.rows = rows
-        self.beams = search.beam
+    def __init__(self, config: GenerationConfig, num_groups: int = 1, beams: int | None = None) -> None:
+        self.config = config
+        self.num_groups = num_groups
+        self.beams = beams or config.beam
 
     @property
     def width(self) -> int:
-        """W, hypotheses of a photo."""
-        return self.rows * self.beams
+        """W, hypotheses per photo."""
+        return self.num_groups * self.beams
 
-    def init_scores(self, photos: int, device: torch.device) -> Tensor:
-        """Log-probabilities of the empty hypotheses, (N,W): one is alive, or the K beams would be K times the same."""
-        total = torch.full((photos, self.rows, self.beams), -torch.inf, device=device)
-        total[:, :, 0] = 0.0
-        return total.flatten(1)
+    def init_scores(self, num_photos: int, device: torch.device) -> Tensor:
+        """One empty hypothesis per group exists; K of them would stay K copies of the same caption."""
+        log_probs = torch.full((num_photos, self.num_groups, self.beams), -torch.inf, device=device)
+        log_probs[:, :, 0] = 0.0
+        return log_probs.flatten(1)
 
-    def extend(self, total: Tensor, frozen: Tensor, log_probs: Tensor) -> Extension:
-        """The best continuations.
+    def extend(self, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Extension:
+        """Keep the K best continuations of each group."""
+        best = best_continuations(*self._by_group(log_probs, frozen, next_log_probs))
+        return restore_finished(best, log_probs)
 
-        Args:
-            total: log-probabilities of the hypotheses, (N,W)
-            frozen: which of them stand still, whatever the others reach, (N,W)
-            log_probs: of the next words, -inf where one may not come, (N,W,V)
-        """
-        rows = (len(total), self.rows, self.beams)
-        key, parent, word = best_in_rows(total.view(rows), frozen.view(rows), log_probs.view(*rows, -1))
-        return thaw(key, parent, word, total)
+    def is_done(self, scores: Tensor, upper_bounds: Tensor) -> Tensor:
+        """A photo is done when no unfinished hypothesis can overtake the last of the ended ones that are asked for."""
+        return self._is_group_done(scores, upper_bounds, self.config.num_captions)
 
-    def settled(self, scores: Tensor, hopes: Tensor) -> Tensor:
-        """For which hypotheses (N,W) nothing can change any more.
+    def ranking(self, scores: Tensor, ended: Tensor) -> Tensor:
+        """Ended hypotheses first, then by falling score."""
+        return argsort_with_priority(scores, ended)
 
-        Args:
-            scores: of the finished hypotheses, -inf for the others, (N,W)
-            hopes: bounds on what the unfinished ones can still reach, -inf for the finished, (N,W)
-        """
-        return self._settled_rows(scores, hopes, self.search.num_captions)
+    def _by_group(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Tensors (N,W,...) as (N,G,K,...)."""
+        return tuple(tensor.unflatten(1, (self.num_groups, self.beams)) for tensor in tensors)
 
-    def _settled_rows(self, scores: Tensor, hopes: Tensor, captions: int) -> Tensor:
-        """In each row: no hypothesis can overtake the last of so many finished ones."""
-        rows = (len(scores), -1, self.beams)
-        last = scores.view(rows).topk(captions).values[..., -1:]
-        return (last >= hopes.view(rows).amax(-1, keepdim=True)).expand(-1, -1, self.beams).flatten(1)
-
-    def order(self, scores: Tensor, ended: Tensor) -> Tensor:
-        """The numbers of the hypotheses, the best first, the finished before the unfinished, (N,W)."""
-        return rank(scores, ended)
+    def _is_group_done(self, scores: Tensor, upper_bounds: Tensor, num_captions: int) -> Tensor:
+        """Whether the best `num_captions` of a group are final, for each hypothesis of the group, (N,W)."""
+        scores, upper_bounds = self._by_group(scores, upper_bounds)
+        last = scores.topk(num_captions).values[..., -1:]
+        done = last >= upper_bounds.amax(-1, keepdim=True)
+        return done.expand(-1, -1, self.beams).flatten(1)
 
 
-class DiverseBeamSearch(BeamSearch):
-    """Beams in groups, the later ones kept away from the words that earlier ones say at the same place.
+def best_continuations(log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Candidates:
+    """The K best continuations of each group's K hypotheses: a top-k over K*V sums that sorts only about K*sqrt(V) of them.
 
-    Diverse beam search with the Hamming distance (Vijayakumar et al. 2018). What is said already counts against a word when
-    beams are chosen, but not in their scores: those stay log-probabilities.
-    """
-
-    def __init__(self, search: GenerationConfig) -> None:
-        super().__init__(search, search.groups)
-        self.beams = search.beam // search.groups
-
-    def extend(self, total: Tensor, frozen: Tensor, log_probs: Tensor) -> Extension:
-        """The best continuations, group after group."""
-        rows = (len(total), self.rows, self.beams)
-        totals, stills, weighed = total.view(rows), frozen.view(rows), log_probs.view(*rows, -1)
-        said = torch.zeros_like(weighed[:, 0, 0])
-        found = []
-        for group in range(self.rows):
-            one = slice(group, group + 1)
-            penalised = weighed[:, one] - self.search.diversity * said.view(len(total), 1, 1, -1)
-            key, parent, word = best_in_rows(totals[:, one], stills[:, one], penalised)
-            found.append((key + self.search.diversity * said.gather(1, word[:, 0]).unsqueeze(1), parent + group * self.beams, word))
-            said = said.scatter_add(1, word[:, 0], (word[:, 0] != PAD).to(said.dtype))
-        keys, parents, words = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
-        return thaw(keys, parents, words, total)
-
-    def settled(self, scores: Tensor, hopes: Tensor) -> Tensor:
-        """As in plain search, for each group and its share of the captions."""
-        return self._settled_rows(scores, hopes, math.ceil(self.search.num_captions / self.rows))
-
-    def order(self, scores: Tensor, ended: Tensor) -> Tensor:
-        """The groups' best first, the best of these before the others; then their seconds."""
-        rows = (len(scores), self.rows, self.beams)
-        in_group = rank(scores.view(rows), ended.view(rows)).argsort(-1).flatten(1)
-        order = rank(scores, ended)
-        return order.gather(1, in_group.gather(1, order).argsort(dim=1, stable=True))
-
-
-def best_in_rows(total: Tensor, frozen: Tensor, log_probs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The K best continuations of each row's K hypotheses.
-
-    They lie in those K stretches of the vocabulary, whosever continuations these are, whose own best are the best, or behind the last
-    whole stretch: so little is sorted, and no more than linearly in K.
+    The vocabulary is cut into chunks of about sqrt(V) tokens. The K best tokens are all inside the K chunks with the largest
+    maximum: outside of these chunks every sum is at most as large as each of the K maxima, and so K sums come before it. Two
+    small top-k follow from that: one over the maxima of all chunks, which picks K chunks, and one over the tokens of those chunks.
+    The chunks of all K hypotheses of a group compete together, so the work grows only linearly with K.
 
     Args:
-        total: log-probabilities, (N,R,K)
-        frozen: which stand still, (N,R,K)
-        log_probs: of the next words, (N,R,K,V)
+        log_probs: of the hypotheses, (N,G,K)
+        frozen: hypotheses that stay as they are; `<pad>` is their only continuation, (N,G,K)
+        next_log_probs: of the next tokens, (N,G,K,V)
 
     Returns:
-        keys to rank them by, +inf for what stands still; parents, numbered within all of a photo; words, each (N,R,K)
+        the K best of each group; parents are indices into all W = G*K hypotheses of a photo
     """
-    rows, beam, vocabulary = log_probs.shape[1:]
-    number = partial(torch.arange, device=total.device)
-    stretch = math.isqrt(vocabulary)
-    whole = vocabulary // stretch * stretch
-    moving = total.masked_fill(frozen, -torch.inf).unsqueeze(-1)
-    stretches = log_probs[..., :whole].unflatten(-1, (-1, stretch))
-    which = (stretches.amax(-1) + moving).flatten(2).topk(beam, dim=-1).indices.unsqueeze(-1)
-    owner, begin = which // stretches.shape[-2], which % stretches.shape[-2]
-    photo, row, own = number(len(total)).view(-1, 1, 1), number(rows).view(-1, 1), number(beam).view(-1, 1)
-    # A frozen beam has one continuation, padding, and keeps its place whatever the others reach.
-    candidates = (
-        (stretches[photo, row, owner[..., 0], begin[..., 0]] + moving.gather(2, owner), owner, begin * stretch + number(stretch)),
-        (log_probs[..., whole:] + moving, own, number(whole, vocabulary)),
-        (torch.where(frozen, torch.inf, -torch.inf).unsqueeze(-1), own, own.new_full((), PAD)),
+    _, num_groups, beams, vocabulary_size = next_log_probs.shape
+    chunk_size = math.isqrt(vocabulary_size)
+    in_chunks = vocabulary_size // chunk_size * chunk_size
+    active = log_probs.masked_fill(frozen, -torch.inf).unsqueeze(-1)
+    beam = torch.arange(beams, device=log_probs.device).unsqueeze(-1)
+    parts = (
+        _from_best_chunks(active, next_log_probs[..., :in_chunks].unflatten(-1, (-1, chunk_size))),
+        # The tokens after the last whole chunk, fewer than sqrt(V), are always candidates.
+        (next_log_probs[..., in_chunks:] + active, beam, torch.arange(in_chunks, vocabulary_size, device=log_probs.device)),
+        (torch.where(frozen, torch.inf, -torch.inf).unsqueeze(-1), beam, beam.new_full((), PAD)),
     )
-    keys = torch.cat([key.flatten(2) for key, _, _ in candidates], -1)
-    parents, words = (torch.cat([c[part].expand_as(c[0]).flatten(2) for c in candidates], -1) for part in (1, 2))
-    key, chosen = keys.topk(beam, dim=-1)
-    return key, parents.gather(2, chosen) + beam * number(rows).view(-1, 1), words.gather(2, chosen)
+    broadcast = (torch.broadcast_tensors(*part) for part in parts)
+    candidates = Candidates(*(torch.cat([tensor.flatten(2) for tensor in tensors], -1) for tensors in zip(*broadcast, strict=True)))
+    best = candidates.best(beams)
+    first_of_group = beams * torch.arange(num_groups, device=log_probs.device).view(-1, 1)
+    return best._replace(parents=best.parents + first_of_group)
 
 
-def thaw(key: Tensor, parent: Tensor, word: Tensor, total: Tensor) -> Extension:
-    """The extension that keys, parents and words, (N,R,K), stand for: what stood still keeps its log-probability of `total`, (N,W)."""
-    key, parent, word = key.flatten(1), parent.flatten(1), word.flatten(1)
-    return Extension(torch.where(key == torch.inf, total.gather(1, parent), key), parent, word)
+def _from_best_chunks(active: Tensor, chunks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The continuations inside the K chunks with the largest maximum of each group.
+
+    Args:
+        active: log-probabilities of the hypotheses, -inf for frozen ones, (N,G,K,1)
+        chunks: log-probabilities of the next tokens, (N,G,K,chunks,tokens of a chunk)
+
+    Returns:
+        keys, beams and token ids, each (N,G,K,tokens of a chunk) or broadcast to it
+    """
+    num_photos, num_groups, beams, num_chunks, chunk_size = chunks.shape
+    maxima = (chunks.amax(-1) + active).flatten(2)
+    chosen = maxima.topk(beams, dim=-1).indices.unsqueeze(-1)
+    beam, chunk = chosen // num_chunks, chosen % num_chunks
+    photo = torch.arange(num_photos, device=chunks.device).view(-1, 1, 1)
+    group = torch.arange(num_groups, device=chunks.device).view(-1, 1)
+    keys = chunks[photo, group, beam[..., 0], chunk[..., 0]] + active.gather(2, beam)
+    return keys, beam, chunk * chunk_size + torch.arange(chunk_size, device=chunks.device)
 
 
-def rank(scores: Tensor, *before: Tensor) -> Tensor:
-    """Numbers along the last axis by falling score; what is true in `before` comes first, the last one of these counting most."""
+def restore_finished(candidates: Candidates, log_probs: Tensor) -> Extension:
+    """The extension by these candidates, (N,G,K); frozen hypotheses get their log-probability back in place of the key +inf.
+
+    Args:
+        log_probs: of the hypotheses before this step, (N,W)
+    """
+    keys, parents, token_ids = (tensor.flatten(1) for tensor in candidates)
+    return Extension(torch.where(keys == torch.inf, log_probs.gather(1, parents), keys), parents, token_ids)
+
+
+def argsort_with_priority(scores: Tensor, *priorities: Tensor) -> Tensor:
+    """Indices along the last axis by falling score; where a mask of `priorities` is true comes first, the last mask counts most."""
     order = scores.argsort(dim=-1, descending=True, stable=True)
-    for preference in before:
-        order = order.gather(-1, preference.gather(-1, order).int().argsort(dim=-1, descending=True, stable=True))
+    for priority in priorities:
+        order = order.gather(-1, priority.gather(-1, order).int().argsort(dim=-1, descending=True, stable=True))
     return order

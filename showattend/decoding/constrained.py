@@ -1,60 +1,75 @@
-"""Beam search in which certain words must occur."""
+"""Beam search in which required words must occur (Anderson et al. 2017, without alternatives for a word)."""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from showattend.decoding.beam_search import BeamSearch, Extension, best_in_rows, rank, thaw
+from showattend.decoding.beam_search import BeamSearch, Candidates, argsort_with_priority, best_continuations, restore_finished
 from showattend.decoding.config import GenerationConfig
+from showattend.decoding.strategy import Extension
 from showattend.vocabulary import END
 
 
-class ConstrainedBeamSearch(BeamSearch):
-    """A bank of K beams for every subset of the C required words (Anderson et al. 2017, without alternatives for a word).
+class Transition(NamedTuple):
+    """A required token, the banks whose hypotheses lack it, and the bank that each of these reaches with it."""
 
-    A hypothesis stands in the bank of the words that it has said, and competes only with its like: so a probable sentence
-    cannot crowd out one that says what must be said. `<end>` is open to the last bank alone, which has said all.
+    token_id: int
+    source_banks: list[int]
+    target_banks: list[int]
+
+
+class ConstrainedBeamSearch(BeamSearch):
+    """A bank of K beams for every subset of the C required words: bit i of a bank's index means that word i has occurred.
+
+    A hypothesis competes only inside its bank. So a probable caption without a required word cannot push out a less
+    probable one with it. `<end>` is allowed only in the last bank, where all required words have occurred.
     """
 
-    def __init__(self, search: GenerationConfig) -> None:
-        super().__init__(search, 2 ** len(search.must_include))
-        # For each required word the banks that lack it, and where saying it leads from each: bank b to b + 2^number.
-        self.ways = []
-        for number, required in enumerate(search.must_include):
-            lacking = [bank for bank in range(self.rows) if not bank >> number & 1]
-            self.ways.append((required, lacking, [bank + (1 << number) for bank in lacking]))
+    def __init__(self, config: GenerationConfig) -> None:
+        super().__init__(config, 2 ** len(config.must_include))
+        self.transitions = []
+        for bit, token_id in enumerate(config.must_include):
+            sources = [bank for bank in range(self.num_groups) if not bank >> bit & 1]
+            self.transitions.append(Transition(token_id, sources, [bank + (1 << bit) for bank in sources]))
 
-    def init_scores(self, photos: int, device: torch.device) -> Tensor:
-        """The empty hypothesis, in the bank that has said nothing."""
-        total = super().init_scores(photos, device)
-        total[:, 1:] = -torch.inf
-        return total
+    def init_scores(self, num_photos: int, device: torch.device) -> Tensor:
+        """One empty hypothesis, in the bank of the empty subset."""
+        log_probs = super().init_scores(num_photos, device)
+        log_probs[:, 1:] = -torch.inf
+        return log_probs
 
-    def extend(self, total: Tensor, frozen: Tensor, log_probs: Tensor) -> Extension:
-        """The best continuations in each bank: of its own hypotheses, and of those that say the word that they lacked."""
-        rows = (len(total), self.rows, self.beams)
-        total_of, frozen_of, next_word = total.view(rows), frozen.view(rows), log_probs.view(*rows, -1)
-        staying = next_word.clone()
-        staying[:, :-1, :, END] = -torch.inf
-        for required, lacking, _ in self.ways:
-            staying[:, lacking, :, required] = -torch.inf
-        found = [best_in_rows(total_of, frozen_of, staying)]
-        own = torch.arange(self.width, device=total.device).view(1, self.rows, self.beams).expand(rows)
-        for required, lacking, having in self.ways:
-            leaving = (total_of + next_word[..., required]).masked_fill(frozen_of, -torch.inf)
-            arriving, parents = torch.full_like(leaving, -torch.inf), own.clone()
-            arriving[:, having], parents[:, having] = leaving[:, lacking], own[:, lacking]
-            found.append((arriving, parents, torch.full_like(own, required)))
-        keys, parents, words = (torch.cat(parts, -1) for parts in zip(*found, strict=True))
-        key, chosen = keys.topk(self.beams, dim=-1)
-        return thaw(key, parents.gather(-1, chosen), words.gather(-1, chosen), total)
+    def extend(self, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Extension:
+        """Keep the best continuations of each bank: those that stay in it, and those that reach it by a required word."""
+        grouped = self._by_group(log_probs, frozen, next_log_probs)
+        candidates = [self._staying(*grouped), *(self._moving(transition, *grouped) for transition in self.transitions)]
+        merged = Candidates(*(torch.cat(parts, -1) for parts in zip(*candidates, strict=True)))
+        return restore_finished(merged.best(self.beams), log_probs)
 
-    def settled(self, scores: Tensor, hopes: Tensor) -> Tensor:
-        """As in plain search, but what is finished stands in the last bank and hope lives in all."""
-        last = scores[:, -self.beams :].topk(self.search.num_captions).values[:, -1:]
-        return (last >= hopes.amax(1, keepdim=True)).expand_as(scores)
+    def _staying(self, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Candidates:
+        """The best continuations without a required word that is new, (N,banks,K)."""
+        next_log_probs = next_log_probs.clone()
+        next_log_probs[:, :-1, :, END] = -torch.inf
+        for token_id, sources, _ in self.transitions:
+            next_log_probs[:, sources, :, token_id] = -torch.inf
+        return best_continuations(log_probs, frozen, next_log_probs)
 
-    def order(self, scores: Tensor, ended: Tensor) -> Tensor:
-        """The best of the last bank first; an unfinished caption that says all comes before one that does not."""
+    def _moving(self, transition: Transition, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Candidates:
+        """All continuations by one required word, as candidates of the banks that they reach, (N,banks,K)."""
+        token_id, sources, targets = transition
+        continued = (log_probs + next_log_probs[..., token_id]).masked_fill(frozen, -torch.inf)
+        hypothesis = torch.arange(self.width, device=log_probs.device).view(1, self.num_groups, self.beams).expand(continued.shape)
+        keys, parents = torch.full_like(continued, -torch.inf), hypothesis.clone()
+        keys[:, targets], parents[:, targets] = continued[:, sources], hypothesis[:, sources]
+        return Candidates(keys, parents, torch.full_like(parents, token_id))
+
+    def is_done(self, scores: Tensor, upper_bounds: Tensor) -> Tensor:
+        """As in plain search; ended hypotheses are in the last bank, and unfinished ones of every bank may overtake them."""
+        last = scores[:, -self.beams :].topk(self.config.num_captions).values[:, -1:]
+        return (last >= upper_bounds.amax(1, keepdim=True)).expand_as(scores)
+
+    def ranking(self, scores: Tensor, ended: Tensor) -> Tensor:
+        """The last bank first, in it the ended hypotheses first: an unfinished caption with all words precedes one without."""
         complete = torch.zeros_like(ended)
         complete[:, -self.beams :] = True
-        return rank(scores, ended, complete)
+        return argsort_with_priority(scores, ended, complete)

@@ -1,4 +1,4 @@
-"""Several models that speak as one."""
+"""An ensemble: several models as one step function that averages their probabilities."""
 
 import math
 from collections.abc import Sequence
@@ -9,30 +9,29 @@ from torch import Tensor
 from showattend.decoding.generation import State, StepFunction
 
 
-def ensemble_step(decoders: Sequence[tuple[StepFunction, State]]) -> tuple[StepFunction, State]:
-    """Step functions as one that gives the mean of their probabilities, and their states as one.
+def ensemble_step(members: Sequence[tuple[StepFunction, State]]) -> tuple[StepFunction, State]:
+    """One step function that averages the probabilities of its members, and the concatenation of their states.
 
-    Alpha is the mean of theirs where all grids are alike, else the first one's. One alone is what it was.
+    Alpha is the average too where all grids have the same size, else alpha of the first member. A single member is returned as it is.
 
     Args:
-        speakers: of each model the step function over the same photos, and its state before the first word
+        members: the step function of each model over the same photos, and its state before the first word
     """
-    if len(decoders) == 1:
-        return decoders[0]
-    steps = [step for step, _ in decoders]
-    sizes = [len(state) for _, state in decoders]
+    if len(members) == 1:
+        return members[0]
+    member_steps = [step for step, _ in members]
+    state_sizes = [len(state) for _, state in members]
 
-    def step(words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-        states, begin = [], 0
-        for size in sizes:
-            states.append(state[begin : begin + size])
-            begin += size
-        log_probs, after, alphas = zip(*(one(words, own) for one, own in zip(steps, states, strict=True)), strict=True)
-        alike = len({alpha.shape for alpha in alphas}) == 1
+    def step(input_ids: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
+        entries = iter(state)
+        states = [tuple(next(entries) for _ in range(size)) for size in state_sizes]
+        outputs = [member(input_ids, own) for member, own in zip(member_steps, states, strict=True)]
+        log_probs, new_states, alphas = zip(*outputs, strict=True)
+        same_grid = len({alpha.shape for alpha in alphas}) == 1
         return (
-            torch.stack(log_probs).logsumexp(0) - math.log(len(steps)),
-            tuple(entry for own in after for entry in own),
-            torch.stack(alphas).mean(0) if alike else alphas[0],
+            torch.stack(log_probs).logsumexp(0) - math.log(len(member_steps)),
+            tuple(entry for own in new_states for entry in own),
+            torch.stack(alphas).mean(0) if same_grid else alphas[0],
         )
 
-    return step, tuple(entry for _, state in decoders for entry in state)
+    return step, tuple(entry for _, state in members for entry in state)

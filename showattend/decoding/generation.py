@@ -1,7 +1,7 @@
-"""The loop over words, the same for greedy, beam, diverse, constrained search and for sampling.
+"""The loop over words that greedy search, all kinds of beam search, and sampling share.
 
-All photos of a batch and all hypotheses of a photo advance together. Words are kept with back-pointers, so a step moves
-W numbers a photo and not W histories; a hypothesis that has said `<end>` keeps its place and is never pushed out.
+All photos of a batch and all hypotheses of a photo advance together. Tokens are stored with back-pointers, so that a step moves
+W integers per photo and not W token sequences. A hypothesis that has reached `<end>` keeps its place until the search is over.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,100 +10,141 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from showattend.decoding.beam_search import BeamSearch, DiverseBeamSearch
+from showattend.decoding.beam_search import BeamSearch
 from showattend.decoding.config import GenerationConfig
 from showattend.decoding.constrained import ConstrainedBeamSearch
 from showattend.decoding.constraints import TokenConstraints
+from showattend.decoding.diverse import DiverseBeamSearch
 from showattend.decoding.sampling import Sampling
+from showattend.decoding.strategy import Extension, SearchStrategy
 from showattend.ops.cuda_graphs import is_capturing
 from showattend.vocabulary import END, PAD, START
 
 State = tuple[Tensor, ...]
-# (words (N*W,), state) -> log-probabilities (N*W,V), which `decode` may write over, state, alpha (N*W,L)
+# (input_ids (N*W,), state) -> log-probabilities (N*W,V), which `generate` may overwrite, state, alpha (N*W,L)
 StepFunction = Callable[[Tensor, State], tuple[Tensor, State, Tensor]]
 
 
 class Hypotheses(NamedTuple):
-    """The captions found for N photos, C for each, the best first; drawn ones as they were drawn.
+    """C captions for each of N photos, the best first; samples in the order in which they were drawn.
 
-    words: numbers, `<end>` included where it was said, then `<pad>`, (N,C,T)
+    token_ids: up to and with `<end>` where it was reached, then `<pad>`, (N,C,T)
     scores: log-probability over length ** length_penalty, (N,C); -inf where there is no such caption
     alphas: weights on the locations at each word, zero after the end, (N,C,T,L)
     """
 
-    words: Tensor
+    token_ids: Tensor
     scores: Tensor
     alphas: Tensor
 
 
-def generate(step: StepFunction, state: State, search: GenerationConfig, keys: Sequence[int] | None = None) -> Hypotheses:
-    """Find, or draw, captions of N photos.
+class HistoryStep(NamedTuple):
+    """What one step adds to W hypotheses of N photos: back-pointers (N,W), token ids (N,W), alphas (N,W,L)."""
 
-    A photo is settled when no unfinished hypothesis can overtake the last of the finished ones that are asked for; a settled
-    photo stands still, so that what is found for it does not depend on the others in the batch. A hypothesis still unfinished at
-    `max_length` ranks behind every finished one.
+    parents: Tensor
+    token_ids: Tensor
+    alphas: Tensor
+
+
+class Progress(NamedTuple):
+    """How far the W hypotheses of N photos are, each tensor (N,W).
+
+    log_probs: of all tokens so far
+    lengths: number of tokens, `<end>` included
+    ended: whether `<end>` was reached
+    done: whether the strategy needs no further step
+    """
+
+    log_probs: Tensor
+    lengths: Tensor
+    ended: Tensor
+    done: Tensor
+
+    def extend(self, extension: Extension) -> "Progress":
+        """The progress after one more step."""
+        log_probs, parents, token_ids = extension
+        ended = self.ended.gather(1, parents)
+        lengths = self.lengths.gather(1, parents) + ~(ended | self.done)
+        ended = ended | ((token_ids == END) & (log_probs > -torch.inf))
+        return Progress(log_probs, lengths, ended, self.done)
+
+    def scores(self, length_penalty: float) -> Tensor:
+        """Log-probability over length ** length_penalty, (N,W)."""
+        return self.log_probs / self.lengths.clamp(min=1) ** length_penalty
+
+
+def generate(step: StepFunction, state: State, config: GenerationConfig, keys: Sequence[int] | None = None) -> Hypotheses:
+    """Search for captions of N photos, or sample them.
+
+    A photo is done when no unfinished hypothesis can overtake the last of the ended ones that are asked for. Its hypotheses are
+    frozen then, so that its result does not depend on the other photos of the batch. A hypothesis that has not ended at
+    `max_length` ranks behind every one that has.
 
     Args:
-        step: log-probabilities of the next words and the state after the last ones; knows the photos itself
+        step: log-probabilities of the next tokens and the new state; knows the photos itself
         state: the state before the first word, one row per photo, each tensor (N, ...)
-        keys: a number for each photo that decides, with the seed, what is drawn for it; None: 0 to N-1
+        keys: an integer for each photo that decides, with the seed, what is sampled for it; None: 0 to N-1
     """
-    photos, device = state[0].shape[0], state[0].device
-    strategy = _strategy(search, range(photos) if keys is None else keys)
+    num_photos, device = len(state[0]), state[0].device
+    strategy = _make_strategy(config, range(num_photos) if keys is None else keys)
     width = strategy.width
-    number = torch.arange(photos, device=device).unsqueeze(1)
-    limits = TokenConstraints(search, photos, width, device)
-    total = strategy.init_scores(photos, device)
-    # Before the first word all hypotheses of a photo are one, unless an attention draws for each sample where it looks.
-    rows = width if search.sample else 1
+    constraints = TokenConstraints(config, num_photos, width, device)
+    # Before the first word all hypotheses of a photo are the same row, but hard attention samples a location for each of them.
+    rows = width if config.sample else 1
     state = tuple(entry.repeat_interleave(rows, 0) for entry in state)
-    words = torch.full((photos * rows,), START, device=device)
-    ended = settled = torch.zeros(photos, width, dtype=torch.bool, device=device)
-    lengths = torch.zeros(photos, width, device=device)
-    history: list[tuple[Tensor, Tensor, Tensor]] = []
+    input_ids = torch.full((num_photos * rows,), START, device=device)
+    none = torch.zeros(num_photos, width, dtype=torch.bool, device=device)
+    progress = Progress(strategy.init_scores(num_photos, device), torch.zeros_like(none, dtype=torch.float32), none, none)
+    first_row = torch.arange(num_photos, device=device).unsqueeze(1)
+    history: list[HistoryStep] = []
 
-    for _ in range(search.max_length):
-        log_probs, state, alpha = step(words, state)
-        log_probs = limits.apply(log_probs.view(photos, rows, -1)).expand(photos, width, -1)
-        total, parent, word = strategy.extend(total, ended | settled, log_probs)
-        limits.follow(parent, word)
-        ended = ended.gather(1, parent)
-        lengths = lengths.gather(1, parent) + ~(ended | settled)
-        ended = ended | ((word == END) & (total > -torch.inf))
-        flat = (number * rows + parent.clamp(max=rows - 1)).flatten()
-        state = tuple(entry.index_select(0, flat) for entry in state)
-        history.append((parent, word, alpha.index_select(0, flat).view(photos, width, -1)))
-        words, rows = word.flatten(), width
-        scores = _normalise(total, lengths, search)
-        # A log-probability only falls, and the longest caption divides it by the most: that bounds what is to come.
-        hopes = _normalise(total, torch.full_like(lengths, search.max_length), search)
-        settled = settled | strategy.settled(scores.masked_fill(~ended, -torch.inf), hopes.masked_fill(ended, -torch.inf))
-        if not is_capturing(device) and settled.all():
+    for _ in range(config.max_length):
+        log_probs, state, alpha = step(input_ids, state)
+        log_probs = constraints.apply(log_probs.view(num_photos, rows, -1)).expand(num_photos, width, -1)
+        extension = strategy.extend(progress.log_probs, progress.ended | progress.done, log_probs)
+        constraints.update(extension.parents, extension.token_ids)
+        parent_rows = (first_row * rows + extension.parents.clamp(max=rows - 1)).flatten()
+        state = tuple(entry.index_select(0, parent_rows) for entry in state)
+        alphas = alpha.index_select(0, parent_rows).view(num_photos, width, -1)
+        history.append(HistoryStep(extension.parents, extension.token_ids, alphas))
+        input_ids, rows = extension.token_ids.flatten(), width
+        progress = _mark_done(progress.extend(extension), strategy, config)
+        if not is_capturing(device) and progress.done.all():
             break
-    order = strategy.order(scores, ended)[:, : search.num_captions]
-    return Hypotheses(*_trace(history, order, scores))
+    scores = progress.scores(config.length_penalty)
+    return backtrack(history, scores, strategy.ranking(scores, progress.ended)[:, : config.num_captions])
 
 
-def _strategy(search: GenerationConfig, keys: Sequence[int]) -> BeamSearch | Sampling:
-    if search.sample:
-        return Sampling(search, keys)
-    if search.must_include:
-        return ConstrainedBeamSearch(search)
-    return DiverseBeamSearch(search) if search.groups > 1 else BeamSearch(search)
+def _make_strategy(config: GenerationConfig, keys: Sequence[int]) -> SearchStrategy:
+    if config.sample:
+        return Sampling(config, keys)
+    if config.must_include:
+        return ConstrainedBeamSearch(config)
+    return DiverseBeamSearch(config) if config.groups > 1 else BeamSearch(config)
 
 
-def _normalise(total: Tensor, lengths: Tensor, search: GenerationConfig) -> Tensor:
-    return total / lengths.clamp(min=1) ** search.length_penalty
+def _mark_done(progress: Progress, strategy: SearchStrategy, config: GenerationConfig) -> Progress:
+    """The progress with `done` set where no further step can change the result."""
+    scores = progress.scores(config.length_penalty)
+    # A log-probability only falls, and the longest caption divides it by the most: that bounds every later score.
+    longest = progress._replace(lengths=torch.full_like(progress.lengths, config.max_length))
+    upper_bounds = longest.scores(config.length_penalty)
+    done = strategy.is_done(scores.masked_fill(~progress.ended, -torch.inf), upper_bounds.masked_fill(progress.ended, -torch.inf))
+    return progress._replace(done=progress.done | done)
 
 
-def _trace(history: list[tuple[Tensor, Tensor, Tensor]], order: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Words, scores and alphas of the hypotheses in `order`, by following the back-pointers from the last step to the first."""
-    beams = order
-    words, alphas = [], []
-    for parent, word, alpha in reversed(history):
-        spoken = word.gather(1, beams)
-        picked = alpha.gather(1, beams.unsqueeze(-1).expand(-1, -1, alpha.shape[-1]))
-        words.append(spoken)
-        alphas.append(picked * (spoken != PAD).unsqueeze(-1))
-        beams = parent.gather(1, beams)
-    return torch.stack(words[::-1], -1), scores.gather(1, order), torch.stack(alphas[::-1], -2)
+def backtrack(history: Sequence[HistoryStep], scores: Tensor, order: Tensor) -> Hypotheses:
+    """The hypotheses `order` (N,C) of the last step, read along the back-pointers from the last step to the first.
+
+    Args:
+        scores: of all hypotheses of the last step, (N,W)
+    """
+    current = order
+    token_ids, alphas = [], []
+    for step in reversed(history):
+        chosen = step.token_ids.gather(1, current)
+        chosen_alphas = step.alphas.gather(1, current.unsqueeze(-1).expand(-1, -1, step.alphas.shape[-1]))
+        token_ids.append(chosen)
+        alphas.append(chosen_alphas * (chosen != PAD).unsqueeze(-1))
+        current = step.parents.gather(1, current)
+    return Hypotheses(torch.stack(token_ids[::-1], -1), scores.gather(1, order), torch.stack(alphas[::-1], -2))

@@ -1,4 +1,4 @@
-"""Words drawn by their probabilities."""
+"""Sampling: captions drawn from the model's distribution, with temperature, top-k and top-p (nucleus) truncation."""
 
 from collections.abc import Sequence
 
@@ -6,58 +6,60 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from showattend.decoding.beam_search import Extension
 from showattend.decoding.config import GenerationConfig
+from showattend.decoding.strategy import Extension
 from showattend.vocabulary import PAD
 
 
 class Sampling:
-    """Every hypothesis goes its own way; see `BeamSearch` for the interface.
+    """W independent samples per photo; see `SearchStrategy` for the interface.
 
-    A photo's chances come from the seed and the photo's key alone, so that neither the size of a batch nor the photos
-    beside it change what is drawn.
+    The random numbers of a photo depend on the seed and the photo's key alone. So neither the batch size nor the other
+    photos of the batch change what is drawn.
 
     Args:
-        keys: a number for each photo
+        keys: an integer for each photo
     """
 
-    def __init__(self, search: GenerationConfig, keys: Sequence[int]) -> None:
-        self.search = search
-        self.width = search.num_captions
-        shape = (search.max_length, search.num_captions)
-        self.chances = iter(np.stack([np.random.default_rng((search.seed, key)).random(shape) for key in keys], 1))
+    def __init__(self, config: GenerationConfig, keys: Sequence[int]) -> None:
+        self.config = config
+        self.width = config.num_captions
+        shape = (config.max_length, config.num_captions)
+        # Uniform numbers in [0,1), one (N,W) array per step.
+        self.uniforms = iter(np.stack([np.random.default_rng((config.seed, key)).random(shape) for key in keys], 1))
 
-    def init_scores(self, photos: int, device: torch.device) -> Tensor:
-        """All hypotheses are alive."""
-        return torch.zeros(photos, self.width, device=device)
+    def init_scores(self, num_photos: int, device: torch.device) -> Tensor:
+        """All W hypotheses exist from the start."""
+        return torch.zeros(num_photos, self.width, device=device)
 
-    def extend(self, total: Tensor, frozen: Tensor, log_probs: Tensor) -> Extension:
-        """One word for each hypothesis, by the inverse of the distribution function."""
-        tempered, words = self._candidates(log_probs / self.search.temperature)
-        reached = tempered.double().softmax(-1).cumsum(-1)
-        chance = torch.from_numpy(next(self.chances)).to(reached.device).unsqueeze(-1)
-        place = torch.searchsorted(reached, chance * reached[..., -1:], right=True).clamp(max=reached.shape[-1] - 1)
-        word = words.gather(-1, place) if words is not None else place
-        said = log_probs.gather(-1, word).squeeze(-1)
-        word = word.squeeze(-1).masked_fill(frozen, PAD)
-        parent = torch.arange(self.width, device=total.device).expand_as(total)
-        return Extension(torch.where(frozen, total, total + said), parent, word)
+    def extend(self, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Extension:
+        """Draw one token for each hypothesis by inverting the cumulative distribution function."""
+        candidate_log_probs, candidate_ids = self._truncate(next_log_probs / self.config.temperature)
+        cumulative = candidate_log_probs.double().softmax(-1).cumsum(-1)
+        uniform = torch.from_numpy(next(self.uniforms)).to(cumulative.device).unsqueeze(-1)
+        drawn = torch.searchsorted(cumulative, uniform * cumulative[..., -1:], right=True).clamp(max=cumulative.shape[-1] - 1)
+        token_ids = candidate_ids.gather(-1, drawn) if candidate_ids is not None else drawn
+        token_log_probs = next_log_probs.gather(-1, token_ids).squeeze(-1)
+        token_ids = token_ids.squeeze(-1).masked_fill(frozen, PAD)
+        parents = torch.arange(self.width, device=log_probs.device).expand_as(log_probs)
+        return Extension(torch.where(frozen, log_probs, log_probs + token_log_probs), parents, token_ids)
 
-    def _candidates(self, log_probs: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The words to draw from: their log-probabilities, -inf for those left out, and their numbers; None: all in order."""
-        if not self.search.top_k and self.search.top_p == 1:
+    def _truncate(self, log_probs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The candidates of top-k and top-p: log-probabilities, -inf for tokens left out, and token ids; None: 0 to V-1 in order."""
+        if not self.config.top_k and self.config.top_p == 1:
             return log_probs, None
-        best, words = log_probs.topk(min(self.search.top_k or log_probs.shape[-1], log_probs.shape[-1]))
-        if self.search.top_p < 1:
+        vocabulary_size = log_probs.shape[-1]
+        best, token_ids = log_probs.topk(min(self.config.top_k or vocabulary_size, vocabulary_size))
+        if self.config.top_p < 1:
             probabilities = best.softmax(-1)
-            # The word that brings the sum to top_p still belongs to the nucleus.
-            best = best.masked_fill(probabilities.cumsum(-1) - probabilities >= self.search.top_p, -torch.inf)
-        return best, words
+            # The token that brings the sum to top_p still belongs to the nucleus.
+            best = best.masked_fill(probabilities.cumsum(-1) - probabilities >= self.config.top_p, -torch.inf)
+        return best, token_ids
 
-    def settled(self, scores: Tensor, hopes: Tensor) -> Tensor:
-        """A caption is settled when it has ended."""
-        return hopes == -torch.inf
+    def is_done(self, scores: Tensor, upper_bounds: Tensor) -> Tensor:
+        """A sample is done when it has ended."""
+        return upper_bounds == -torch.inf
 
-    def order(self, scores: Tensor, ended: Tensor) -> Tensor:
-        """As they were drawn."""
+    def ranking(self, scores: Tensor, ended: Tensor) -> Tensor:
+        """The order in which they were drawn."""
         return torch.arange(self.width, device=scores.device).expand_as(scores)

@@ -1,8 +1,8 @@
 """Where the locations of a grid lie on a photo, and what of them lies in boxes; all in the photo's own pixels, upright.
 
 The cell of a location is the part of the photo that is nearer to it than to any other, as heatmaps are drawn: the cells share
-out what the network saw, without gap or overlap. They are those of the grid laid over `Caption.area`, but that the outer ones
-end where `Caption.visible` does.
+out what the network saw, without gap or overlap. They are those of the grid laid over `Caption.grid_box`, but that the outer ones
+end where `Caption.crop_box` does.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ Bools = NDArray[np.bool_]
 
 def middles(caption: Caption) -> Floats:
     """Where each location looks, x and y, (L,2)."""
-    rows, columns = caption.grid
-    left, upper, right, lower = caption.area
+    rows, columns = caption.grid_shape
+    left, upper, right, lower = caption.grid_box
     x = left + (np.arange(columns) + 0.5) / columns * (right - left)
     y = upper + (np.arange(rows) + 0.5) / rows * (lower - upper)
     return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
@@ -36,7 +36,7 @@ def inside(caption: Caption, boxes: Sequence[Box]) -> Bools:
 
 def central(caption: Caption) -> Floats:
     """An alpha that always looks at the middle of the photo: all on the nearest location, or shared by the nearest, (L,)."""
-    left, upper, right, lower = caption.visible
+    left, upper, right, lower = caption.crop_box
     apart = np.hypot(*(middles(caption) - ((left + right) / 2, (upper + lower) / 2)).T)
     nearest = apart <= apart.min() + 1e-6 * (right - left)
     alpha: Floats = nearest / nearest.sum()
@@ -59,7 +59,7 @@ def cell_areas(caption: Caption) -> Floats:
 def covered_areas(caption: Caption, boxes: Sequence[Box]) -> Floats:
     """The area of each cell that lies in at least one of the boxes, (L,)."""
     x, y = _edges(caption)
-    corners = np.array(in_sight(boxes, caption.visible)).reshape(-1, 4)
+    corners = np.array(in_sight(boxes, caption.crop_box)).reshape(-1, 4)
     # The edges of all boxes cut the photo into patches, each wholly in a box or wholly outside.
     weight_grad, down = np.unique(corners[:, ::2]), np.unique(corners[:, 1::2])
     left, upper, right, lower = corners.T[..., None, None]
@@ -70,10 +70,10 @@ def covered_areas(caption: Caption, boxes: Sequence[Box]) -> Floats:
 
 def _edges(caption: Caption) -> tuple[Floats, Floats]:
     """Of the cells, across (columns+1,) and down (rows+1,)."""
-    rows, columns = caption.grid
-    left, upper, right, lower = caption.area
+    rows, columns = caption.grid_shape
+    left, upper, right, lower = caption.grid_box
     weight_grad, down = np.linspace(left, right, columns + 1), np.linspace(upper, lower, rows + 1)
-    weight_grad[0], down[0], weight_grad[-1], down[-1] = caption.visible
+    weight_grad[0], down[0], weight_grad[-1], down[-1] = caption.crop_box
     return weight_grad, down
 
 

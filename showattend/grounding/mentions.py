@@ -25,7 +25,7 @@ class Mention:
         """`measured`, or why not: `no box` in the photo is named by the word, or all of them are `out of sight` of the network."""
         if not self.word.boxes:
             return NO_BOX
-        return MEASURED if in_sight(self.word.boxes, self.caption.visible) else OUT_OF_SIGHT
+        return MEASURED if in_sight(self.word.boxes, self.caption.crop_box) else OUT_OF_SIGHT
 
     @property
     def alpha(self) -> Floats:

@@ -96,7 +96,7 @@ class BaseLitModule(lightning.LightningModule):
         self._caption(batch)
 
     def _caption(self, batch: Batch) -> None:
-        words = self.network.caption(batch.photos, self.search).words[:, 0].tolist()
+        words = self.network.caption(batch.photos, self.search).token_ids[:, 0].tolist()
         # Keyed by id: the padding that distributed samplers add cannot count twice.
         self.found |= {i: self.vocabulary.decode(numbers) for i, numbers in zip(batch.ids, words, strict=True)}
         self.references |= dict(zip(batch.ids, batch.references, strict=True))

@@ -132,7 +132,7 @@ class LitSelfCritical(BaseLitModule):
         """Captions, the longest of a photo first, (N,S,T)."""
         keys = torch.randint(2**31, (len(encoder_features),)).tolist()
         with torch.no_grad():
-            words = generate(*self.network.make_step_function(encoder_features), search, keys).words
+            words = generate(*self.network.make_step_function(encoder_features), search, keys).token_ids
         order = (words != PAD).sum(-1).argsort(1, descending=True)
         return words.gather(1, order.unsqueeze(-1).expand_as(words))
 

@@ -5,12 +5,12 @@ from showattend.visualize.attention import attention_figure, attention_map
 from showattend.visualize.curves import curves_figure
 from showattend.visualize.figures import check_format
 from showattend.visualize.gates import gates_figure
-from showattend.visualize.report import DiversityInputs, PhotoReport, Scored, write_report
+from showattend.visualize.report import DiversityInputs, PhotoReport, ScoreRow, write_report
 
 __all__ = [
     "DiversityInputs",
     "PhotoReport",
-    "Scored",
+    "ScoreRow",
     "attention_figure",
     "attention_map",
     "check_format",

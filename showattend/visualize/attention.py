@@ -35,16 +35,16 @@ def attention_map(caption: Caption, word: int, size: tuple[int, int]) -> NDArray
     Returns:
         (height, width), from 0 to 1 where alpha is largest
     """
-    rows, columns = caption.grid
+    rows, columns = caption.grid_shape
     width, height = size
-    left, upper, right, lower = caption.area
+    left, upper, right, lower = caption.grid_box
     # The middles of the pixels as grid_sample counts: the grid's area from -1 to 1.
     x = (2 * (torch.arange(width) + 0.5) - left - right) / (right - left)
     y = (2 * (torch.arange(height) + 0.5) - upper - lower) / (lower - upper)
     places = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
     alpha = caption.alphas[word].float().view(1, 1, rows, columns)
     light = F.grid_sample(alpha, places[None], mode="bicubic", padding_mode="border", align_corners=False)[0, 0].clamp(min=0)
-    left, upper, right, lower = (round(edge) for edge in caption.visible)
+    left, upper, right, lower = (round(edge) for edge in caption.crop_box)
     light[:upper] = light[lower:] = light[:, :left] = light[:, right:] = 0.0
     return (light / light.max().clamp(min=1e-12)).numpy()
 
@@ -80,7 +80,7 @@ def _reduce(photo: Image.Image, caption: Caption) -> tuple[Image.Image, Caption]
         left, upper, right, lower = box
         return left * x, upper * y, right * x, lower * y
 
-    caption = replace(caption, visible=reduced(caption.visible), area=reduced(caption.area))
+    caption = replace(caption, crop_box=reduced(caption.crop_box), grid_box=reduced(caption.grid_box))
     return photo.resize(size, Image.Resampling.LANCZOS), caption
 
 

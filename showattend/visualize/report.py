@@ -52,7 +52,7 @@ class DiversityInputs(NamedTuple):
     training: Sequence[Sequence[str]]
 
 
-class Scored(NamedTuple):
+class ScoreRow(NamedTuple):
     """A score with its name and, where there is one, its interval."""
 
     name: str
@@ -64,7 +64,7 @@ def write_report(
     path: Path,
     title: str,
     signature: str,
-    scores: Sequence[Scored],
+    scores: Sequence[ScoreRow],
     problems: Sequence[str],
     variety: DiversityInputs,
     photos: Sequence[PhotoReport],
@@ -111,7 +111,7 @@ def _head(title: str) -> str:
 </head>"""
 
 
-def _score_table(scores: Sequence[Scored]) -> str:
+def _score_table(scores: Sequence[ScoreRow]) -> str:
     rows = ""
     for name, value, bounds in scores:
         interval = f"{bounds.low:.4f} to {bounds.high:.4f}" if bounds else ""

@@ -24,7 +24,7 @@ def test_what_greedy_search_says_has_the_score_that_search_gives_it(model: Path,
     assert found.caption.words == said.words
     assert found.caption.score == pytest.approx(said.score, abs=1e-4)
     assert torch.allclose(found.caption.alphas, said.alphas, atol=1e-5)
-    assert (found.caption.visible, found.caption.area) == (said.visible, said.area)
+    assert (found.caption.crop_box, found.caption.grid_box) == (said.crop_box, said.grid_box)
     assert found.unknown == []
 
 

@@ -8,7 +8,7 @@ import torch
 from factories import LENGTH, TinyLanguage, all_captions, without_padding
 
 from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, generate
-from showattend.decoding.beam_search import best_in_rows
+from showattend.decoding.beam_search import best_continuations
 from showattend.errors import InputError
 from showattend.vocabulary import END, PAD, START
 
@@ -21,7 +21,7 @@ def test_a_wide_beam_finds_what_counting_finds(seed: int, length_penalty: float)
     for photo in range(3):
         scores = {words: language.log_prob(photo, words) / len(words) ** length_penalty for words in all_captions()}
         best = max(scores, key=lambda words: scores[words])
-        assert without_padding(found.words[photo, 0]) == best
+        assert without_padding(found.token_ids[photo, 0]) == best
         assert found.scores[photo, 0].item() == pytest.approx(scores[best], abs=1e-4)
 
 
@@ -32,9 +32,9 @@ def test_every_hypothesis_has_the_probability_that_it_claims(beam: int) -> None:
     for photo in range(4):
         possible = [k for k in range(beam) if found.scores[photo, k] > -torch.inf]  # there may be fewer first words than beams
         for k in possible:
-            words = without_padding(found.words[photo, k])
+            words = without_padding(found.token_ids[photo, k])
             assert found.scores[photo, k].item() == pytest.approx(language.log_prob(photo, words), abs=1e-4)
-        assert len({without_padding(found.words[photo, k]) for k in possible}) == len(possible)
+        assert len({without_padding(found.token_ids[photo, k]) for k in possible}) == len(possible)
 
 
 def test_a_beam_of_one_is_greedy() -> None:
@@ -49,7 +49,7 @@ def test_a_beam_of_one_is_greedy() -> None:
             expected.append(last)
             if last == END:
                 break
-        assert without_padding(found.words[photo, 0]) == tuple(expected)
+        assert without_padding(found.token_ids[photo, 0]) == tuple(expected)
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7])
@@ -60,8 +60,8 @@ def test_a_batch_gives_what_its_photos_give_one_by_one(length_penalty: float) ->
     for photo in range(6):
         alone = generate(language.step, (language.start[photo : photo + 1],), search)
         for k in range(3):
-            words = without_padding(alone.words[0, k])
-            assert without_padding(together.words[photo, k]) == words
+            words = without_padding(alone.token_ids[0, k])
+            assert without_padding(together.token_ids[photo, k]) == words
             assert torch.allclose(together.alphas[photo, k, : len(words)], alone.alphas[0, k, : len(words)], atol=1e-6)
 
 
@@ -70,18 +70,18 @@ def test_the_alphas_are_those_of_the_words_of_the_winning_beam() -> None:
     found = generate(language.step, (language.start,), GenerationConfig(beam=4, max_length=6))
     for photo in range(3):
         state, last = (language.start[photo : photo + 1],), START
-        for t, word in enumerate(without_padding(found.words[photo, 0])):
+        for t, word in enumerate(without_padding(found.token_ids[photo, 0])):
             _, state, alpha = language.step(torch.tensor([last]), state)
             assert torch.allclose(found.alphas[photo, 0, t], alpha[0], atol=1e-6)
             last = word
-        assert not found.alphas[photo, 0, len(without_padding(found.words[photo, 0])) :].any()
+        assert not found.alphas[photo, 0, len(without_padding(found.token_ids[photo, 0])) :].any()
 
 
 def test_when_nothing_ends_the_best_unfinished_beam_stands() -> None:
     language = TinyLanguage(2, 5, end_bias=-1000.0)
     found = generate(language.step, (language.start,), GenerationConfig(beam=3, max_length=5))
     for photo in range(2):
-        words = without_padding(found.words[photo, 0])
+        words = without_padding(found.token_ids[photo, 0])
         assert len(words) == 5
         assert END not in words
         assert found.scores[photo, 0].item() == pytest.approx(language.log_prob(photo, words), abs=1e-3)
@@ -91,7 +91,7 @@ def test_a_finished_beam_ranks_before_an_unfinished_one() -> None:
     language = TinyLanguage(8, 6, end_bias=-1.0)
     found = generate(language.step, (language.start,), GenerationConfig(beam=4, max_length=3, num_captions=4))
     for photo in range(8):
-        ended = [END in without_padding(found.words[photo, k]) for k in range(4)]
+        ended = [END in without_padding(found.token_ids[photo, k]) for k in range(4)]
         assert ended == sorted(ended, reverse=True)
 
 
@@ -100,7 +100,7 @@ def test_what_must_never_be_said_is_never_said() -> None:
     language.bias[list(FORBIDDEN_IDS)] = 50.0
     found = generate(language.step, (language.start,), GenerationConfig(beam=3, max_length=5, num_captions=3))
     for photo, k in itertools.product(range(4), range(3)):
-        assert not set(without_padding(found.words[photo, k])) & set(FORBIDDEN_IDS)
+        assert not set(without_padding(found.token_ids[photo, k])) & set(FORBIDDEN_IDS)
 
 
 def test_the_n_best_are_the_n_best_of_all_that_can_be_said() -> None:
@@ -108,14 +108,14 @@ def test_the_n_best_are_the_n_best_of_all_that_can_be_said() -> None:
     found = generate(language.step, (language.start,), GenerationConfig(beam=80, max_length=LENGTH, num_captions=10))
     for photo in range(4):
         best = sorted(all_captions(), key=lambda words: language.log_prob(photo, words), reverse=True)[:10]
-        assert [without_padding(words) for words in found.words[photo]] == best
+        assert [without_padding(words) for words in found.token_ids[photo]] == best
 
 
 def test_asking_for_more_captions_changes_none_of_the_first() -> None:
     language = TinyLanguage(6, 9)
     one, many = (generate(language.step, (language.start,), GenerationConfig(beam=5, max_length=8, num_captions=n)) for n in (1, 5))
     for photo in range(6):
-        assert without_padding(one.words[photo, 0]) == without_padding(many.words[photo, 0])
+        assert without_padding(one.token_ids[photo, 0]) == without_padding(many.token_ids[photo, 0])
         assert one.scores[photo, 0] == many.scores[photo, 0]
 
 
@@ -123,7 +123,9 @@ def test_where_there_are_fewer_captions_than_asked_for_the_rest_is_marked() -> N
     language = TinyLanguage(2, 1)
     found = generate(language.step, (language.start,), GenerationConfig(beam=30, max_length=2, num_captions=30))
     for photo in range(2):
-        there = [without_padding(words) for words, score in zip(found.words[photo], found.scores[photo], strict=True) if score > -torch.inf]
+        there = [
+            without_padding(words) for words, score in zip(found.token_ids[photo], found.scores[photo], strict=True) if score > -torch.inf
+        ]
         assert len(there) == len(set(there)) < 30
 
 
@@ -170,7 +172,7 @@ def test_the_best_continuations_are_those_of_all_sorted(rows: int, beam: int, vo
     log_probs = 3 * torch.randn(3, rows, beam, vocabulary).double()
     log_probs[0, :, :, 1:] = -torch.inf
     total[1, :, 1:] = -torch.inf
-    key, parent, word = best_in_rows(total, frozen, log_probs)
+    key, parent, word = best_continuations(total, frozen, log_probs)
     every = (total.unsqueeze(-1) + log_probs).masked_fill(frozen.unsqueeze(-1), -torch.inf)
     every[..., PAD] = torch.where(frozen, torch.inf, every[..., PAD])
     assert torch.equal(key, every.flatten(2).sort(descending=True).values[..., :beam])

@@ -20,7 +20,7 @@ def test_a_model_with_itself_changes_nothing(copies: int) -> None:
     search = GenerationConfig(beam=3, max_length=7, num_captions=3)
     alone = generate(language.step, (language.start,), search)
     ensemble = generate(*ensemble_step([(language.step, (language.start,))] * copies), search)
-    assert torch.equal(ensemble.words, alone.words)
+    assert torch.equal(ensemble.token_ids, alone.token_ids)
     assert torch.allclose(ensemble.scores, alone.scores, atol=1e-5)
     assert torch.allclose(ensemble.alphas, alone.alphas, atol=1e-6)
 
@@ -35,8 +35,8 @@ def test_probabilities_are_averaged_and_the_best_caption_of_the_average_is_found
             means = [(probability(one, photo, said, word) + probability(two, photo, said, word)) / 2 for said, word in steps]
             return float(torch.tensor(means).log().sum())
 
-        assert without_padding(found.words[photo, 0]) == max(all_captions(), key=score)
-        assert found.scores[photo, 0].item() == pytest.approx(score(without_padding(found.words[photo, 0])), abs=1e-4)
+        assert without_padding(found.token_ids[photo, 0]) == max(all_captions(), key=score)
+        assert found.scores[photo, 0].item() == pytest.approx(score(without_padding(found.token_ids[photo, 0])), abs=1e-4)
 
 
 def test_states_of_different_models_stay_apart_and_alphas_of_unlike_grids_are_the_first_ones() -> None:

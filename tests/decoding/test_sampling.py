@@ -71,7 +71,7 @@ def test_captions_are_drawn_as_often_as_their_probability_says(options: dict[str
     expected = promised(language, 0, reshape)
     search = GenerationConfig(beam=1, max_length=LENGTH, sample=True, num_captions=DRAWS, **options)  # type: ignore[arg-type]
     drawn = generate(language.step, (language.start,), search)
-    counts = Counter(without_padding(words) for words in drawn.words[0])
+    counts = Counter(without_padding(words) for words in drawn.token_ids[0])
     assert fit(counts, expected) > 0.001
     # And the test would notice: the same draws do not fit what another temperature promises.
     assert fit(counts, dict.fromkeys(counts, 0.0) | promised(language, 0, lambda p: cold(cold(p)))) < 1e-6
@@ -84,13 +84,13 @@ def test_a_photo_draws_the_same_alone_and_among_others() -> None:
     together = generate(language.step, (language.start,), search, keys)
     for photo in range(6):
         alone = generate(language.step, (language.start[photo : photo + 1],), search, keys[photo : photo + 1])
-        assert [without_padding(words) for words in alone.words[0]] == [without_padding(words) for words in together.words[photo]]
+        assert [without_padding(words) for words in alone.token_ids[0]] == [without_padding(words) for words in together.token_ids[photo]]
 
 
 def test_another_seed_draws_other_captions_and_the_same_seed_the_same() -> None:
     language = TinyLanguage(6, 3)
     first, again, other = (
-        generate(language.step, (language.start,), GenerationConfig(beam=1, max_length=8, sample=True, num_captions=4, seed=seed)).words
+        generate(language.step, (language.start,), GenerationConfig(beam=1, max_length=8, sample=True, num_captions=4, seed=seed)).token_ids
         for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
@@ -101,7 +101,7 @@ def test_a_drawn_caption_has_the_probability_and_the_alphas_that_it_claims() -> 
     language = TinyLanguage(3, 4)
     drawn = generate(language.step, (language.start,), GenerationConfig(beam=1, max_length=6, sample=True, num_captions=5, temperature=2.0))
     for photo in range(3):
-        for words, score, alphas in zip(drawn.words[photo], drawn.scores[photo], drawn.alphas[photo], strict=True):
+        for words, score, alphas in zip(drawn.token_ids[photo], drawn.scores[photo], drawn.alphas[photo], strict=True):
             said = without_padding(words)
             assert score.item() == pytest.approx(language.log_prob(photo, said), abs=1e-4)
             assert torch.allclose(alphas.sum(-1), (torch.arange(len(words)) < len(said)).float(), atol=1e-5)
@@ -114,4 +114,4 @@ def test_among_one_word_there_is_nothing_to_draw() -> None:
     for options in ({"top_k": 1}, {"top_p": 1e-9}, {"temperature": 1e-4}):
         drawn = generate(language.step, (language.start,), GenerationConfig(beam=1, max_length=8, sample=True, **options))  # type: ignore[arg-type]
         for photo in range(5):
-            assert without_padding(drawn.words[photo, 0]) == without_padding(greedy.words[photo, 0])
+            assert without_padding(drawn.token_ids[photo, 0]) == without_padding(greedy.token_ids[photo, 0])

@@ -151,7 +151,7 @@ def test_boxes_out_of_sight_and_words_without_boxes_have_their_own_states() -> N
     assert mention(found).state == "no box"
     assert mention(found, (0, 0, 20, 60)).state == "out of sight"
     assert mention(found, (0, 0, 20, 60), (50, 50, 90, 90)).state == "measured"
-    assert in_sight([(0, 0, 20, 60), (50, 50, 90, 90)], found.visible) == [(50, 50, 60, 60)]
+    assert in_sight([(0, 0, 20, 60), (50, 50, 90, 90)], found.crop_box) == [(50, 50, 60, 60)]
 
 
 def test_words_of_one_photo_are_drawn_together() -> None:

@@ -85,7 +85,7 @@ def test_a_search_looks_at_no_number(search: GenerationConfig) -> None:
     network.caption(encoder_features, search, inference_decoder)  # brings to the device what stays there
     with NoProcessor():
         found = network.caption(encoder_features, search, inference_decoder)
-    assert found.words.shape == (len(encoder_features), search.num_captions, search.max_length)
+    assert found.token_ids.shape == (len(encoder_features), search.num_captions, search.max_length)
 
 
 def test_a_number_that_is_looked_at_is_noticed() -> None:
@@ -159,6 +159,6 @@ def test_a_captured_search_finds_the_same(search: GenerationConfig) -> None:
         encoder_features = random_features()[:number].to("cuda")
         words, scores, _ = replayed(encoder_features)
         found = network.caption(encoder_features, search, inference_decoder)
-        assert words[..., : found.words.shape[-1]].tolist() == found.words.tolist()
+        assert words[..., : found.token_ids.shape[-1]].tolist() == found.token_ids.tolist()
         assert torch.allclose(scores, found.scores)
     assert len(replayed.graphs) == 1

@@ -39,7 +39,7 @@ def both_ways(decoders: list[Decoder], search: GenerationConfig) -> list[Hypothe
 
 
 def agree(one: Hypotheses, other: Hypotheses) -> None:
-    assert one.words.tolist() == other.words.tolist()
+    assert one.token_ids.tolist() == other.token_ids.tolist()
     assert torch.allclose(one.scores, other.scores)
     assert torch.allclose(one.alphas, other.alphas)
 
@@ -114,7 +114,7 @@ def test_8_bits_say_nearly_the_same() -> None:
     network = CaptionModel(nn.Identity(), decoder)  # type: ignore[arg-type]
     exact = network.caption(encoder_features, GenerationConfig(3, 6))
     rounded = network.caption(encoder_features, GenerationConfig(3, 6), network.inference_decoder(int8=True))
-    assert (exact.words[:, 0] == rounded.words[:, 0]).all(-1).float().mean() > 0.6
+    assert (exact.token_ids[:, 0] == rounded.token_ids[:, 0]).all(-1).float().mean() > 0.6
     assert (exact.scores - rounded.scores).abs().mean() < 0.5
     assert not torch.equal(exact.scores, rounded.scores)
 

@@ -31,7 +31,7 @@ def test_a_planted_weight_shows_up_where_the_network_saw_it(visible: tuple[float
 
 
 def test_a_grid_that_looks_up_and_left_is_drawn_there_and_leaves_no_dark_margin() -> None:
-    found = replace(caption(1, (7, 7), (0, 0, 280, 280)), area=(-20, -20, 260, 260))
+    found = replace(caption(1, (7, 7), (0, 0, 280, 280)), grid_box=(-20, -20, 260, 260))
     found.alphas[0, 7 * 2 + 5] = 1.0
     heat = attention_map(found, 0, (280, 280))
     y, x = np.unravel_index(heat.argmax(), heat.shape)
