@@ -41,7 +41,7 @@ from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
-from showattend.ops.additive_attention import compiled
+from showattend.ops.additive_attention import compiled_kernels
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.vocabulary import END, START
 
@@ -77,7 +77,7 @@ def build(sizes: Sizes, options: argparse.Namespace) -> tuple[Decoder, Tensor]:
     cell, layers = options.cell, find_cell(options.cell).min_layers
     decoder = Decoder(DecoderConfig(sizes.V, D, None, H, H, H, cell=cell, layers=layers, dropout=0.0)).to(options.device)
     if options.fuse:
-        decoder.attention.kernels = compiled()
+        decoder.attention.kernels = compiled_kernels()
     return decoder, torch.rand(sizes.B, sizes.L, D, device=options.device)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from showattend.attention.base import Attention, AttentionCache, AttentionOutput, DecoderContext, Sizes, register
-from showattend.ops.additive_attention import EAGER, AdditiveEnergy, exp_2x
+from showattend.ops.additive_attention import EAGER_KERNELS, AdditiveEnergy, exp_2x
 from showattend.ops.linear import linear
 
 
@@ -26,7 +26,7 @@ class SoftAttention(Attention):
         self.deeper = nn.Sequential(*deeper)
         self.query = nn.Linear(sizes.hidden, sizes.attention, bias=False)
         self.energy = nn.Linear(sizes.attention, 1, bias=False)
-        self.kernels = EAGER
+        self.kernels = EAGER_KERNELS
         with torch.no_grad():
             self.key.weight.mul_(gain)
             self.energy.weight.mul_(gain)

@@ -8,7 +8,7 @@ from showattend.decoding import GenerationConfig, Hypotheses, State, StepFunctio
 from showattend.encoders.base import Encoder
 from showattend.errors import InputError
 from showattend.models.decoder import Decoder, DecoderOutput
-from showattend.ops.additive_attention import compiled
+from showattend.ops.additive_attention import compiled_kernels
 from showattend.ops.decoder_step import InferenceDecoder
 
 
@@ -32,7 +32,7 @@ class CaptionModel(nn.Module):
             InputError: they cannot be compiled here.
         """
         if isinstance(self.decoder.attention, SoftAttention):
-            self.decoder.attention.kernels = compiled()
+            self.decoder.attention.kernels = compiled_kernels()
         if torch.cuda.is_available():
             torch.set_float32_matmul_precision("high")
 

@@ -1,7 +1,7 @@
-"""Additive attention on a GPU as two kernels in Triton, from keys, queries and features to where one looks and what one sees.
+"""Additive attention on a GPU as two Triton kernels: energies, then softmax and the weighted mean of the features.
 
-See `energy` for what is computed. Nothing of size (G,L,A) leaves the processors; the energies of all photos and places are made side by
-side, then softmax and mixing for all photos and channels.
+`additive_attention` defines what they compute. r, of size (G,L,A) per image, never leaves the registers. The first kernel runs
+over images, tiles of locations and tiles of queries in parallel, the second one over images, tiles of channels and tiles of queries.
 """
 
 import torch
@@ -9,78 +9,100 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Rows, places, units and channels of one tile at most: what a thread block's registers hold.
-ROWS, PLACES, UNITS, CHANNELS = 8, 16, 64, 64
+# Largest tile, in queries, locations, units and channels: what the registers of one thread block hold.
+QUERIES, LOCATIONS, UNITS, CHANNELS = 8, 16, 64, 64
 
 
 @triton.jit
-def _weigh(raised, asked, weight, energies, L, A, G, ROWS: tl.constexpr, PLACES: tl.constexpr, UNITS: tl.constexpr):
-    """Energies of some places of one photo."""
-    photo = tl.program_id(0).to(tl.int64)
-    rows, places = tl.program_id(2) * ROWS + tl.arange(0, ROWS), tl.program_id(1) * PLACES + tl.arange(0, PLACES)
-    # Summed over units at the very end, where threads have to tell one another.
-    parts = tl.zeros((ROWS, PLACES, UNITS), energies.dtype.element_ty)
-    for begin in range(0, A, UNITS):
-        units = begin + tl.arange(0, UNITS)
-        there = units < A
-        keys = tl.load(raised + (photo * L + places[:, None]) * A + units[None, :], mask=(places[:, None] < L) & there[None, :], other=0.0)
-        queries = tl.load(asked + (photo * G + rows[:, None]) * A + units[None, :], mask=(rows[:, None] < G) & there[None, :], other=0.0)
-        w = tl.load(weight + units, mask=there, other=0.0)
-        keys, queries = keys.to(parts.dtype), queries.to(parts.dtype)
-        parts += w[None, None, :] / (1.0 + keys[None, :, :] * queries[:, None, :])
+def _energies_kernel(exp_keys, exp_queries, weight, energies, L, A, G, QUERIES: tl.constexpr, LOCATIONS: tl.constexpr, UNITS: tl.constexpr):
+    """Energies of one image for a tile of queries and locations."""
+    image = tl.program_id(0).to(tl.int64)
+    queries, locations = tl.program_id(2) * QUERIES + tl.arange(0, QUERIES), tl.program_id(1) * LOCATIONS + tl.arange(0, LOCATIONS)
+    # Units are summed after the loop, because a sum over units makes the threads exchange data.
+    partial_sums = tl.zeros((QUERIES, LOCATIONS, UNITS), energies.dtype.element_ty)
+    for start in range(0, A, UNITS):
+        units = start + tl.arange(0, UNITS)
+        mask = units < A
+        key = tl.load(
+            exp_keys + (image * L + locations[:, None]) * A + units[None, :], mask=(locations[:, None] < L) & mask[None, :], other=0.0
+        )
+        query = tl.load(
+            exp_queries + (image * G + queries[:, None]) * A + units[None, :], mask=(queries[:, None] < G) & mask[None, :], other=0.0
+        )
+        w = tl.load(weight + units, mask=mask, other=0.0)
+        key, query = key.to(partial_sums.dtype), query.to(partial_sums.dtype)
+        partial_sums += w[None, None, :] / (1.0 + key[None, :, :] * query[:, None, :])
     tl.store(
-        energies + (photo * G + rows[:, None]) * L + places[None, :], tl.sum(parts, 2), mask=(rows[:, None] < G) & (places[None, :] < L)
+        energies + (image * G + queries[:, None]) * L + locations[None, :],
+        tl.sum(partial_sums, 2),
+        mask=(queries[:, None] < G) & (locations[None, :] < L),
     )
 
 
 @triton.jit
-def _mix(
-    energies, features, alphas, contexts, L, D, G, ROWS: tl.constexpr, SPAN: tl.constexpr, PLACES: tl.constexpr, CHANNELS: tl.constexpr
+def _context_kernel(
+    energies,
+    features,
+    alphas,
+    contexts,
+    L,
+    D,
+    G,
+    QUERIES: tl.constexpr,
+    ALL_LOCATIONS: tl.constexpr,
+    LOCATIONS: tl.constexpr,
+    CHANNELS: tl.constexpr,
 ):
-    """Softmax over the places of one photo, and some channels of the mixtures."""
-    photo = tl.program_id(0).to(tl.int64)
-    rows, span = tl.program_id(2) * ROWS + tl.arange(0, ROWS), tl.arange(0, SPAN)
+    """Softmax over the locations of one image for a tile of queries, and a tile of the context's channels."""
+    image = tl.program_id(0).to(tl.int64)
+    queries, span = tl.program_id(2) * QUERIES + tl.arange(0, QUERIES), tl.arange(0, ALL_LOCATIONS)
     channels = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    begins, here = (photo * G + rows[:, None]) * L, rows[:, None] < G
-    whole = tl.load(energies + begins + span[None, :], mask=here & (span[None, :] < L), other=-float("inf"))
-    # Rows that there are not have no energy at all: any finite peak keeps them out of trouble.
-    peak = tl.where(rows < G, tl.max(whole, 1), 0.0)
-    total = tl.where(rows < G, tl.sum(tl.exp(whole - peak[:, None]), 1), 1.0)
+    row_starts, query_mask = (image * G + queries[:, None]) * L, queries[:, None] < G
+    all_energies = tl.load(energies + row_starts + span[None, :], mask=query_mask & (span[None, :] < L), other=-float("inf"))
+    # Queries beyond G have no energies, only -inf: a finite maximum and sum keep NaN out.
+    peak = tl.where(queries < G, tl.max(all_energies, 1), 0.0)
+    total = tl.where(queries < G, tl.sum(tl.exp(all_energies - peak[:, None]), 1), 1.0)
     if tl.program_id(1) == 0:
-        alpha = tl.exp(whole - peak[:, None]) / total[:, None]
-        tl.store(alphas + begins + span[None, :], alpha, mask=here & (span[None, :] < L))
-    parts = tl.zeros((ROWS, PLACES, CHANNELS), energies.dtype.element_ty)
-    for begin in range(0, L, PLACES):
-        places = begin + tl.arange(0, PLACES)
-        there = places < L
-        energy = tl.load(energies + begins + places[None, :], mask=here & there[None, :], other=-float("inf"))
+        alpha = tl.exp(all_energies - peak[:, None]) / total[:, None]
+        tl.store(alphas + row_starts + span[None, :], alpha, mask=query_mask & (span[None, :] < L))
+    partial_sums = tl.zeros((QUERIES, LOCATIONS, CHANNELS), energies.dtype.element_ty)
+    for start in range(0, L, LOCATIONS):
+        locations = start + tl.arange(0, LOCATIONS)
+        mask = locations < L
+        energy = tl.load(energies + row_starts + locations[None, :], mask=query_mask & mask[None, :], other=-float("inf"))
         alpha = tl.exp(energy - peak[:, None]) / total[:, None]
-        seen = (photo * L + places[:, None]) * D + channels[None, :]
-        feature = tl.load(features + seen, mask=there[:, None] & (channels[None, :] < D), other=0.0).to(parts.dtype)
-        parts += alpha[:, :, None] * feature[None, :, :]
-    tl.store(contexts + (photo * G + rows[:, None]) * D + channels[None, :], tl.sum(parts, 1), mask=here & (channels[None, :] < D))
+        offsets = (image * L + locations[:, None]) * D + channels[None, :]
+        feature = tl.load(features + offsets, mask=mask[:, None] & (channels[None, :] < D), other=0.0).to(partial_sums.dtype)
+        partial_sums += alpha[:, :, None] * feature[None, :, :]
+    tl.store(
+        contexts + (image * G + queries[:, None]) * D + channels[None, :],
+        tl.sum(partial_sums, 1),
+        mask=query_mask & (channels[None, :] < D),
+    )
 
 
-def look(raised: Tensor, asked: Tensor, weight: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-    """Where one looks and what one sees, see `energy.Kernels.look`; without gradients.
+def attend(exp_keys: Tensor, exp_queries: Tensor, weight: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention weights and contexts, as `additive_attention.Kernels.attend`; without gradients.
 
     Args:
-        raised: exp(2k), (N,L,A)
-        asked: exp(2q), (N,G,A)
+        exp_keys: exp(2k), (N,L,A)
+        exp_queries: exp(2q), (N,G,A)
         weight: of r in the energies, (A,)
-        features: (N,L,D), in any precision
+        features: in any precision, (N,L,D)
 
     Returns:
         alpha (N,G,L) and context (N,G,D)
     """
-    (photos, places, units), rows, channels = raised.shape, asked.shape[1], features.shape[2]
-    raised, asked, weight, features = (entry.contiguous() for entry in (raised, asked, weight, features))
-    energies = raised.new_empty(photos, rows, places, dtype=torch.promote_types(raised.dtype, torch.float32))
-    alphas, contexts = raised.new_empty(photos, rows, places), raised.new_empty(photos, rows, channels)
-    height = min(ROWS, triton.next_power_of_2(rows))
-    tiles = triton.cdiv(rows, height)
-    _weigh[photos, triton.cdiv(places, PLACES), tiles](raised, asked, weight, energies, places, units, rows, height, PLACES, UNITS)
-    _mix[photos, triton.cdiv(channels, CHANNELS), tiles](
-        energies, features, alphas, contexts, places, channels, rows, height, triton.next_power_of_2(places), PLACES, CHANNELS
+    (images, locations, units), queries, channels = exp_keys.shape, exp_queries.shape[1], features.shape[2]
+    exp_keys, exp_queries, weight, features = (x.contiguous() for x in (exp_keys, exp_queries, weight, features))
+    energies = exp_keys.new_empty(images, queries, locations, dtype=torch.promote_types(exp_keys.dtype, torch.float32))
+    alphas, contexts = exp_keys.new_empty(images, queries, locations), exp_keys.new_empty(images, queries, channels)
+    tile = min(QUERIES, triton.next_power_of_2(queries))
+    tiles, all_locations = triton.cdiv(queries, tile), triton.next_power_of_2(locations)
+    _energies_kernel[images, triton.cdiv(locations, LOCATIONS), tiles](
+        exp_keys, exp_queries, weight, energies, locations, units, queries, tile, LOCATIONS, UNITS
+    )
+    _context_kernel[images, triton.cdiv(channels, CHANNELS), tiles](
+        energies, features, alphas, contexts, locations, channels, queries, tile, all_locations, LOCATIONS, CHANNELS
     )
     return alphas, contexts

@@ -66,7 +66,7 @@ class FusedDecoderLoop(Function):
             recurrent_weights = hear(state[0]).split(sizes, -1)
             trail.asked[rows] = exp_2x(recurrent_weights[weights.hidden is not None])
             asked = trail.asked[rows].unflatten(0, block)
-            alpha, context = loop.kernels.look(raised[: block[0]], asked, -2 * weights.energy, features[: block[0]])
+            alpha, context = loop.kernels.attend(raised[: block[0]], asked, -2 * weights.energy, features[: block[0]])
             alphas[rows], context = alpha.flatten(0, 1), context.flatten(0, 1)
             if weights.beta_bias is not None:
                 trail.betas.append(torch.sigmoid(recurrent_weights[-1] + weights.beta_bias))
@@ -141,7 +141,7 @@ class _BackwardPass:
             alpha, to_alpha = self.alphas[rows], to_alpha + to_alphas[rows]
             to_energies = alpha * (to_alpha - (alpha * to_alpha).sum(-1, keepdim=True))
             asked, of_block = self.trail.asked[rows].unflatten(0, block), to_energies.unflatten(0, block)
-            to_query = 4 * self.weights.energy * self.loop.kernels.to_queries(self.raised[: block[0]], asked, of_block).flatten(0, 1)
+            to_query = 4 * self.weights.energy * self.loop.kernels.grad_queries(self.raised[: block[0]], asked, of_block).flatten(0, 1)
             torch.cat([to_activations, to_query, *to_gate], -1, out=self.trail.made[rows])
             self.to_embedded[rows], self.to_energies[rows] = to_heard[:, :of_word], to_energies
             made_of_h = self.trail.made[rows] if self.weights.hidden is not None else self.trail.made[rows, activations:]
@@ -205,7 +205,7 @@ def _to_keys(
     to_keys, to_energy = torch.zeros_like(raised), torch.zeros_like(energy)
     for photos, rows in rows_by_image:
         if rows.numel():
-            first, second = loop.kernels.to_keys(raised[photos], asked[rows], to_energies[rows])
+            first, second = loop.kernels.grad_keys(raised[photos], asked[rows], to_energies[rows])
             to_energy += first.sum((0, 1))
             torch.sub(first, second, out=to_keys[photos])
     return to_keys.mul_(4 * energy), -2 * to_energy

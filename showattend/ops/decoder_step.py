@@ -105,13 +105,13 @@ class InferenceDecoder:
         """Alphas (M,L) and contexts (M,D) of M queries (M,A), each with the number of its photo, in rising order; None: as many of each."""
         features, raised = memory
         if photos is None:
-            alpha, context = self.kernels.look(raised, exp_2x(query).unflatten(0, (len(features), -1)), self.energy, features)
+            alpha, context = self.kernels.attend(raised, exp_2x(query).unflatten(0, (len(features), -1)), self.energy, features)
             return alpha.flatten(0, 1), context.flatten(0, 1)
         counts = photos.bincount(minlength=len(features))
         context_proj = torch.arange(len(photos)) - (counts.cumsum(0) - counts)[photos]
         asked = query.new_ones(len(features), int(counts.max()), query.shape[1])
         asked[photos, context_proj] = exp_2x(query)
-        alpha = self.kernels.weigh(raised, asked, self.energy)[photos, context_proj].softmax(-1)
+        alpha = self.kernels.energies(raised, asked, self.energy)[photos, context_proj].softmax(-1)
         seen = photos.unsqueeze(1) * features.shape[1] + torch.arange(features.shape[1])
         context = F.embedding_bag(seen, features.flatten(0, 1), mode="sum", per_sample_weights=alpha.to(self.feature_dtype))
         return alpha, context.to(alpha.dtype)

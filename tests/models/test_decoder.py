@@ -9,7 +9,6 @@ from showattend.cells import RecurrentCell, cell_names
 from showattend.errors import InputError
 from showattend.models.decoder import Decoder
 from showattend.models.teacher_forcing import flatten_tokens
-from showattend.ops.additive_attention import EAGER, AdditiveEnergy, exp_2x
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.vocabulary import PAD
 
@@ -98,27 +97,6 @@ def test_alpha_sums_to_one() -> None:
     memory, state = decoder.init_state(encoder_features)
     _, _, alpha = decoder.step(torch.tensor([4, 5, 6]), state, memory)
     assert torch.allclose(alpha.sum(-1), torch.ones(N).double())
-
-
-def energies(keys: Tensor, queries: Tensor, weight: Tensor) -> Tensor:
-    return AdditiveEnergy.apply(EAGER, keys, exp_2x(keys.detach()), queries, weight)
-
-
-def test_the_energies_are_plain_additive_attention_and_so_are_their_gradients() -> None:
-    keys, queries, weight = (torch.randn(*shape).double().requires_grad_() for shape in ((5, 300, 40), (5, 9, 40), (40,)))
-    outer = torch.randn(5, 9, 300).double()
-    plain = torch.tanh(keys.unsqueeze(1) + queries.unsqueeze(2)) @ weight
-    expected = torch.autograd.grad(plain, (keys, queries, weight), outer)
-    mine = energies(keys, queries, weight)
-    assert torch.allclose(mine, plain)
-    for one, other in zip(torch.autograd.grad(mine, (keys, queries, weight), outer), expected, strict=True):
-        assert torch.allclose(one, other)
-
-
-def test_the_energies_pass_gradcheck_over_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("showattend.ops.additive_attention.BLOCK", 60)
-    shapes = ((5, 4, 3), (5, 2, 3), (3,))
-    assert torch.autograd.gradcheck(energies, [torch.randn(*shape).double().requires_grad_() for shape in shapes])
 
 
 @pytest.mark.parametrize("cell", cell_names())

@@ -1,9 +1,6 @@
 """What a GPU would capture: that it can be captured, without one, and that it gives the same, where there is one."""
 
 import contextlib
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -93,43 +90,6 @@ def test_a_number_that_is_looked_at_is_noticed() -> None:
         torch.ones(2, device="meta").sum().item()
     with pytest.raises(AssertionError, match="cpu"), NoProcessor():
         torch.tensor([1.0]).to("meta")
-
-
-INTERPRETED = """
-import torch
-from showattend.ops import additive_attention_triton as fused
-from showattend.ops.additive_attention import EAGER
-
-torch.manual_seed(0)
-for photos, rows, places, units, channels in ((2, 5, 49, 70, 130), (1, 1, 3, 5, 7), (2, 11, 17, 64, 64)):
-    keys, queries = torch.rand(photos, places, units).double() * 3, torch.rand(photos, rows, units).double() * 3
-    weight, features = torch.randn(units).double(), torch.randn(photos, places, channels).double()
-    found, wanted = fused.look(keys, queries, weight, features), EAGER.look(keys, queries, weight, features)
-    print(all(torch.allclose(one, other) for one, other in zip(found, wanted, strict=True)))
-"""
-
-
-def test_the_kernels_in_triton_look_where_the_plain_ones_do() -> None:
-    pytest.importorskip("triton")
-    # Triton asks once, when it is imported, whether its interpreter takes a GPU's place.
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", INTERPRETED], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.split() == ["True"] * 3
-
-
-@pytest.mark.parametrize("rows", [1, 8])
-def test_the_kernels_in_triton_compile_for_gpus(rows: int) -> None:
-    triton = pytest.importorskip("triton")
-    from triton.backends.compiler import GPUTarget
-
-    from showattend.ops import additive_attention_triton as fused
-
-    sizes = {"ROWS": rows, "PLACES": fused.PLACES, "UNITS": fused.UNITS, "CHANNELS": fused.CHANNELS, "SPAN": 256}
-    for kernel in (fused._weigh, fused._mix):
-        fixed = {name: sizes[name] for name in kernel.arg_names if name in sizes}
-        kinds = {name: "constexpr" if name in fixed else "i32" if len(name) == 1 else "*fp32" for name in kernel.arg_names}
-        source = triton.compiler.ASTSource(kernel, kinds, fixed)
-        assert triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
 
 
 @needs_gpu

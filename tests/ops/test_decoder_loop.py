@@ -10,7 +10,6 @@ from torch import Tensor
 from showattend.cells import cell_names
 from showattend.models.decoder import Decoder
 from showattend.models.teacher_forcing import flatten_tokens
-from showattend.ops.additive_attention import EAGER, compiled
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.losses import doubly_stochastic_penalty
 from showattend.vocabulary import PAD
@@ -96,15 +95,3 @@ def test_it_goes_back_once_and_says_so() -> None:
 def test_in_single_precision_too() -> None:
     decoder = make_decoder(dropout=0.0, gate="vector").float()
     agree(decoder, random_features().float(), random_captions(), atol=2e-5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("photos_and_rows", [(3, 4), (5, 1)])
-def test_compiled_kernels_are_the_blockwise_ones(photos_and_rows: tuple[int, int]) -> None:
-    (n, g), places, size = photos_and_rows, 50, 40
-    keys, queries = torch.rand(n, places, size).double(), torch.rand(n, g, size).double()
-    weight, grad = torch.randn(size).double(), torch.randn(n, g, places).double()
-    assert torch.allclose(compiled().weigh(keys, queries, weight), EAGER.weigh(keys, queries, weight))
-    assert torch.allclose(compiled().to_queries(keys, queries, grad), EAGER.to_queries(keys, queries, grad))
-    for one, other in zip(compiled().to_keys(keys, queries, grad), EAGER.to_keys(keys, queries, grad), strict=True):
-        assert torch.allclose(one, other)
