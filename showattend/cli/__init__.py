@@ -1,1 +1,1 @@
-"""What each command does with its parsed arguments, one module a command, and 0, 1 or 2 for the shell."""
+"""The command line: one file a command, with its options and what it does; heavy imports happen inside `run`."""

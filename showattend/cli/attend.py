@@ -1,21 +1,34 @@
 """`showattend attend`: where the model looked for each word of a photo's caption."""
 
 import argparse
+from pathlib import Path
 
-from showattend.cli.options import captioner_from_args, search_from_args
-from showattend.data.transforms import open_photo
+from showattend.cli.from_args import captioner_from_args, generation_config_from_args
+from showattend.cli.options import Commands, add_ensemble_options, add_generation_options
 from showattend.files import check_writable
-from showattend.visualize import attention_figure, check_format
 
 
-def attend(args: argparse.Namespace) -> int:
+def add_parser(commands: Commands) -> None:
+    """The options of `showattend attend`."""
+    attend = commands.add_parser("attend", help="draw where the model looked for each word of a photo's caption")
+    attend.add_argument("photo", type=Path, help="a photo")
+    add_ensemble_options(attend)
+    attend.add_argument("--out", type=Path, required=True, metavar="FILE", help="figure to write: .png, .jpg, .pdf, .svg, .webp")
+    add_generation_options(attend)
+    attend.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
     """Draw where the model looked for each word of one photo's caption."""
+    from showattend.data.transforms import open_photo
+    from showattend.visualize import attention_figure, check_format
+
     check_format(args.out)
     check_writable(args.out)
     photo, _ = open_photo(args.photo)
     captioner = captioner_from_args(args)
     # From the file, as `caption` does: a large JPEG opened whole would give slightly other numbers.
-    found = captioner.caption(args.photo, search_from_args(captioner, args))
+    found = captioner.caption(args.photo, generation_config_from_args(captioner, args))
     attention_figure(photo, found, args.out)
     print(f"{found}\n{args.out}")
     return 0

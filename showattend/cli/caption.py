@@ -1,26 +1,53 @@
 """`showattend caption`: a line for each photo."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
-from showattend.cli.options import captioner_from_args, search_from_args
-from showattend.cli.results import Captioned, write_coco, write_csv, write_json
-from showattend.data.photos import find_photos
+from showattend.cli.from_args import captioner_from_args, generation_config_from_args
+from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_speed_options
 from showattend.files import check_writable
-from showattend.inference import Caption, Failure
+
+if TYPE_CHECKING:
+    from showattend.cli.results import Captioned
+    from showattend.inference import Caption
 
 
-def caption(args: argparse.Namespace) -> int:
+def add_parser(commands: Commands) -> None:
+    """The options of `showattend caption`."""
+    caption = commands.add_parser(
+        "caption",
+        help="caption photos, folders, globs",
+        description="Print one line for each photo. A photo that cannot be read is reported and skipped, and the exit status is then 1.",
+    )
+    caption.add_argument("photos", nargs="+", metavar="PATH", help="photo, folder (searched to the bottom) or glob")
+    add_ensemble_options(caption)
+    caption.add_argument("--num-captions", type=int, metavar="N", help="captions for each photo, the best first, with their scores")
+    caption.add_argument("--json", type=Path, metavar="FILE", help="write captions with words, scores and alphas' grid as JSON")
+    caption.add_argument("--csv", type=Path, metavar="FILE", help="write file, caption and score as CSV")
+    caption.add_argument("--coco", type=Path, metavar="FILE", help="write the result format of the COCO captions server")
+    add_speed_options(caption)
+    add_generation_options(caption)
+    caption.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
     """Caption photos, print a line for each, write the files asked for; 1 if a photo could not be read."""
+    from tqdm import tqdm
+
+    from showattend.cli.results import write_coco, write_csv, write_json
+    from showattend.data.photos import find_photos
+    from showattend.inference import Failure
+
     targets = [path for path in (args.json, args.csv, args.coco) if path]
     for target in targets:
         check_writable(target)
     paths = find_photos(args.photos)
     captioner = captioner_from_args(args)
-    search = search_from_args(captioner, args)
+    search = generation_config_from_args(captioner, args)
     done: Captioned = []
     failures = 0
     results = captioner.caption_files(paths, search, batch_size=args.batch_size, workers=min(args.workers, len(paths) // args.batch_size))

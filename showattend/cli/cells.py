@@ -5,17 +5,38 @@ import json
 import shutil
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
-from showattend.cells import cell_names, find_cell
-from showattend.cells.catalogue import count_parameters, describe, equations, match_sizes
-from showattend.cli.options import search_from_args
+from showattend.cli.from_args import captioner_from_args, generation_config_from_args
+from showattend.cli.options import Commands, add_generation_options, add_model_options, whole_number
 from showattend.errors import InputError
 from showattend.files import check_writable
-from showattend.inference import Captioner
 
 
-def cells(args: argparse.Namespace) -> int:
+def add_parser(commands: Commands) -> None:
+    """The options of `showattend cells`."""
+    cells = commands.add_parser(
+        "cells",
+        help="list the recurrent cells; one cell's equations; its gates over a caption",
+        description="Without a name: a table of all cells. With one: its equations, and with --plot what its gates did at each word.",
+    )
+    cells.add_argument("cell", nargs="?", metavar="NAME", help="a cell of the table, or my_package.cells:MyCell")
+    cells.add_argument("--input-size", type=whole_number(1), default=1024, metavar="I", help="embedding and context (default: %(default)s)")
+    cells.add_argument("--hidden-size", type=whole_number(1), default=512, metavar="H", help="units (default: %(default)s)")
+    cells.add_argument("--match", metavar="NAME", help="the hidden size that gives each cell as many parameters as this one has at H")
+    cells.add_argument("--json", action="store_true", help="print a list of objects for programs")
+    cells.add_argument("--plot", type=Path, metavar="FILE", help="draw the gates over the words of a caption; needs --model and --photo")
+    cells.add_argument("--photo", type=Path, metavar="PATH", help="the photo to caption for --plot")
+    add_model_options(cells, required=False)
+    add_generation_options(cells)
+    cells.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
     """Print what is asked for of the cells."""
+    from showattend.cells import cell_names
+    from showattend.cells.catalogue import describe
+
     if args.plot:
         _plot(args)
     elif args.match:
@@ -31,6 +52,9 @@ def cells(args: argparse.Namespace) -> int:
 
 
 def _print_table(args: argparse.Namespace) -> None:
+    from showattend.cells import cell_names
+    from showattend.cells.catalogue import describe
+
     found = [describe(name, args.input_size, args.hidden_size) for name in cell_names()]
     rows = [("cell", "parameters", "state", "equation", "source")]
     rows += [(cell["name"], f"{cell['parameters']:,}", " ".join(cell["state"]), cell["equation"], cell["source"]) for cell in found]
@@ -57,6 +81,8 @@ def _print_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> None:
 
 
 def _print_cell(args: argparse.Namespace) -> None:
+    from showattend.cells.catalogue import describe, equations
+
     cell = describe(args.cell, args.input_size, args.hidden_size)
     layers = f", {cell['layers']} layers" if cell["layers"] > 1 else ""
     print(f"{args.cell}\n\n{textwrap.indent(equations(args.cell), '  ')}\n")
@@ -73,6 +99,8 @@ def _layers_option(layers: int) -> str:
 
 
 def _print_matches(args: argparse.Namespace) -> None:
+    from showattend.cells.catalogue import count_parameters, match_sizes
+
     sizes = match_sizes(args.match, args.input_size, args.hidden_size)
     wanted = count_parameters(args.match, args.input_size, args.hidden_size)
     found = [(name, size, count_parameters(name, args.input_size, size)) for name, size in sizes.items()]
@@ -87,16 +115,17 @@ def _print_matches(args: argparse.Namespace) -> None:
 
 
 def _plot(args: argparse.Namespace) -> None:
+    from showattend.cells import find_cell
     from showattend.visualize import check_format, gates_figure
 
     if not (args.model and args.photo):
         raise InputError("--plot draws what the gates of a trained model did: give --model DIR and --photo PATH too")
     check_format(args.plot)
     check_writable(args.plot)
-    captioner = Captioner.from_pretrained(args.model, attention_mode=args.attention_mode)
+    captioner = captioner_from_args(args)
     trained = captioner.model.network.decoder.config.cell
     if args.cell and find_cell(args.cell) is not find_cell(trained):
         raise InputError(f"the model {args.model} was trained with the cell '{trained}', not '{args.cell}': give one of that cell")
-    caption, layers = captioner.gates(args.photo, search_from_args(captioner, args))
+    caption, layers = captioner.gates(args.photo, generation_config_from_args(captioner, args))
     gates_figure(caption, layers, args.plot)
     print(f"{caption}\n{args.plot}")

@@ -1,42 +1,64 @@
 """`showattend ground`: does the model look at what it names, and does the word hang on where it looked?"""
 
+from __future__ import annotations
+
 import argparse
 import json
 import random
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from tqdm import tqdm
-
-from showattend.cli.grounding_files import curves_json, pointing_with_misses, summary_json, write_mentions
-from showattend.cli.options import captioner_from_args, search_from_args
-from showattend.cli.results import write_text
-from showattend.data.boxes import ObjectBoxes, ObjectWord, read_boxes
-from showattend.data.captions import Photo, read_captions
-from showattend.data.transforms import BrokenImage
+from showattend.cli.from_args import captioner_from_args, generation_config_from_args
+from showattend.cli.options import Commands, add_data_options, add_generation_options, add_model_options, add_speed_options, whole_number
 from showattend.errors import InputError
 from showattend.files import check_writable
-from showattend.grounding import (
-    MEASURED,
-    MEASURES,
-    NO_BOX,
-    OUT_OF_SIGHT,
-    CurveSummary,
-    Mention,
-    Summary,
-    curves,
-    summarize,
-    summarize_curves,
-)
-from showattend.inference import Caption, Captioner, Failure
-from showattend.metrics import Estimate
+
+if TYPE_CHECKING:
+    from showattend.data.boxes import ObjectBoxes, ObjectWord
+    from showattend.data.captions import Photo
+    from showattend.grounding import CurveSummary, Mention, Summary
+    from showattend.inference import Caption, Captioner
+    from showattend.metrics import Estimate
+
+    Said = tuple[Photo, Caption, list[ObjectWord]]
+
+
+def add_parser(commands: Commands) -> None:
+    """The options of `showattend ground`."""
+    ground = commands.add_parser(
+        "ground",
+        help="does it look at what it names? alpha against boxes, and words against what alpha looked at",
+        description="For each word that names an object: does alpha's peak lie in the object's box (pointing), how much of alpha does, and "
+        "how well does the region that it lights up overlap the box, beside what chance and looking at the middle reach. Then, "
+        "faithfulness: how the word's probability falls when the locations with the largest alpha are hidden, against random ones.",
+    )
+    add_model_options(ground)
+    add_data_options(ground)
+    ground.add_argument("--boxes", default="auto", help="auto, or whose boxes: shapes, entities, coco (default: %(default)s)")
+    ground.add_argument(
+        "--captions",
+        choices=("model", "references"),
+        default="model",
+        help="whose words: what the model says, or the data set's captions, the same for every model (default: %(default)s)",
+    )
+    ground.add_argument(
+        "--faithfulness",
+        type=whole_number(0),
+        default=200,
+        metavar="N",
+        help="words to hide photos for, drawn by --seed; 0: none (default: 200)",
+    )
+    ground.add_argument("--plot", type=Path, metavar="FILE", help="draw the deletion and insertion curves")
+    ground.add_argument("--out", type=Path, metavar="DIR", help="write grounding.json, faithfulness.json, and mentions.csv with every word")
+    add_speed_options(ground)
+    add_generation_options(ground)
+    ground.set_defaults(run=run)
+
 
 NAMES = {"pointing": "pointing", "mass": "mass in boxes", "iou": "IoU"}
 NOUNS = 10  # in the table
-LEFT_OUT = {NO_BOX: "name nothing that has a box in the photo", OUT_OF_SIGHT: "name what lies outside what the network sees"}
-
-Said = tuple[Photo, Caption, list[ObjectWord]]
 
 
 class GroundingInputs(NamedTuple):
@@ -47,8 +69,14 @@ class GroundingInputs(NamedTuple):
     boxes: ObjectBoxes
 
 
-def ground(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Measure alpha against boxes, then words against what alpha looked at; 1 if a photo had to be left out."""
+    from showattend.cli.grounding_files import summary_json, write_mentions
+    from showattend.cli.results import write_text
+    from showattend.data.boxes import read_boxes
+    from showattend.data.captions import read_captions
+    from showattend.grounding import MEASURED, Mention, summarize
+
     _check(args)
     data = read_captions(args.root, args.layout)
     photos = data.split(args.split)
@@ -97,7 +125,11 @@ def _with_boxes(photos: Sequence[Photo], boxes: ObjectBoxes) -> Iterator[Photo]:
 
 def _from_model(inputs: GroundingInputs, args: argparse.Namespace) -> Iterator[Said]:
     """What the model says of each photo."""
-    search = search_from_args(inputs.captioner, args)
+    from tqdm import tqdm
+
+    from showattend.inference import Failure
+
+    search = generation_config_from_args(inputs.captioner, args)
     paths = [photo.path for photo in inputs.photos]
     results = inputs.captioner.caption_files(paths, search, batch_size=args.batch_size, workers=args.workers)
     for photo, (_, result) in zip(inputs.photos, tqdm(results, desc="Captioning", total=len(paths), unit=" photos"), strict=True):
@@ -109,6 +141,10 @@ def _from_model(inputs: GroundingInputs, args: argparse.Namespace) -> Iterator[S
 
 def _from_references(inputs: GroundingInputs) -> Iterator[Said]:
     """What people said of each photo, and where the model would look if it said that."""
+    from tqdm import tqdm
+
+    from showattend.data.transforms import BrokenImage
+
     for photo in tqdm(inputs.photos, desc="Hearing", unit=" photos"):
         references = inputs.boxes.references(photo)
         try:
@@ -121,6 +157,12 @@ def _from_references(inputs: GroundingInputs) -> Iterator[Said]:
 
 def _hide(captioner: Captioner, measured: Sequence[Mention], args: argparse.Namespace) -> None:
     """Curves of some mentions, drawn by chance, in a file, on the screen and as a figure."""
+    from tqdm import tqdm
+
+    from showattend.cli.grounding_files import curves_json
+    from showattend.cli.results import write_text
+    from showattend.grounding import curves, summarize_curves
+
     known = [mention for mention in measured if mention.caption.words[mention.word.position] in captioner.model.vocabulary.token_to_id]
     if not known:
         raise InputError("the model knows none of the words that name objects: leave faithfulness out with --faithfulness 0")
@@ -141,6 +183,9 @@ def _hide(captioner: Captioner, measured: Sequence[Mention], args: argparse.Name
 
 
 def _print_summary(summary: Summary, mentions: Sequence[Mention], args: argparse.Namespace) -> None:
+    from showattend.cli.grounding_files import pointing_with_misses
+    from showattend.grounding import MEASURED, MEASURES, NO_BOX, OUT_OF_SIGHT
+
     whose = "the data set's captions" if args.captions == "references" else "the model's captions"
     print(f"\n{args.model} on {args.root}, split {args.split}, {whose}\n")
     print(f"  {'':15}" + "".join(f"{who:24}" for who in summary.estimates).rstrip())
@@ -150,8 +195,8 @@ def _print_summary(summary: Summary, mentions: Sequence[Mention], args: argparse
     photos = len({mention.photo.id for mention in mentions if mention.state == MEASURED})
     print(f"  {len(summary.values)} words in {photos} photos; in brackets 95% of 1,000 bootstrap samples of the photos.")
     print("  chance looks everywhere alike, centre at the middle; IoU: of the cells with alpha at least so much of its maximum.")
-    for state in LEFT_OUT:
-        _print_left_out(state, mentions)
+    _print_left_out("name nothing that has a box in the photo", NO_BOX, mentions)
+    _print_left_out("name what lies outside what the network sees", OUT_OF_SIGHT, mentions)
     if len(mentions) > len(summary.values):
         print(f"  If they counted as misses, pointing would be {pointing_with_misses(summary, mentions):.3f}.")
     print(f"\n  {'noun':15}words  " + "".join(f"{NAMES[name]:15}" for name in MEASURES).rstrip())
@@ -159,13 +204,13 @@ def _print_summary(summary: Summary, mentions: Sequence[Mention], args: argparse
         print(f"  {noun:15}{count:5}  " + "".join(f"{means[name]:<15.3f}" for name in MEASURES).rstrip())
 
 
-def _print_left_out(state: str, mentions: Sequence[Mention]) -> None:
+def _print_left_out(reason: str, state: str, mentions: Sequence[Mention]) -> None:
     """How many words could not be measured, with the first of them."""
     left_out = [mention for mention in mentions if mention.state == state]
     if left_out:
         first = left_out[0]
         such = f"'{first.caption.words[first.word.position]}' in {first.photo.path.name}"
-        print(f"  {len(left_out)} more words ({len(left_out) / len(mentions):.1%}) {LEFT_OUT[state]}, such as {such}: not measured.")
+        print(f"  {len(left_out)} more words ({len(left_out) / len(mentions):.1%}) {reason}, such as {such}: not measured.")
 
 
 def _print_curves(summary: CurveSummary, chosen: Sequence[Mention]) -> None:

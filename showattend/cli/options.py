@@ -1,63 +1,91 @@
-"""What several commands take from their arguments."""
+"""Options that several commands share; nothing heavy is imported here."""
 
 import argparse
-from dataclasses import fields, replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
-from showattend.decoding import GenerationConfig
-from showattend.errors import InputError
-from showattend.inference import Captioner
-from showattend.vocabulary import Vocabulary, tokenize
-
-# What of a search is a number, and so an option of the same name.
-NUMBERS = [field.name for field in fields(GenerationConfig) if not isinstance(field.default, bool | tuple)]
+# What `add_subparsers` returns; argparse gives it no public name.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def model_folders_from_args(args: argparse.Namespace) -> list[Path]:
-    """The model folders that the command line names, of which the first decides where it matters."""
-    return [*([args.model] if args.model else []), *getattr(args, "ensemble", [])]
+def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """The model, see `from_args.captioner_from_args`."""
+    parser.add_argument("--model", type=Path, required=required, metavar="DIR", help="model folder, such as runs/NAME/model")
+    parser.add_argument(
+        "--attention-mode",
+        metavar="MODE",
+        help="inference mode of hard attention: expected, argmax or sample (default: the model's)",
+    )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module of your own, such as my_package.cells, that the model's files may import; may be given often",
+    )
 
 
-def captioner_from_args(args: argparse.Namespace) -> Captioner:
-    """The model, or the models, that the command line names.
-
-    Raises:
-        InputError: it names none, or see `Captioner.from_pretrained`.
-    """
-    folders = model_folders_from_args(args)
-    if not folders:
-        raise InputError("no model: give --model DIR, or --ensemble DIR DIR …")
-    speed = {name: value for name in ("fuse", "int8") if (value := getattr(args, name, None))}
-    return Captioner.from_pretrained(folders[0], ensemble=folders[1:], attention_mode=args.attention_mode, **speed)
-
-
-def search_from_args(captioner: Captioner, args: argparse.Namespace) -> GenerationConfig:
-    """The model's way to search, with what the command line says otherwise.
-
-    Raises:
-        InputError: a required word that the model does not know, or see `Search`.
-    """
-    default, vocabulary = captioner.model.search, captioner.model.vocabulary
-    chosen: dict[str, Any] = {name: value for name in NUMBERS if (value := getattr(args, name, None)) is not None}
-    if args.sample:
-        default = replace(default, beam=1)
-    elif "beam" not in chosen:
-        # Who asks for five captions, or three groups, asks for the beams that they need.
-        groups = chosen.get("groups", 1)
-        wanted = max(default.beam, chosen.get("num_captions", 1))
-        chosen["beam"] = -(-wanted // groups) * groups if groups > 0 else wanted
-    if "diversity" in chosen and "groups" not in chosen:
-        raise InputError("diversity keeps groups of beams apart: give --groups G too")
-    chosen["must_include"] = _numbers(args.must_include, vocabulary, required=True)
-    chosen["ban"] = _numbers(args.ban, vocabulary)
-    return replace(default, sample=args.sample, **chosen)
+def add_ensemble_options(parser: argparse.ArgumentParser) -> None:
+    """The model, or several whose probabilities are averaged."""
+    add_model_options(parser, required=False)
+    parser.add_argument(
+        "--ensemble",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="average the probabilities of several models with one vocabulary; with --model or instead of it",
+    )
 
 
-def _numbers(texts: list[str], vocabulary: Vocabulary, *, required: bool = False) -> tuple[int, ...]:
-    """The numbers of all words in some texts, each once."""
-    words = [word for text in texts for word in tokenize(text)]
-    for word in words:
-        if required and word not in vocabulary.token_to_id:
-            raise InputError(f"the model has never learned the word '{word}' and cannot say it: leave it out of --must-include")
-    return tuple({vocabulary.token_to_id[word]: None for word in words if word in vocabulary.token_to_id})
+def add_data_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """The data set and its split."""
+    parser.add_argument("--data.root", dest="root", type=Path, required=required, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--data.layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
+    parser.add_argument("--split", default="val" if required else None, help="train, val or test (default: val)")
+
+
+def add_generation_options(parser: argparse.ArgumentParser) -> None:
+    """The fields of `GenerationConfig`, see `from_args.generation_config_from_args`."""
+    search = parser.add_argument_group("beam search (default: as the model was validated)")
+    search.add_argument("--beam", type=int, metavar="K", help="hypotheses kept per photo; 1 is greedy")
+    search.add_argument("--max-length", type=int, metavar="T", help="most tokens of a caption, <end> counted")
+    search.add_argument("--min-length", type=int, metavar="T", help="fewest words of a caption")
+    search.add_argument("--length-penalty", type=float, metavar="A", help="rank by log p / length^A: 0 prefers short captions")
+    search.add_argument("--no-repeat-ngram", type=int, metavar="N", help="no N words twice in the same order")
+    search.add_argument(
+        "--must-include", action="append", default=[], metavar="WORD", help="every caption contains it; may be given up to 4 times"
+    )
+    search.add_argument("--ban", action="append", default=[], metavar="WORD", help="no caption contains it; may be given often")
+    search.add_argument("--groups", type=int, metavar="G", help="diverse beam search: G groups of beams that avoid each other's words")
+    search.add_argument("--diversity", type=float, metavar="X", help="penalty, in nats, on a word of an earlier group (default: 0.5)")
+    sampling = parser.add_argument_group("sampling, instead of beam search")
+    sampling.add_argument("--sample", action="store_true", help="draw every word from the model's distribution")
+    sampling.add_argument("--temperature", type=float, metavar="X", help="below 1 prefers probable words, above 1 improbable ones")
+    sampling.add_argument("--top-k", type=int, metavar="K", help="draw among the K most probable words")
+    sampling.add_argument("--top-p", type=float, metavar="P", help="draw among the fewest words that have the probability P together")
+    sampling.add_argument("--seed", type=int, help="other seeds draw other captions; the same one draws the same (default: 0)")
+
+
+def add_speed_options(parser: argparse.ArgumentParser) -> None:
+    """Batch size, worker processes, and faster but less exact arithmetic."""
+    parser.add_argument(
+        "--batch-size", type=whole_number(1), default=32, help="photos that go through the network together (default: %(default)s)"
+    )
+    parser.add_argument("--workers", type=whole_number(0), default=1, help="processes that read photos ahead (default: %(default)s)")
+    parser.add_argument(
+        "--fuse", action="store_true", help="compile the attention: takes seconds at the start, pays off from a thousand photos on"
+    )
+    parser.add_argument("--int8", action="store_true", help="search with 8-bit matrices: faster, a little less exact")
+
+
+def whole_number(minimum: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number of at least `minimum`."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {minimum}")
+        return int(text)
+
+    return parse

@@ -1,22 +1,45 @@
 """`showattend score`: how probable given captions are, and where the model would look if it said them."""
 
-import argparse
+from __future__ import annotations
 
-from showattend.data.transforms import open_photo
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from showattend.cli.from_args import captioner_from_args
+from showattend.cli.options import Commands, add_model_options
 from showattend.errors import InputError
 from showattend.files import check_writable
-from showattend.inference import Captioner, CaptionScore
-from showattend.visualize import attention_figure, check_format
+
+if TYPE_CHECKING:
+    from showattend.inference import CaptionScore
 
 
-def score(args: argparse.Namespace) -> int:
+def add_parser(commands: Commands) -> None:
+    """The options of `showattend score`."""
+    score = commands.add_parser(
+        "score",
+        help="how probable is a given caption, and where would the model look if it said it?",
+        description="Print the log-probability (nats) of each word, given the photo and the words before it, and of the whole caption.",
+    )
+    score.add_argument("photo", type=Path, help="a photo")
+    score.add_argument("captions", nargs="+", metavar="CAPTION", help='in quotes, such as "a dog runs on the beach"; several are compared')
+    add_model_options(score)
+    score.add_argument("--out", type=Path, metavar="FILE", help="figure of where it would look: .png, .jpg, .pdf, .svg, .webp")
+    score.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
     """Print the log-probability of each word and of each caption, and draw where the model would look."""
+    from showattend.data.transforms import open_photo
+    from showattend.visualize import attention_figure, check_format
+
     if args.out:
         if len(args.captions) > 1:
             raise InputError("--out draws one caption: give one, or leave it out")
         check_format(args.out)
         check_writable(args.out)
-    captioner = Captioner.from_pretrained(args.model, attention_mode=args.attention_mode)
+    captioner = captioner_from_args(args)
     for found in captioner.score(args.photo, args.captions):
         _print(found)
         if args.out:

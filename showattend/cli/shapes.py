@@ -1,0 +1,22 @@
+"""`showattend shapes`: write the embedded data set of coloured shapes."""
+
+import argparse
+from pathlib import Path
+
+from showattend.cli.options import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """The options of `showattend shapes`."""
+    shapes = commands.add_parser("shapes", help="write the embedded data set of coloured shapes into a folder")
+    shapes.add_argument("folder", type=Path, help="folder to write")
+    shapes.add_argument("--seed", type=int, default=0, help="another seed draws other pictures (default: %(default)s)")
+    shapes.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw the pictures and write them with their captions."""
+    from showattend.data.shapes import write_shapes
+
+    print(f"shapes in {write_shapes(args.folder, seed=args.seed)}")
+    return 0

@@ -1,0 +1,25 @@
+"""`showattend fit`, `refine`, `validate` and `test`: Lightning's command line parses their options."""
+
+from collections.abc import Sequence
+
+from showattend.cli.options import Commands
+
+COMMANDS = {
+    "fit": "train a captioner (options: showattend fit --help)",
+    "refine": "train a finished model further, on CIDEr-D itself (self-critical training)",
+    "validate": "scores of a checkpoint's own captions of the validation photos",
+    "test": "scores of a checkpoint's own captions of the test photos",
+}
+
+
+def add_parser(commands: Commands) -> None:
+    """The names of the four commands, for `showattend --help`."""
+    for name, text in COMMANDS.items():
+        commands.add_parser(name, help=text, add_help=False)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one of them with all of its arguments; its own name is the first."""
+    from showattend.training.command import train
+
+    return train(arguments)
