@@ -40,6 +40,7 @@ from showattend.decoding import GenerationConfig
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
+from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.additive_attention import compiled_kernels
 from showattend.ops.cuda_graphs import GraphedInference, GraphedTraining
@@ -102,8 +103,8 @@ def find_case(name: str, device: str) -> Case:
 def build(case: Case, options: argparse.Namespace) -> tuple[Decoder, nn.Module, Tensor]:
     """Both decoders with the same weights, and annotations."""
     torch.manual_seed(options.seed)
-    config = DecoderConfig(V, case.channels, dropout=0.0, cell=options.cell, layers=find_cell(options.cell).min_layers)
-    decoder = Decoder(config).to(options.device)
+    config = DecoderConfig(dropout=0.0, cell=options.cell, layers=find_cell(options.cell).min_layers)
+    decoder = Decoder(config, vocabulary_size=V, encoder_dim=case.channels).to(options.device)
     decoder.attention.kernels = compiled_kernels()
     module, name = options.yardstick.split(":")
     yardstick: nn.Module = getattr(importlib.import_module(module), name)(case.channels, H, H, H, V).to(options.device)
@@ -189,7 +190,7 @@ def searching(case: Case, options: argparse.Namespace) -> Pair:
     inference_decoder = network.inference_decoder(int8=case.int8)
 
     def find(encoder_features: Tensor) -> tuple[Tensor, ...]:
-        return network.caption(encoder_features, GenerationConfig(BEAM, T, 0.0), inference_decoder)
+        return network.caption(Features(encoder_features), GenerationConfig(BEAM, T, 0.0), inference_decoder)
 
     found = GraphedInference(find) if options.device == "cuda" else find
 

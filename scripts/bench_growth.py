@@ -40,6 +40,7 @@ from showattend.decoding import GenerationConfig
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
+from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.additive_attention import compiled_kernels
 from showattend.ops.linear_cross_entropy import caption_loss
@@ -75,7 +76,8 @@ def build(sizes: Sizes, options: argparse.Namespace) -> tuple[Decoder, Tensor]:
     """A decoder with random weights, and annotations (B,L,D)."""
     torch.manual_seed(options.seed)
     cell, layers = options.cell, find_cell(options.cell).min_layers
-    decoder = Decoder(DecoderConfig(sizes.V, D, None, H, H, H, cell=cell, layers=layers, dropout=0.0)).to(options.device)
+    config = DecoderConfig(None, H, H, H, cell=cell, layers=layers, dropout=0.0)
+    decoder = Decoder(config, vocabulary_size=sizes.V, encoder_dim=D).to(options.device)
     if options.fuse:
         decoder.attention.kernels = compiled_kernels()
     return decoder, torch.rand(sizes.B, sizes.L, D, device=options.device)
@@ -107,7 +109,7 @@ def searching(sizes: Sizes, options: argparse.Namespace) -> Callable[[], Any]:
         inference_decoder.words(
             torch.arange(sizes.V, device=options.device)
         )  # the table of words is made, as after the first photos in use
-    return lambda: network.caption(encoder_features, GenerationConfig(sizes.K, sizes.T), inference_decoder)
+    return lambda: network.caption(Features(encoder_features), GenerationConfig(sizes.K, sizes.T), inference_decoder)
 
 
 def steps(table: str, options: argparse.Namespace) -> Iterator[Callable[[], Any]]:

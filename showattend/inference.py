@@ -22,6 +22,7 @@ from showattend.encoders.feature_extractor import EncoderOutput, FeatureExtracto
 from showattend.errors import InputError
 from showattend.features.cache import DecodedPhotos
 from showattend.geometry import Box
+from showattend.models.inputs import Features, Pixels
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split, unflatten_tokens
 from showattend.ops.cuda_graphs import GraphedInference
 from showattend.pretrained import Pretrained, load_pretrained
@@ -169,7 +170,7 @@ class Captioner:
         image, _ = self.model.preprocessing.load(Path(photo))
         words = torch.tensor(self.model.vocabulary.encode(caption.words)[:-2], device=self.device)  # heard, <start> first
         with torch.inference_mode(), recording_gates(self.model.network) as layers:
-            self.model.network(image.unsqueeze(0).to(self.device), words.view(1, 1, -1))
+            self.model.network(Pixels(image.unsqueeze(0).to(self.device)), words.view(1, 1, -1))
         return caption, [
             {name: torch.cat([gates[name] for gates in steps]).cpu() for name in steps[0]} if steps else {} for steps in layers
         ]
@@ -198,7 +199,7 @@ class Captioner:
         heard, targets, mask = teacher_forcing_split(padded)
         with torch.inference_mode():
             encoder_features, grid = self.extractors[0](image.unsqueeze(0).to(self.device))
-            found = self.model.network(encoder_features, heard)
+            found = self.model.network(Features(encoder_features), heard)
             log_probs = -cross_entropy(found.logits.float(), flatten_tokens(targets, mask), reduction="none")
             of_words = unflatten_tokens(log_probs, mask)[0].cpu()
         visible, area = self._area(size, grid, image.shape[-1])
@@ -250,7 +251,7 @@ class Captioner:
     def _find(self, search: GenerationConfig, keys: Sequence[int] | None, *encoder_features: Tensor) -> Hypotheses:
         """What all models together say of photos that each has looked at."""
         begun = [
-            one.network.make_step_function(seen, inference_decoder)
+            one.network.make_step_function(Features(seen), inference_decoder)
             for one, seen, inference_decoder in zip(self.models, encoder_features, self.decoders, strict=True)
         ]
         return generate(*ensemble_step(begun), search, keys)

@@ -28,7 +28,7 @@ from showattend.models.decoder import Decoder
 from showattend.version import __version__
 from showattend.vocabulary import Vocabulary
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS, WORDS, CONFIG, METRICS, CARD = "model.safetensors", "vocabulary.json", "config.json", "metrics.json", "README.md"
 # Of a CNN of torchvision; folders that were written before there were blueprints lack it, and torchvision builds their network.
 BLUEPRINT = "encoder.json"
@@ -85,6 +85,8 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
         "format": FORMAT,
         "showattend": __version__,
         "encoder": asdict(model.network.encoder.config),
+        "encoder_dim": model.network.encoder.channels,
+        "vocabulary_size": len(model.vocabulary),
         "decoder": asdict(model.network.decoder.config),
         "preprocessing": asdict(model.preprocessing),
         "search": asdict(model.search),
@@ -127,7 +129,7 @@ def load_pretrained(folder: Path) -> Pretrained:
         raise InputError(f"{folder / CONFIG} is damaged ({error!r}): copy the folder again, whole") from error
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"the weights in {folder} do not fit its config.json: {str(error).splitlines()[-1].strip()}") from error
-    if len(vocabulary) != network.decoder.config.vocabulary_size:
+    if len(vocabulary) != config["vocabulary_size"]:
         raise InputError(f"{folder / WORDS} is not the vocabulary that the model was trained with: copy the folder again, whole")
     network.eval().requires_grad_(False)
     return model
@@ -165,7 +167,8 @@ def empty_weights() -> Iterator[None]:
 def _network(config: Mapping[str, Any], blueprint: GraphSpec | None) -> CaptionModel:
     with empty_weights():
         encoder = Encoder(EncoderConfig(**config["encoder"]), blueprint=blueprint)
-        return CaptionModel(encoder, Decoder(DecoderConfig(**config["decoder"])))
+        sizes = {name: config[name] for name in ("vocabulary_size", "encoder_dim")}
+        return CaptionModel(encoder, Decoder(DecoderConfig(**config["decoder"]), **sizes))
 
 
 def _search(saved: Mapping[str, Any]) -> GenerationConfig:

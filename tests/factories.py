@@ -36,7 +36,7 @@ SEARCHES = {
 def make_decoder(**options: object) -> Decoder:
     sizes = {"embedding_size": 6, "hidden_size": 8, "attention_size": 9, "dropout": 0.5}
     sizes["layers"] = find_cell(str(options.get("cell", "lstm"))).min_layers
-    return Decoder(DecoderConfig(V, D, **{**sizes, **options})).double().eval()  # type: ignore[arg-type]
+    return Decoder(DecoderConfig(**{**sizes, **options}), vocabulary_size=V, encoder_dim=D).double().eval()  # type: ignore[arg-type]
 
 
 def random_features() -> Tensor:
@@ -57,9 +57,9 @@ def random_photos(count: int = 2, size: int = 224) -> torch.Tensor:
 def untrained_model(encoder: str = "tiny", cell: str = "lstm") -> Pretrained:
     looking = Encoder(EncoderConfig(encoder))
     sizes = {"embedding_size": 8, "hidden_size": 8, "attention_size": 8}
-    config = DecoderConfig(len(VOCABULARY), looking.channels, **sizes, cell=cell, layers=find_cell(cell).min_layers)
+    config = DecoderConfig(**sizes, cell=cell, layers=find_cell(cell).min_layers)
     return Pretrained(
-        CaptionModel(looking, Decoder(config)).eval(),
+        CaptionModel(looking, Decoder(config, vocabulary_size=len(VOCABULARY), encoder_dim=looking.channels)).eval(),
         VOCABULARY,
         Preprocessing(64, "crop"),
         GenerationConfig(2, 6, 0.5),
@@ -81,6 +81,21 @@ def random_cell(name: str, layers: int | None = None, **options: object) -> Recu
             elif key.endswith("running_mean"):
                 value.normal_()
     return cell
+
+
+class ClockCell(RecurrentCell):
+    """A cell of a user's own whose state is more than vectors: a clock for each row, and an H by H matrix."""
+
+    gates = ("g",)
+    state_names = ("h", "clock", "memory")
+
+    def initial_state(self, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+        return h, torch.zeros_like(h[:, 0]), h.unsqueeze(1) * c.unsqueeze(2)
+
+    def step(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        h, clock, memory = state
+        h = torch.tanh(projected + h @ self.weight_hh.t() + (memory @ h.unsqueeze(2)).squeeze(2) * torch.cos(clock).unsqueeze(1))
+        return h, clock + 1, 0.5 * memory + h.unsqueeze(1) * h.unsqueeze(2)
 
 
 def random_state(cell: RecurrentCell | Stack, rows: int = BATCH) -> tuple[Tensor, ...]:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from showattend import Captioner
 from showattend.cells import cell_names
 from showattend.errors import InputError
+from showattend.models.inputs import Pixels
 from showattend.pretrained import load_pretrained, save_pretrained
 
 
@@ -29,7 +30,7 @@ def test_what_comes_back_is_what_was_saved(encoder: str, cell: str, tmp_path: Pa
         model.metrics,
     )
     photos = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
-    mine, theirs = model.network.caption(photos, model.search), back.network.caption(photos, back.search)
+    mine, theirs = (one.network.caption(Pixels(photos), one.search) for one in (model, back))
     assert torch.equal(mine.token_ids, theirs.token_ids)
     assert torch.allclose(mine.scores, theirs.scores, atol=1e-5)
 
@@ -110,7 +111,7 @@ def test_a_folder_from_before_there_were_blueprints_is_read(tmp_path: Path) -> N
     change_config(folder, sha256={"model.safetensors": json.loads((folder / "config.json").read_text())["sha256"]["model.safetensors"]})
     photos = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
-        assert torch.equal(load_pretrained(folder).network.encode_photos(photos), model.network.encode_photos(photos))
+        assert torch.equal(*(one.network.encode_photos(Pixels(photos)) for one in (load_pretrained(folder), model)))
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:

@@ -10,19 +10,20 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
 from showattend.data.captions import Photo
+from showattend.models.inputs import Features, Pixels
 from showattend.vocabulary import PAD, Vocabulary, tokenize
 
 
 class Batch(NamedTuple):
     """N photos, those with the longest captions first.
 
-    photos: bytes (N,3,S,S), or annotations (N,L,D)
+    photos: as the source has them, pixels or features
     token_ids: captions with `<start>` and `<end>`, the longest of a photo first, then `<pad>`; (N,G,T)
     ids: the photos' ids
     references: the tokens of each caption of each photo
     """
 
-    photos: Tensor
+    photos: Pixels | Features
     token_ids: Tensor
     ids: list[int | str]
     references: list[list[list[str]]]
@@ -30,6 +31,10 @@ class Batch(NamedTuple):
 
 class PhotoSource(Protocol):
     """Rows of pixels or features, one for each photo, such as `features.cache.PhotoCache`."""
+
+    @property
+    def input_type(self) -> type[Pixels] | type[Features]:
+        """Which of the two a batch of rows is."""
 
     @property
     def broken(self) -> dict[int, str]:
@@ -82,7 +87,7 @@ class CaptionedDataset(Dataset[tuple[Tensor, list[list[int]], int]]):
         words = pad_sequence(rows, batch_first=True, padding_value=PAD).unflatten(0, (len(items), group))
         indices = [index for _, _, index in items]
         return Batch(
-            torch.stack([photo for photo, _, _ in items]),
+            self.sources[0].input_type(torch.stack([photo for photo, _, _ in items])),
             words,
             [self.ids[i] for i in indices],
             [self.references[i] for i in indices],

@@ -27,6 +27,7 @@ from showattend.encoders.base import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
 from showattend.errors import InputError
 from showattend.files import atomic_write, writable
+from showattend.models.inputs import Features, Pixels
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class PhotoCache:
     shape: tuple[int, ...]  # (N,L,D) or (N,3,S,S)
     dtype: np.dtype[Any]
     broken: dict[int, str]  # rows of photos that could not be read, with the reason; they are zero
+
+    @property
+    def input_type(self) -> type[Pixels] | type[Features]:
+        """What a batch of rows is: pixels are kept as bytes, features in half precision."""
+        return Pixels if self.dtype == np.uint8 else Features
 
     def read(self, row: int) -> Tensor:
         """The annotations (L,D) in half precision, or the bytes (3,S,S), of one photo."""

@@ -21,6 +21,7 @@ from showattend.grounding.geometry import Floats
 from showattend.grounding.mentions import Mention
 from showattend.inference import Captioner
 from showattend.models.caption_model import CaptionModel
+from showattend.models.inputs import Features, Pixels
 
 SHARES = np.arange(11) / 10  # of the locations that are hidden, or shown
 RANDOM_ORDERS = 3  # for each word; their curves are averaged
@@ -46,7 +47,7 @@ def curves(captioner: Captioner, mentions: Sequence[Mention], *, batch_size: int
     for path, of_photo in groupby(mentions, key=lambda mention: mention.photo.path):
         photo, _ = captioner.model.preprocessing.load(path)
         with torch.inference_mode():
-            (encoder_features,) = network.encode_photos(photo[None].to(captioner.device))
+            (encoder_features,) = network.encode_photos(Pixels(photo[None].to(captioner.device)))
             for mention in of_photo:
                 heard = vocabulary.encode(mention.caption.words)[: mention.word.position + 2]  # <start> before it, the word as the last
                 hidden = masks(orders(torch.from_numpy(mention.alpha), chance))
@@ -84,7 +85,7 @@ def word_probabilities(network: CaptionModel, encoder_features: Tensor, heard: S
     photos = torch.where(hidden[..., None], encoder_features.mean(0), encoder_features)
     before = torch.tensor(heard[:-1], device=encoder_features.device).expand(len(hidden), 1, -1)
     # Logits come first words first; only the last ones are asked for.
-    logits: Tensor = network(photos, before).logits[-len(hidden) :]
+    logits: Tensor = network(Features(photos), before).logits[-len(hidden) :]
     return logits.float().softmax(-1)[:, heard[-1]]
 
 

@@ -8,6 +8,7 @@ from showattend.decoding import GenerationConfig, Hypotheses, State, StepFunctio
 from showattend.encoders.base import Encoder
 from showattend.errors import InputError
 from showattend.models.decoder import Decoder, DecoderOutput
+from showattend.models.inputs import PhotoInputs, Pixels
 from showattend.ops.additive_attention import compiled_kernels
 from showattend.ops.decoder_step import InferenceDecoder
 
@@ -15,7 +16,7 @@ from showattend.ops.decoder_step import InferenceDecoder
 class CaptionModel(nn.Module):
     """Show, attend and tell (Xu et al. 2015).
 
-    Photos come as bytes (N,3,S,S), or as annotations (N,L,D) that the encoder has made before (see `data/cache.py`).
+    Photos come as `Pixels`, or as `Features` that the encoder has made before (see `features/cache.py`).
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
@@ -36,12 +37,12 @@ class CaptionModel(nn.Module):
         if torch.cuda.is_available():
             torch.set_float32_matmul_precision("high")
 
-    def encode_photos(self, photos: Tensor) -> Tensor:
+    def encode_photos(self, photos: PhotoInputs) -> Tensor:
         """Annotations (N,L,D) in the decoder's precision."""
-        encoder_features = self.encoder(photos)[0] if photos.dim() == 4 else photos
+        encoder_features = self.encoder(photos.values)[0] if isinstance(photos, Pixels) else photos.values
         return encoder_features.to(self.decoder.output.weight.dtype)
 
-    def forward(self, photos: Tensor, words: Tensor) -> DecoderOutput:
+    def forward(self, photos: PhotoInputs, words: Tensor) -> DecoderOutput:
         """Teacher forcing of the words (N,G,T), see `Decoder.forward`."""
         spoken: DecoderOutput = self.decoder(self.encode_photos(photos), words)
         return spoken
@@ -58,7 +59,7 @@ class CaptionModel(nn.Module):
             raise InputError("8 bits are for soft attention and a cell of those that `showattend cells` marks as fast: leave --int8 out")
         return None
 
-    def make_step_function(self, photos: Tensor, inference_decoder: InferenceDecoder | None = None) -> tuple[StepFunction, State]:
+    def make_step_function(self, photos: PhotoInputs, inference_decoder: InferenceDecoder | None = None) -> tuple[StepFunction, State]:
         """The decoder as a step function of log-probabilities over these N photos, and its state before the first word.
 
         Args:
@@ -80,6 +81,6 @@ class CaptionModel(nn.Module):
         return step, state
 
     @torch.inference_mode()
-    def caption(self, photos: Tensor, search: GenerationConfig, inference_decoder: InferenceDecoder | None = None) -> Hypotheses:
+    def caption(self, photos: PhotoInputs, search: GenerationConfig, inference_decoder: InferenceDecoder | None = None) -> Hypotheses:
         """The captions that a search finds for N photos, see `decode` and `begin`."""
         return generate(*self.make_step_function(photos, inference_decoder), search)

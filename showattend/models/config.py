@@ -17,9 +17,7 @@ class DecoderConfig:
         InputError: a size is not positive, or a name is not known.
     """
 
-    vocabulary_size: int  # V, special words included
-    encoder_dim: int  # channels of the encoder's grid
-    projection_dim: int | None = None  # D, learned projection of the annotations; none: D is encoder_dim
+    projection_dim: int | None = None  # D, learned projection of the annotations; none: D is the encoder's
     embedding_size: int = 512  # E
     hidden_size: int = 512  # H
     attention_size: int = 512  # A
@@ -28,7 +26,7 @@ class DecoderConfig:
     cell: str = "lstm"
     cell_options: dict[str, Any] | None = None  # of the cell's constructor
     layers: int = 1  # of cells, one above the other
-    initial_layers: int = 1  # from the mean annotation to h_0 and c_0, hidden ones with ReLU and dropout
+    init_layers: int = 1  # from the mean annotation to h_0 and c_0, hidden ones with ReLU and dropout
     gate: str = "scalar"  # beta, on the context: scalar (the paper's), vector (one per channel) or none
     deep_output: bool = True  # words from embedding, state and context (eq. 7), or from the state alone
     dropout: float = 0.5  # of embeddings, state and deep output, and between layers of cells
@@ -37,7 +35,7 @@ class DecoderConfig:
     initialisation: str = "default"  # of all that is not the cell: torch's and small embeddings, or xu2015
 
     def __post_init__(self) -> None:
-        for name in ("vocabulary_size", "encoder_dim", "embedding_size", "hidden_size", "attention_size", "layers", "initial_layers"):
+        for name in ("embedding_size", "hidden_size", "attention_size", "layers", "init_layers"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 1")
         for name in ("dropout", "embedding_dropout", "feature_dropout"):

@@ -58,14 +58,14 @@ class Decoder(nn.Module):
     changes no state (logits) after it, and the loop is `_advance`, which `step` calls too.
     """
 
-    def __init__(self, config: DecoderConfig) -> None:
+    def __init__(self, config: DecoderConfig, *, vocabulary_size: int, encoder_dim: int) -> None:
         super().__init__()
         self.config = config
-        projection_dim = config.projection_dim or config.encoder_dim
+        projection_dim = config.projection_dim or encoder_dim
         hidden_size = config.hidden_size
-        self.feature = nn.Sequential(nn.Linear(config.encoder_dim, projection_dim), nn.ReLU()) if config.projection_dim else nn.Identity()
+        self.feature = nn.Sequential(nn.Linear(encoder_dim, projection_dim), nn.ReLU()) if config.projection_dim else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
-        self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_size)
+        self.embedding = nn.Embedding(vocabulary_size, config.embedding_size)
         sizes = Sizes(projection_dim, hidden_size, config.embedding_size, config.attention_size)
         self.attention = make_attention(config.attention, sizes, config.attention_options)
         self.cell = make_cell(
@@ -78,7 +78,7 @@ class Decoder(nn.Module):
         )
         # The second entry of a state is the cell's memory where it has one: c of an LSTM, of the top layer in a stack.
         self.has_cell_state = [name.rstrip("0123456789") for name in self.cell.state_names[1:2]] == ["c"]
-        hidden = [m for _ in range(config.initial_layers - 1) for m in (nn.Linear(projection_dim, projection_dim), nn.ReLU(), self.dropout)]
+        hidden = [m for _ in range(config.init_layers - 1) for m in (nn.Linear(projection_dim, projection_dim), nn.ReLU(), self.dropout)]
         self.init_mlp = nn.Sequential(*hidden)
         self.init_proj = nn.Linear(projection_dim, 2 * self.cell.initial_size)
         channels = {"scalar": 1, "vector": projection_dim, "none": 0}[config.gate]
@@ -86,7 +86,7 @@ class Decoder(nn.Module):
         if config.deep_output:
             self.output_proj_h = nn.Linear(hidden_size, config.embedding_size)
             self.output_proj_context = nn.Linear(projection_dim, config.embedding_size, bias=False)
-        self.output = nn.Linear(config.embedding_size if config.deep_output else hidden_size, config.vocabulary_size)
+        self.output = nn.Linear(config.embedding_size if config.deep_output else hidden_size, vocabulary_size)
         self.embedding_dropout = nn.Dropout(config.dropout if config.embedding_dropout is None else config.embedding_dropout)
         self.feature_dropout = nn.Dropout1d(config.feature_dropout)
         self.use_fused_loop = True  # false: the plain way, word by word

@@ -53,7 +53,7 @@ class LitCaptioner(BaseLitModule):
         cell: str = "lstm",
         cell_options: dict[str, Any] | None = None,
         layers: int = 1,
-        initial_layers: int = 1,
+        init_layers: int = 1,
         gate: str = "scalar",
         deep_output: bool = True,
         dropout: float = 0.5,
@@ -99,7 +99,7 @@ class LitCaptioner(BaseLitModule):
             cell: the recurrent cell: lstm, gru, peephole, … (showattend cells lists them), or a dotted path my_package.cells:MyCell
             cell_options: the cell's own, such as {initialisation: chrono} (showattend cells NAME lists them)
             layers: cells one above the other
-            initial_layers: layers that make h_0 and c_0 of the mean annotation
+            init_layers: layers that make h_0 and c_0 of the mean annotation
             gate: beta on the context: scalar (the paper), vector or none
             deep_output: words from embedding, state and context together (the paper), or from the state alone
             dropout: share of units dropped from embeddings, state and deep output, and between layers of cells
@@ -136,8 +136,6 @@ class LitCaptioner(BaseLitModule):
         looking = Encoder(EncoderConfig(encoder, layer, stride), weights=weights)
         looking.freeze("all" if encoder == "tiny" and finetune is None else finetune)
         speaking = DecoderConfig(
-            vocabulary_size=len(tokens),
-            encoder_dim=looking.channels,
             projection_dim=projection_dim,
             embedding_size=embedding_size,
             hidden_size=hidden_size,
@@ -147,7 +145,7 @@ class LitCaptioner(BaseLitModule):
             cell=cell,
             cell_options=cell_options,
             layers=layers,
-            initial_layers=initial_layers,
+            init_layers=init_layers,
             gate=gate,
             deep_output=deep_output,
             dropout=dropout,
@@ -155,7 +153,8 @@ class LitCaptioner(BaseLitModule):
             feature_dropout=feature_dropout,
             initialisation=initialisation,
         )
-        super().__init__(CaptionModel(looking, Decoder(speaking)), Vocabulary(tokens), preprocessing, search)
+        decoder = Decoder(speaking, vocabulary_size=len(tokens), encoder_dim=looking.channels)
+        super().__init__(CaptionModel(looking, decoder), Vocabulary(tokens), preprocessing, search)
         self.save_hyperparameters(ignore=["tokens"])
         if fuse:
             self.network.fuse()

@@ -14,6 +14,7 @@ from showattend.data.batches import Batch
 from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, generate
 from showattend.errors import InputError
 from showattend.metrics import CiderD
+from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.pretrained import load_pretrained
 from showattend.training.base import OPTIMIZERS, BaseLitModule, check_names
@@ -115,7 +116,9 @@ class LitSelfCritical(BaseLitModule):
             baselines = leave_one_out(rewards)
         heard, targets, mask = teacher_forcing_split(pad(words, (1, 0), value=START))
         # The probabilities that the draws come from: special words have none, or the gradient would push at them too.
-        logits = self.network(encoder_features, heard).logits.index_fill(1, torch.tensor(FORBIDDEN_IDS, device=words.device), -torch.inf)
+        logits = self.network(Features(encoder_features), heard).logits.index_fill(
+            1, torch.tensor(FORBIDDEN_IDS, device=words.device), -torch.inf
+        )
         logits = logits / self.hparams["temperature"]
         log_likelihoods = caption_log_likelihoods(logits, flatten_tokens(targets, mask), mask)
         return reinforce_loss(log_likelihoods, rewards - baselines) / mask.sum(), rewards, mask.sum(-1)
@@ -132,7 +135,7 @@ class LitSelfCritical(BaseLitModule):
         """Captions, the longest of a photo first, (N,S,T)."""
         keys = torch.randint(2**31, (len(encoder_features),)).tolist()
         with torch.no_grad():
-            words = generate(*self.network.make_step_function(encoder_features), search, keys).token_ids
+            words = generate(*self.network.make_step_function(Features(encoder_features)), search, keys).token_ids
         order = (words != PAD).sum(-1).argsort(1, descending=True)
         return words.gather(1, order.unsqueeze(-1).expand_as(words))
 

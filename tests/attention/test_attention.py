@@ -74,8 +74,8 @@ def test_a_row_does_not_see_the_others(name: str) -> None:
 @pytest.mark.parametrize("cell", ["lstm", "gru", "depth_gated"])
 def test_teacher_forcing_is_repeated_stepping(name: str, cell: str) -> None:
     layers = 2 if cell == "depth_gated" else 1
-    config = DecoderConfig(V, D, None, E, H, A, name, OPTIONS.get(name), cell, layers=layers)
-    decoder, encoder_features = Decoder(config).double().eval(), features()
+    config = DecoderConfig(None, E, H, A, name, OPTIONS.get(name), cell, layers=layers)
+    decoder, encoder_features = Decoder(config, vocabulary_size=V, encoder_dim=D).double().eval(), features()
     words = torch.randint(4, V, (N, G, T)) * (torch.arange(T) < torch.tensor([[5, 1, 2, 0], [2, 5, 1, 3], [1, 1, 4, 0]]).unsqueeze(-1))
     spoken = decoder(encoder_features, words)
     memory, state = decoder.init_state(encoder_features)

@@ -12,6 +12,7 @@ from showattend import Captioner
 from showattend.cells import cell_names, find_cell
 from showattend.cells.catalogue import count_parameters
 from showattend.cli.main import main
+from showattend.models.inputs import Pixels
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -91,7 +92,7 @@ def test_gates_are_those_of_the_steps_that_made_the_words(model: Path, shapes: P
     decoder = captioner.model.network.decoder
     image = captioner.model.preprocessing(Image.open(photo).convert("RGB")).unsqueeze(0)
     with torch.inference_mode():
-        memory, state = decoder.init_state(captioner.model.network.encode_photos(image))
+        memory, state = decoder.init_state(captioner.model.network.encode_photos(Pixels(image)))
         for t, word in enumerate(captioner.model.vocabulary.encode(caption.words)[: len(caption.words)]):
             _, state, _ = decoder.step(torch.tensor([word]), state, memory)
             o = state[0] / torch.tanh(state[1])

@@ -44,7 +44,9 @@ with empty_weights():
     for cell in cell_names():
         for scheme in SCHEMES:
             options = {"initialisation": scheme}
-            Decoder(DecoderConfig(9, 8, hidden_size=8, cell=cell, layers=find_cell(cell).min_layers, cell_options=options))
+            config = DecoderConfig(hidden_size=8, cell=cell, layers=find_cell(cell).min_layers, cell_options=options)
+            Decoder(config, vocabulary_size=9, encoder_dim=8)
     for attention in attention_names():
-        Decoder(DecoderConfig(9, 8, attention=attention, initialisation="xu2015", gate="vector", projection_dim=16, initial_layers=2))
+        config = DecoderConfig(attention=attention, initialisation="xu2015", gate="vector", projection_dim=16, init_layers=2)
+        Decoder(config, vocabulary_size=9, encoder_dim=8)
 """)

@@ -12,6 +12,7 @@ from showattend.data.captions import Photo
 from showattend.grounding import SHARES, Mention, curves, summarize_curves
 from showattend.grounding.faithfulness import RANDOM_ORDERS, areas, masks, orders
 from showattend.metrics import Estimate, mean_estimates
+from showattend.models.inputs import Features, Pixels
 
 
 @pytest.fixture
@@ -46,13 +47,13 @@ def test_one_point_of_each_curve_by_hand(captioner: Captioner, mentions: list[Me
     numbers = captioner.model.vocabulary.encode(mention.caption.words)
     for curve, shown_first in ((found.deletion, False), (found.insertion, True)):
         with torch.inference_mode():
-            encoder_features = network.encode_photos(photo[None]).clone()
+            encoder_features = network.encode_photos(Pixels(photo[None])).clone()
             ranked = sorted(range(encoder_features.shape[1]), key=lambda i: -float(mention.alpha[i]))
             count = round(float(SHARES[share]) * len(ranked))
             mean = encoder_features[0].mean(0)
             for location in ranked[count:] if shown_first else ranked[:count]:
                 encoder_features[0, location] = mean
-            step, state = network.make_step_function(encoder_features)
+            step, state = network.make_step_function(Features(encoder_features))
             for number in numbers[: mention.word.position + 1]:
                 log_probs, state, _ = step(torch.tensor([number]), state)
         by_hand = log_probs[0, numbers[mention.word.position + 1]].exp().item()

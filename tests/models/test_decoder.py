@@ -5,7 +5,7 @@ import torch
 from factories import G, L, N, V, make_decoder, random_captions, random_features
 from torch import Tensor
 
-from showattend.cells import RecurrentCell, cell_names
+from showattend.cells import cell_names
 from showattend.errors import InputError
 from showattend.models.decoder import Decoder
 from showattend.models.teacher_forcing import flatten_tokens
@@ -24,22 +24,7 @@ def repeated_steps(decoder: Decoder, encoder_features: Tensor, words: Tensor) ->
     return torch.stack(logits, 2), torch.stack(alphas, 2)
 
 
-class Ticking(RecurrentCell):
-    """A cell whose state is more than vectors: a clock for each row and a memory of H by H."""
-
-    gates = ("g",)
-    state_names = ("h", "clock", "memory")
-
-    def initial_state(self, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
-        return h, torch.zeros_like(h[:, 0]), h.unsqueeze(1) * c.unsqueeze(2)
-
-    def step(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        h, clock, memory = state
-        h = torch.tanh(projected + h @ self.weight_hh.t() + (memory @ h.unsqueeze(2)).squeeze(2) * torch.cos(clock).unsqueeze(1))
-        return h, clock + 1, 0.5 * memory + h.unsqueeze(1) * h.unsqueeze(2)
-
-
-@pytest.mark.parametrize("cell", [*cell_names(), f"{__name__}:Ticking"])
+@pytest.mark.parametrize("cell", [*cell_names(), "factories:ClockCell"])
 @pytest.mark.parametrize("options", [{}, {"gate": "vector"}, {"gate": "none", "deep_output": False}, {"projection_dim": 5, "layers": 3}])
 def test_teacher_forcing_is_repeated_stepping(cell: str, options: dict[str, object]) -> None:
     decoder, encoder_features, words = make_decoder(cell=cell, **options), random_features(), random_captions()

@@ -13,6 +13,7 @@ from showattend.cells import cell_names
 from showattend.decoding import GenerationConfig
 from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder
+from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens
 from showattend.ops.cuda_graphs import GraphedInference, GraphedTraining
 from showattend.ops.linear_cross_entropy import caption_loss
@@ -79,9 +80,9 @@ def test_a_step_of_training_looks_at_no_number(cell: str) -> None:
 def test_a_search_looks_at_no_number(search: GenerationConfig) -> None:
     network = CaptionModel(nn.Identity(), make_decoder().to("meta"))  # type: ignore[arg-type]
     inference_decoder, encoder_features = network.inference_decoder(), random_features().to("meta")
-    network.caption(encoder_features, search, inference_decoder)  # brings to the device what stays there
+    network.caption(Features(encoder_features), search, inference_decoder)  # brings to the device what stays there
     with NoProcessor():
-        found = network.caption(encoder_features, search, inference_decoder)
+        found = network.caption(Features(encoder_features), search, inference_decoder)
     assert found.token_ids.shape == (len(encoder_features), search.num_captions, search.max_length)
 
 
@@ -114,11 +115,11 @@ def test_a_captured_step_gives_the_same_losses_and_gradients() -> None:
 def test_a_captured_search_finds_the_same(search: GenerationConfig) -> None:
     network = CaptionModel(nn.Identity(), make_decoder().to("cuda"))  # type: ignore[arg-type]
     inference_decoder = network.inference_decoder()
-    replayed = GraphedInference(lambda encoder_features: network.caption(encoder_features, search, inference_decoder))
+    replayed = GraphedInference(lambda encoder_features: network.caption(Features(encoder_features), search, inference_decoder))
     for number in (3, 2, 3):
         encoder_features = random_features()[:number].to("cuda")
         words, scores, _ = replayed(encoder_features)
-        found = network.caption(encoder_features, search, inference_decoder)
+        found = network.caption(Features(encoder_features), search, inference_decoder)
         assert words[..., : found.token_ids.shape[-1]].tolist() == found.token_ids.tolist()
         assert torch.allclose(scores, found.scores)
     assert len(replayed.graphs) == 1

@@ -40,7 +40,7 @@ def agree(decoder: Decoder, encoder_features: Tensor, words: Tensor, *, atol: fl
         assert torch.allclose(one, other, atol=atol)
 
 
-@pytest.mark.parametrize("cell", [*cell_names(), "test_decoder:Ticking"])
+@pytest.mark.parametrize("cell", [*cell_names(), "factories:ClockCell"])
 def test_every_cell_has_the_same_loss_and_gradients_either_way(cell: str) -> None:
     decoder = make_decoder(cell=cell, dropout=0.0)
     assert decoder.cell.supports_fused_loop == (cell not in FALLS_BACK)

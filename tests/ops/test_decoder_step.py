@@ -10,6 +10,7 @@ from showattend.decoding import GenerationConfig, Hypotheses, ensemble_step, gen
 from showattend.errors import InputError
 from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder
+from showattend.models.inputs import Features
 from showattend.ops.decoder_step import InferenceDecoder, group_by_parent
 from showattend.vocabulary import END, PAD
 
@@ -33,7 +34,7 @@ def both_ways(decoders: list[Decoder], search: GenerationConfig) -> list[Hypothe
         for decoder in decoders:
             decoder.use_fused_loop = use_fused_loop
         with torch.inference_mode():
-            begun = [CaptionModel(nn.Identity(), decoder).make_step_function(encoder_features) for decoder in decoders]  # type: ignore[arg-type]
+            begun = [CaptionModel(nn.Identity(), decoder).make_step_function(Features(encoder_features)) for decoder in decoders]  # type: ignore[arg-type]
             found.append(generate(*ensemble_step(begun), search))
     return found
 
@@ -44,7 +45,7 @@ def agree(one: Hypotheses, other: Hypotheses) -> None:
     assert torch.allclose(one.alphas, other.alphas)
 
 
-@pytest.mark.parametrize("cell", [*cell_names(), "test_decoder:Ticking"])
+@pytest.mark.parametrize("cell", [*cell_names(), "factories:ClockCell"])
 def test_every_cell_says_the_same_either_way(cell: str) -> None:
     agree(*both_ways([lively(cell=cell)], SEARCHES["beam"]))
 
@@ -112,8 +113,8 @@ def test_a_step_is_that_of_the_decoder_for_those_that_go_on_and_zero_for_the_oth
 def test_8_bits_say_nearly_the_same() -> None:
     decoder, encoder_features = lively(hidden_size=64, embedding_size=64, attention_size=64).float(), torch.randn(20, L, D)
     network = CaptionModel(nn.Identity(), decoder)  # type: ignore[arg-type]
-    exact = network.caption(encoder_features, GenerationConfig(3, 6))
-    rounded = network.caption(encoder_features, GenerationConfig(3, 6), network.inference_decoder(int8=True))
+    exact = network.caption(Features(encoder_features), GenerationConfig(3, 6))
+    rounded = network.caption(Features(encoder_features), GenerationConfig(3, 6), network.inference_decoder(int8=True))
     assert (exact.token_ids[:, 0] == rounded.token_ids[:, 0]).all(-1).float().mean() > 0.6
     assert (exact.scores - rounded.scores).abs().mean() < 0.5
     assert not torch.equal(exact.scores, rounded.scores)

@@ -80,16 +80,16 @@ def test_vgg_gives_the_paper_s_grid() -> None:
 def test_the_authors_initialisation() -> None:
     decoder = Decoder(
         DecoderConfig(
-            500,
-            64,
             embedding_size=48,
             hidden_size=64,
             attention_size=64,
             initialisation="xu2015",
-            initial_layers=2,
+            init_layers=2,
             attention_options={"layers": 2},
             cell_options={"initialisation": "xu2015"},
-        )
+        ),
+        vocabulary_size=500,
+        encoder_dim=64,
     )
     square = decoder.init_mlp[0].weight
     assert torch.allclose(square @ square.T, torch.eye(64), atol=1e-5)

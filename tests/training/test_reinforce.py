@@ -35,7 +35,8 @@ class Told(HardAttention):
 
 
 def make() -> tuple[Decoder, Tensor, Tensor]:
-    decoder = Decoder(DecoderConfig(V, 4, None, 3, 4, 3, "hard", {"expected": 0.0, "gain": 3.0}, dropout=0.0)).double().train()
+    config = DecoderConfig(None, 3, 4, 3, "hard", {"expected": 0.0, "gain": 3.0}, dropout=0.0)
+    decoder = Decoder(config, vocabulary_size=V, encoder_dim=4).double().train()
     with torch.no_grad():
         # Words that depend on the place, so that there is something to learn.
         decoder.output_proj_context.weight.mul_(6)

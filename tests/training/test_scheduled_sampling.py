@@ -20,7 +20,8 @@ V, L, D, N = 9, 4, 6, 400
 
 @pytest.fixture
 def decoder() -> Decoder:
-    decoder = Decoder(DecoderConfig(V, D, embedding_size=5, hidden_size=7, attention_size=4, dropout=0.0)).eval()
+    config = DecoderConfig(embedding_size=5, hidden_size=7, attention_size=4, dropout=0.0)
+    decoder = Decoder(config, vocabulary_size=V, encoder_dim=D).eval()
     with torch.no_grad():
         decoder.output.weight.mul_(6)  # words that depend on what was heard
         decoder.embedding.weight.mul_(10)

@@ -44,7 +44,7 @@ def test_the_gradient_is_that_of_the_expected_reward(baseline: str, temperature:
     lit, batch = ready(model, shapes, tmp_path, baseline=baseline, temperature=temperature, samples=3, max_length=1, length_penalty=0.0)
     for parameter in (lit.network.decoder.output.weight, lit.network.decoder.output.bias):
         parameter.data.mul_(0.3 * temperature)  # less sure of itself, so that much is drawn
-    batch = Batch(batch.photos[:4], batch.token_ids[:4], batch.ids[:4], batch.references[:4])
+    batch = Batch(type(batch.photos)(batch.photos.values[:4]), batch.token_ids[:4], batch.ids[:4], batch.references[:4])
     bias = lit.network.decoder.output.bias
 
     logits = lit.network(batch.photos, torch.full((4, 1, 1), START)).logits
