@@ -1,0 +1,193 @@
+"""Linear layers on oneDNN against torch's own, and their fallback where the private operators are missing."""
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+import torch
+from factories import make_decoder, random_captions, random_features
+from torch import Tensor
+from torch.nn import functional as F
+
+from showattend.errors import InputError
+from showattend.models.teacher_forcing import flatten_tokens
+from showattend.ops import onednn
+from showattend.ops.linear import PackedLinear, linear, weight_grad
+from showattend.ops.linear_cross_entropy import caption_loss
+from showattend.vocabulary import PAD
+
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+
+
+def forget_probes() -> None:
+    onednn._float32_works.cache_clear()
+    onednn._int8_works.cache_clear()
+
+
+def missing_operator(*_: object) -> Tensor:
+    raise AttributeError("'_OpNamespace' object has no attribute '_linear_pointwise'")
+
+
+def failing_operator(*_: object) -> Tensor:
+    raise RuntimeError("expected 7 arguments")
+
+
+def wrong_operator(x: Tensor, weight: Tensor, *_: object) -> Tensor:
+    return torch.zeros(len(x), 2)
+
+
+BROKEN = {"missing": missing_operator, "failing": failing_operator, "wrong": wrong_operator}
+
+
+@pytest.fixture(params=BROKEN)
+def broken_operators(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A torch whose private operators are missing, fail, or multiply wrongly."""
+    operator = BROKEN[request.param]
+    broken = SimpleNamespace(
+        mkldnn=SimpleNamespace(_linear_pointwise=operator, _reorder_linear_weight=lambda weight: weight),
+        onednn=SimpleNamespace(qlinear_prepack=lambda weight, _: weight, qlinear_pointwise=operator),
+    )
+    monkeypatch.setattr(torch, "ops", broken)
+    forget_probes()
+    yield
+    forget_probes()
+
+
+def operands(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
+    """x (6,20), weight (9,20), bias (9,)."""
+    return tuple(torch.randn(*shape).to(dtype) for shape in ((6, 20), (9, 20), (9,)))  # type: ignore[return-value]
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    return {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 0.1}[dtype]
+
+
+def gradients(function: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, ...]:
+    leaves = [entry.detach().clone().requires_grad_() for entry in inputs]
+    return torch.autograd.grad(function(*leaves).square().sum(), leaves)
+
+
+@DTYPES
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_linear_and_its_gradients_equal_torch_s(dtype: torch.dtype, with_bias: bool) -> None:
+    x, weight, bias = operands(dtype)
+    inputs = (x, weight, bias) if with_bias else (x, weight)
+    assert torch.allclose(linear(*inputs), F.linear(*inputs), atol=tolerance(dtype))
+    for one, other in zip(gradients(linear, *inputs), gradients(F.linear, *inputs), strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=10 * tolerance(dtype))
+
+
+def test_linear_computes_only_the_gradients_that_are_needed() -> None:
+    x, weight, bias = operands()
+    weight.requires_grad_()
+    linear(x, weight, bias).sum().backward()
+    assert weight.grad is not None
+    assert torch.allclose(weight.grad, x.sum(0).expand(9, -1), atol=1e-5)
+
+
+@pytest.mark.parametrize("leading", [(6,), (2, 3), (), (0,), (2, 0, 3)], ids=str)
+def test_linear_keeps_leading_axes(leading: tuple[int, ...]) -> None:
+    _, weight, bias = operands()
+    x = torch.randn(*leading, 20)
+    result, expected = linear(x, weight, bias), F.linear(x, weight, bias)
+    assert result.shape == expected.shape
+    assert torch.allclose(result, expected, atol=1e-5)
+
+
+def test_linear_multiplies_slices_and_transposes() -> None:
+    x, weight, bias = operands()
+    wide, tall = torch.randn(6, 50), torch.randn(20, 9)
+    assert torch.allclose(linear(wide[:, 7:27], weight, bias), F.linear(wide[:, 7:27], weight, bias), atol=1e-5)
+    assert torch.allclose(linear(x, tall.t()), x @ tall, atol=1e-5)
+
+
+def test_linear_follows_autocast() -> None:
+    x, weight, bias = operands()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert linear(x, weight, bias).dtype == torch.bfloat16
+
+
+@DTYPES
+def test_weight_grad_is_the_gradient_of_a_linear_layer_s_weight(dtype: torch.dtype) -> None:
+    x, weight, _ = operands(dtype)
+    grad_output = torch.randn(6, 9).to(dtype)
+    weight.requires_grad_()
+    (expected,) = torch.autograd.grad(F.linear(x, weight), weight, grad_output)
+    assert torch.allclose(weight_grad(grad_output, x), expected, rtol=1e-4, atol=10 * tolerance(dtype))
+
+
+@DTYPES
+def test_a_packed_linear_equals_torch_s_and_has_no_gradients(dtype: torch.dtype) -> None:
+    x, weight, bias = operands(dtype)
+    for packed, expected in ((PackedLinear(weight, bias), F.linear(x, weight, bias)), (PackedLinear(weight), F.linear(x, weight))):
+        assert torch.allclose(packed(x), expected, atol=tolerance(dtype))
+    assert not PackedLinear(weight.requires_grad_(), bias)(x).requires_grad
+
+
+def test_int8_is_exact_up_to_the_rounding_of_both_operands() -> None:
+    x, weight, bias = operands()
+    x_scale, weight_scales = x.abs().max() / 127, weight.abs().amax(1) / 127
+    rounded_x, rounded_weight = (x / x_scale).round() * x_scale, (weight / weight_scales[:, None]).round() * weight_scales[:, None]
+    result = PackedLinear(weight, bias, int8=True)(x)
+    assert torch.allclose(result, F.linear(rounded_x, rounded_weight, bias), atol=1e-4)
+    assert torch.allclose(result, F.linear(x, weight, bias), atol=0.3)
+
+
+def test_int8_takes_zeros_and_very_different_rows() -> None:
+    x, weight, bias = operands()
+    weight[0], weight[1] = 0, 1e4 * weight[1]
+    result, expected = PackedLinear(weight, bias, int8=True)(x), F.linear(x, weight, bias)
+    assert torch.equal(result[:, 0], bias[0].expand(6))
+    assert torch.allclose(result[:, 2:], expected[:, 2:], atol=0.3)
+    assert torch.equal(PackedLinear(weight, bias, int8=True)(torch.zeros(6, 20)), bias.expand(6, 9))
+
+
+def test_int8_refuses_other_precisions_and_names_the_remedy() -> None:
+    with pytest.raises(InputError, match=r"int8 needs float32 weights on the CPU, these are torch\.float64 on cpu: leave --int8 out"):
+        PackedLinear(torch.zeros(2, 3).double(), int8=True)
+
+
+@pytest.mark.usefixtures("broken_operators")
+def test_the_fallback_is_torch_s_linear_to_the_last_bit() -> None:
+    x, weight, bias = operands()
+    assert not onednn.is_usable(x)
+    assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
+    assert torch.equal(PackedLinear(weight, bias)(x), F.linear(x, weight, bias))
+    grad_output = torch.randn(6, 9)
+    assert torch.equal(weight_grad(grad_output, x), grad_output.t() @ x)
+    for one, other in zip(gradients(linear, x, weight, bias), gradients(F.linear, x, weight, bias), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_int8_fallback_gives_what_onednn_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, bias = operands()
+    native = PackedLinear(weight, bias, int8=True)(x)
+    monkeypatch.setattr(onednn, "_int8_works", lambda: False)
+    assert torch.allclose(PackedLinear(weight, bias, int8=True)(x), native, atol=1e-4)
+
+
+@pytest.mark.usefixtures("broken_operators")
+def test_int8_works_where_the_operators_do_not() -> None:
+    x, weight, bias = operands()
+    assert not onednn._int8_works()
+    assert torch.allclose(PackedLinear(weight, bias, int8=True)(x), F.linear(x, weight, bias), atol=0.3)
+
+
+def loss_and_gradients(use_fused_loop: bool) -> list[Tensor]:
+    """Of one training step of a small decoder in float32."""
+    torch.manual_seed(0)
+    decoder, features, token_ids = make_decoder(dropout=0.0).float().train(), random_features().float(), random_captions()
+    decoder.use_fused_loop = use_fused_loop
+    targets = torch.where(token_ids != PAD, token_ids.flip(-1).clamp(min=4), PAD)
+    output = decoder(features, token_ids)
+    loss = caption_loss(output.hidden, output.output, flatten_tokens(targets, token_ids != PAD))
+    return [loss.detach(), *torch.autograd.grad(loss, list(decoder.parameters()), allow_unused=True)]
+
+
+@pytest.mark.parametrize("use_fused_loop", [True, False])
+def test_a_training_step_is_the_same_with_the_fallback(monkeypatch: pytest.MonkeyPatch, use_fused_loop: bool) -> None:
+    native = loss_and_gradients(use_fused_loop)
+    monkeypatch.setattr(onednn, "_float32_works", lambda: False)
+    for one, other in zip(native, loss_and_gradients(use_fused_loop), strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or torch.allclose(one, other, atol=1e-5)
