@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "showattend"
 FLOORS = [
     {"errors", "version", "geometry"},
-    {"files", "vocabulary", "registry"},
+    {"files", "vocabulary", "registry", "config_checks"},
     {"ops"},
     {"cells", "attention", "encoders", "decoding"},
     {"models"},
