@@ -1,15 +1,16 @@
-# Two commands: `make demo` (install, then train, score, caption and show) and `make test`.
+# Two commands: `make demo` (install, then train, evaluate, caption and show) and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST_OPTIONS := --numprocesses auto --maxprocesses 4
 
-.PHONY: demo test slow check format clean
+.PHONY: demo test slow check format docs test-lowest coverage clean
 
 demo: .venv/installed
 	$(BIN)/showattend demo
 
-# A process for each core, each with one thread: threads that share a small network wait for one another more than they work.
+# One process for each core with one thread each: threads that share a small network wait for each other more than they work.
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
@@ -23,6 +24,20 @@ format: .venv/installed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Strict: a warning is an error. The site works from the disk, offline: open docs/_build/html/index.html.
+docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
+
+# The suite with the oldest versions that pyproject.toml allows, in an environment of its own.
+test-lowest:
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[dev,oracles]'
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PYTEST_OPTIONS)
+
+coverage: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS) --cov=showattend --cov-report=term
+
 # The constraints are the versions that the tests have passed with: next year's machine gets the same.
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -30,4 +45,4 @@ format: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache docs/_build docs/cells
