@@ -1,5 +1,6 @@
 """The data flow of one step of a cell as a picture, drawn from the operations that the step really performs."""
 
+import itertools
 import operator
 from html import escape
 from typing import Any, NamedTuple
@@ -146,7 +147,7 @@ def _columns(boxes: dict[str, Box], depth: dict[str, int], lanes: list[tuple[lis
     before: dict[str, list[str]] = {}
     after: dict[str, list[str]] = {}
     for route, _ in lanes:
-        for column, (left, right) in enumerate(zip(route, route[1:], strict=False), depth[route[0]] + 1):
+        for column, (left, right) in enumerate(itertools.pairwise(route), depth[route[0]] + 1):
             if right not in columns[column]:
                 columns[column].append(right)
             before.setdefault(right, []).append(left)

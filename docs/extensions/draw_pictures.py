@@ -45,7 +45,8 @@ class Picture:
             row, column = divmod(index, cells)
             color = "#f2b84b" if index in bright else BLUE
             self.shapes.append(
-                f'<rect x="{x + column * step:.1f}" y="{y + row * step:.1f}" width="{step:.1f}" height="{step:.1f}" fill="{color}" stroke="#8aa"/>'
+                f'<rect x="{x + column * step:.1f}" y="{y + row * step:.1f}" width="{step:.1f}" height="{step:.1f}" '
+                f'fill="{color}" stroke="#8aa"/>'
             )
 
     def save(self, name: str) -> None:
@@ -113,7 +114,14 @@ def fused_loop() -> None:
             p.arrow((x + 220, 73), (x + 287, 73))
             p.arrow((x + 290, 173), (x + 223, 173))
     p.arrow((730, 106), (730, 137))
-    p.box(40, 250, 800, 58, "after the loop, over all words at once|one product for each weight; gradients of keys and features for each photo", BLUE)
+    p.box(
+        40,
+        250,
+        800,
+        58,
+        "after the loop, over all words at once|one product for each weight; gradients of keys and features for each photo",
+        BLUE,
+    )
     for x in (150, 440, 730):
         p.arrow((x, 206), (x, 247), dashed=True)
     p.text(40, 28, "stored for each word: pre-activations, exp(2q), alpha (L,), the state; nothing of size (L, A)", anchor="start")

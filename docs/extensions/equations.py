@@ -44,7 +44,9 @@ def _formula(line: str) -> str:
 
 def _is_prose(name: str, opens: bool) -> bool:
     """Short words that are no symbol, and words of three letters or more, unless they are functions or have a subscript."""
-    return name in SHORT_WORDS or len(name.rstrip("~'")) > 2 and name not in FUNCTIONS and "_" not in name and not (opens and name.isupper())
+    return name in SHORT_WORDS or (
+        len(name.rstrip("~'")) > 2 and name not in FUNCTIONS and "_" not in name and not (opens and name.isupper())
+    )
 
 
 def _name(name: str, opens: bool) -> str:
