@@ -41,14 +41,13 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 from tqdm import tqdm
 from yardstick import Yardstick
 
-from showattend import inference
 from showattend.data import cache
 from showattend.data.captions import Photo
 from showattend.data.photos import find_photos
 from showattend.decoding import GenerationConfig
 from showattend.encoders.base import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor
-from showattend.inference import Captioner
+from showattend.inference import Captioner, ensemble
 from showattend.pretrained import Pretrained
 from showattend.training.captioner import LitCaptioner
 from showattend.training.datamodule import CaptionDataModule
@@ -146,7 +145,7 @@ class Bench:
     def alone(self) -> Lap:
         """The CNN and nothing else."""
         batches = max(1, len(self.paths) // BATCH)
-        return lap(lambda: [self.captioner.extractors[0](self.ready) for _ in range(batches)], batches * len(self.ready))
+        return lap(lambda: [self.captioner.ensemble.extractors[0](self.ready) for _ in range(batches)], batches * len(self.ready))
 
     def extract(self) -> Lap:
         """Files to annotations on disk."""
@@ -159,9 +158,9 @@ class Bench:
         """Files to captions."""
         with torch.no_grad():
             self.lit.network.decoder.output.bias[END] = -100.0  # all captions have WORDS words
-        self.captioner.decoders = [self.lit.network.eval().inference_decoder()]
+        self.captioner.ensemble.decoders = [self.lit.network.eval().inference_decoder()]
         run = lambda: list(self.captioner.caption_files(self.paths, workers=self.workers))  # noqa: E731
-        return lap(run, len(self.paths), **WAITING, cnn=(FeatureExtractor, "_end"), search=(inference, "decode"))
+        return lap(run, len(self.paths), **WAITING, cnn=(FeatureExtractor, "_end"), search=(ensemble, "generate"))
 
     def train(self) -> Lap:
         """An epoch from the cache."""

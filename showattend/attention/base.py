@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from showattend.errors import InputError
 from showattend.registry import Registry
 
 # What is made once of N photos: tensors whose first axis is N.
@@ -78,6 +79,14 @@ class Attention(nn.Module, ABC):
             memory: what `remember` made of the N photos
             query: the decoder's state, (N,G,·)
         """
+
+    def set_inference_mode(self, mode: str) -> None:
+        """Choose how the context vector is computed outside training; for an attention that has several ways to do so.
+
+        Raises:
+            InputError: it has no such mode, or no modes at all.
+        """
+        raise InputError(f"an attention mode is for hard attention, and this model has {type(self).__name__}: leave out '{mode}'")
 
 
 attentions: Registry[Attention] = Registry("attention", Attention)  # type: ignore[type-abstract]

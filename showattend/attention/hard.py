@@ -29,10 +29,10 @@ class HardAttention(SoftAttention):
         if not 0 <= expected <= 1:
             raise InputError(f"the attention's option expected is {expected}: give a share from 0 to 1")
         self.expected = expected
-        self.look(mode)
+        self.set_inference_mode(mode)
 
-    def look(self, mode: str) -> None:
-        """How to look outside training.
+    def set_inference_mode(self, mode: str) -> None:
+        """Choose the context vector outside training: expected, argmax or sample.
 
         Raises:
             InputError: no such mode.

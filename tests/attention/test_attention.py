@@ -162,12 +162,12 @@ def test_hard_attention_at_inference_can_look_in_three_ways() -> None:
     soft.load_state_dict(attention.state_dict())
     context, alpha, _ = attention(attention.precompute(encoder_features), query)
     assert torch.allclose(context, soft(soft.precompute(encoder_features), query).context)
-    attention.look("argmax")
+    attention.set_inference_mode("argmax")
     picked = attention(attention.precompute(encoder_features), query).context
     for n in range(N):
         for g in range(G):
             assert torch.equal(picked[n, g], encoder_features[n, alpha[n, g].argmax()])
-    attention.look("sample")
+    attention.set_inference_mode("sample")
     memory = attention.precompute(encoder_features)
     counts = torch.zeros(L).double()
     for _ in range(2000):

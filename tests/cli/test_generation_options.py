@@ -144,7 +144,7 @@ def test_models_that_do_not_fit_together_are_refused(model: Path, shapes: Path, 
     config = json.loads((smaller / "config.json").read_text())
     config["preprocessing"]["image_size"] //= 2
     (smaller / "config.json").write_text(json.dumps(config))
-    for folders, named in (((other,), "vocabularies"), ((smaller,), "see photos differently"), ((tmp_path / "none",), "no model folder")):
+    for folders, named in (((other,), "vocabularies"), ((smaller,), "differ in preprocessing"), ((tmp_path / "none",), "no model folder")):
         assert main(["caption", str(shapes / "images"), "--model", str(model), "--ensemble", *map(str, folders)]) == 2
         assert named in capsys.readouterr().err
     assert main(["caption", str(shapes / "images")]) == 2

@@ -1,0 +1,76 @@
+"""What inference returns: captions with their attention maps, scores of given captions, and photos that failed."""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from torch import Tensor
+
+from showattend.decoding import Hypotheses
+from showattend.geometry import Box
+from showattend.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption and its attention weights.
+
+    Attributes:
+        words: T words
+        score: log-probability of the caption, divided by its length ** length_penalty
+        alphas: weights on the locations at each word, (T,L); a row sums to 1, less the sentinel's share in adaptive attention
+        grid_shape: rows and columns of the locations, which are stored row by row from the top left
+        crop_box: the part of the photo that the network sees: left, upper, right, lower, in the photo's pixels
+        grid_box: what the grid covers, each location in the middle of its cell; it may extend beyond `crop_box`
+        alternatives: the next best captions of the photo, where several were asked for
+    """
+
+    words: list[str]
+    score: float
+    alphas: Tensor
+    grid_shape: tuple[int, int]
+    crop_box: Box
+    grid_box: Box
+    alternatives: list["Caption"] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return " ".join(self.words)
+
+
+class CaptionScore(NamedTuple):
+    """How probable a given caption is.
+
+    caption: the words, alpha at each word, and as score the log-probability of all words and `<end>`
+    log_probs: of each word and of `<end>`, in nats, (T+1,)
+    unknown: words that are not in the vocabulary; their log-probability is that of `<unk>`
+    """
+
+    caption: Caption
+    log_probs: Tensor
+    unknown: list[str]
+
+
+class Failure(NamedTuple):
+    """A photo that could not be captioned, with the reason."""
+
+    reason: str
+
+
+class PhotoGrid(NamedTuple):
+    """Where the locations of a photo lie; see the fields of `Caption`."""
+
+    grid_shape: tuple[int, int]
+    crop_box: Box
+    grid_box: Box
+
+
+def best_caption(hypotheses: Hypotheses, row: int, vocabulary: Vocabulary, grid: PhotoGrid) -> Caption:
+    """The best caption of one photo, with the other hypotheses that exist as its alternatives."""
+    token_ids, scores, alphas = hypotheses.token_ids[row].tolist(), hypotheses.scores[row].tolist(), hypotheses.alphas[row].cpu()
+    captions: list[Caption] = []
+    for ids, score, weights in zip(token_ids, scores, alphas, strict=True):
+        if score > -math.inf or not captions:
+            words = vocabulary.decode(ids)
+            captions.append(Caption(words, score, weights[: len(words)], *grid))
+    best, *alternatives = captions
+    return replace(best, alternatives=alternatives)

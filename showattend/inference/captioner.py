@@ -1,0 +1,171 @@
+"""The one class that most users need: a trained model, or an ensemble, that captions photos and scores captions."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from showattend.decoding import GenerationConfig
+from showattend.encoders.feature_extractor import prefetch_one
+from showattend.errors import InputError
+from showattend.features.cache import DecodedPhotos
+from showattend.inference.caption import Caption, CaptionScore, Failure, best_caption
+from showattend.inference.ensemble import Ensemble, PendingFeatures
+from showattend.inference.gates import record_gates
+from showattend.inference.photo import LoadedPhoto, PhotoLike, load_photo, photo_grid
+from showattend.inference.scoring import score_captions
+from showattend.models.inputs import Features
+from showattend.pretrained import Pretrained, load_pretrained
+from showattend.vocabulary import tokenize
+
+
+class Captioner:
+    """A trained model, ready to caption.
+
+    >>> Captioner.from_pretrained("runs/demo/model").caption("photo.jpg").words      # doctest: +SKIP
+    ['a', 'red', 'star', 'above', 'a', 'white', 'cross']
+    """
+
+    def __init__(
+        self,
+        model: Pretrained,
+        device: str | torch.device | None = None,
+        *,
+        ensemble: Sequence[Pretrained] = (),
+        attention_mode: str | None = None,
+        fuse: bool = False,
+        int8: bool = False,
+    ) -> None:
+        self.model = model
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        models = (model, *ensemble)
+        if attention_mode is not None:
+            for member in models:
+                member.network.decoder.attention.set_inference_mode(attention_mode)
+        self.ensemble = Ensemble(models, self.device, fuse=fuse, int8=int8)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: Path | str,
+        device: str | torch.device | None = None,
+        *,
+        ensemble: Sequence[Path | str] = (),
+        attention_mode: str | None = None,
+        fuse: bool = False,
+        int8: bool = False,
+    ) -> "Captioner":
+        """Load a model folder.
+
+        Args:
+            ensemble: folders of more models, whose probabilities are averaged with those of the first
+            attention_mode: expected, argmax or sample, for a model with hard attention; None: the mode it was trained with
+            fuse: compile the network, which takes a while and pays off from about a thousand photos
+            int8: 8-bit matrices in the decoder, faster and slightly less exact
+
+        Raises:
+            InputError: see `load_pretrained`; a mode for a model without modes; models that do not fit together; `fuse` or `int8`
+                do not work here.
+        """
+        model, *others = (load_pretrained(Path(each)) for each in (folder, *ensemble))
+        return cls(model, device, ensemble=others, attention_mode=attention_mode, fuse=fuse, int8=int8)
+
+    def caption(self, photo: PhotoLike, config: GenerationConfig | None = None) -> Caption:
+        """Caption one photo, a file or an open picture.
+
+        Raises:
+            InputError: the file holds no readable picture.
+        """
+        return self._caption_one(load_photo(photo, self.model.preprocessing), config)
+
+    def gates(self, photo: PhotoLike, config: GenerationConfig | None = None) -> tuple[Caption, list[dict[str, Tensor]]]:
+        """Caption one photo, a file or an open picture, and record the gates of the cell at each word.
+
+        Returns:
+            caption: T words
+            gates: for each layer of cells, the lowest first, names and values (T,H) at the step that predicts each word
+
+        Raises:
+            InputError: the file holds no readable picture, or the caption has no words.
+        """
+        loaded = load_photo(photo, self.model.preprocessing)
+        caption = self._caption_one(loaded, config)
+        return caption, record_gates(self.model, self._encode(loaded)[0], caption.words)
+
+    def score(self, photo: PhotoLike, captions: Sequence[str]) -> list[CaptionScore]:
+        """How probable these captions are for a photo, a file or an open picture, and alpha at each of their words.
+
+        Raises:
+            InputError: the file holds no readable picture, or a caption has no words.
+        """
+        tokens = [tokenize(caption) for caption in captions]
+        for caption, words in zip(captions, tokens, strict=True):
+            if not words:
+                raise InputError(f"the caption '{caption}' has no words: give at least one")
+        return self.score_words(photo, tokens)
+
+    def score_words(self, photo: PhotoLike, captions: Sequence[list[str]]) -> list[CaptionScore]:
+        """As `score`, for captions that are lists of words already.
+
+        Raises:
+            InputError: the file holds no readable picture.
+        """
+        loaded = load_photo(photo, self.model.preprocessing)
+        features, grid_shape = self._encode(loaded)
+        return score_captions(self.model, features, captions, photo_grid(self.model, loaded.size, grid_shape))
+
+    def caption_files(
+        self, paths: Sequence[Path], config: GenerationConfig | None = None, *, batch_size: int = 32, workers: int = 0
+    ) -> Iterator[tuple[Path, Caption | Failure]]:
+        """Caption photo files in batches, in order; one that cannot be read yields its reason, and the others go on.
+
+        Args:
+            workers: processes that read photos while the network works
+        """
+        remaining = iter(paths)
+        loader = DataLoader(DecodedPhotos(paths, self.model.preprocessing), batch_size, num_workers=workers)
+        for reasons, batch in prefetch_one(map(self._submit_readable, loader)):
+            captions = iter(self._caption_batch(batch, config) if batch.sizes else ())
+            for reason in reasons:
+                yield next(remaining), Failure(reason) if reason else next(captions)
+
+    def _submit_readable(self, decoded: tuple[Tensor, list[Tensor], list[str]]) -> tuple[list[str], "_Batch"]:
+        """Start to encode the photos of a batch that could be read; the reasons, empty for these, are returned too."""
+        pixels, sizes, reasons = decoded
+        readable = [row for row, reason in enumerate(reasons) if not reason]
+        return reasons, self._submit(pixels[readable], torch.stack(sizes, 1)[readable].tolist())
+
+    def _submit(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> "_Batch":
+        """Start to encode photos, uint8 (N,3,S,S), with all models."""
+        # A photo's samples depend on its own pixels, and not on its position in the batch.
+        keys = [zlib.crc32(photo.numpy().tobytes()) for photo in pixels]
+        return _Batch(sizes, keys, self.ensemble.submit(pixels) if keys else [])
+
+    def _caption_one(self, photo: LoadedPhoto, config: GenerationConfig | None) -> Caption:
+        return self._caption_batch(self._submit(photo.pixels.unsqueeze(0), [photo.size]), config)[0]
+
+    def _caption_batch(self, batch: "_Batch", config: GenerationConfig | None) -> list[Caption]:
+        """The captions of photos that are being encoded."""
+        hypotheses, grid_shape = self.ensemble.generate(batch.pending, config or self.model.search, batch.keys)
+        grids = [photo_grid(self.model, size, grid_shape) for size in batch.sizes]
+        return [best_caption(hypotheses, row, self.model.vocabulary, grid) for row, grid in enumerate(grids)]
+
+    def _encode(self, photo: LoadedPhoto) -> tuple[Features, tuple[int, int]]:
+        """The features (1,L,D) of one photo by the first model, and the shape of their grid."""
+        features, grid_shape = self.ensemble.extractors[0](photo.pixels.unsqueeze(0).to(self.device))
+        return Features(features), grid_shape
+
+
+class _Batch(NamedTuple):
+    """Photos that are being encoded: width and height of each, its key for sampling, and the features to come."""
+
+    sizes: Sequence[tuple[int, int]]
+    keys: list[int]
+    pending: PendingFeatures
+
+
+load = Captioner.from_pretrained

@@ -1,0 +1,87 @@
+"""One or several models that caption the same photos, ready on a device."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from showattend.decoding import GenerationConfig, Hypotheses, ensemble_step, generate
+from showattend.encoders.feature_extractor import EncoderOutput, FeatureExtractor
+from showattend.errors import InputError
+from showattend.models.inputs import Features
+from showattend.ops.cuda_graphs import GraphedInference
+from showattend.pretrained import Pretrained
+
+# For each model, a function that waits for its encoder and returns the features.
+PendingFeatures = list[Callable[[], EncoderOutput]]
+
+
+class EnsembleOutput(NamedTuple):
+    """Hypotheses for N photos, and the shape of the grid that their alphas belong to."""
+
+    hypotheses: Hypotheses
+    grid_shape: tuple[int, int]
+
+
+class Ensemble:
+    """Models whose next-word probabilities are averaged; one model alone is the usual case.
+
+    Args:
+        models: of one vocabulary and one preprocessing; they are moved to the device
+        fuse: compile the networks, and on a GPU capture the search in CUDA graphs
+        int8: decoders with 8-bit matrices
+
+    Raises:
+        InputError: the models do not fit together, or `fuse` or `int8` do not work here.
+    """
+
+    def __init__(self, models: Sequence[Pretrained], device: torch.device, *, fuse: bool = False, int8: bool = False) -> None:
+        _check_compatible(models)
+        self.networks = [model.network.to(device).eval() for model in models]
+        self.device = device
+        if fuse:
+            for network in self.networks:
+                network.fuse()
+        self.extractors = [FeatureExtractor(network.encoder) for network in self.networks]
+        self.decoders = [network.inference_decoder(int8=int8) for network in self.networks]
+        self.use_graphs = fuse and device.type == "cuda" and all(self.decoders)
+        self.graphed_searches: dict[GenerationConfig, GraphedInference] = {}
+
+    def submit(self, pixels: Tensor) -> PendingFeatures:
+        """Start to encode N photos, uint8 (N,3,S,S), with each model."""
+        return [extractor.submit(pixels.to(self.device)) for extractor in self.extractors]
+
+    def generate(self, pending: PendingFeatures, config: GenerationConfig, keys: Sequence[int] | None = None) -> EnsembleOutput:
+        """Wait for the features and search for captions.
+
+        Args:
+            keys: see `decoding.generate`
+        """
+        features, (grid_shape, *_) = zip(*(wait() for wait in pending), strict=True)
+        search: Callable[..., tuple[Tensor, ...]] = partial(self._search, config, keys)
+        if self.use_graphs and not config.sample:
+            search = self.graphed_searches.setdefault(config, GraphedInference(search))
+        with torch.inference_mode():
+            return EnsembleOutput(Hypotheses(*search(*features)), grid_shape)
+
+    def _search(self, config: GenerationConfig, keys: Sequence[int] | None, *features: Tensor) -> Hypotheses:
+        """The search over the features of each model, (N,L,D)."""
+        members = [
+            network.make_step_function(Features(own_features), decoder)
+            for network, own_features, decoder in zip(self.networks, features, self.decoders, strict=True)
+        ]
+        return generate(*ensemble_step(members), config, keys)
+
+
+def _check_compatible(models: Sequence[Pretrained]) -> None:
+    first = models[0]
+    for model in models[1:]:
+        if model.vocabulary != first.vocabulary:
+            raise InputError("the models of the ensemble have different vocabularies: give models that were trained with the same one")
+        if model.preprocessing != first.preprocessing:
+            raise InputError(
+                f"the models of the ensemble differ in preprocessing, {first.preprocessing} and {model.preprocessing}: "
+                "give models with the same one"
+            )
