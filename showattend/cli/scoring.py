@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from showattend.cli.results import write_table, write_text
-from showattend.data.captions import PhotoId
+from showattend.data.listings import PhotoId
 from showattend.data.references import References
 from showattend.data.results import Results
 from showattend.errors import InputError, unknown_name
@@ -166,7 +166,13 @@ def _report(
 
     names = [NAMES[name] for name in scores.of_photos]
     photos = [
-        PhotoReport(photo, inputs.references.files[photo], said, inputs.references.captions[photo], dict(zip(names, values, strict=True)))
+        PhotoReport(
+            photo,
+            inputs.references.files.get(photo, Path(str(photo))),
+            said,
+            inputs.references.captions[photo],
+            dict(zip(names, values, strict=True)),
+        )
         for (photo, said), *values in zip(inputs.results.captions.items(), *scores.of_photos.values(), strict=True)
     ]
     photos.sort(key=lambda photo: -photo.scores[NAMES["cider_d"]])

@@ -1,12 +1,12 @@
-"""What people said of photos, from one file or from a data set: all that scores need, without a photo."""
+"""References: the captions that people wrote, from one file or from a data set; scores need them, and need no photo."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from showattend.data.captions import SPLITS, Photo, PhotoId
-from showattend.data.listings import Listed, read_coco_captions, read_karpathy, read_table, read_text, read_tokens
+from showattend.data.captions import Photo
+from showattend.data.listings import SPLITS, ListedPhoto, Listing, PhotoId, clean_captions
+from showattend.data.readers import read_listing_file
 from showattend.errors import InputError
 
 
@@ -15,15 +15,15 @@ class References:
     """The captions of each photo by its id, and the photo's file: its path, or only its name."""
 
     captions: dict[PhotoId, tuple[str, ...]] = field(default_factory=dict)
-    files: dict[PhotoId, Path] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)  # one line for each kind of thing left out, with its count
+    files: dict[PhotoId, Path] = field(default_factory=dict)  # without photos whose file is not named
+    notes: list[str] = field(default_factory=list)  # one line for each reason to leave something out, with its count
 
     def names(self) -> dict[str, PhotoId]:
-        """What else a photo may be called, if it is no other's name: its id as text, and the name of its file."""
+        """Other names of the photos, as far as they are unique: the id as text, and the name of the file."""
         names: dict[str, PhotoId] = {}
         shared = set()
-        for photo, file in self.files.items():
-            for name in {str(photo), file.name}:
+        for photo in self.captions:
+            for name in {str(photo), *([self.files[photo].name] if photo in self.files else [])}:
                 shared |= {name} & names.keys()
                 names[name] = photo
         return {name: photo for name, photo in names.items() if name not in shared}
@@ -36,56 +36,52 @@ def references_of(photos: Iterable[Photo]) -> References:
 
 
 def read_references(path: Path, split: str | None = None) -> References:
-    """References from one file, whose format is told by its content: COCO's, Karpathy's, Flickr's tokens or a CSV.
+    """References from one file, whose format is recognised by its content: COCO's, Karpathy's, Flickr's tokens or a CSV.
 
     Args:
-        split: of a file that names splits (Karpathy's, a CSV with the column) the one to take, `val` if it is not said; all others
-            are taken whole
+        split: the split to take from a file that names splits (Karpathy's, a CSV with the column), `val` if it is None;
+            other files are taken whole
 
     Raises:
         InputError: no such format, a photo that is listed twice, no photo in that split, or a split of a file that names none.
     """
-    listed = _listed(path)
-    if any(photo.split for photo in listed):
-        wanted = split or "val"
-        found = {photo.split for photo in listed}
-        listed = [photo for photo in listed if photo.split == wanted]
-        if not listed:
-            raise InputError(f"{path} holds no photo of the split '{wanted}': choose from {', '.join(s for s in SPLITS if s in found)}")
-    elif split:
+    listing = read_listing_file(path)
+    splits = {photo.split for photo in listing.photos if photo.split}
+    if split and not splits:
         raise InputError(f"{path} names no splits, all its photos are taken: leave out --split {split}")
-    return _keep_captioned(listed, path)
+    if splits:
+        split = split or "val"
+        listing = listing._replace(photos=[photo for photo in listing.photos if photo.split == split])
+        if not listing.photos:
+            names = ", ".join(name for name in SPLITS if name in splits) or f"none (it has {', '.join(sorted(splits)[:4])})"
+            raise InputError(f"{path} holds no photo of the split '{split}': choose from {names}")
+    return _keep_captioned(listing, path)
 
 
-def _listed(path: Path) -> list[Listed]:
-    text = read_text(path).lstrip()
-    if text.startswith("{"):
-        return read_coco_captions(path) if _is_coco(text, path) else read_karpathy(path)
-    key, tab, _ = text.partition("\n")[0].partition("\t")
-    return read_tokens(path) if tab and key.strip().rpartition("#")[2].isdecimal() and "#" in key else read_table(path)
-
-
-def _is_coco(text: str, path: Path) -> bool:
-    try:
-        return "annotations" in json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path} is no JSON: {error}") from error
-
-
-def _keep_captioned(listed: Iterable[Listed], path: Path) -> References:
+def _keep_captioned(listing: Listing, path: Path) -> References:
     """By id; photos without a caption are counted and left out."""
-    found = References()
-    silent = []
-    for photo in listed:
-        captions = tuple(caption for raw in photo.captions if (caption := " ".join(str(raw).split())))
-        if photo.id in found.captions:
+    references = References(notes=list(listing.notes))
+    without_caption: list[PhotoId] = []
+    empty = 0
+    for photo in listing.photos:
+        captions = clean_captions(photo.captions)
+        if photo.id in references.captions:
             raise InputError(f"{path}: the photo {photo.id} is listed twice: take one of the two out")
         if captions:
-            found.captions[photo.id], found.files[photo.id] = captions, Path(photo.name)
+            _add(references, photo, captions)
+            empty += len(photo.captions) - len(captions)
         else:
-            silent.append(photo.id)
-    if silent:
-        found.notes.append(f"{len(silent)} photos without a caption in {path}, left out (such as {silent[0]})")
-    if not found.captions:
+            without_caption.append(photo.id)
+    if without_caption:
+        references.notes.append(f"{len(without_caption)} photos without a caption in {path}, left out (such as {without_caption[0]})")
+    if empty:
+        references.notes.append(f"{empty} empty captions of photos that have others in {path}, left out")
+    if not references.captions:
         raise InputError(f"{path} holds no photo with a caption: give COCO's captions, Karpathy's JSON, Flickr's tokens or a CSV")
-    return found
+    return references
+
+
+def _add(references: References, photo: ListedPhoto, captions: tuple[str, ...]) -> None:
+    references.captions[photo.id] = captions
+    if photo.file is not None:
+        references.files[photo.id] = photo.file

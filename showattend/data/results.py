@@ -1,18 +1,29 @@
-"""Captions in COCO's result format, held against the photos that they should be about."""
+"""Captions in COCO's result format, matched with the photos that have references."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from showattend.data.captions import PhotoId
-from showattend.data.listings import read_text
+import msgspec
+
+from showattend.data.json_files import check_schema, check_texts, read_json
+from showattend.data.listings import PhotoId
 from showattend.data.references import References
 from showattend.errors import InputError
 
 Rows = list[tuple[PhotoId, str]]
-NAMED = 3  # how many ids of a kind of problem are named
+MAX_NAMED = 3  # ids that a message names
+
+
+class ResultRow(msgspec.Struct):
+    """One caption of one photo."""
+
+    image_id: PhotoId
+    caption: str
+
+    def __post_init__(self) -> None:
+        check_texts(self.image_id, self.caption)
 
 
 class Results(NamedTuple):
@@ -20,7 +31,7 @@ class Results(NamedTuple):
 
     captions: dict[PhotoId, str]
     problems: dict[str, str]  # missing, double, unknown or empty, and a line with the count and the first ids
-    note: str = ""  # how ids were understood, if not as they are
+    note: str = ""  # how ids were matched, if not as they are
 
 
 def read_results(path: Path, references: References) -> Results:
@@ -35,10 +46,10 @@ def read_results(path: Path, references: References) -> Results:
     rows, note = _rows(path), ""
     if rows and not any(photo in references.captions for photo, _ in rows):
         names = references.names()
-        looks = f"its ids look like {_some(photo for photo, _ in rows)}, those of the references like {_some(references.captions)}"
+        examples = f"its ids look like {_some(photo for photo, _ in rows)}, those of the references like {_some(references.captions)}"
         if not any(str(photo) in names for photo, _ in rows):
-            raise InputError(f"no photo of {path} has references: {looks}")
-        note = f"{path} names photos otherwise, and they are looked up by the names of their files or their ids as text: {looks}"
+            raise InputError(f"no photo of {path} has references: {examples}")
+        note = f"{path} names photos otherwise, and they are looked up by the names of their files or their ids as text: {examples}"
         rows = [(names.get(str(photo), photo), caption) for photo, caption in rows]
     return check_results(rows, references, str(path))._replace(note=note)
 
@@ -49,7 +60,7 @@ def check_results(rows: Rows, references: References, name: str) -> Results:
     for photo, caption in rows:
         first.setdefault(photo, caption)
     known = references.captions
-    found = {
+    affected = {
         "missing": ("has no caption for", "the scores leave them out", [photo for photo in known if photo not in first]),
         "double": (
             "has several captions for",
@@ -57,22 +68,24 @@ def check_results(rows: Rows, references: References, name: str) -> Results:
             [i for i, count in Counter(i for i, _ in rows).items() if count > 1],
         ),
         "unknown": ("has captions without references for", "they are left out", [photo for photo in first if photo not in known]),
-        "empty": ("says no word about", "that scores 0", [photo for photo in known if not any(map(str.isalnum, first.get(photo, "x")))]),
+        "empty": (
+            "has a caption without a word for",
+            "that scores 0",
+            [photo for photo in known if not any(map(str.isalnum, first.get(photo, "x")))],
+        ),
     }
-    problems = {kind: f"{name} {says} {len(odd)} photos, such as {_some(odd)}: {then}" for kind, (says, then, odd) in found.items() if odd}
+    problems = {
+        kind: f"{name} {problem} {len(photos)} photos, such as {_some(photos)}: {effect}"
+        for kind, (problem, effect, photos) in affected.items()
+        if photos
+    }
     return Results({photo: first[photo] for photo in known if photo in first}, problems)
 
 
 def _rows(path: Path) -> Rows:
-    try:
-        rows = [(row["image_id"], row["caption"]) for row in json.loads(read_text(path))]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no list of image_id and caption: {error!r}") from error
-    for row in rows:
-        if type(row[0]) not in (int, str) or not isinstance(row[1], str):  # true is an int to isinstance
-            raise InputError(f"{path} is no list of image_id and caption: {row!r} is no number or text with a text")
-    return rows
+    rows = check_schema(read_json(path), list[ResultRow], f"{path} is no list of image_id and caption")
+    return [(row.image_id, row.caption) for row in rows]
 
 
 def _some(photos: Iterable[PhotoId]) -> str:
-    return ", ".join(map(repr, list(photos)[:NAMED]))
+    return ", ".join(map(repr, list(photos)[:MAX_NAMED]))

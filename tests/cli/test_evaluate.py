@@ -110,7 +110,7 @@ PROBLEMS = {
     "missing": ([(42, "rain falls")], "has no caption for 1 photos, such as 391895", "photos:1/2"),
     "double": ([*SAID.items(), (42, "snow")], "has several captions for 1 photos, such as 42", "photos:2/2"),
     "unknown": ([*SAID.items(), (7, "snow"), (8, "hail")], "without references for 2 photos, such as 7, 8", "photos:2/2"),
-    "empty": ([(391895, "a man is speaking"), (42, " .")], "says no word about 1 photos, such as 42", "photos:2/2"),
+    "empty": ([(391895, "a man is speaking"), (42, " .")], "has a caption without a word for 1 photos, such as 42", "photos:2/2"),
 }
 
 
@@ -169,7 +169,7 @@ def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, 
     assert main([*line, str(said)]) == 0
     assert capsys.readouterr().out.count("p 1.000") == 6
     assert main([*line, str(results(tmp_path / "silent.json", [(391895, ""), (42, "rain")]))]) == 0
-    assert "silent.json says no word about 1 photos" in capsys.readouterr().err
+    assert "silent.json has a caption without a word for 1 photos" in capsys.readouterr().err
     assert main([*line, str(results(tmp_path / "part.json", [(42, "rain")]))]) == 2
     assert "has no caption for 1 photos" in capsys.readouterr().err
 
@@ -186,15 +186,15 @@ def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, 
         (("--results", "R", "--references", "R"), "no photo with a caption"),
         (("--results", "F", "--references", "F"), "no list of image_id and caption"),
         (("--results", "none", "--references", "F"), "cannot read"),
-        (("--results", "broken", "--references", "F"), "no list of image_id and caption"),
+        (("--results", "broken", "--references", "F"), "no JSON"),
         (("--results", "R", "--references", "F", "--beam", "5"), "leave out --beam"),
         (("--results", "R", "--references", "F", "--seed", "0"), "leave out --seed"),
         (("--results", "R", "--references", "F", "--spice-models", "none"), "say --official spice"),
-        (("--results", "true", "--references", "F"), "(True, 'a dog') is no number or text"),
+        (("--results", "true", "--references", "F"), "image_id: expected int | str, got bool"),
         (("--results", "R", "--references", "unlisted"), "captions of 1 photos that its images do not list, such as 7"),
         (("--results", "R", "--references", "F", "--ban", "dog", "--sample"), "leave out --sample, --ban"),
         (("--results", "R", "--references", "none"), "cannot read"),
-        (("--results", "bad", "--references", "F"), "no number or text with a text"),
+        (("--results", "bad", "--references", "F"), "[0].caption: expected str, got null"),
         (("--results", "R", "--references", "broken"), "no JSON"),
         (("--results", "R", "--references", "twice"), "listed twice"),
         (("--results", "R", "--references", "silent"), "no photo with a caption"),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from showattend.data.captions import LAYOUTS, image_id, read_captions
+from showattend.data.captions import image_id, read_captions
+from showattend.data.readers import CAPTION_READERS
 from showattend.errors import InputError
 
 
@@ -104,13 +105,13 @@ def test_image_ids(name: str, expected: int | str) -> None:
 
 def test_every_layout_that_can_be_chosen_is_described() -> None:
     readme = (Path(__file__).parents[2] / "data" / "README.md").read_text()
-    assert all(f"`{name}`" in readme for name in LAYOUTS)
+    assert all(f"`{name}`" in readme for name in CAPTION_READERS.entries)
 
 
 def test_bad_roots_are_answered_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no folder at"):
         read_captions(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="laid out like none of"):
+    with pytest.raises(InputError, match="laid out like no data set that is known"):
         read_captions(tmp_path)
     with pytest.raises(InputError, match="did you mean 'flickr8k'"):
         read_captions(tmp_path, "flickr8")
@@ -120,7 +121,7 @@ def test_bad_roots_are_answered_with_what_to_do(tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("dataset.json", "{}", "Karpathy"),
-        ("dataset.json", "{", "Karpathy"),
+        ("dataset.json", "{", "no JSON"),
         ("annotations/captions_train.json", "[]", "COCO"),
         ("mine.csv", "photo_name,said\na.jpg,x", "column named image"),
         ("mine.csv", "image,caption\na.jpg,x", "no photo with both"),
