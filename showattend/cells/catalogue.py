@@ -1,4 +1,4 @@
-"""What can be said of the cells without training one: their size, and the sizes at which they are equal."""
+"""Describes the cells without training them: equations, parameter counts, and sizes at which parameter counts match."""
 
 import inspect
 from typing import Any
@@ -10,67 +10,96 @@ from showattend.cells.registry import cell_names, cells, find_cell
 from showattend.cells.stack import Stack, make_cell
 
 
-def count_parameters(name: str, input_size: int, hidden_size: int) -> int:
-    """Parameters of the recurrence alone (no initial state), of as few layers as the cell allows.
+def equations(name: str) -> str:
+    """The docstring of a cell: mechanism, equations, explanations, source.
+
+    The equations are the first indented block, one `lhs = rhs` a line:
+
+    - Lines are assignments, read from top to bottom. On the right, the name of a state entry (`state_names`) means the
+      previous step's value until a line assigns it, and the new value after that.
+    - a_f is the pre-activation of the gate f, W_f x + U_f h + b_f; a is that of all gates, or of the only one.
+    - Capital letters are matrices, and a space between a matrix and a vector is their product: W x, U_h (r * h).
+      Small letters are vectors of H units; `*`, `/`, `+` and `-` are elementwise.
+    - An underscore begins a subscript: W_x, b_hn, c_below, U_kj. A tilde after a letter marks a candidate: h~, h~_k.
+    - Functions: s (sigmoid), tanh, relu, exp, log, max(a, b), where(condition, a, b), sum_j (over the index j), and LN, LN_c,
+      BN (layer and batch normalisation).
+    """
+    return inspect.getdoc(find_cell(name)) or ""
+
+
+def equation_lines(name: str) -> list[str]:
+    """The lines of the equations of a cell, in the notation of `equations`; none if its docstring has no indented block."""
+    lines: list[str] = []
+    for line in equations(name).splitlines()[1:]:
+        if line.startswith("    "):
+            lines.append(line.strip())
+        elif lines:
+            break
+    return lines
+
+
+def describe(name: str, input_size: int, hidden_size: int) -> dict[str, Any]:
+    """A cell as a dictionary, ready for JSON.
 
     Raises:
-        InputError: no such cell, or a hidden size that it refuses.
+        InputError: an unknown cell, or a hidden size that it refuses.
     """
-    return _count(_make(name, input_size, hidden_size))
+    cell_class, cell = find_cell(name), _build_on_meta(name, input_size, hidden_size)
+    return {
+        "name": name,
+        "parameters": _count(cell),
+        "equation": cell_class.equation,
+        "equations": equation_lines(name),
+        "source": cell_class.source,
+        "state": list(cell_class.state_names),
+        "gates": list(cell_class.gates),
+        "parameter_roles": dict(cell_class.parameter_roles),
+        "options": cells.option_names(cell_class),
+        "layers": cell_class.min_layers,
+        "supports_fused_loop": cell.supports_fused_loop,
+        "input_size": input_size,
+        "hidden_size": hidden_size,
+    }
+
+
+def count_parameters(name: str, input_size: int, hidden_size: int) -> int:
+    """Parameters of the recurrence alone (without the initial state), with as few layers as the cell allows.
+
+    Raises:
+        InputError: an unknown cell, or a hidden size that it refuses.
+    """
+    return _count(_build_on_meta(name, input_size, hidden_size))
 
 
 def _count(cell: RecurrentCell | Stack) -> int:
     return sum(parameter.numel() for parameter in cell.parameters())
 
 
-def _make(name: str, input_size: int, hidden_size: int) -> RecurrentCell | Stack:
-    """A cell of as few layers as it allows, without numbers in it."""
+def _build_on_meta(name: str, input_size: int, hidden_size: int) -> RecurrentCell | Stack:
+    """A cell with as few layers as it allows, on the meta device, where its parameters take no memory."""
     with torch.device("meta"):
         return make_cell(name, (input_size,), hidden_size, layers=find_cell(name).min_layers)
 
 
-def describe(name: str, input_size: int, hidden_size: int) -> dict[str, Any]:
-    """A cell as a dictionary: name, equation, source, state, options, layers, parameters, and whether it has the fast way."""
-    cell, made = find_cell(name), _make(name, input_size, hidden_size)
-    return {
-        "name": name,
-        "parameters": _count(made),
-        "equation": cell.equation,
-        "source": cell.source,
-        "state": list(cell.state_names),
-        "gates": list(cell.gates),
-        "options": cells.option_names(cell),
-        "layers": cell.min_layers,
-        "fast": made.supports_fused_loop,
-        "input_size": input_size,
-        "hidden_size": hidden_size,
-    }
-
-
-def equations(name: str) -> str:
-    """All equations of a cell and its reference, as its docstring has them."""
-    return inspect.getdoc(find_cell(name)) or ""
-
-
-def match_sizes(reference: str, input_size: int, hidden_size: int) -> dict[str, int]:
-    """For every cell the hidden size at which it has nearly as many parameters as the reference at `hidden_size`.
+def match_hidden_sizes(reference: str, input_size: int, hidden_size: int) -> dict[str, int]:
+    """For every cell, the hidden size whose parameter count is nearest to that of the reference at `hidden_size`.
 
     Raises:
-        InputError: no such reference, or a hidden size that it refuses.
+        InputError: an unknown reference, or a hidden size that it refuses.
     """
-    wanted = count_parameters(reference, input_size, hidden_size)
-    return {name: _nearest(name, input_size, wanted) for name in cell_names()}
+    target = count_parameters(reference, input_size, hidden_size)
+    return {name: _nearest_hidden_size(name, input_size, target) for name in cell_names()}
 
 
-def _nearest(name: str, input_size: int, wanted: int) -> int:
-    """Parameters grow with the hidden size: double it until they are enough, then halve the interval."""
-    step = find_cell(name).hidden_size_multiple
+def _nearest_hidden_size(name: str, input_size: int, target: int) -> int:
+    """Parameters grow with the hidden size: double it until they reach the target, then bisect."""
+    multiple = find_cell(name).hidden_size_multiple
     high = 1
-    while count_parameters(name, input_size, high * step) < wanted:
+    while count_parameters(name, input_size, high * multiple) < target:
         high *= 2
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if count_parameters(name, input_size, middle * step) < wanted else (low, middle)
-    around = [size * step for size in (low, high) if size]
-    return min(around, key=lambda size: abs(count_parameters(name, input_size, size) - wanted))
+        low, high = (middle, high) if count_parameters(name, input_size, middle * multiple) < target else (low, middle)
+    nearest_two = [size * multiple for size in (low, high) if size]
+    return min(nearest_two, key=lambda size: abs(count_parameters(name, input_size, size) - target))

@@ -1,25 +1,28 @@
-"""Gated recurrent units: the whole state is memory, and one gate mixes the old with a candidate."""
+"""The GRU and its relatives: the whole state is h, and a gate interpolates between h and a candidate."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, sigmoid, tanh
 from torch.nn import functional as F
 
-from showattend.cells.base import RecurrentCell, State
+from showattend.cells.base import ParameterRoles, RecurrentCell, State, interpolate
 from showattend.cells.registry import register
 
 
 @register("gru")
 class GRU(RecurrentCell):
-    """The gated recurrent unit, the reset before the product.
+    """Gated recurrent unit that multiplies h by the reset gate before the matrix product.
 
-    z, r = s(a_z), s(a_r)
-    h~ = tanh(W x + U (r * h) + b)
-    h = (1 - z) * h + z * h~
+        z = s(a_z)
+        r = s(a_r)
+        h~ = tanh(W_h x + U_h (r * h) + b_h)
+        h = (1 - z) * h + z * h~
 
-    Cho et al. 2014, eq. 5-8, with z as in Olah 2015 (torch's z is 1 - z). weight_rh is the U that hears r * h.
+    Torch's z is 1 - z.
+
+    Source: Cho et al. 2014, eq. 5-8, with z as in Olah 2015.
     """
 
     gates = ("z", "r", "h~")
@@ -27,6 +30,7 @@ class GRU(RecurrentCell):
     forget_bias = ("z", -1)
     equation = "z, r = s(a);  h~ = tanh(W x + U(r*h));  h = (1-z)*h + z*h~"
     source = "Cho et al. 2014"
+    parameter_roles: ClassVar[ParameterRoles] = {"weight_rh": "U_h, which multiplies r * h"}
 
     def __init__(self, input_sizes: Sequence[int], hidden_size: int, **options: Any) -> None:
         super().__init__(input_sizes, hidden_size, **options)
@@ -38,24 +42,26 @@ class GRU(RecurrentCell):
         z, r = sigmoid(gates + F.linear(h, self.weight_hh)).chunk(2, -1)
         self.record_gates(z=z, r=r)
         candidate = tanh(candidate + F.linear(r * h, self.weight_rh))
-        return (h + z * (candidate - h),)
+        return (interpolate(h, candidate, z),)
 
 
 @register("gru_reset_after")
 class GRUResetAfter(RecurrentCell):
-    """The gated recurrent unit of torch and cuDNN: the reset after the product, so that one product serves all gates.
+    """Gated recurrent unit of torch and cuDNN: the reset gate acts after the product, so one product serves all gates.
 
-    r, z = s(a_r), s(a_z)
-    n = tanh(W x + b + r * (U h + b_hn))
-    h = (1 - z) * n + z * h
+        r = s(a_r)
+        z = s(a_z)
+        n = tanh(W_n x + b_n + r * (U_n h + b_hn))
+        h = (1 - z) * n + z * h
 
-    Cho et al. 2014 in the form of cuDNN; torch.nn.GRUCell.
+    Source: Cho et al. 2014 in the form of cuDNN; the same as torch.nn.GRUCell.
     """
 
     gates = ("r", "z", "n")
     forget_bias = ("z", +1)
     equation = "n = tanh(W x + r*(U h + b_hn));  h = (1-z)*n + z*h"
     source = "cuDNN; torch.nn.GRUCell"
+    parameter_roles: ClassVar[ParameterRoles] = {"b_hn": "second bias of the candidate n, inside the reset"}
 
     def __init__(self, input_sizes: Sequence[int], hidden_size: int, **options: Any) -> None:
         super().__init__(input_sizes, hidden_size, **options)
@@ -64,23 +70,23 @@ class GRUResetAfter(RecurrentCell):
     def step(self, projected: Tensor, state: State) -> State:
         (h,) = state
         sizes = (2 * self.hidden_size, self.hidden_size)
-        gates, heard = projected.split(sizes, -1)
-        from_h, memory = F.linear(h, self.weight_hh).split(sizes, -1)
-        r, z = sigmoid(gates + from_h).chunk(2, -1)
+        gates_x, n_x = projected.split(sizes, -1)
+        gates_h, n_h = F.linear(h, self.weight_hh).split(sizes, -1)
+        r, z = sigmoid(gates_x + gates_h).chunk(2, -1)
         self.record_gates(r=r, z=z)
-        n = tanh(heard + r * (memory + self.b_hn))
-        return (n + z * (h - n),)
+        n = tanh(n_x + r * (n_h + self.b_hn))
+        return (interpolate(n, h, z),)
 
 
 @register("mgu")
 class MGU(RecurrentCell):
-    """The minimal gated unit: one gate forgets and resets.
+    """Minimal gated unit: a GRU with one gate for both update and reset.
 
-    f = s(a_f)
-    h~ = tanh(W x + U (f * h) + b)
-    h = (1 - f) * h + f * h~
+        f = s(a_f)
+        h~ = tanh(W_h x + U_h (f * h) + b_h)
+        h = (1 - f) * h + f * h~
 
-    Zhou et al. 2016, eq. 7. weight_fh is the U that hears f * h.
+    Source: Zhou et al. 2016, eq. 7.
     """
 
     gates = ("f", "h~")
@@ -88,6 +94,7 @@ class MGU(RecurrentCell):
     forget_bias = ("f", -1)
     equation = "f = s(a);  h~ = tanh(W x + U(f*h));  h = (1-f)*h + f*h~"
     source = "Zhou et al. 2016"
+    parameter_roles: ClassVar[ParameterRoles] = {"weight_fh": "U_h, which multiplies f * h"}
 
     def __init__(self, input_sizes: Sequence[int], hidden_size: int, **options: Any) -> None:
         super().__init__(input_sizes, hidden_size, **options)
@@ -99,20 +106,21 @@ class MGU(RecurrentCell):
         f = sigmoid(gate + F.linear(h, self.weight_hh))
         self.record_gates(f=f)
         candidate = tanh(candidate + F.linear(f * h, self.weight_fh))
-        return (h + f * (candidate - h),)
+        return (interpolate(h, candidate, f),)
 
 
 @register("mut1")
 class MUT1(RecurrentCell):
-    """The first of three cells that a search over ten thousand found.
+    """First of the three best cells of an architecture search over ten thousand; its update gate reads x alone.
 
-    z = s(W x + b)
-    r = s(W x + U h + b)
-    h~ = tanh(U (r * h) + tanh(W x) + b)
-    h = z * h~ + (1 - z) * h
+        z = s(W_z x + b_z)
+        r = s(a_r)
+        h~ = tanh(U_h (r * h) + tanh(W_h x) + b_h)
+        h = (1 - z) * h + z * h~
 
-    Jozefowicz, Zaremba & Sutskever 2015, MUT1; there the candidate hears x itself where it is as wide as h, here W x.
-    weight_rh is the U that hears r * h, b_h the candidate's bias.
+    In the paper the candidate reads x itself, which must be as wide as h; here it reads W_h x.
+
+    Source: Jozefowicz, Zaremba & Sutskever 2015, MUT1.
     """
 
     gates = ("z", "r", "h~")
@@ -121,6 +129,10 @@ class MUT1(RecurrentCell):
     forget_bias = ("z", -1)
     equation = "z = s(W x);  r = s(a);  h~ = tanh(U(r*h) + tanh(W x) + b);  h = (1-z)*h + z*h~"
     source = "Jozefowicz et al. 2015, MUT1"
+    parameter_roles: ClassVar[ParameterRoles] = {
+        "weight_rh": "U_h, which multiplies r * h",
+        "b_h": "bias of the candidate, outside its inner tanh",
+    }
 
     def __init__(self, input_sizes: Sequence[int], hidden_size: int, **options: Any) -> None:
         super().__init__(input_sizes, hidden_size, **options)
@@ -129,23 +141,25 @@ class MUT1(RecurrentCell):
 
     def step(self, projected: Tensor, state: State) -> State:
         (h,) = state
-        z, r, heard = projected.chunk(3, -1)
+        z, r, candidate = projected.chunk(3, -1)
         z, r = sigmoid(z), sigmoid(r + F.linear(h, self.weight_hh))
         self.record_gates(z=z, r=r)
-        candidate = tanh(F.linear(r * h, self.weight_rh) + tanh(heard) + self.b_h)
-        return (h + z * (candidate - h),)
+        candidate = tanh(F.linear(r * h, self.weight_rh) + tanh(candidate) + self.b_h)
+        return (interpolate(h, candidate, z),)
 
 
 @register("mut2")
 class MUT2(GRU):
-    """The second cell of the search; with x projected, as it must be where x and h differ in width, it is the GRU.
+    """Second cell of the architecture search; with x projected it is the GRU.
 
-    z = s(W x + U h + b)
-    r = s(W x + U h + b)                     (the paper: x + U h + b)
-    h~ = tanh(U (r * h) + W x + b)
-    h = z * h~ + (1 - z) * h
+        z = s(a_z)
+        r = s(a_r)
+        h~ = tanh(W_h x + U_h (r * h) + b_h)
+        h = (1 - z) * h + z * h~
 
-    Jozefowicz, Zaremba & Sutskever 2015, MUT2.
+    In the paper r = s(x + U_r h + b_r), which needs x and h of equal width.
+
+    Source: Jozefowicz, Zaremba & Sutskever 2015, MUT2.
     """
 
     equation = "r = s(W x + U h), for the paper's s(x + U h);  else gru"
@@ -154,14 +168,14 @@ class MUT2(GRU):
 
 @register("mut3")
 class MUT3(RecurrentCell):
-    """The third cell of the search: a GRU whose update gate hears tanh(h).
+    """Third cell of the architecture search: a GRU whose update gate reads tanh(h).
 
-    z = s(W x + U tanh(h) + b)
-    r = s(W x + U h + b)
-    h~ = tanh(U (r * h) + W x + b)
-    h = z * h~ + (1 - z) * h
+        z = s(W_z x + U_z tanh(h) + b_z)
+        r = s(a_r)
+        h~ = tanh(W_h x + U_h (r * h) + b_h)
+        h = (1 - z) * h + z * h~
 
-    Jozefowicz, Zaremba & Sutskever 2015, MUT3. weight_zh is the U that hears tanh(h), weight_rh the one that hears r * h.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, MUT3.
     """
 
     gates = ("z", "r", "h~")
@@ -169,6 +183,10 @@ class MUT3(RecurrentCell):
     forget_bias = ("z", -1)
     equation = "gru with z = s(W x + U tanh(h))"
     source = "Jozefowicz et al. 2015, MUT3"
+    parameter_roles: ClassVar[ParameterRoles] = {
+        "weight_zh": "U_z, which multiplies tanh(h)",
+        "weight_rh": "U_h, which multiplies r * h",
+    }
 
     def __init__(self, input_sizes: Sequence[int], hidden_size: int, **options: Any) -> None:
         super().__init__(input_sizes, hidden_size, **options)
@@ -178,10 +196,10 @@ class MUT3(RecurrentCell):
     def step(self, projected: Tensor, state: State) -> State:
         (h,) = state
         z, r, candidate = projected.chunk(3, -1)
-        z = sigmoid(z + F.linear(self.squash(h), self.weight_zh))
+        z = sigmoid(z + F.linear(self.update_gate_activation(h), self.weight_zh))
         r = sigmoid(r + F.linear(h, self.weight_hh))
         self.record_gates(z=z, r=r)
         candidate = tanh(candidate + F.linear(r * h, self.weight_rh))
-        return (h + z * (candidate - h),)
+        return (interpolate(h, candidate, z),)
 
-    squash = staticmethod(torch.tanh)  # of h for the update gate: without it the cell is the GRU
+    update_gate_activation = staticmethod(torch.tanh)  # of h for the update gate; with the identity the cell is the GRU

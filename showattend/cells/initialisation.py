@@ -1,4 +1,4 @@
-"""How the tensors of a cell begin: named schemes, the same for every cell."""
+"""Initialisation schemes of cells, by name; every cell takes every scheme."""
 
 import math
 from collections.abc import Sequence
@@ -11,36 +11,42 @@ from showattend.errors import InputError, unknown_name
 ForgetBias = tuple[str, int] | None
 
 
-class Default:
-    """Orthogonal U and Xavier W for each gate by itself; b = 0, but 1 towards remembering (Jozefowicz et al. 2015)."""
+class DefaultScheme:
+    """Orthogonal U and Xavier W for each gate, b = 0 except 1 towards remembering (Jozefowicz et al. 2015)."""
 
     def __init__(self, hidden_size: int, max_time: int) -> None:
         self.hidden_size = hidden_size
         self.max_time = max_time
 
     def input(self, weight: Tensor) -> None:
-        """A matrix that multiplies x: blocks of H rows, (S*H, I)."""
+        """Fill a matrix that multiplies x, in blocks of H rows, (S*H, I)."""
         for block in weight.split(self.hidden_size):
             nn.init.xavier_uniform_(block)
 
     def recurrent(self, weight: Tensor) -> None:
-        """A matrix that multiplies something of the state: blocks of at most H rows, (S*H, ·)."""
+        """Fill a matrix that multiplies a part of the state, in blocks of at most H rows, (S*H, ·)."""
         for block in weight.split(self.hidden_size):
             nn.init.orthogonal_(block)
 
     def vector(self, vector: Tensor, value: float) -> None:
-        """A bias, a peephole, a gain: `value` is where it changes nothing."""
+        """Fill a bias, peephole or gain with `value`, at which it has no effect."""
         nn.init.constant_(vector, value)
 
     def bias(self, bias: Tensor, gates: Sequence[str], forget_bias: ForgetBias) -> None:
-        """The gates' biases, (S*H,), when `retention` names the gate that keeps the memory and the sign towards keeping."""
+        """Fill the biases of the gates.
+
+        Args:
+            bias: (S*H,)
+            gates: names of the S blocks
+            forget_bias: the gate that keeps the memory, and the sign of the bias that keeps more of it
+        """
         self.vector(bias, 0.0)
         if forget_bias is not None:
             gate, sign = forget_bias
             bias.chunk(len(gates))[gates.index(gate)].fill_(float(sign))
 
 
-class Xu2015(Default):
+class Xu2015Scheme(DefaultScheme):
     """The authors' code of Show, Attend and Tell: orthogonal U for each gate, W ~ N(0, 0.01), b = 0."""
 
     def input(self, weight: Tensor) -> None:
@@ -50,23 +56,23 @@ class Xu2015(Default):
         self.vector(bias, 0.0)
 
 
-class Chrono(Default):
-    """b_f = log U(1, max_time - 1) and b_i = -b_f, so that memories last from one word to max_time (Tallec & Ollivier 2018, eq. 16)."""
+class ChronoScheme(DefaultScheme):
+    """b_f = log U(1, max_time - 1) and b_i = -b_f: memories last 1 to max_time words (Tallec & Ollivier 2018, eq. 16)."""
 
     def bias(self, bias: Tensor, gates: Sequence[str], forget_bias: ForgetBias) -> None:
         self.vector(bias, 0.0)
-        # Where there are no numbers to draw (torch.device("meta")), torch's compiler would be imported to draw none.
+        # On the meta device nothing is drawn: uniform_ there would import torch's compiler.
         if forget_bias is not None and not bias.is_meta:
             gate, sign = forget_bias
             blocks = bias.chunk(len(gates))
-            times = torch.empty_like(blocks[0]).uniform_(1, self.max_time - 1).log_()
-            blocks[gates.index(gate)].copy_(sign * times)
+            log_times = torch.empty_like(blocks[0]).uniform_(1, self.max_time - 1).log_()
+            blocks[gates.index(gate)].copy_(sign * log_times)
             if gate == "f" and "i" in gates:
-                blocks[gates.index("i")].copy_(-times)
+                blocks[gates.index("i")].copy_(-log_times)
 
 
-class Torch(Default):
-    """Everything that torch's own cells draw is from U(-1/sqrt(H), 1/sqrt(H)); gains stay 1."""
+class TorchScheme(DefaultScheme):
+    """U(-1/sqrt(H), 1/sqrt(H)) for all parameters, as in torch's own cells; gains stay 1."""
 
     def input(self, weight: Tensor) -> None:
         bound = 1 / math.sqrt(self.hidden_size)
@@ -84,17 +90,22 @@ class Torch(Default):
         self.input(bias)
 
 
-SCHEMES: dict[str, type[Default]] = {"default": Default, "xu2015": Xu2015, "chrono": Chrono, "torch": Torch}
+SCHEMES: dict[str, type[DefaultScheme]] = {
+    "default": DefaultScheme,
+    "xu2015": Xu2015Scheme,
+    "chrono": ChronoScheme,
+    "torch": TorchScheme,
+}
 
 
-def find_scheme(name: str, hidden_size: int, max_time: int) -> Default:
+def find_scheme(name: str, hidden_size: int, max_time: int) -> DefaultScheme:
     """The scheme of a name, for a cell of H units.
 
     Raises:
-        InputError: no such scheme, or a time that leaves nothing to draw from.
+        InputError: an unknown scheme, or a max_time that leaves no interval to draw from.
     """
     if name not in SCHEMES:
         raise unknown_name("initialisation", name, SCHEMES)
     if max_time < 3:
-        raise InputError(f"max_time is {max_time}: give at least 3, the words of a long caption")
+        raise InputError(f"max_time is {max_time}: give at least 3, the number of words in a long caption")
     return SCHEMES[name](hidden_size, max_time)

@@ -1,4 +1,4 @@
-"""The long short-term memory and those variants that leave its memory out of the gates' sight."""
+"""The LSTM, and variants whose gates do not read the cell state c."""
 
 import torch
 from torch import Tensor, sigmoid, tanh
@@ -10,13 +10,15 @@ from showattend.cells.registry import register
 
 @register("lstm")
 class LSTM(RecurrentCell):
-    """The long short-term memory with a forget gate, as torch has it.
+    """Long short-term memory with a forget gate and without peepholes.
 
-    i, f, o = s(a_i), s(a_f), s(a_o)
-    c = f * c + i * tanh(a_g)
-    h = o * tanh(c)
+        i = s(a_i)
+        f = s(a_f)
+        o = s(a_o)
+        c = f * c + i * tanh(a_g)
+        h = o * tanh(c)
 
-    Hochreiter & Schmidhuber 1997; the forget gate by Gers, Schmidhuber & Cummins 2000.
+    Source: Hochreiter & Schmidhuber 1997; the forget gate by Gers, Schmidhuber & Cummins 2000; the same as torch.nn.LSTMCell.
     """
 
     gates = ("i", "f", "g", "o")
@@ -36,13 +38,15 @@ class LSTM(RecurrentCell):
 
 @register("np")
 class NoPeepholes(LSTM):
-    """Greff's variant without peepholes, which is the LSTM.
+    """Greff's variant of the peephole LSTM without peepholes, which is the LSTM.
 
-    i, f, o = s(a_i), s(a_f), s(a_o)
-    c = f * c + i * tanh(a_g)
-    h = o * tanh(c)
+        i = s(a_i)
+        f = s(a_f)
+        o = s(a_o)
+        c = f * c + i * tanh(a_g)
+        h = o * tanh(c)
 
-    Greff et al. 2015, NP.
+    Source: Greff et al. 2015, NP.
     """
 
     equation = "peephole without p, which is lstm"
@@ -51,13 +55,16 @@ class NoPeepholes(LSTM):
 
 @register("coupled")
 class Coupled(RecurrentCell):
-    """Forget only what is written over.
+    """LSTM with coupled input and forget gates: c is overwritten by as much as is forgotten.
 
-    f, o = s(a_f), s(a_o)
-    c = f * c + (1 - f) * tanh(a_g)
-    h = o * tanh(c)
+        f = s(a_f)
+        o = s(a_o)
+        c = f * c + (1 - f) * tanh(a_g)
+        h = o * tanh(c)
 
-    Drawn in Olah 2015, "Understanding LSTM Networks"; with peepholes it is Greff's CIFG.
+    With peepholes it is `cifg`.
+
+    Source: Olah 2015, "Understanding LSTM Networks"; Greff et al. 2015, CIFG.
     """
 
     gates = ("f", "g", "o")
@@ -77,12 +84,14 @@ class Coupled(RecurrentCell):
 
 @register("janet")
 class JANET(RecurrentCell):
-    """Just another network: the forget gate alone, and it writes a little more than it forgets.
+    """LSTM with the forget gate alone, which writes a little more than it forgets.
 
-    c = s(a_f) * c + (1 - s(a_f - beta)) * tanh(a_g),  beta = 1
-    h = c
+        f = s(a_f)
+        h = f * h + (1 - s(a_f - 1)) * tanh(a_g)
 
-    van der Westhuizen & Lasenby 2018, eq. 4.
+    h and c are the same vector. The paper's beta is 1.
+
+    Source: van der Westhuizen & Lasenby 2018, eq. 4.
     """
 
     gates = ("f", "g")
@@ -91,24 +100,30 @@ class JANET(RecurrentCell):
     source = "van der Westhuizen & Lasenby 2018"
 
     def update(self, activations: Tensor, state: State) -> State:
-        (c,) = state
-        f, g = activations.chunk(2, -1)
-        keep = sigmoid(f)
-        self.record_gates(f=keep)
-        return (keep * c + (1 - sigmoid(f - 1)) * tanh(g),)
+        (h,) = state
+        a_f, a_g = activations.chunk(2, -1)
+        f = sigmoid(a_f)
+        self.record_gates(f=f)
+        return (f * h + (1 - sigmoid(a_f - 1)) * tanh(a_g),)
 
 
 @register("slstm")
 class SLSTM(RecurrentCell):
-    """The scalar LSTM of xLSTM with one head: an exponential input gate, and a normaliser n that counts what was written.
+    """Scalar LSTM of xLSTM with one head: an exponential input gate, and a normaliser n that sums what was written.
 
-    m' = max(a_i, log s(a_f) + m)            (keeps the exponentials in range; nothing else depends on it)
-    i = exp(a_i - m'),  f = exp(log s(a_f) + m - m')
-    c = f * c + i * tanh(a_z)
-    n = f * n + i
-    h = s(a_o) * c / n
+        k = log(s(a_f)) + m
+        m = max(a_i, k)
+        i = exp(a_i - m)
+        f = exp(k - m)
+        o = s(a_o)
+        c = f * c + i * tanh(a_z)
+        n = f * n + i
+        h = o * c / n
 
-    Beck et al. 2024, eq. 8-17. Begins with n = 1 and m = 0: the photo's c counts as one memory written with i = 1.
+    m keeps the exponentials in range and cancels in h. The state begins with n = 1 and m = 0: the image's c counts as one
+    vector that was written with i = 1.
+
+    Source: Beck et al. 2024, xLSTM, eq. 8-17.
     """
 
     gates = ("i", "f", "z", "o")
@@ -122,11 +137,11 @@ class SLSTM(RecurrentCell):
 
     def update(self, activations: Tensor, state: State) -> State:
         _, c, n, m = state
-        i, f, z, o = activations.chunk(4, -1)
-        kept = F.logsigmoid(f) + m
-        m = torch.maximum(i, kept)
-        i, f, o = torch.exp(i - m), torch.exp(kept - m), sigmoid(o)
+        a_i, a_f, a_z, a_o = activations.chunk(4, -1)
+        k = F.logsigmoid(a_f) + m
+        m = torch.maximum(a_i, k)
+        i, f, o = torch.exp(a_i - m), torch.exp(k - m), sigmoid(a_o)
         self.record_gates(i=i, f=f, o=o)
-        c = f * c + i * tanh(z)
+        c = f * c + i * tanh(a_z)
         n = f * n + i
         return o * c / n, c, n, m

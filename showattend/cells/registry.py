@@ -1,4 +1,4 @@
-"""Names for cells: `lstm`, `gru`, … or the dotted path of a cell of one's own, `my_package.cells:MyCell`."""
+"""Registry of cells: `lstm`, `gru`, … or the dotted path of a user's own cell, `my_package.cells:MyCell`."""
 
 from showattend.cells.base import RecurrentCell
 from showattend.registry import Registry

@@ -1,4 +1,4 @@
-"""Weights of torch's own cells for ours."""
+"""Copies the weights of torch's own cells into cells with the same equations."""
 
 import torch
 from torch import nn
@@ -6,31 +6,35 @@ from torch import nn
 from showattend.cells.base import RecurrentCell
 from showattend.cells.gru import GRUResetAfter
 from showattend.cells.lstm import LSTM
-from showattend.cells.simple import Elman
+from showattend.cells.ungated import Elman
 from showattend.errors import InputError
 
-_SAME: dict[type[nn.RNNCellBase], type[RecurrentCell]] = {nn.LSTMCell: LSTM, nn.GRUCell: GRUResetAfter, nn.RNNCell: Elman}
+_EQUIVALENTS: dict[type[nn.RNNCellBase], type[RecurrentCell]] = {nn.LSTMCell: LSTM, nn.GRUCell: GRUResetAfter, nn.RNNCell: Elman}
 
 
 @torch.no_grad()
-def load_torch(cell: RecurrentCell, module: nn.RNNCellBase) -> None:
+def load_torch_weights(cell: RecurrentCell, module: nn.RNNCellBase) -> None:
     """Copy the weights of torch's `LSTMCell`, `GRUCell` or `RNNCell` into `lstm`, `gru_reset_after` or `elman`.
 
-    Torch's two biases become one, but for the bias of the new gate of the GRU that the reset gate multiplies.
+    Torch has two biases where one is enough; they are added. The exception is the candidate n of the GRU, whose second bias is
+    multiplied by the reset gate and becomes `b_hn`.
 
     Raises:
-        InputError: the two are not the same cell, or not of the same sizes.
+        InputError: the two cells have different equations, or different sizes.
     """
-    if not isinstance(cell, _SAME.get(type(module), ())):
-        raise InputError(f"{type(module).__name__} is not {type(cell).__name__}: lstm, gru_reset_after and elman have a twin there")
-    mine, theirs = tuple(cell.weight_ih.shape), tuple(module.weight_ih.shape)
-    if mine != theirs:
-        raise InputError(f"torch's cell has weights of {theirs}, ours of {mine}: give equal sizes")
+    if not isinstance(cell, _EQUIVALENTS.get(type(module), ())):
+        raise InputError(
+            f"cannot copy the weights of {type(module).__name__} into {type(cell).__name__}: "
+            "LSTMCell fits lstm, GRUCell fits gru_reset_after, RNNCell fits elman"
+        )
+    shape, torch_shape = tuple(cell.weight_ih.shape), tuple(module.weight_ih.shape)
+    if shape != torch_shape:
+        raise InputError(f"torch's cell has input weights of shape {torch_shape}, this one of {shape}: give both the same sizes")
     cell.weight_ih.copy_(module.weight_ih)
     cell.weight_hh.copy_(module.weight_hh)
     recurrent_bias = module.bias_hh.clone() if module.bias else torch.zeros_like(cell.bias)
     if isinstance(cell, GRUResetAfter):
-        new = recurrent_bias[2 * cell.hidden_size :]
-        cell.b_hn.copy_(new)
-        new.zero_()
+        candidate_bias = recurrent_bias[2 * cell.hidden_size :]
+        cell.b_hn.copy_(candidate_bias)
+        candidate_bias.zero_()
     cell.bias.copy_(recurrent_bias + (module.bias_ih if module.bias else 0))

@@ -1,24 +1,24 @@
-"""The plain recurrent network, and its clockwork: without gates."""
+"""Recurrent networks without gates: Elman's, and the clockwork network."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn, tanh
 from torch.nn import functional as F
 
-from showattend.cells.base import RecurrentCell, State
+from showattend.cells.base import ParameterRoles, RecurrentCell, State
 from showattend.cells.registry import register
 from showattend.errors import InputError
 
 
 @register("elman")
 class Elman(RecurrentCell):
-    """The plain recurrent network.
+    """Plain recurrent network with one tanh layer.
 
-    h = tanh(W x + U h + b)
+        h = tanh(W x + U h + b)
 
-    Elman 1990; torch.nn.RNNCell.
+    Source: Elman 1990; the same as torch.nn.RNNCell.
     """
 
     gates = ("h",)
@@ -31,13 +31,16 @@ class Elman(RecurrentCell):
 
 @register("clockwork")
 class Clockwork(RecurrentCell):
-    """Modules that move at different periods: the slow ones remember, and nobody hears a faster module.
+    """Groups of units, called modules, that are updated at different periods, so that slow modules keep long memories.
 
-    module i of g, when t mod T_i = 0:       h_i = tanh(W_i x + sum over T_j >= T_i of U_ij h_j + b_i)
-    otherwise:                               h_i stays
+        h~_k = tanh(W_k x + sum_j U_kj h_j + b_k)
+        h_k = where(t mod T_k == 0, h~_k, h_k)
+        t = t + 1
 
-    Koutnik et al. 2014, eq. 1-6. Option `periods`: T_1 <= ... <= T_g (1, 2, 4, 8), as many as divide H. U[i] is the block of
-    rows of module i over the modules that it hears, which are the last ones. The state keeps the clock t.
+    k runs over the modules, j over the modules with T_j >= T_k: no module reads from a faster one. The entry t of the state
+    counts the steps. Option `periods`: T_1 <= T_2 <= ..., by default (1, 2, 4, 8); their number must divide H.
+
+    Source: Koutnik et al. 2014, eq. 1-6.
     """
 
     gates = ("h",)
@@ -47,6 +50,9 @@ class Clockwork(RecurrentCell):
     periods: Tensor
     equation = "h_i = tanh(W_i x + sum_{T_j >= T_i} U_ij h_j) when t mod T_i = 0, else h_i stays"
     source = "Koutnik et al. 2014"
+    parameter_roles: ClassVar[ParameterRoles] = {
+        "U.*": "the rows of U for one module, over the modules that it reads from (the last columns of U)"
+    }
 
     def __init__(self, input_sizes: Sequence[int], hidden_size: int, *, periods: Sequence[int] = (1, 2, 4, 8), **options: Any) -> None:
         super().__init__(input_sizes, hidden_size, **options)
@@ -58,8 +64,8 @@ class Clockwork(RecurrentCell):
                 f"give {hidden_size // len(periods) * len(periods) or len(periods)}, or other periods in cell_options"
             )
         self.module_size = size = hidden_size // len(periods)
-        self.heard = tuple(size * list(periods).index(period) for period in periods)  # from which unit on each module hears
-        self.U = nn.ParameterList(nn.Parameter(torch.empty(size, hidden_size - first)) for first in self.heard)
+        self.first_columns = tuple(size * list(periods).index(period) for period in periods)  # the first unit that a module reads
+        self.U = nn.ParameterList(nn.Parameter(torch.empty(size, hidden_size - first)) for first in self.first_columns)
         with torch.no_grad():
             for block in self.U:
                 self.scheme.recurrent(block)
@@ -70,9 +76,9 @@ class Clockwork(RecurrentCell):
 
     def step(self, projected: Tensor, state: State) -> State:
         h, t = state
-        # One product, zeros and all, is what compilers make fast: they fold the filling-in where weights are frozen.
-        weight_hh = torch.cat([F.pad(block, (first, 0)) for first, block in zip(self.heard, self.U, strict=True)])
-        heard = F.linear(h, weight_hh)
-        moves = (t % self.periods == 0).repeat_interleave(self.module_size, -1)
-        self.record_gates(moves=moves.to(h))
-        return torch.where(moves, tanh(projected + heard), h), t + 1
+        # One product over a matrix with zeros is faster than a product for each module; a compiler folds the padding of frozen weights.
+        weight_hh = torch.cat([F.pad(block, (first, 0)) for first, block in zip(self.first_columns, self.U, strict=True)])
+        candidate = tanh(projected + F.linear(h, weight_hh))
+        active = (t % self.periods == 0).repeat_interleave(self.module_size, -1)
+        self.record_gates(active=active.to(h))
+        return torch.where(active, candidate, h), t + 1

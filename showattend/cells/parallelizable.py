@@ -1,26 +1,25 @@
-"""Cells whose matrices see x only: what depends on the past is elementwise, so that a sequence could be scanned in parallel."""
+"""Cells whose matrices multiply x only. The recurrence is elementwise, so a sequence could be scanned in parallel."""
 
 from collections.abc import Sequence
-from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, sigmoid
 from torch.nn import functional as F
 
-from showattend.cells.base import RecurrentCell, State
+from showattend.cells.base import ParameterRoles, RecurrentCell, State, interpolate
 from showattend.cells.registry import register
 
 
 @register("min_gru")
 class MinGRU(RecurrentCell):
-    """The GRU without what made it sequential.
+    """GRU without reset gate, tanh and U: gate and candidate depend on x alone.
 
-    z = s(W x + b)
-    h~ = W x + b
-    h = (1 - z) * h + z * h~
+        z = s(W_z x + b_z)
+        h~ = W_h x + b_h
+        h = (1 - z) * h + z * h~
 
-    Feng et al. 2024, section 3.1.
+    Source: Feng et al. 2024, section 3.1.
     """
 
     gates = ("z", "h~")
@@ -34,18 +33,19 @@ class MinGRU(RecurrentCell):
         z, candidate = projected.chunk(2, -1)
         z = sigmoid(z)
         self.record_gates(z=z)
-        return (h + z * (candidate - h),)
+        return (interpolate(h, candidate, z),)
 
 
 @register("min_lstm")
 class MinLSTM(RecurrentCell):
-    """The LSTM without what made it sequential; its gates share 1 between them.
+    """LSTM without output gate, tanh and U; its two gates are scaled to sum to 1.
 
-    f, i = s(W x + b), s(W x + b)
-    h~ = W x + b
-    h = (f * h + i * h~) / (f + i)
+        f = s(W_f x + b_f)
+        i = s(W_i x + b_i)
+        h~ = W_h x + b_h
+        h = (f * h + i * h~) / (f + i)
 
-    Feng et al. 2024, section 3.2.
+    Source: Feng et al. 2024, section 3.2.
     """
 
     gates = ("f", "i", "h~")
@@ -58,20 +58,23 @@ class MinLSTM(RecurrentCell):
         (h,) = state
         f, i, candidate = projected.chunk(3, -1)
         f, i = sigmoid(f), sigmoid(i)
-        share = f / (f + i)
-        self.record_gates(f=share, i=1 - share)
-        return (candidate + share * (h - candidate),)
+        kept = f / (f + i)
+        self.record_gates(f=kept, i=1 - kept)
+        return (interpolate(candidate, h, kept),)
 
 
 @register("sru")
 class SRU(RecurrentCell):
-    """The simple recurrent unit, second version: gates see x and, unit by unit, the memory; a highway leads x past it.
+    """Simple recurrent unit, version 2: the gates read x and, unit by unit, c; a highway connection carries x to the output.
 
-    f, r = s(W x + v_f * c + b), s(W x + v_r * c + b)       (the old c)
-    c = f * c + (1 - f) * (W x)
-    h = r * c + (1 - r) * x
+        f = s(W_f x + v_f * c + b_f)
+        r = s(W_r x + v_r * c + b_r)
+        c = f * c + (1 - f) * (W_c x)
+        h = r * c + (1 - r) * x
 
-    Lei et al. 2018, eq. 1-4. Where x is not as wide as h, the highway has a matrix of its own, the block "x".
+    Where x and h differ in width, the highway carries W_x x instead of x: W then has a fourth block, "x".
+
+    Source: Lei et al. 2018, eq. 1-4.
     """
 
     gates: tuple[str, ...] = ("f", "r", "c~")
@@ -81,10 +84,11 @@ class SRU(RecurrentCell):
     forget_bias = ("f", +1)
     equation = "f, r = s(W x + v*c);  c = f*c + (1-f)*(W x);  h = r*c + (1-r)*x"
     source = "Lei et al. 2018"
+    parameter_roles: ClassVar[ParameterRoles] = {"v_*": "the weight of c in the gate *, one for each unit"}
 
     def __init__(self, input_sizes: Sequence[int], hidden_size: int, **options: Any) -> None:
-        self.as_wide = sum(input_sizes) == hidden_size
-        if not self.as_wide:
+        self.equal_widths = sum(input_sizes) == hidden_size
+        if not self.equal_widths:
             self.gates = (*type(self).gates, "x")
         super().__init__(input_sizes, hidden_size, **options)
         self.v_f = self.new_vector()
@@ -92,11 +96,11 @@ class SRU(RecurrentCell):
 
     def project(self, x: Tensor, part: int) -> Tensor:
         projected = super().project(x, part)
-        if not self.as_wide:
+        if not self.equal_widths:
             return projected
-        end = list(accumulate(self.input_sizes))[part]
-        itself = F.pad(x, (end - self.input_sizes[part], self.hidden_size - end))
-        return torch.cat((projected, itself), -1)
+        columns = self.input_columns(part)
+        highway = F.pad(x, (columns.start, self.hidden_size - columns.stop))
+        return torch.cat((projected, highway), -1)
 
     def step(self, projected: Tensor, state: State) -> State:
         _, c = state
