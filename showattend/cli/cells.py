@@ -1,4 +1,4 @@
-"""`showattend cells`: the table of recurrent cells, the equations of one, and what its gates did."""
+"""`showattend cells`: a table of the recurrent cells, the equations of one, matched sizes, and a plot of its gates."""
 
 import argparse
 import json
@@ -6,26 +6,35 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args
 from showattend.cli.options import Commands, add_generation_options, add_model_options, whole_number
 from showattend.errors import InputError
 from showattend.files import check_writable
 
+Description = dict[str, Any]  # of a cell, by catalogue.describe
+
 
 def add_parser(commands: Commands) -> None:
     """The options of `showattend cells`."""
     cells = commands.add_parser(
         "cells",
-        help="list the recurrent cells; one cell's equations; its gates over a caption",
-        description="Without a name: a table of all cells. With one: its equations, and with --plot what its gates did at each word.",
+        help="list the recurrent cells; print one cell's equations; plot its gates over a caption",
+        description="Without NAME: a table of all cells. With NAME: its equations. With --plot: the values of its gates at each word.",
     )
-    cells.add_argument("cell", nargs="?", metavar="NAME", help="a cell of the table, or my_package.cells:MyCell")
-    cells.add_argument("--input-size", type=whole_number(1), default=1024, metavar="I", help="embedding and context (default: %(default)s)")
-    cells.add_argument("--hidden-size", type=whole_number(1), default=512, metavar="H", help="units (default: %(default)s)")
-    cells.add_argument("--match", metavar="NAME", help="the hidden size that gives each cell as many parameters as this one has at H")
-    cells.add_argument("--json", action="store_true", help="print a list of objects for programs")
-    cells.add_argument("--plot", type=Path, metavar="FILE", help="draw the gates over the words of a caption; needs --model and --photo")
+    cells.add_argument("cell", nargs="?", metavar="NAME", help="a registered cell, or my_package.cells:MyCell")
+    cells.add_argument(
+        "--input-size",
+        type=whole_number(1),
+        default=1024,
+        metavar="I",
+        help="width of x, embedding and context together (default: %(default)s)",
+    )
+    cells.add_argument("--hidden-size", type=whole_number(1), default=512, metavar="H", help="hidden units (default: %(default)s)")
+    cells.add_argument("--match", metavar="NAME", help="print the hidden size at which each cell has as many parameters as NAME at H")
+    cells.add_argument("--json", action="store_true", help="print a JSON list with one object for each cell")
+    cells.add_argument("--plot", type=Path, metavar="FILE", help="plot the gates over the words of a caption; needs --model and --photo")
     cells.add_argument("--photo", type=Path, metavar="PATH", help="the photo to caption for --plot")
     add_model_options(cells, required=False)
     add_generation_options(cells)
@@ -33,99 +42,113 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is asked for of the cells."""
-    from showattend.cells import cell_names
-    from showattend.cells.catalogue import describe
-
+    """Do the one of the command's tasks that the options choose."""
     if args.plot:
-        _plot(args)
+        _plot_gates(args)
     elif args.match:
         _print_matches(args)
     elif args.json:
-        names = [args.cell] if args.cell else cell_names()
-        print(json.dumps([describe(name, args.input_size, args.hidden_size) for name in names], indent=2))
+        print(json.dumps(_descriptions(args), indent=2))
     elif args.cell:
-        _print_cell(args)
+        _print_cell(*_descriptions(args))
     else:
-        _print_table(args)
+        _print_table(_descriptions(args))
     return 0
 
 
-def _print_table(args: argparse.Namespace) -> None:
+def _descriptions(args: argparse.Namespace) -> list[Description]:
+    """Of the named cell, or of all registered ones."""
     from showattend.cells import cell_names
     from showattend.cells.catalogue import describe
 
-    found = [describe(name, args.input_size, args.hidden_size) for name in cell_names()]
+    names = [args.cell] if args.cell else cell_names()
+    return [describe(name, args.input_size, args.hidden_size) for name in names]
+
+
+def _print_table(cells: Sequence[Description]) -> None:
     rows = [("cell", "parameters", "state", "equation", "source")]
-    rows += [(cell["name"], f"{cell['parameters']:,}", " ".join(cell["state"]), cell["equation"], cell["source"]) for cell in found]
+    rows += [(cell["name"], f"{cell['parameters']:,}", " ".join(cell["state"]), cell["equation"], cell["source"]) for cell in cells]
     _print_rows(rows)
-    print(f"\nParameters of the recurrence at input size {args.input_size} and hidden size {args.hidden_size}; depth_gated: two layers.")
-    slow = [cell["name"] for cell in found if not cell["fast"]]
-    print(f"All have the fast way of training and captioning but {', '.join(slow)}.")
+    sizes = f"input size {cells[0]['input_size']} and hidden size {cells[0]['hidden_size']}"
+    print(f"\nParameters of the recurrence at {sizes}; depth_gated: two layers.")
+    unsupported = [cell["name"] for cell in cells if not cell["supports_fused_loop"]]
+    print(f"Fused training loop: all cells except {', '.join(unsupported)}.")
     print("a = W x + U h + b, s = sigmoid, * elementwise. All equations of a cell: showattend cells NAME")
 
 
 def _print_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> None:
-    """Five columns; the last two share what is left of the screen's width, and wrap."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = shutil.get_terminal_size((200, 24)).columns - sum(widths[:3]) - 8
-    if sum(widths[3:]) > left:
-        widths[3:] = [max(24, left * 3 // 5), max(16, left * 2 // 5)]
-    for name, parameters, state, equation, source in rows:
-        wrapped = [textwrap.wrap(text, width) for text, width in zip((equation, source), widths[3:], strict=True)]
-        start = (name.ljust(widths[0]), parameters.rjust(widths[1]), state.ljust(widths[2]))
+    """Print five columns; the last two wrap inside the width of the screen."""
+    widths = _column_widths(rows)
+    for row in rows:
+        wrapped = [textwrap.wrap(text, width) for text, width in zip(row[3:], widths[3:], strict=True)]
         for line in range(max(1, *map(len, wrapped))):
-            first = start if line == 0 else tuple(" " * width for width in widths[:3])
-            rest = [column[line] if line < len(column) else "" for column in wrapped]
-            print("  ".join((*first, rest[0].ljust(widths[3]), rest[1])).rstrip())
+            name, parameters, state = row[:3] if line == 0 else ("", "", "")
+            equation, source = (column[line] if line < len(column) else "" for column in wrapped)
+            columns = (name.ljust(widths[0]), parameters.rjust(widths[1]), state.ljust(widths[2]), equation.ljust(widths[3]), source)
+            print("  ".join(columns).rstrip())
 
 
-def _print_cell(args: argparse.Namespace) -> None:
-    from showattend.cells.catalogue import describe, equations
-
-    cell = describe(args.cell, args.input_size, args.hidden_size)
-    layers = f", {cell['layers']} layers" if cell["layers"] > 1 else ""
-    print(f"{args.cell}\n\n{textwrap.indent(equations(args.cell), '  ')}\n")
-    print(f"  a = W x + U h + b for each of {', '.join(cell['gates'])}; s = sigmoid; * elementwise")
-    print(f"  state       {', '.join(cell['state'])}")
-    print(f"  parameters  {cell['parameters']:,} (input size {args.input_size}, hidden size {args.hidden_size}{layers})")
-    print(f"  fast way    {'yes' if cell['fast'] else 'no: its words go one by one through autograd'}")
-    print(f"  options     {', '.join(cell['options'])} (--model.cell_options)")
-    print(f"  train it    showattend fit --config configs/flickr8k.yaml --model.cell {args.cell}{_layers_option(cell['layers'])}")
+def _column_widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    """As wide as their entries; where the screen is too narrow, the last two columns share what the others leave."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    available = shutil.get_terminal_size((200, 24)).columns - sum(widths[:3]) - 8
+    if sum(widths[3:]) > available:
+        widths[3:] = [max(24, available * 3 // 5), max(16, available * 2 // 5)]
+    return widths
 
 
-def _layers_option(layers: int) -> str:
-    return f" --model.layers {layers}" if layers > 1 else ""
+def _print_cell(cell: Description) -> None:
+    from showattend.cells.catalogue import equations
+
+    print(f"{cell['name']}\n\n{textwrap.indent(equations(cell['name']), '  ')}\n")
+    if any("a_" in line for line in cell["equations"]):
+        print(f"  a = W x + U h + b for each of {', '.join(cell['gates'])}; s = sigmoid; * elementwise")
+    for label, value in _cell_facts(cell):
+        print(f"  {label:20}{value}")
+
+
+def _cell_facts(cell: Description) -> list[tuple[str, str]]:
+    layers = cell["layers"]
+    sizes = f"input size {cell['input_size']}, hidden size {cell['hidden_size']}" + (f", {layers} layers" if layers > 1 else "")
+    layers_option = f" --model.layers {layers}" if layers > 1 else ""
+    return [
+        ("state", ", ".join(cell["state"])),
+        ("parameters", f"{cell['parameters']:,} ({sizes})"),
+        *((f"  {name}", role) for name, role in cell["parameter_roles"].items()),
+        ("fused training loop", "yes" if cell["supports_fused_loop"] else "no"),
+        ("options", f"{', '.join(cell['options'])} (--model.cell_options)"),
+        ("train it", f"showattend fit --config configs/flickr8k.yaml --model.cell {cell['name']}{layers_option}"),
+    ]
 
 
 def _print_matches(args: argparse.Namespace) -> None:
-    from showattend.cells.catalogue import count_parameters, match_sizes
+    from showattend.cells.catalogue import count_parameters, match_hidden_sizes
 
-    sizes = match_sizes(args.match, args.input_size, args.hidden_size)
-    wanted = count_parameters(args.match, args.input_size, args.hidden_size)
-    found = [(name, size, count_parameters(name, args.input_size, size)) for name, size in sizes.items()]
+    target = count_parameters(args.match, args.input_size, args.hidden_size)
+    sizes = match_hidden_sizes(args.match, args.input_size, args.hidden_size)
+    rows = [(name, size, count_parameters(name, args.input_size, size)) for name, size in sizes.items()]
     if args.json:
-        print(json.dumps([{"name": name, "hidden_size": size, "parameters": count} for name, size, count in found], indent=2))
+        print(json.dumps([{"name": name, "hidden_size": size, "parameters": count} for name, size, count in rows], indent=2))
         return
     width = max(map(len, sizes))
     print(f"{'cell':{width}}  hidden size  parameters  difference")
-    for name, size, count in found:
-        print(f"{name:{width}}  {size:11}  {count:10,}  {100 * (count / wanted - 1):+9.2f}%")
-    print(f"\nNearest to {args.match} with {wanted:,} parameters (input size {args.input_size}, hidden size {args.hidden_size}).")
+    for name, size, count in rows:
+        print(f"{name:{width}}  {size:11}  {count:10,}  {100 * (count / target - 1):+9.2f}%")
+    print(f"\nNearest to {args.match} with {target:,} parameters (input size {args.input_size}, hidden size {args.hidden_size}).")
 
 
-def _plot(args: argparse.Namespace) -> None:
+def _plot_gates(args: argparse.Namespace) -> None:
     from showattend.cells import find_cell
     from showattend.visualize import check_format, gates_figure
 
     if not (args.model and args.photo):
-        raise InputError("--plot draws what the gates of a trained model did: give --model DIR and --photo PATH too")
+        raise InputError("--plot needs a trained model and a photo: give --model DIR and --photo PATH too")
     check_format(args.plot)
     check_writable(args.plot)
     captioner = captioner_from_args(args)
     trained = captioner.model.network.decoder.config.cell
     if args.cell and find_cell(args.cell) is not find_cell(trained):
-        raise InputError(f"the model {args.model} was trained with the cell '{trained}', not '{args.cell}': give one of that cell")
+        raise InputError(f"the model {args.model} was trained with the cell '{trained}', not '{args.cell}': give a model with that cell")
     caption, layers = captioner.gates(args.photo, generation_config_from_args(captioner, args))
     gates_figure(caption, layers, args.plot)
     print(f"{caption}\n{args.plot}")

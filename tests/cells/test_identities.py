@@ -1,4 +1,4 @@
-"""Cells that are each other where a weight is set: identities of the literature."""
+"""Cells that become equal to each other for certain weights, as the literature says."""
 
 import pytest
 import torch
@@ -10,17 +10,17 @@ Cell = RecurrentCell | Stack
 
 
 def copy_blocks(source: Cell, target: Cell) -> None:
-    """Give `target` the weights of `source`, gate by gate; what `source` has beyond is left behind."""
-    theirs = dict(source.named_parameters())
+    """Give `target` the weights of `source`, gate by gate; gates and parameters that only `source` has are ignored."""
+    source_parameters = dict(source.named_parameters())
     with torch.no_grad():
         for key, value in target.named_parameters():
-            if key not in theirs:
+            if key not in source_parameters:
                 continue
-            if value.shape == theirs[key].shape:
-                value.copy_(theirs[key])
+            if value.shape == source_parameters[key].shape:
+                value.copy_(source_parameters[key])
             else:
-                found = dict(zip(source.gates, theirs[key].split(HIDDEN), strict=True))
-                value.copy_(torch.cat([found[gate] for gate in target.gates]))
+                blocks = dict(zip(source.gates, source_parameters[key].split(HIDDEN), strict=True))
+                value.copy_(torch.cat([blocks[gate] for gate in target.gates]))
 
 
 def block(cell: Cell, tensor: torch.Tensor, gate: str) -> torch.Tensor:
@@ -28,15 +28,16 @@ def block(cell: Cell, tensor: torch.Tensor, gate: str) -> torch.Tensor:
 
 
 def assert_equal(one: Cell, other: Cell, outputs: int = 1) -> None:
-    """The same h (and c) on the same input from the same start."""
+    """Both give the same first `outputs` entries of the state for the same input and initial state."""
     xs, h, c = random_inputs(6), *(torch.rand(3, HIDDEN).double() - 0.5 for _ in range(2))
-    for mine, theirs in zip(unroll(one, xs, one.initial_state(h, c)), unroll(other, xs, other.initial_state(h, c)), strict=True):
+    states = zip(unroll(one, xs, one.initial_state(h, c)), unroll(other, xs, other.initial_state(h, c)), strict=True)
+    for one_state, other_state in states:
         for entry in range(outputs):
-            assert torch.allclose(mine[entry], theirs[entry], atol=1e-12)
+            assert torch.allclose(one_state[entry], other_state[entry], atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["peephole", "peephole_full"])
-def test_without_peepholes_it_is_the_lstm(name: str) -> None:
+def test_a_peephole_lstm_with_zero_peepholes_is_the_lstm(name: str) -> None:
     cell, lstm = random_cell(name), random_cell("lstm")
     copy_blocks(cell, lstm)
     with torch.no_grad():
@@ -46,7 +47,7 @@ def test_without_peepholes_it_is_the_lstm(name: str) -> None:
     assert_equal(cell, lstm, outputs=2)
 
 
-def test_the_option_peepholes_takes_them_away() -> None:
+def test_the_option_peepholes_chooses_the_gates_that_have_one() -> None:
     cell, lstm = random_cell("peephole", peepholes=[]), random_cell("lstm")
     copy_blocks(cell, lstm)
     assert sum(p.numel() for p in cell.parameters()) == sum(p.numel() for p in lstm.parameters())
@@ -60,7 +61,7 @@ def test_np_is_the_lstm() -> None:
     assert_equal(cell, lstm, outputs=2)
 
 
-def test_fgr_that_does_not_hear_its_gates_is_peephole() -> None:
+def test_fgr_with_r_zero_is_peephole() -> None:
     cell, peephole = random_cell("fgr"), random_cell("peephole")
     copy_blocks(cell, peephole)
     with torch.no_grad():
@@ -69,7 +70,7 @@ def test_fgr_that_does_not_hear_its_gates_is_peephole() -> None:
 
 
 @pytest.mark.parametrize(("name", "gate"), [("nig", "i"), ("nfg", "f"), ("nog", "o")])
-def test_a_gate_driven_open_is_no_gate(name: str, gate: str) -> None:
+def test_a_gate_held_open_equals_the_variant_without_it(name: str, gate: str) -> None:
     full, without = random_cell("peephole"), random_cell(name)
     copy_blocks(full, without)
     with torch.no_grad():
@@ -77,16 +78,16 @@ def test_a_gate_driven_open_is_no_gate(name: str, gate: str) -> None:
     assert_equal(full, without, outputs=2)
 
 
-def test_cifg_without_peepholes_is_coupled_with_the_gate_turned() -> None:
+def test_cifg_without_peepholes_is_coupled_with_the_gate_negated() -> None:
     cifg, coupled = random_cell("cifg", peepholes=[]), random_cell("coupled")
     with torch.no_grad():
-        for mine, theirs in ((cifg.weight_ih, coupled.weight_ih), (cifg.weight_hh, coupled.weight_hh), (cifg.bias, coupled.bias)):
-            i, g, o = mine.split(HIDDEN)
-            theirs.copy_(torch.cat((-i, g, o)))
+        for name in ("weight_ih", "weight_hh", "bias"):
+            i, g, o = getattr(cifg, name).split(HIDDEN)
+            getattr(coupled, name).copy_(torch.cat((-i, g, o)))
     assert_equal(cifg, coupled, outputs=2)
 
 
-def test_a_clock_whose_periods_are_all_1_is_elman() -> None:
+def test_a_clockwork_network_with_all_periods_1_is_elman() -> None:
     clockwork, elman = random_cell("clockwork", periods=(1, 1)), random_cell("elman")
     with torch.no_grad():
         elman.weight_ih.copy_(clockwork.weight_ih)
@@ -95,15 +96,15 @@ def test_a_clock_whose_periods_are_all_1_is_elman() -> None:
     assert_equal(clockwork, elman)
 
 
-def test_slow_modules_stand_still_between_their_ticks() -> None:
+def test_a_module_changes_only_at_multiples_of_its_period() -> None:
     cell = random_cell("clockwork", periods=(1, 2, 3, 4))
     states = unroll(cell, random_inputs(13), cell.initial_state(torch.zeros(3, HIDDEN).double(), torch.zeros(3, HIDDEN).double()))
     for module, period in enumerate((1, 2, 3, 4)):
-        moved = [bool((states[t][0][:, module] != states[t - 1][0][:, module]).all()) for t in range(1, 13)]
-        assert moved == [t % period == 0 for t in range(1, 13)]
+        changed = [bool((states[t][0][:, module] != states[t - 1][0][:, module]).all()) for t in range(1, 13)]
+        assert changed == [t % period == 0 for t in range(1, 13)]
 
 
-def test_mut2_is_the_gru_and_mut3_too_where_its_inner_tanh_is_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mut2_is_the_gru_and_so_is_mut3_without_its_inner_tanh(monkeypatch: pytest.MonkeyPatch) -> None:
     gru, mut2, mut3 = random_cell("gru"), random_cell("mut2"), random_cell("mut3")
     copy_blocks(gru, mut2)
     assert_equal(gru, mut2)
@@ -112,12 +113,11 @@ def test_mut2_is_the_gru_and_mut3_too_where_its_inner_tanh_is_linear(monkeypatch
             getattr(mut3, key).copy_(getattr(gru, key))
         mut3.weight_zh.copy_(gru.weight_hh[:HIDDEN])
         mut3.weight_hh.copy_(gru.weight_hh[HIDDEN:])
-    monkeypatch.setattr(type(mut3), "squash", staticmethod(lambda h: h))
+    monkeypatch.setattr(type(mut3), "update_gate_activation", staticmethod(lambda h: h))
     assert_equal(gru, mut3)
 
 
-def test_two_biases_folded_into_one() -> None:
-    """Twice the bias 1, as two biases of torch would give, is the bias 2: so ours has one."""
+def test_one_bias_equals_the_sum_of_torch_s_two() -> None:
     cell, oracle = make_cell("lstm", PARTS, HIDDEN).double(), torch.nn.LSTMCell(sum(PARTS), HIDDEN).double()
     with torch.no_grad():
         oracle.weight_ih.copy_(cell.weight_ih)
@@ -128,7 +128,7 @@ def test_two_biases_folded_into_one() -> None:
     assert torch.allclose(unroll(cell, x, state)[0][0], oracle(x[0], state)[0], atol=1e-12)
 
 
-def test_a_depth_gate_that_is_shut_leaves_two_lstms() -> None:
+def test_a_closed_depth_gate_leaves_two_lstms() -> None:
     gated, plain = random_cell("depth_gated"), random_cell("lstm", layers=2)
     with torch.no_grad():
         for target, source in zip(plain.layers, gated.layers, strict=True):
@@ -137,28 +137,29 @@ def test_a_depth_gate_that_is_shut_leaves_two_lstms() -> None:
         upper = gated.layers[1]
         upper.bias[4 * HIDDEN :].fill_(-1000.0)
     h, c, xs = torch.rand(3, 2 * HIDDEN).double(), torch.rand(3, 2 * HIDDEN).double(), random_inputs()
-    for mine, theirs in zip(unroll(gated, xs, gated.initial_state(h, c)), unroll(plain, xs, plain.initial_state(h, c)), strict=True):
-        assert all(torch.allclose(one, other, atol=1e-12) for one, other in zip(mine, theirs, strict=True))
+    states = zip(unroll(gated, xs, gated.initial_state(h, c)), unroll(plain, xs, plain.initial_state(h, c)), strict=True)
+    for one, other in states:
+        assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(one, other, strict=True))
 
 
-def test_batch_normalisation_by_the_batch_s_own_statistics_is_the_running_one_with_these() -> None:
+def test_training_equals_evaluation_with_the_batch_statistics_as_running_statistics() -> None:
     cell = random_cell("ligru")
     x, state = random_inputs(1)[0], random_state(cell)
     projected = torch.nn.functional.linear(x, cell.weight_ih)
-    trained = cell.train().step(projected, state)
+    in_training = cell.train().step(projected, state)
     with torch.no_grad():
-        now = int(state[1][0])
-        cell.running_mean[now] = projected.mean(0)
-        cell.running_var[now] = projected.var(0, unbiased=False)
-    assert torch.allclose(cell.eval().step(projected, state)[0], trained[0], atol=1e-12)
+        t = int(state[1][0])
+        cell.running_mean[t] = projected.mean(0)
+        cell.running_var[t] = projected.var(0, unbiased=False)
+    assert torch.allclose(cell.eval().step(projected, state)[0], in_training[0], atol=1e-12)
 
 
-def test_batch_normalisation_is_torch_s_and_keeps_the_same_statistics_for_each_step() -> None:
+def test_each_step_is_normalised_as_by_a_batchnorm1d_of_its_own() -> None:
     cell, oracles = random_cell("ligru", max_time=3).train(), [torch.nn.BatchNorm1d(2 * HIDDEN).double() for _ in range(3)]
     with torch.no_grad():
         for t, oracle in enumerate(oracles):
-            for mine, theirs in ((cell.gain, oracle.weight), (cell.bias, oracle.bias)):
-                theirs.copy_(mine)
+            oracle.weight.copy_(cell.gain)
+            oracle.bias.copy_(cell.bias)
             oracle.running_mean.copy_(cell.running_mean[t])
             oracle.running_var.copy_(cell.running_var[t])
     h, t = cell.initial_state(torch.rand(3, HIDDEN).double(), torch.rand(3, HIDDEN).double())
@@ -174,7 +175,7 @@ def test_batch_normalisation_is_torch_s_and_keeps_the_same_statistics_for_each_s
         assert torch.allclose(cell.running_var[t], oracle.running_var, atol=1e-12)
 
 
-def test_a_lone_row_in_training_is_normalised_by_the_running_statistics() -> None:
+def test_a_single_row_in_training_is_normalised_by_the_running_statistics() -> None:
     cell = random_cell("ligru")
     x, state = random_inputs(1)[0][:1], random_state(cell, rows=1)
     projected = torch.nn.functional.linear(x, cell.weight_ih)

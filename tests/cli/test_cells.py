@@ -1,4 +1,4 @@
-"""`showattend cells`, and cells of one's own, through the command line."""
+"""`showattend cells`, and a user's own cells, through the command line."""
 
 import json
 import re
@@ -39,39 +39,44 @@ def test_the_table_holds_every_cell(columns: str, capsys: pytest.CaptureFixture[
     assert "3,147,776" in next(line for line in lines if line.startswith("lstm "))
 
 
-def test_one_cell_s_equations_and_reference(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_cell_prints_its_equations_source_and_options(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed("peephole", capsys=capsys)
-    assert "i, f = s(a_i + p_i * c), s(a_f + p_f * c)" in text
+    lines = [line.strip() for line in text.splitlines()]
+    assert "i = s(a_i + p_i * c)" in lines
+    assert "f = s(a_f + p_f * c)" in lines
     assert "Gers & Schmidhuber 2000" in text
-    assert "options     initialisation, max_time, peepholes" in text
+    assert "options             initialisation, max_time, peepholes (--model.cell_options)" in lines
+    assert "fused training loop yes" in lines
 
 
-def test_the_list_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(printed("--json", "--input-size", 1024, "--hidden-size", 512, capsys=capsys))
-    assert [cell["name"] for cell in found] == cell_names()
-    by_name = {cell["name"]: cell for cell in found}
+def test_json_describes_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    descriptions = json.loads(printed("--json", "--input-size", 1024, "--hidden-size", 512, capsys=capsys))
+    assert [cell["name"] for cell in descriptions] == cell_names()
+    by_name = {cell["name"]: cell for cell in descriptions}
     assert by_name["lstm"]["parameters"] == 4 * 512 * (1024 + 512 + 1)
     assert by_name["clockwork"]["parameters"] == 512 * 1024 + 512 + 512**2 * 5 // 8
     assert by_name["slstm"]["state"] == ["h", "c", "n", "m"]
-    assert all(cell["equation"] and cell["source"] for cell in found)
+    assert all(cell["equation"] and cell["source"] and cell["equations"] for cell in descriptions)
+    assert [cell["name"] for cell in descriptions if not cell["supports_fused_loop"]] == ["ligru", "sru"]
+    assert by_name["mgu"]["parameter_roles"] == {"weight_fh": "U_h, which multiplies f * h"}
     (one,) = json.loads(printed("mgu", "--json", capsys=capsys))
     assert one["name"] == "mgu"
 
 
-def test_matched_sizes_are_the_nearest_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    found = json.loads(printed("--match", "lstm", "--input-size", 96, "--hidden-size", 64, "--json", capsys=capsys))
-    wanted = count_parameters("lstm", 96, 64)
-    assert [cell["name"] for cell in found] == cell_names()
-    for cell in found:
+def test_matched_hidden_sizes_give_the_nearest_parameter_count(capsys: pytest.CaptureFixture[str]) -> None:
+    descriptions = json.loads(printed("--match", "lstm", "--input-size", 96, "--hidden-size", 64, "--json", capsys=capsys))
+    target = count_parameters("lstm", 96, 64)
+    assert [cell["name"] for cell in descriptions] == cell_names()
+    for cell in descriptions:
         assert cell["parameters"] == count_parameters(cell["name"], 96, cell["hidden_size"])
         hidden_size_multiple = find_cell(cell["name"]).hidden_size_multiple
         for other in (cell["hidden_size"] - hidden_size_multiple, cell["hidden_size"] + hidden_size_multiple):
-            assert abs(count_parameters(cell["name"], 96, other) - wanted) >= abs(cell["parameters"] - wanted), cell["name"]
+            assert abs(count_parameters(cell["name"], 96, other) - target) >= abs(cell["parameters"] - target), cell["name"]
     table = printed("--match", "lstm", "--hidden-size", 64, capsys=capsys)
     assert re.search(r"^np +64 .* \+0\.00%$", table, re.M)
 
 
-def test_gates_are_drawn_over_the_words(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_plot_draws_the_gates_over_the_words(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo, out = sorted((shapes / "images").glob("test*"))[0], tmp_path / "gates.png"
     text = printed("lstm", "--plot", out, "--model", model, "--photo", photo, capsys=capsys)
     with Image.open(out) as figure:
@@ -81,25 +86,24 @@ def test_gates_are_drawn_over_the_words(model: Path, shapes: Path, tmp_path: Pat
     assert str(caption) == text.splitlines()[0] == str(captioner.caption(photo))
     assert list(gates) == ["i", "f", "o"]
     assert all(values.shape == (len(caption.words), 128) and 0 <= values.min() <= values.max() <= 1 for values in gates.values())
-    assert gates["f"].mean() > 0.5  # it starts out remembering
+    assert gates["f"].mean() > 0.5  # the bias is initialised towards remembering
 
 
-def test_gates_are_those_of_the_steps_that_made_the_words(model: Path, shapes: Path) -> None:
-    """Said once more, word by word, by hand."""
+def test_recorded_gates_equal_those_of_single_decoder_steps(model: Path, shapes: Path) -> None:
     photo = sorted((shapes / "images").glob("test*"))[1]
     captioner = Captioner.from_pretrained(model)
     caption, (gates,) = captioner.gates(photo)
     decoder = captioner.model.network.decoder
     image = captioner.model.preprocessing(Image.open(photo).convert("RGB")).unsqueeze(0)
     with torch.inference_mode():
-        memory, state = decoder.init_state(captioner.model.network.encode_photos(Pixels(image)))
-        for t, word in enumerate(captioner.model.vocabulary.encode(caption.words)[: len(caption.words)]):
-            _, state, _ = decoder.step(torch.tensor([word]), state, memory)
+        cache, state = decoder.init_state(captioner.model.network.encode_photos(Pixels(image)))
+        for t, token_id in enumerate(captioner.model.vocabulary.encode(caption.words)[: len(caption.words)]):
+            _, state, _ = decoder.step(torch.tensor([token_id]), state, cache)
             o = state[0] / torch.tanh(state[1])
             assert torch.allclose(gates["o"][t], o[0], atol=1e-4)
 
 
-def test_bad_input_is_answered_in_one_line(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_refused_with_one_line(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = sorted((shapes / "images").glob("test*"))[0]
     plot = ["--plot", tmp_path / "a.png"]
     assert "did you mean 'peephole'" in refused("cells", "peephol", capsys=capsys)
@@ -119,10 +123,10 @@ def training(shapes: Path, folder: Path, *options: str) -> list[str]:
     return [*command, "--trainer.enable_progress_bar=false", *options]
 
 
-def test_a_cell_of_one_s_own_trains_without_a_change_to_the_project(
+def test_a_user_s_own_cell_trains_by_its_dotted_path(
     shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The README's own example, as it stands there."""
+    """The example of the README."""
     (code,) = re.findall(r"```python\n(import torch.*?class Minimal.*?)```", README.read_text(encoding="utf-8"), re.S)
     assert len(code.strip().splitlines()) <= 20
     (tmp_path / "my_cells.py").write_text(code)
@@ -135,10 +139,9 @@ def test_a_cell_of_one_s_own_trains_without_a_change_to_the_project(
 
 
 @pytest.mark.parametrize("cell", ["depth_gated", "clockwork", "ligru", "sru"])
-def test_a_cell_with_more_than_vectors_goes_the_whole_way(
+def test_a_cell_with_special_state_or_parameters_trains_saves_and_captions(
     cell: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Train, save, load, search: nothing knows the cell."""
     options = ["--ema=0.9", "--model.layers=2", "--model.cell_options={initialisation: chrono, max_time: 12}"]
     assert main(training(shapes, tmp_path, f"--model.cell={cell}", *options)) == 0
     photo, model = sorted((shapes / "images").glob("test*"))[0], tmp_path / "run" / "model"
@@ -147,7 +150,7 @@ def test_a_cell_with_more_than_vectors_goes_the_whole_way(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--model.cell=lstmm"], "unknown cell 'lstmm': did you mean 'lstm'"),
         (["--model.cell=nowhere:Cell"], "cannot import the cell 'nowhere:Cell'"),
@@ -158,6 +161,8 @@ def test_a_cell_with_more_than_vectors_goes_the_whole_way(
         (["--model.layers=0"], "layers is 0"),
     ],
 )
-def test_fit_refuses_in_one_line(options: list[str], said: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said in refused(*training(shapes, tmp_path, *options), capsys=capsys)
+def test_fit_refuses_a_wrong_cell_option_with_one_line(
+    options: list[str], message: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(*training(shapes, tmp_path, *options), capsys=capsys)
     assert not (tmp_path / "run").exists()
