@@ -45,7 +45,7 @@ from showattend.data import cache
 from showattend.data.captions import Photo
 from showattend.data.photos import find_photos
 from showattend.decoding import GenerationConfig
-from showattend.encoders.base import Encoder
+from showattend.encoders import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.inference import Captioner, ensemble
 from showattend.pretrained import Pretrained
@@ -152,7 +152,7 @@ class Bench:
         photos = [Photo(number, path, ()) for number, path in enumerate(self.paths)]
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             run = lambda: cache.open_or_build_cache(photos, self.lit.preprocessing, self.encoder, Path(folder), workers=self.workers)  # noqa: E731
-            return lap(run, len(photos), **WAITING, cnn=(FeatureExtractor, "_end"))
+            return lap(run, len(photos), **WAITING, cnn=(FeatureExtractor, "_collect"))
 
     def caption(self) -> Lap:
         """Files to captions."""
@@ -160,7 +160,7 @@ class Bench:
             self.lit.network.decoder.output.bias[END] = -100.0  # all captions have WORDS words
         self.captioner.ensemble.decoders = [self.lit.network.eval().inference_decoder()]
         run = lambda: list(self.captioner.caption_files(self.paths, workers=self.workers))  # noqa: E731
-        return lap(run, len(self.paths), **WAITING, cnn=(FeatureExtractor, "_end"), search=(ensemble, "generate"))
+        return lap(run, len(self.paths), **WAITING, cnn=(FeatureExtractor, "_collect"), search=(ensemble, "generate"))
 
     def train(self) -> Lap:
         """An epoch from the cache."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,20 +18,19 @@ from torch.overrides import TorchFunctionMode
 
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
-from showattend.encoders.base import Encoder, EncoderConfig
-from showattend.encoders.graph_spec import GraphSpec
+from showattend.encoders import EncoderConfig, rebuild_encoder
 from showattend.errors import InputError
 from showattend.files import writable
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
+from showattend.registry import check_trusted
 from showattend.version import __version__
 from showattend.vocabulary import Vocabulary
 
 FORMAT = 3
 WEIGHTS, WORDS, CONFIG, METRICS, CARD = "model.safetensors", "vocabulary.json", "config.json", "metrics.json", "README.md"
-# Of a CNN of torchvision; folders that were written before there were blueprints lack it, and torchvision builds their network.
-BLUEPRINT = "encoder.json"
+ENCODER_SPEC = "encoder.json"  # where the encoder needs more than its configuration to be rebuilt
 
 
 @dataclass(frozen=True)
@@ -78,9 +77,8 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
     save_file({name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
     model.vocabulary.save(folder / WORDS)
-    blueprint = model.network.encoder.blueprint()
-    if blueprint is not None:
-        (folder / BLUEPRINT).write_text(json.dumps(blueprint) + "\n")
+    if spec := model.network.encoder.spec():
+        (folder / ENCODER_SPEC).write_text(json.dumps(spec) + "\n")
     config = {
         "format": FORMAT,
         "showattend": __version__,
@@ -90,7 +88,7 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
         "decoder": asdict(model.network.decoder.config),
         "preprocessing": asdict(model.preprocessing),
         "search": asdict(model.search),
-        "sha256": {name: _digest(folder / name) for name in (WEIGHTS, BLUEPRINT) if (folder / name).exists()},
+        "sha256": {name: _digest(folder / name) for name in (WEIGHTS, ENCODER_SPEC) if (folder / name).exists()},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     (folder / METRICS).write_text(json.dumps(dict(model.metrics), indent=2) + "\n")
@@ -102,11 +100,14 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def load_pretrained(folder: Path) -> Pretrained:
+def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
     """Read a model folder; the network comes back in eval mode.
 
+    Args:
+        trust: modules, or dotted paths, of the user's own cells, attentions and encoders that the folder may name
+
     Raises:
-        InputError: a file is missing or damaged, or the weights do not fit the configuration.
+        InputError: a file is missing or damaged, the weights do not fit the configuration, or it names code that is not trusted.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -118,10 +119,13 @@ def load_pretrained(folder: Path) -> Pretrained:
         config = json.loads((folder / CONFIG).read_text())
         metrics = json.loads((folder / METRICS).read_text()) if (folder / METRICS).exists() else {}
         if config["format"] != FORMAT:
-            raise InputError(f"{folder} has the model format {config['format']}, this version of showattend reads {FORMAT}")
+            raise InputError(
+                f"{folder} has the model format {config['format']!r}, this version of showattend reads {FORMAT}: "
+                "train it again, or use the version that wrote it"
+            )
         state = load_file(_whole(folder, WEIGHTS, config))
-        blueprint = json.loads(_whole(folder, BLUEPRINT, config).read_text()) if BLUEPRINT in config["sha256"] else None
-        network = _network(config, blueprint)
+        spec = json.loads(_whole(folder, ENCODER_SPEC, config).read_text()) if ENCODER_SPEC in config["sha256"] else {}
+        network = _network(config, spec, state, trust)
         vocabulary = Vocabulary.load(folder / WORDS)
         model = Pretrained(network, vocabulary, Preprocessing(**config["preprocessing"]), _search(config["search"]), metrics)
         network.load_state_dict(state, assign=True)
@@ -164,11 +168,15 @@ def empty_weights() -> Iterator[None]:
         yield
 
 
-def _network(config: Mapping[str, Any], blueprint: GraphSpec | None) -> CaptionModel:
+def _network(config: Mapping[str, Any], spec: Mapping[str, Any], state: Mapping[str, Tensor], trust: Collection[str]) -> CaptionModel:
+    decoder = DecoderConfig(**config["decoder"])
+    check_trusted("cell", decoder.cell, trust)
+    check_trusted("attention", decoder.attention, trust)
+    encoder_state = {name.removeprefix("encoder."): tensor for name, tensor in state.items() if name.startswith("encoder.")}
     with empty_weights():
-        encoder = Encoder(EncoderConfig(**config["encoder"]), blueprint=blueprint)
+        encoder = rebuild_encoder(EncoderConfig(**config["encoder"]), spec, encoder_state, trust=trust)
         sizes = {name: config[name] for name in ("vocabulary_size", "encoder_dim")}
-        return CaptionModel(encoder, Decoder(DecoderConfig(**config["decoder"]), **sizes))
+        return CaptionModel(encoder, Decoder(decoder, **sizes))
 
 
 def _search(saved: Mapping[str, Any]) -> GenerationConfig:

@@ -1,13 +1,15 @@
-"""Names for the parts that can be exchanged: a registered name, or the dotted path of a class of one's own."""
+"""Names of exchangeable parts: a registered name, or the dotted path of a class of one's own, `my_package.module:MyClass`."""
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
 from showattend.errors import InputError, unknown_name
 
 T = TypeVar("T")
+DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 class Registry(Generic[T]):
@@ -42,13 +44,17 @@ class Registry(Generic[T]):
         """The registered names, sorted."""
         return sorted(self.entries)
 
-    def find(self, name: str) -> type[T]:
-        """The class that a name or a dotted path, `my_package.module:MyClass`, stands for.
+    def find(self, name: str, *, trusted: Collection[str] | None = None) -> type[T]:
+        """The class that a name or a dotted path stands for.
+
+        Args:
+            trusted: None: the user has typed the name. For a name out of a file, the modules and dotted paths that may be imported
 
         Raises:
-            InputError: no such name, or a path that leads to no class of this kind.
+            InputError: no such name, a path that is not trusted, or a path that leads to no class of this kind.
         """
         if ":" in name:
+            check_trusted(self.kind, name, trusted)
             return self._import(name)
         if name not in self.entries:
             raise unknown_name(self.kind, name, self.entries)
@@ -72,6 +78,8 @@ class Registry(Generic[T]):
                 raise unknown_name(f"option of the {self.kind} '{name}'", option, known)
 
     def _import(self, path: str) -> type[T]:
+        if not DOTTED_PATH.fullmatch(path):
+            raise InputError(f"'{path}' is no dotted path of a {self.kind}: write it as my_package.module:MyClass")
         module, _, attribute = path.partition(":")
         try:
             entry = getattr(importlib.import_module(module), attribute)
@@ -80,3 +88,17 @@ class Registry(Generic[T]):
         if not (isinstance(entry, type) and issubclass(entry, self.base)):
             raise InputError(f"'{path}' is no {self.base.__name__}: derive it from {self.base.__module__}.{self.base.__name__}")
         return entry
+
+
+def check_trusted(kind: str, name: str, trusted: Collection[str] | None) -> None:
+    """Refuse a dotted path out of a file unless its module, or the path itself, is trusted; see `Registry.find`.
+
+    Raises:
+        InputError: it is not.
+    """
+    module = name.partition(":")[0]
+    if trusted is not None and ":" in name and not {name, module} & set(trusted):
+        raise InputError(
+            f"the {kind} '{name}' is code outside showattend, and the name comes from a file: "
+            f"allow it with --trust {module or 'MODULE'} (trust= in Python) if you know where it is from"
+        )

@@ -8,7 +8,7 @@ from torch import Tensor
 from showattend.cells import RecurrentCell, Stack, find_cell, make_cell
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, State
-from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.encoders import EncoderConfig, make_encoder
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
@@ -55,7 +55,7 @@ def random_photos(count: int = 2, size: int = 224) -> torch.Tensor:
 
 
 def untrained_model(encoder: str = "tiny", cell: str = "lstm") -> Pretrained:
-    looking = Encoder(EncoderConfig(encoder))
+    looking = make_encoder(EncoderConfig(encoder, "none"))
     sizes = {"embedding_size": 8, "hidden_size": 8, "attention_size": 8}
     config = DecoderConfig(**sizes, cell=cell, layers=find_cell(cell).min_layers)
     return Pretrained(

@@ -104,16 +104,6 @@ def test_damage_is_found(tmp_path: Path) -> None:
         load_pretrained(folder)
 
 
-def test_a_folder_from_before_there_were_blueprints_is_read(tmp_path: Path) -> None:
-    model, folder = untrained_model("mobilenet_v2"), tmp_path / "model"
-    save_pretrained(model, folder)
-    (folder / "encoder.json").unlink()
-    change_config(folder, sha256={"model.safetensors": json.loads((folder / "config.json").read_text())["sha256"]["model.safetensors"]})
-    photos = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
-    with torch.inference_mode():
-        assert torch.equal(*(one.network.encode_photos(Pixels(photos)) for one in (load_pretrained(folder), model)))
-
-
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     save_pretrained(untrained_model(), folder)

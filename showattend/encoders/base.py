@@ -1,136 +1,177 @@
-"""From photos to a grid of annotations: any of torchvision's classification CNNs, or a tiny one of our own.
+"""The contract of an encoder: pixels to a grid of features a_1..a_L (Xu et al. 2015, section 3.1.1).
 
-The grid is the last feature map that is larger than one location and is no pooling's output: conv5_4 of VGG-19 (14x14x512,
-as in the paper), the last block of a ResNet, the last convolution of a MobileNet. Another one can be had by its name (`layer`), and
-a finer one by its stride; see `models/cnns.py`, which only those who build such a network need to import.
+A member is a subclass of `Encoder`, registered under a name with `showattend.encoders.register`. Families with many names (torchvision's
+networks) are resolved when one of them is built, see `showattend.encoders.registry`.
 """
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule, symbolic_trace
-from torch.fx.experimental.optimization import fuse
 
-from showattend.encoders.graph_spec import GraphSpec, build, draw
-from showattend.encoders.grid_geometry import GridGeometry, lattice
-from showattend.encoders.tiny_cnn import TinyCNN
-from showattend.errors import InputError, unknown_name
+from showattend.encoders.grid_geometry import GridGeometry
+from showattend.errors import unknown_name
 
-# Mean and deviation of ImageNet's photos, channels from 0 to 1.
-IMAGENET: tuple[Sequence[float], Sequence[float]] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-TINY = "tiny"
-
-
-def encoder_names() -> list[str]:
-    """`tiny` and the names of torchvision's classification CNNs."""
-    from showattend.encoders.torchvision_cnn import cnn_names
-
-    return [TINY, *cnn_names()]
+DEFAULT_WEIGHTS, RANDOM_WEIGHTS = "default", "none"
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Which network, and which of its feature maps."""
+    """Which network, which of its feature maps, and how it is trained.
 
-    name: str = "mobilenet_v2"  # see encoder_names()
-    layer: str | None = None  # node of the network's graph, such as features.13; none: the last feature map
-    stride: int | None = None  # pixels per location, such as 16; none: the network's own
+    Args:
+        name: tiny, a CNN of torchvision (vgg19, resnet101, mobilenet_v2, …), or a dotted path my_package.encoders:MyEncoder
+        weights: default (torchvision's, downloaded once), a safetensors or state-dict file, or none (random)
+        layer: feature map by the name of its layer, such as features.13; null: the last one
+        stride: pixels per location of the grid; 16 gives 14x14 at 224 pixels; null: the network's own
+        finetune: null (frozen, features are cached), all, or the stage from which on the encoder is trained, such as features.14
+        learning_rate: of a fine-tuned encoder
+    """
+
+    name: str = "mobilenet_v2"
+    weights: str = DEFAULT_WEIGHTS
+    layer: str | None = None
+    stride: int | None = None
+    finetune: str | None = None
+    learning_rate: float = 1e-5
 
 
-class Encoder(nn.Module):
-    """Photos as bytes to annotations a_1..a_L (Xu et al. 2015, section 3.1.1)."""
+class EncoderOutput(NamedTuple):
+    """What an encoder computes of N photos.
 
+    features: row by row from the top left, (N,L,D)
+    grid_shape: rows and columns, L = rows * columns
+    """
+
+    features: Tensor
+    grid_shape: tuple[int, int]
+
+
+class Normalization(NamedTuple):
+    """Mean and standard deviation of each colour channel of the training photos, channels from 0 to 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class Encoder(nn.Module, ABC):
+    """Pixels to features, on a grid whose geometry is known.
+
+    A subclass builds its layers in `network`, from `config`, calls this constructor, and writes `feature_map`. Fine-tuning stages and saved
+    weights are the parameters of `network` under their names. A subclass that is rebuilt from its name alone overrides neither `spec` nor
+    `rebuild`.
+
+    Args:
+        network: its layers
+        channels: D, channels of a feature
+        grid_geometry: where each location of the grid looks
+        normalization: what `feature_map` expects of its input
+    """
+
+    trains_from_scratch: ClassVar[bool] = False  # true: there are no pretrained weights, so training it is the default
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: EncoderConfig, *, weights: str = "none", blueprint: GraphSpec | None = None) -> None:
-        """Build the network.
-
-        Args:
-            weights: `default` (torchvision's, downloaded once), the path of a safetensors or state-dict file with torchvision's
-                parameter names, or `none` for random ones
-            blueprint: what `blueprint` gave of an encoder with this config, whose state is about to be loaded; none: torchvision is asked
-
-        Raises:
-            InputError: the name is not known, the weights cannot be had or do not fit, or there is no such layer or stride.
-        """
+    def __init__(
+        self,
+        config: EncoderConfig,
+        network: nn.Module,
+        *,
+        channels: int,
+        grid_geometry: GridGeometry,
+        normalization: Normalization = IMAGENET,
+    ) -> None:
         super().__init__()
         self.config = config
-        self.network: nn.Module
-        mean, std = IMAGENET
-        if blueprint is not None:
-            self.network, self.channels = build(blueprint), int(blueprint["channels"])
-        elif config.name == TINY:
-            self.network, self.channels = _tiny(config, weights), TinyCNN.channels
-        elif config.name not in encoder_names():
-            raise unknown_name("encoder", config.name, encoder_names())
-        else:
-            from showattend.encoders.torchvision_cnn import feature_extractor, normalisation
+        self.network = network
+        self.channels = channels
+        self.grid_geometry = grid_geometry
+        # In place: on the meta device a new tensor would need torch's compiler, which takes a second to import.
+        self.register_buffer("mean", torch.tensor(normalization.mean).view(3, 1, 1).mul_(255))
+        self.register_buffer("std", torch.tensor(normalization.std).view(3, 1, 1).mul_(255))
 
-            self.network, self.channels = feature_extractor(config.name, config.layer, config.stride, weights)
-            mean, std = normalisation(config.name)
-        # In place: on the meta device another tensor would be torch's compiler's work, which takes a second to import.
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1).mul_(255))
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1).mul_(255))
-        self.lattice = lattice(self.network) if isinstance(self.network, GraphModule) else GridGeometry(TinyCNN.stride / 2, TinyCNN.stride)
+    @classmethod
+    def build(cls, config: EncoderConfig) -> "Encoder":
+        """The encoder of a configuration, with its weights.
 
-    def blueprint(self) -> GraphSpec | None:
-        """What builds this encoder again without torchvision, see `draw`; None: it needs no torchvision, or cannot do without."""
-        network = draw(self.network) if isinstance(self.network, GraphModule) else None
-        return network and {"channels": self.channels, **network}
+        Raises:
+            InputError: the weights cannot be had or do not fit, or there is no such layer or stride.
+        """
+        return cls(config)  # type: ignore[call-arg]  # a subclass takes its configuration only
 
-    def forward(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """Normalise and look.
+    @classmethod
+    def rebuild(cls, config: EncoderConfig, spec: Mapping[str, Any], weights: Mapping[str, Tensor]) -> "Encoder":
+        """The encoder of a saved model, whose state is about to be loaded; nothing is downloaded.
 
         Args:
-            images: RGB bytes, (N,3,S,S)
+            spec: what `spec` returned for the saved encoder
+            weights: its state, by the names of `state_dict`
 
-        Returns:
-            annotations: row by row from the top left, (N,L,D)
-            grid: rows and columns, L = rows * columns
+        Raises:
+            InputError: the specification is not valid or does not fit the weights.
         """
-        normalised = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        grid: Tensor = self.network(normalised)["grid"]
-        return grid.flatten(2).transpose(1, 2), (grid.shape[2], grid.shape[3])
+        encoder = cls.build(replace(config, weights=RANDOM_WEIGHTS))
+        encoder.config = config
+        return encoder
+
+    @abstractmethod
+    def feature_map(self, normalized: Tensor) -> Tensor:
+        """Normalised photos (N,3,S,S) to the feature map (N,D,rows,columns)."""
+
+    def spec(self) -> dict[str, Any]:
+        """What `rebuild` needs beside configuration and weights, as JSON has it; empty: nothing."""
+        return {}
+
+    def forward(self, pixels: Tensor) -> EncoderOutput:
+        """Normalise the pixels and compute their features.
+
+        Args:
+            pixels: RGB bytes, (N,3,S,S)
+        """
+        normalized = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        grid = self.feature_map(normalized)
+        return EncoderOutput(grid.flatten(2).transpose(1, 2), (grid.shape[2], grid.shape[3]))
+
+    @property
+    def normalization(self) -> Normalization:
+        """What `feature_map` expects of its input."""
+        mean, std = (tuple((values.flatten() / 255).tolist()) for values in (self.mean, self.std))
+        return Normalization(mean, std)
+
+    @property
+    def stages(self) -> list[str]:
+        """Names for fine-tuning, in order: the first two steps of the paths of the layers that have parameters."""
+        layers = (name.rpartition(".")[0] for name, _ in self.network.named_parameters())
+        return list(dict.fromkeys(".".join(layer.split(".")[:2]) for layer in layers))
 
     def with_folded_batchnorm(self) -> "Encoder":
-        """A copy that only looks, in eval mode, and does not learn: batch normalisation is part of the convolution before it.
+        """A frozen copy in eval mode, in which batch normalisation is part of the convolution before it.
 
-        Its annotations are this encoder's up to float tolerance.
+        Its features are this encoder's up to float tolerance. This one folds nothing.
         """
-        copied = copy.deepcopy(self).eval()
-        if isinstance(copied.network, GraphModule):
-            copied.network = fuse(symbolic_trace(copied.network).eval(), inplace=True, no_trace=True)
-        return copied.requires_grad_(False)
+        return copy.deepcopy(self).eval().requires_grad_(False)
 
-    def freeze(self, trainable: str | None = None) -> list[nn.Parameter]:
-        """Stop the gradient everywhere (None), nowhere (`all`), or before the stage whose parameters begin with a name.
-
-        Returns:
-            the parameters that still learn
+    def set_trainable(self, finetune: str | None) -> Self:
+        """Train all parameters (`all`), those from a stage on, or none (None; all where the encoder is trained from scratch).
 
         Raises:
             InputError: no parameter begins with that name.
         """
-        names = [name for name, _ in self.network.named_parameters()]
-        first = {None: len(names), "all": 0}.get(trainable)
+        parameters = dict(self.network.named_parameters())
+        first = next((i for i, name in enumerate(parameters) if name.startswith(f"{finetune}.")), None)
+        if finetune is None:
+            first = 0 if self.trains_from_scratch else len(parameters)
+        elif finetune == "all":
+            first = 0
         if first is None:
-            first = next((i for i, name in enumerate(names) if name.startswith(f"{trainable}.")), None)
-        if first is None:
-            from showattend.encoders.torchvision_cnn import stages
-
-            raise unknown_name("encoder stage", str(trainable), stages(names) | {"all"})
-        for i, parameter in enumerate(self.network.parameters()):
+            raise unknown_name("encoder stage", str(finetune), [*self.stages, "all"])
+        for i, parameter in enumerate(parameters.values()):
             parameter.requires_grad_(i >= first)
-        return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-
-
-def _tiny(config: EncoderConfig, weights: str) -> TinyCNN:
-    if config.layer or config.stride not in (None, TinyCNN.stride):
-        raise InputError(f"the tiny encoder has one grid, of stride {TinyCNN.stride}: leave out layer and stride")
-    if weights != "none":
-        raise InputError(f"there are no weights for the tiny encoder, so '{weights}' cannot be loaded: give none")
-    return TinyCNN()
+        return self

@@ -1,4 +1,4 @@
-"""Annotations of photos as fast as the processor can, for the cache and for captions."""
+"""Features of photos from a frozen encoder, at full speed, for the cache and for captions."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,71 +9,73 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from showattend.encoders.base import Encoder
+from showattend.encoders.base import Encoder, EncoderOutput
 
-# Photos that a core looks at together: the maps of more would not stay in its caches.
+# Photos that a core computes together: the feature maps of more would not stay in its caches.
 MICRO_BATCH = 4
-# Photos that an encoder sees faster when it is folded, by as much as folding takes.
+# From so many photos on, a folded encoder saves the time that folding takes.
 FOLD_AFTER = 8
 
-EncoderOutput = tuple[Tensor, tuple[int, int]]  # annotations (N,L,D), and the grid's rows and columns
 Item = TypeVar("Item")
 
 
 class FeatureExtractor:
-    """An encoder that only looks; its annotations are the encoder's up to float tolerance.
+    """Inference with a frozen encoder: batch normalisation folded, small batches in parallel. Features are equal up to float tolerance.
 
-    It is folded as soon as it has seen so many photos that folding would have paid. On a CPU each of torch's threads looks at some
-    photos of its own: threads that share a layer wait at its end for one another, and so for whoever uses the core of one of them.
+    Batch normalisation is folded as soon as the encoder has computed so many photos that folding would have paid. On a CPU each of torch's
+    threads computes some photos of its own: threads that share a layer wait for each other at its end.
 
     Args:
-        encoder: in eval mode, and not to change afterwards
+        encoder: in eval mode, and not to be changed afterwards
     """
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self.seen = 0
+        self.photos_computed = 0
         self.on_cpu = encoder.mean.device.type == "cpu"
         self.threads = torch.get_num_threads() if self.on_cpu else 1
 
-    def __call__(self, images: Tensor) -> EncoderOutput:
+    def __call__(self, pixels: Tensor) -> EncoderOutput:
         """As `Encoder.forward`, in inference mode."""
-        return self.submit(images)()
+        return self.submit(pixels)()
 
-    def submit(self, images: Tensor) -> Callable[[], EncoderOutput]:
-        """Look while others work; what is returned waits for the end and gives what was seen.
+    def submit(self, pixels: Tensor) -> Callable[[], EncoderOutput]:
+        """Start to compute in the background.
 
         Args:
-            images: RGB bytes, (N,3,S,S)
+            pixels: RGB bytes, (N,3,S,S)
+
+        Returns:
+            a function that waits for the end and returns the features
         """
-        before, self.seen = self.seen, self.seen + len(images)
-        if before < FOLD_AFTER <= self.seen:
+        before, self.photos_computed = self.photos_computed, self.photos_computed + len(pixels)
+        if before < FOLD_AFTER <= self.photos_computed:
             self.encoder = self.encoder.with_folded_batchnorm()
-        parts = images.split(MICRO_BATCH if self.on_cpu else len(images))
-        looks = map(self._look, parts) if min(len(parts), self.threads) == 1 else self._side_by_side.map(self._look, parts)
-        return partial(self._collect, looks)
+        parts = pixels.split(MICRO_BATCH if self.on_cpu else len(pixels))
+        outputs = map(self._compute, parts) if min(len(parts), self.threads) == 1 else self._pool.map(self._compute, parts)
+        return partial(self._collect, outputs)
 
     @torch.inference_mode()
-    def _look(self, images: Tensor) -> EncoderOutput:
-        found: EncoderOutput = self.encoder(images)
-        return found
+    def _compute(self, pixels: Tensor) -> EncoderOutput:
+        output: EncoderOutput = self.encoder(pixels)
+        return output
 
-    def _collect(self, looks: Iterable[EncoderOutput]) -> EncoderOutput:
-        encoder_features, (grid, *_) = zip(*looks, strict=True)
-        return torch.cat(encoder_features), grid
+    def _collect(self, outputs: Iterable[EncoderOutput]) -> EncoderOutput:
+        features, (grid_shape, *_) = zip(*outputs, strict=True)
+        return EncoderOutput(torch.cat(features), grid_shape)
 
     @cached_property
-    def _side_by_side(self) -> ThreadPoolExecutor:
-        """As many threads as torch has, each of which gives torch one."""
-        pool, begun = ThreadPoolExecutor(self.threads, "look", torch.set_num_threads, (1,)), Barrier(self.threads)
-        list(pool.map(lambda _: begun.wait(), range(self.threads)))
-        # What they have set is theirs, but also that of every thread that comes after them.
+    def _pool(self) -> ThreadPoolExecutor:
+        """As many threads as torch has, each of which lets torch use one."""
+        pool, started = ThreadPoolExecutor(self.threads, "encoder", torch.set_num_threads, (1,)), Barrier(self.threads)
+        list(pool.map(lambda _: started.wait(), range(self.threads)))
+        # set_num_threads holds for its own thread, but also for every thread that starts later.
         torch.set_num_threads(self.threads)
         return pool
 
 
 def prefetch_one(items: Iterable[Item]) -> Iterator[Item]:
-    """Each item as soon as the next one has been fetched: whatever that began goes on meanwhile."""
+    """Yield items one step late, so that the next item's background work overlaps."""
     waiting: list[Item] = []
     for item in items:
         yield from waiting

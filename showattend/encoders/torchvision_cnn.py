@@ -1,12 +1,12 @@
-"""torchvision's classification CNNs up to a feature map: the one module that imports torchvision, which takes over a second.
+"""torchvision's classification CNNs up to a feature map. This is the one module that imports torchvision, which takes over a second.
 
-The map is the last one that is larger than one location and is no pooling's output, or another one by its name (`layer`), or a finer one
-by its stride, which removes the last strides and dilates what follows (Yu & Koltun 2016), so that the pretrained weights see what they saw
-in training, at more places.
+The map is the last one that is larger than one location and is no pooling's output: conv5_4 of VGG-19 (14x14x512, as in the paper), the
+last block of a ResNet, the last convolution of a MobileNet. Another one is chosen by its name (`layer`). A finer one is had by its stride:
+the last strides are removed and what follows is dilated (Yu & Koltun 2016), so that the pretrained weights see what they saw in training,
+at more places.
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,11 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
+from showattend.encoders.base import DEFAULT_WEIGHTS, RANDOM_WEIGHTS, Encoder, EncoderConfig, Normalization
+from showattend.encoders.graph_encoder import GraphEncoder
+from showattend.encoders.graph_spec import to_graph
+from showattend.encoders.grid_geometry import receptive_field_grid
+from showattend.encoders.registry import encoder_names
 from showattend.errors import InputError, unknown_name
 
 # torchvision gives these another normalisation inside the network, but only along with its weights.
@@ -24,6 +29,7 @@ TRANSFORM_INPUT = ("googlenet", "inception_v3")
 NOT_CONVOLUTIONAL = ("vit_", "swin", "maxvit")
 # Any size at which every stride of every torchvision CNN divides; only ratios are read from it.
 PROBE = 224
+GRID = "grid"  # the extractor's name for its output
 
 
 def cnn_names() -> list[str]:
@@ -32,41 +38,76 @@ def cnn_names() -> list[str]:
     return [name for name in names if not name.startswith(NOT_CONVOLUTIONAL)]
 
 
-def normalisation(name: str) -> tuple[Sequence[float], Sequence[float]]:
-    """Mean and deviation of the photos that torchvision's weights were trained on, channels from 0 to 1."""
-    weights: Any = torchvision.models.get_model_weights(name)
-    transform = weights.DEFAULT.transforms()
-    return transform.mean, transform.std
-
-
-def stages(names: Iterable[str]) -> set[str]:
-    """The first two steps of the paths of modules: what a user would call them."""
-    return {".".join(name.split(".")[:2]) for name in names}
-
-
-def feature_extractor(name: str, layer: str | None, stride: int | None, weights: str) -> tuple[GraphModule, int]:
-    """A network from normalised images to {"grid": the map}, and the map's channels; see `Encoder` and `EncoderConfig`.
+class TorchvisionCNN(Encoder):
+    """A classification CNN of torchvision, up to one of its feature maps.
 
     Raises:
-        InputError: the weights cannot be had or do not fit, or there is no such layer or stride.
+        InputError: the name is not known, the weights cannot be had or do not fit, or there is no such layer or stride.
     """
-    network = _pretrained(name) if weights == "default" else _untrained(name)
-    if stride is not None:
-        _dilate(network, stride)
+
+    def __init__(self, config: EncoderConfig) -> None:
+        network, channels = _feature_extractor(config)
+        self.graph = to_graph(network, channels)
+        super().__init__(
+            config,
+            network,
+            channels=channels,
+            grid_geometry=receptive_field_grid(self.graph),
+            normalization=_normalization(config.name),
+        )
+
+    def feature_map(self, normalized: Tensor) -> Tensor:
+        """Normalised photos (N,3,S,S) to the feature map (N,D,rows,columns)."""
+        grid: Tensor = self.network(normalized)[GRID]
+        return grid
+
+    def spec(self) -> dict[str, Any]:
+        """The graph as JSON."""
+        return self.graph.to_spec()
+
+    def with_folded_batchnorm(self) -> Encoder:
+        """A frozen copy in eval mode, in which batch normalisation is part of the convolution before it."""
+        return GraphEncoder(self.config, self.graph, self.state_dict()).with_folded_batchnorm()
+
+
+def _normalization(name: str) -> Normalization:
+    """Of the photos that torchvision's weights were trained on."""
+    weights: Any = torchvision.models.get_model_weights(name)
+    transform = weights.DEFAULT.transforms()
+    return Normalization(tuple(transform.mean), tuple(transform.std))
+
+
+def _feature_extractor(config: EncoderConfig) -> tuple[GraphModule, int]:
+    """A network from normalised images to {GRID: the map}, in training mode, and the map's channels."""
+    if config.name not in cnn_names():
+        raise unknown_name("encoder", config.name, encoder_names())
+    network = _pretrained(config.name) if config.weights == DEFAULT_WEIGHTS else _untrained(config.name)
+    if config.stride is not None:
+        _dilate(network, config.stride)
     network.eval()
     maps = _feature_maps(network)
-    # A block stands for its last map, as it does in torchvision's extractors.
-    chosen = next((node for node in reversed(maps) if f"{node}.".startswith(f"{layer}.")), None) if layer else list(maps)[-1]
-    if chosen is None:
-        raise unknown_name(f"{name} layer", str(layer), stages(maps))
-    if stride is not None and layer is None and maps[chosen][1] != PROBE // stride:
+    layer = _choose_layer(config, maps)
+    extractor = create_feature_extractor(network, {layer: GRID}, suppress_diff_warning=True)
+    if config.weights not in (DEFAULT_WEIGHTS, RANDOM_WEIGHTS):
+        _load(extractor, Path(config.weights))
+    return extractor.train(), maps[layer][0]
+
+
+def _choose_layer(config: EncoderConfig, maps: dict[str, tuple[int, int]]) -> str:
+    """The name of the feature map that a configuration means, of those that the network has."""
+    if config.layer is not None:
+        # A block stands for its last map, as it does in torchvision's extractors.
+        layer = next((name for name in reversed(maps) if f"{name}.".startswith(f"{config.layer}.")), None)
+        if layer is None:
+            raise unknown_name(f"{config.name} layer", config.layer, {".".join(name.split(".")[:2]) for name in maps})
+        return layer
+    last = list(maps)[-1]
+    if config.stride is not None and maps[last][1] != PROBE // config.stride:
         raise InputError(
-            f"{name} has no grid of stride {stride} by dilation: choose another stride, an earlier layer, or a larger image_size"
+            f"{config.name} has no grid of stride {config.stride} by dilation: "
+            "choose another stride, an earlier layer, or a larger image_size"
         )
-    extractor = create_feature_extractor(network, {chosen: "grid"}, suppress_diff_warning=True)
-    if weights not in ("default", "none"):
-        _load(extractor, Path(weights))
-    return extractor.train(), maps[chosen][0]
+    return last
 
 
 def _untrained(name: str) -> nn.Module:
@@ -132,10 +173,10 @@ def _load(extractor: nn.Module, path: Path) -> None:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # each library raises its own
         raise InputError(f"cannot read weights from {path}: {error}") from error
-    wanted = extractor.state_dict()
-    for name, tensor in wanted.items():
+    expected = extractor.state_dict()
+    for name, tensor in expected.items():
         if name not in state:
             raise InputError(f"{path} has no '{name}': these are the weights of another network")
         if state[name].shape != tensor.shape:
             raise InputError(f"'{name}' in {path} has the shape {tuple(state[name].shape)}, the network needs {tuple(tensor.shape)}")
-    extractor.load_state_dict({name: state[name] for name in wanted})
+    extractor.load_state_dict({name: state[name] for name in expected})

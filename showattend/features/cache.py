@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from showattend.data.captions import Photo
 from showattend.data.transforms import BrokenImage, Preprocessing
-from showattend.encoders.base import Encoder
+from showattend.encoders import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
 from showattend.errors import InputError
 from showattend.files import atomic_write, writable
@@ -101,7 +101,13 @@ def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: En
     blank = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=encoder.mean.device)
     with torch.inference_mode():
         shape = [len(photos), *encoder.eval()(blank)[0].shape[1:]]
-    return {**made, "shape": shape, "dtype": "<f2", "encoder": asdict(encoder.config), "weights": weights.hexdigest()}
+    return {
+        **made,
+        "shape": shape,
+        "dtype": "<f2",
+        "encoder": [encoder.config.name, encoder.config.layer, encoder.config.stride],
+        "weights": weights.hexdigest(),
+    }
 
 
 def _open(path: Path, manifest: dict[str, Any]) -> PhotoCache:

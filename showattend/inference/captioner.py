@@ -1,7 +1,7 @@
 """The one class that most users need: a trained model, or an ensemble, that captions photos and scores captions."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +58,7 @@ class Captioner:
         attention_mode: str | None = None,
         fuse: bool = False,
         int8: bool = False,
+        trust: Collection[str] = (),
     ) -> "Captioner":
         """Load a model folder.
 
@@ -66,12 +67,13 @@ class Captioner:
             attention_mode: expected, argmax or sample, for a model with hard attention; None: the mode it was trained with
             fuse: compile the network, which takes a while and pays off from about a thousand photos
             int8: 8-bit matrices in the decoder, faster and slightly less exact
+            trust: modules, such as my_package.cells, that the folders' files may import
 
         Raises:
             InputError: see `load_pretrained`; a mode for a model without modes; models that do not fit together; `fuse` or `int8`
                 do not work here.
         """
-        model, *others = (load_pretrained(Path(each)) for each in (folder, *ensemble))
+        model, *others = (load_pretrained(Path(each), trust=trust) for each in (folder, *ensemble))
         return cls(model, device, ensemble=others, attention_mode=attention_mode, fuse=fuse, int8=int8)
 
     def caption(self, photo: PhotoLike, config: GenerationConfig | None = None) -> Caption:

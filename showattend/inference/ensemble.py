@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from showattend.decoding import GenerationConfig, Hypotheses, ensemble_step, generate
-from showattend.encoders.feature_extractor import EncoderOutput, FeatureExtractor
+from showattend.encoders import EncoderOutput
+from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.errors import InputError
 from showattend.models.inputs import Features
 from showattend.ops.cuda_graphs import GraphedInference

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from showattend.attention.additive import SoftAttention
 from showattend.decoding import GenerationConfig, Hypotheses, State, StepFunction, generate
-from showattend.encoders.base import Encoder
+from showattend.encoders import Encoder
 from showattend.errors import InputError
 from showattend.models.decoder import Decoder, DecoderOutput
 from showattend.models.inputs import PhotoInputs, Pixels
@@ -39,7 +39,7 @@ class CaptionModel(nn.Module):
 
     def encode_photos(self, photos: PhotoInputs) -> Tensor:
         """Annotations (N,L,D) in the decoder's precision."""
-        encoder_features = self.encoder(photos.values)[0] if isinstance(photos, Pixels) else photos.values
+        encoder_features = self.encoder(photos.values).features if isinstance(photos, Pixels) else photos.values
         return encoder_features.to(self.decoder.output.weight.dtype)
 
     def forward(self, photos: PhotoInputs, words: Tensor) -> DecoderOutput:

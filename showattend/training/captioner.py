@@ -9,7 +9,7 @@ from showattend.attention import HardAttention
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
-from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.encoders import EncoderConfig, make_encoder
 from showattend.errors import InputError
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
@@ -133,8 +133,7 @@ class LitCaptioner(BaseLitModule):
         if not 0 <= scheduled_sampling <= 1:
             raise InputError(f"scheduled_sampling is {scheduled_sampling}: give a share from 0 to 1")
         preprocessing, search = Preprocessing(image_size, resize), GenerationConfig(beam, max_length, length_penalty)
-        looking = Encoder(EncoderConfig(encoder, layer, stride), weights=weights)
-        looking.freeze("all" if encoder == "tiny" and finetune is None else finetune)
+        looking = make_encoder(EncoderConfig(encoder, weights, layer, stride, finetune, encoder_learning_rate))
         speaking = DecoderConfig(
             projection_dim=projection_dim,
             embedding_size=embedding_size,
@@ -170,7 +169,7 @@ class LitCaptioner(BaseLitModule):
         groups = super().parameter_groups()
         if not self.encoder_is_frozen:
             learning = [p for p in self.network.encoder.parameters() if p.requires_grad]
-            rate = self.hparams["learning_rate" if self.hparams["encoder"] == "tiny" else "encoder_learning_rate"]
+            rate = self.hparams["learning_rate" if self.network.encoder.trains_from_scratch else "encoder_learning_rate"]
             groups.append({"params": learning, "weight_decay": 0.0, "lr": rate})
         return groups
 

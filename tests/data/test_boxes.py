@@ -188,7 +188,7 @@ def test_the_network_sees_the_rectangle_where_its_box_is(orientation: int, resiz
     assert photo_size(path) == (157, 111)
     seen, size = Preprocessing(128, resize).load(path)
     visible = Preprocessing(128, resize).crop_box(*size)
-    area = GridGeometry(first, 8.0).area((16, 16), 128, visible)
+    area = GridGeometry(first, 8.0).grid_box((16, 16), 128, visible)
     edges = np.concatenate([[0], np.arange(1, 16) * 8 + first - 4, [128]])
     # Pixels cut into halves, for cells that begin in the middle of one.
     fine = np.kron(seen[0].numpy() / 255, np.ones((2, 2)))

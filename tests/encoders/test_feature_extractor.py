@@ -1,15 +1,15 @@
-"""An encoder that only looks sees what the encoder sees, whatever is done to be fast."""
+"""The extractor gives the encoder's features, however it batches and folds."""
 
 import pytest
 import torch
 from factories import random_photos
 
-from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.encoders import EncoderConfig, make_encoder
 from showattend.encoders.feature_extractor import FOLD_AFTER, MICRO_BATCH, FeatureExtractor
 
 
-def test_an_encoder_is_folded_when_that_has_paid() -> None:
-    encoder = Encoder(EncoderConfig("mobilenet_v2")).eval()
+def test_batchnorm_is_folded_after_enough_photos() -> None:
+    encoder = make_encoder(EncoderConfig("mobilenet_v2", "none")).eval()
     extractor, images = FeatureExtractor(encoder), random_photos(FOLD_AFTER - 1, 64)
     with torch.inference_mode():
         expected, _ = encoder(images)
@@ -25,15 +25,15 @@ def test_an_encoder_is_folded_when_that_has_paid() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("count", [1, MICRO_BATCH, 3 * MICRO_BATCH + 1])
-def test_photos_side_by_side_are_photos_one_by_one(threads: int, count: int) -> None:
+def test_photos_in_parallel_have_the_features_of_photos_one_by_one(threads: int, count: int) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        encoder, images = Encoder(EncoderConfig("resnet18")).eval(), random_photos(count, 64)
+        encoder, images = make_encoder(EncoderConfig("resnet18", "none")).eval(), random_photos(count, 64)
         extractor = FeatureExtractor(encoder)
         with torch.inference_mode():
             encoder_features, grid = extractor(images)
-            expected = [encoder(images[number : number + 1]) for number in range(count)]
+            expected = [encoder(images[i : i + 1]) for i in range(count)]
         assert {size for _, size in expected} == {grid}
         assert torch.allclose(encoder_features, torch.cat([one for one, _ in expected]), atol=1e-4)
         assert torch.get_num_threads() == threads
@@ -41,8 +41,8 @@ def test_photos_side_by_side_are_photos_one_by_one(threads: int, count: int) -> 
         torch.set_num_threads(before)
 
 
-def test_what_fails_for_one_photo_fails_for_all() -> None:
-    extractor = FeatureExtractor(Encoder(EncoderConfig("resnet18")).eval())
+def test_an_error_in_a_thread_is_raised() -> None:
+    extractor = FeatureExtractor(make_encoder(EncoderConfig("resnet18", "none")).eval())
     extractor.threads = 2
     with pytest.raises(RuntimeError):
         extractor(torch.zeros(3 * MICRO_BATCH, 1, 64, 64, dtype=torch.uint8).expand(-1, 5, -1, -1))

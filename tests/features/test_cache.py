@@ -8,7 +8,7 @@ from PIL import Image
 
 from showattend.data.captions import Photo
 from showattend.data.transforms import Preprocessing
-from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.encoders import Encoder, EncoderConfig, make_encoder
 from showattend.errors import InputError
 from showattend.features.cache import open_or_build_cache
 
@@ -23,7 +23,7 @@ def photos(tmp_path: Path) -> list[Photo]:
 
 @pytest.fixture
 def encoder() -> Encoder:
-    return Encoder(EncoderConfig("tiny")).eval()
+    return make_encoder(EncoderConfig("tiny", "none")).eval()
 
 
 def test_rows_are_what_the_encoder_says_of_each_photo(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_anything_that_changes_the_rows_changes_the_file(photos: list[Photo], en
     paths.append(open_or_build_cache(photos, Preprocessing(32).mirrored(), encoder, folder).path)
     paths.append(open_or_build_cache(photos, Preprocessing(40), encoder, folder).path)
     paths.append(open_or_build_cache(photos[:4], Preprocessing(32), encoder, folder).path)
-    paths.append(open_or_build_cache(photos, Preprocessing(32), Encoder(EncoderConfig("tiny")), folder).path)
+    paths.append(open_or_build_cache(photos, Preprocessing(32), make_encoder(EncoderConfig("tiny", "none")), folder).path)
     Image.new("RGB", (9, 9)).save(photos[0].path)
     paths.append(open_or_build_cache(photos, Preprocessing(32), encoder, folder).path)
     assert len(set(paths)) == len(paths)

@@ -9,7 +9,7 @@ import yaml
 
 from showattend.cli.main import main
 from showattend.data.batches import ExactLengths
-from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.encoders import EncoderConfig, make_encoder
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.pretrained import load_pretrained
@@ -65,13 +65,13 @@ def test_the_paper_s_sizes(path: Path) -> None:
     assert model["attention"] == path.stem.split("_")[2]
     assert ("reinforce" in model) == ("hard" in path.stem)
     with torch.device("meta"):
-        encoder = Encoder(EncoderConfig(model["encoder"], model["layer"]))
+        encoder = make_encoder(EncoderConfig(model["encoder"], "none", model["layer"]))
     assert encoder.channels == 512
 
 
 def test_vgg_gives_the_paper_s_grid() -> None:
     with torch.device("meta"):
-        encoder = Encoder(EncoderConfig("vgg19")).eval()
+        encoder = make_encoder(EncoderConfig("vgg19", "none")).eval()
         encoder_features, grid = encoder(torch.zeros(1, 3, 224, 224, dtype=torch.uint8))
     assert encoder_features.shape == (1, 196, 512)
     assert grid == (14, 14)

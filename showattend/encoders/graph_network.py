@@ -1,0 +1,193 @@
+"""A network that executes a graph call by call: no source code is generated from it."""
+
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import zip_longest
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER, Call, Graph, Part, Ref, refs
+from showattend.errors import InputError
+
+# No result of a graph may be larger than this many times its input, nor all of them together: a stranger's must not fill the memory.
+MAX_GROWTH, MAX_TOTAL_GROWTH = 256, 16_384
+
+
+class GraphNetwork(nn.Module):
+    """Image (N,3,S,S) to feature map (N,D,rows,columns), by the calls of a graph.
+
+    Parts are registered under their paths, so that the state has the names of the network that the graph was traced from.
+
+    Args:
+        graph: what `read_spec` returned
+        weights: the state; the parts take these tensors themselves
+
+    Raises:
+        InputError: a part cannot be built, or the weights are not exactly the graph's.
+    """
+
+    def __init__(self, graph: Graph, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.graph = graph
+        with torch.device("meta"):
+            for path, part in graph.parts.items():
+                self._add(path, part)
+        _check_shapes(self.state_dict(), weights)
+        self.load_state_dict(dict(weights), assign=True)
+        self._last_uses = _last_uses(graph)
+
+    def _add(self, path: str, part: Part) -> None:
+        """Register a part under its path, inside plain modules that are made on the way."""
+        parent: nn.Module = self
+        *above, name = path.split(".")
+        for step in above:
+            child = parent._modules.get(step)
+            if child is None:
+                _refuse_taken(parent, step, path)
+                parent.add_module(step, child := nn.Module())
+            if type(child) is not nn.Module:
+                raise InputError(f"the encoder's graph is not valid: {path} lies inside another part")
+            parent = child
+        _refuse_taken(parent, name, path)
+        if part.kind == PARAMETER:
+            parent.register_parameter(name, nn.Parameter(torch.empty(part.arguments["shape"])))
+            return
+        kind, _ = MODULES[part.kind]
+        try:
+            parent.add_module(name, kind(**part.arguments))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"the encoder's graph is not valid: {path}: {_one_line(error)}") from error
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Execute the calls.
+
+        Raises:
+            InputError: a call fails, or its result is too large.
+        """
+        values: dict[str, Any] = {self.graph.input: image}
+        total = 0
+        for call, finished in zip(self.graph.calls, self._last_uses, strict=True):
+            try:
+                value = self._execute(call, values, MAX_GROWTH * image.numel())
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+                raise InputError(f"the encoder's graph fails at {call.result}: {_one_line(error)}") from error
+            values[call.result] = value
+            if isinstance(value, Tensor):
+                total += value.numel()
+                if value.numel() > MAX_GROWTH * image.numel() or total > MAX_TOTAL_GROWTH * image.numel():
+                    raise InputError(f"the encoder's graph fails at {call.result}: its results are too large")
+            for name in finished:
+                del values[name]
+        output = values[self.graph.output]
+        if not isinstance(output, Tensor) or output.dim() != 4 or output.shape[1] != self.graph.channels:
+            raise InputError(f"the encoder's graph does not give a feature map of {self.graph.channels} channels")
+        return output
+
+    def _execute(self, call: Call, values: Mapping[str, Any], limit: int) -> Any:
+        args, kwargs = _resolve(call.args, values), {key: _resolve(value, values) for key, value in call.kwargs.items()}
+        if call.kind == "call_module":
+            return self.get_submodule(call.target)(*args, **kwargs)
+        if call.kind == "get_attr":
+            return self.get_parameter(call.target)
+        run = (FUNCTIONS if call.kind == "call_function" else METHODS)[call.target].run
+        if run in (operator.add, operator.mul):
+            _check_operands(*args, limit=limit)
+        return run(*args, **kwargs)
+
+
+def fold_batchnorm(network: GraphNetwork) -> GraphNetwork:
+    """A copy in eval mode in which each batch normalisation is part of the convolution before it, where nothing else uses that one."""
+    graph, weights = network.graph, {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    parts, renamed, calls = dict(graph.parts), dict[str, Ref](), list[Call]()
+    uses = [name for call in graph.calls for name in refs(call)] + [graph.output]
+    targets = [call.target for call in graph.calls]
+    by_result = {call.result: call for call in graph.calls}
+    for call in graph.calls:
+        conv = by_result.get(next(refs(call), ""))
+        if (
+            conv
+            and _can_fold(graph, conv, call)
+            and uses.count(conv.result) == targets.count(conv.target) == targets.count(call.target) == 1
+        ):
+            _fold(weights, conv.target, call.target, parts.pop(call.target))
+            parts[conv.target] = Part("Conv2d", {**parts[conv.target].arguments, "bias": True})
+            renamed[call.result] = Ref(conv.result)
+        else:
+            kwargs = {key: _rename(value, renamed) for key, value in call.kwargs.items()}
+            calls.append(call._replace(args=_rename(call.args, renamed), kwargs=kwargs))
+    output = renamed.get(graph.output, Ref(graph.output)).name
+    return GraphNetwork(replace(graph, parts=parts, calls=tuple(calls), output=output), weights).eval()
+
+
+def _can_fold(graph: Graph, conv: Call, norm: Call) -> bool:
+    if conv.kind != "call_module" or norm.kind != "call_module":
+        return False
+    kinds = graph.parts[conv.target].kind, graph.parts[norm.target].kind
+    return kinds == ("Conv2d", "BatchNorm2d") and graph.parts[norm.target].arguments.get("track_running_stats", True)
+
+
+def _fold(weights: dict[str, Tensor], conv: str, norm: str, part: Part) -> None:
+    """Replace the weights of a convolution and of the normalisation behind it by those of one convolution."""
+    mean, var = weights.pop(f"{norm}.running_mean"), weights.pop(f"{norm}.running_var")
+    weights.pop(f"{norm}.num_batches_tracked")
+    scale, shift = weights.pop(f"{norm}.weight", None), weights.pop(f"{norm}.bias", None)
+    eps = part.arguments.get("eps", 1e-5)
+    weight, bias = weights[f"{conv}.weight"], weights.get(f"{conv}.bias")
+    weight, bias = fuse_conv_bn_weights(weight, bias, mean, var, eps, scale, shift)
+    weights[f"{conv}.weight"], weights[f"{conv}.bias"] = weight.detach(), bias.detach()
+
+
+def _rename(value: Any, renamed: Mapping[str, Ref]) -> Any:
+    if isinstance(value, Ref):
+        return renamed.get(value.name, value)
+    return tuple(_rename(item, renamed) for item in value) if isinstance(value, tuple) else value
+
+
+def _resolve(value: Any, values: Mapping[str, Any]) -> Any:
+    if isinstance(value, Ref):
+        return values[value.name]
+    return tuple(_resolve(item, values) for item in value) if isinstance(value, tuple) else value
+
+
+def _last_uses(graph: Graph) -> list[tuple[str, ...]]:
+    """For each call the results that no later one takes."""
+    needed, finished = {graph.output}, []
+    for call in reversed(graph.calls):
+        names = {*refs(call), call.result} - needed
+        finished.append(tuple(names))
+        needed |= names
+    return finished[::-1]
+
+
+def _check_operands(a: Any, b: Any, *, limit: int) -> None:
+    """Refuse what is no tensor, and a broadcast that would be too large, before it is computed."""
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor | int | float):
+        raise TypeError("its operands are no tensors")
+    # By hand: torch.broadcast_shapes imports sympy.
+    if isinstance(b, Tensor) and math.prod(max(sides) for sides in zip_longest(a.shape[::-1], b.shape[::-1], fillvalue=1)) > limit:
+        raise ValueError("its result is too large")
+
+
+def _refuse_taken(parent: nn.Module, name: str, path: str) -> None:
+    if hasattr(parent, name):
+        raise InputError(f"the encoder's graph is not valid: the path {path} is taken")
+
+
+def _check_shapes(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    for name in [*expected, *weights]:
+        if name not in expected or name not in weights:
+            raise InputError(f"the encoder's graph does not fit its weights: '{name}' is only in one of the two")
+        if expected[name].shape != weights[name].shape:
+            shapes = f"{tuple(expected[name].shape)} and {tuple(weights[name].shape)}"
+            raise InputError(f"the encoder's graph does not fit its weights: '{name}' has the shapes {shapes}")
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
