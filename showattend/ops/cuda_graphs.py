@@ -1,7 +1,8 @@
-"""Work on a GPU captured in CUDA graphs: launched as one, where its launches one by one would take longer than the work itself.
+"""CUDA graphs for inference and training: all kernels of a call are launched at once instead of one by one.
 
-A graph holds what was done, kernel by kernel: it depends on the shapes of what it is given and on nothing else. So there is one for each
-shape; what would look at a number on the way (has every caption ended?) cannot be captured.
+This pays where launching the kernels takes longer than running them. A graph repeats the same kernels on the same memory, so
+there is one graph for each combination of input shapes. What reads a tensor's value on the host (have all captions ended?)
+cannot be captured.
 """
 
 from collections.abc import Callable
@@ -10,19 +11,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-# Runs before a capture, in which kernels are compiled and libraries find their ways; as many as torch does for training.
+# Runs before a capture, in which kernels are compiled and libraries initialise; as many as torch uses for training.
 WARM_UPS = 3
-# What other threads ask of the GPU meanwhile, such as one that lays out the next batch, is no part of a graph, and none of its business.
-MODE = "thread_local"
+# Calls of other threads during a capture, such as of one that copies the next batch, are allowed and not captured.
+CAPTURE_MODE = "thread_local"
 
 
 def is_capturing(device: torch.device) -> bool:
-    """Whether what is done on this device right now goes into a graph."""
+    """Whether the current stream of this device is being captured in a graph."""
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 class _Graph(NamedTuple):
-    """What was captured, and the tensors from which and into which it works."""
+    """A captured graph, the tensors that it reads and the tensors that it writes."""
 
     graph: torch.cuda.CUDAGraph
     inputs: tuple[Tensor, ...]
@@ -30,12 +31,13 @@ class _Graph(NamedTuple):
 
 
 class GraphedInference:
-    """A function of tensors whose first axis is N, to others of the same N: captured without gradients, and replayed.
+    """A function without gradients, captured once per shape of its inputs and replayed afterwards.
 
-    Fewer than it was captured for are filled up with what was there before; more are captured anew.
+    The first axis of all inputs and outputs is the batch. A batch smaller than the captured one runs in the same graph, whose
+    other rows repeat old inputs. A larger batch is captured anew.
 
     Args:
-        function: looks at no number; whatever else it works from must stay where it is
+        function: reads no tensor's value on the host; other tensors that it uses must stay at their addresses
     """
 
     def __init__(self, function: Callable[..., tuple[Tensor, ...]]) -> None:
@@ -43,58 +45,58 @@ class GraphedInference:
         self.graphs: dict[tuple[torch.Size, ...], _Graph] = {}
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """What the function would give."""
-        key, number = tuple(entry.shape[1:] for entry in inputs), len(inputs[0])
-        if key not in self.graphs or len(self.graphs[key].inputs[0]) < number:
+        """The function's outputs, copied out of the graph's memory."""
+        key, batch_size = tuple(entry.shape[1:] for entry in inputs), len(inputs[0])
+        if key not in self.graphs or len(self.graphs[key].inputs[0]) < batch_size:
             self.graphs[key] = self._capture(tuple(entry.clone() for entry in inputs))
-        graph, held, outputs = self.graphs[key]
-        for mine, given in zip(held, inputs, strict=True):
-            mine[:number].copy_(given)
+        graph, static_inputs, static_outputs = self.graphs[key]
+        for static, entry in zip(static_inputs, inputs, strict=True):
+            static[:batch_size].copy_(entry)
         graph.replay()
-        # The graph will write there again.
-        return tuple(entry[:number].clone() for entry in outputs)
+        # The next replay overwrites the graph's outputs.
+        return tuple(entry[:batch_size].clone() for entry in static_outputs)
 
     def _capture(self, inputs: tuple[Tensor, ...]) -> _Graph:
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
+        side_stream = torch.cuda.Stream()
+        side_stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side_stream):
             for _ in range(WARM_UPS):
                 self.function(*inputs)
-        torch.cuda.current_stream().wait_stream(beside)
+        torch.cuda.current_stream().wait_stream(side_stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode=MODE):
+        with torch.cuda.graph(graph, capture_error_mode=CAPTURE_MODE):
             outputs = tuple(self.function(*inputs))
         return _Graph(graph, inputs, outputs)
 
 
 class GraphedTraining:
-    """A function of tensors with gradients, in its inputs and in a module's parameters: its ways there and back are a graph each.
+    """A function with gradients of its inputs and of a module's parameters: one graph forward, one backward, per input shape.
 
     Args:
-        module: whose parameters the function works with
-        function: looks at no number
+        module: holds the parameters that the function uses
+        function: reads no tensor's value on the host
     """
 
     def __init__(self, module: nn.Module, function: Callable[..., tuple[Tensor, ...]]) -> None:
         self.module, self.function = module, function
         self.graphs: dict[tuple[object, ...], Callable[..., tuple[Tensor, ...]]] = {}
-        # Memory that all graphs share: one has come back before another goes.
+        # Graphs share one memory pool: each backward pass finishes before the next forward pass starts.
         self.pool: Any = None
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """What the function gives; it, and the gradients that come back, are written over by the next call of the same shapes."""
+        """The function's outputs. The next call with the same shapes overwrites them, and the gradients too."""
         key = (self.module.training, *((entry.shape, entry.requires_grad) for entry in inputs))
         if key not in self.graphs:
             samples = tuple(entry.detach().clone().requires_grad_(entry.requires_grad) for entry in inputs)
-            bound = _Bound(self.module, self.function).train(self.module.training)
+            bound = _BoundFunction(self.module, self.function).train(self.module.training)
             self.pool = self.pool or torch.cuda.graph_pool_handle()
-            options: dict[str, Any] = {"allow_unused_input": True, "pool": self.pool, "capture_error_mode": MODE}
+            options: dict[str, Any] = {"allow_unused_input": True, "pool": self.pool, "capture_error_mode": CAPTURE_MODE}
             self.graphs[key] = torch.cuda.make_graphed_callables(bound, samples, WARM_UPS, **options)  # type: ignore[assignment]
         return self.graphs[key](*inputs)
 
 
-class _Bound(nn.Module):
-    """A function, with the module from which torch takes the parameters that it has."""
+class _BoundFunction(nn.Module):
+    """A function as the forward of a module, because torch captures the gradients of a module's parameters only."""
 
     def __init__(self, module: nn.Module, function: Callable[..., tuple[Tensor, ...]]) -> None:
         super().__init__()
