@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from showattend.data.boxes import shape_words
 from showattend.data.captions import Photo, read_captions
+from showattend.data.images import open_photo
 from showattend.data.shapes import Scene, describe, parse_caption, read_scenes, write_shapes
-from showattend.data.transforms import open_photo
 from showattend.files import atomic_write
 from showattend.grounding import points_at
 from showattend.inference import Caption, Captioner, Failure

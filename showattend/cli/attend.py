@@ -20,7 +20,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw where the model looked for each word of one photo's caption."""
-    from showattend.data.transforms import open_photo
+    from showattend.data.images import open_photo
     from showattend.visualize import attention_figure, check_format
 
     check_format(args.out)

@@ -143,7 +143,7 @@ def _from_references(inputs: GroundingInputs) -> Iterator[Said]:
     """What people said of each photo, and where the model would look if it said that."""
     from tqdm import tqdm
 
-    from showattend.data.transforms import BrokenImage
+    from showattend.data.images import BrokenImage
 
     for photo in tqdm(inputs.photos, desc="Hearing", unit=" photos"):
         references = inputs.boxes.references(photo)

@@ -31,7 +31,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the log-probability of each word and of each caption, and draw where the model would look."""
-    from showattend.data.transforms import open_photo
+    from showattend.data.images import open_photo
     from showattend.visualize import attention_figure, check_format
 
     if args.out:

@@ -1,5 +1,6 @@
 """Captioned data sets: the photos of each split that have a file and a caption, and what was left out."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,10 +107,17 @@ class _Folders:
         self.known: dict[Path, set[str]] = {}
 
     def names(self, folder: Path) -> set[str]:
-        """The names of all that lies in a folder; none where there is no such folder."""
+        """The names of the regular files in a folder, and of links to them; none where there is no such folder."""
         if folder not in self.known:
             try:
-                self.known[folder] = {path.name for path in folder.iterdir()}
+                self.known[folder] = {entry.name for entry in os.scandir(folder) if _is_file(entry)}
             except OSError:
                 self.known[folder] = set()
         return self.known[folder]
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads in a circle
+        return False

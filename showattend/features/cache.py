@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from showattend.data.captions import Photo
-from showattend.data.transforms import BrokenImage, Preprocessing
+from showattend.data.images import BrokenImage
+from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
 from showattend.errors import InputError

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from showattend.data.transforms import BrokenImage, open_photo
+from showattend.data.images import BrokenImage, open_photo
 from showattend.files import atomic_write
 from showattend.metrics.diversity import distinct, share_different, share_new, vocabulary_size
 from showattend.metrics.significance import Interval

@@ -12,8 +12,9 @@ from PIL import ExifTags, Image
 from showattend.data.boxes import ObjectWord, read_boxes
 from showattend.data.boxes.names import plural, spoken_names
 from showattend.data.captions import Photo, read_captions
+from showattend.data.images import photo_size
 from showattend.data.shapes import read_scenes
-from showattend.data.transforms import Preprocessing, photo_size
+from showattend.data.transforms import Preprocessing
 from showattend.encoders.grid_geometry import GridGeometry
 from showattend.errors import InputError
 from showattend.grounding import Mention, summarize
@@ -221,4 +222,4 @@ def test_photos_without_annotation_and_broken_ones_are_named(tmp_path: Path) -> 
     assert boxes.problem(known) is None
     assert "2.jpg: no annotation names it" in str(boxes.problem(stranger))
     known.path.write_bytes(b"x")
-    assert "cannot be read" in str(boxes.problem(known))
+    assert "not a picture" in str(boxes.problem(known))

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from showattend.data.transforms import BrokenImage, Preprocessing, open_photo
+from showattend.data.images import BrokenImage, open_photo
+from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError
 
 

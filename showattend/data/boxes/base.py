@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from showattend.data.captions import Photo
-from showattend.data.transforms import BrokenImage, photo_size
+from showattend.data.images import BrokenImage, photo_size
 from showattend.geometry import Box
 from showattend.vocabulary import tokenize
 

@@ -1,0 +1,137 @@
+"""Opening photo files: by content, upright, as RGB, whatever a stranger's file holds."""
+
+import io
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from showattend.errors import InputError
+
+# Formats of photos. All others of Pillow stay closed: some start programs (EPS runs Ghostscript), and few people test them.
+COMMON_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")  # those that Pillow loads first
+OTHER_FORMATS = ("WEBP", "TIFF", "JPEG2000", "AVIF")
+MAX_BYTES = 2**30
+# The transposition that puts a picture upright, by its EXIF orientation.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# The largest values of grey pictures with more than 8 bits; the smallest that covers a picture is its white.
+WHITES = (1.0, 255.0, 2.0**16 - 1, 2.0**24 - 1, 2.0**32 - 1)
+
+
+class BrokenImage(InputError):
+    """A file that does not hold a readable picture."""
+
+
+def open_photo(path: Path, *, size_hint: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """Read a picture by its content, whatever its name says: upright (EXIF), RGB.
+
+    Args:
+        size_hint: shortest side that is needed; a larger JPEG is decoded at a fraction of its size, which saves most of the time
+
+    Returns:
+        the picture, and the width and height of the whole
+
+    Raises:
+        BrokenImage: no such file, not a regular file, or no readable picture in it.
+    """
+    with _decoding(path):
+        content = _read_file(path)
+        image = _identify(io.BytesIO(content))
+        size = _upright_size(image)
+        if size_hint is not None:
+            image.draft("RGB", (size_hint, size_hint))
+        image.load()
+        turn = UPRIGHT.get(_orientation(image))
+        return _to_rgb(image if turn is None else image.transpose(turn)), size
+
+
+def photo_size(path: Path) -> tuple[int, int]:
+    """Width and height of a photo, upright, from the first bytes of its file.
+
+    Raises:
+        BrokenImage: no such file, not a regular file, or no picture in it.
+    """
+    with _decoding(path):
+        _check_regular(path)
+        with path.open("rb") as file, _identify(file) as image:
+            return _upright_size(image)
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong into one line with the file's name; decoders' warnings do not name the file and are silenced."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except BrokenImage:
+        raise
+    except UnidentifiedImageError as error:
+        raise BrokenImage(f"{path}: not a picture in a known format") from error
+    except OSError as error:
+        raise BrokenImage(f"{path}: {error.strerror or f'cannot be read ({error})'}") from error
+    except Exception as error:  # whatever a decoder raises on a damaged file
+        raise BrokenImage(f"{path}: cannot be read ({error})") from error
+
+
+def _check_regular(path: Path) -> None:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise BrokenImage(f"{path}: {'a folder' if stat.S_ISDIR(status.st_mode) else 'a pipe, socket or device'}, not a photo's file")
+    if status.st_size > MAX_BYTES:
+        raise BrokenImage(f"{path}: the file has {status.st_size / 1e9:.1f} GB, and photos of at most {MAX_BYTES / 1e9:.1f} GB are read")
+
+
+def _read_file(path: Path) -> bytes:
+    _check_regular(path)
+    content = path.read_bytes()
+    if not content:
+        raise BrokenImage(f"{path}: the file is empty")
+    return content
+
+
+def _identify(file: BinaryIO) -> Image.Image:
+    """A picture whose header is read, in one of the formats of photos."""
+    try:
+        return Image.open(file, formats=COMMON_FORMATS)
+    except UnidentifiedImageError:
+        Image.init()
+        return Image.open(file, formats=[name for name in OTHER_FORMATS if name in Image.OPEN])
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1, upright, where it is missing or is no such number."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # damaged EXIF: the picture itself may be whole
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    return (height, width) if _orientation(image) >= 5 else (width, height)  # 5 to 8 exchange the sides
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """RGB with 8 bits a channel; greys of more bits are scaled, which `convert` would cut off at 255 instead."""
+    if image.mode == "RGB":
+        return image
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+        white = 2.0**16 - 1 if image.mode.startswith("I;16") else next((w for w in WHITES if values.max() <= w), values.max())
+        image = Image.fromarray((values.clip(0, None) * (255 / white)).round().astype(np.uint8))
+    return image.convert("RGB")

@@ -1,0 +1,121 @@
+"""Opening photo files: formats, EXIF orientation, deep greys, and files that are no photos."""
+
+import os
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from showattend.data.captions import read_captions
+from showattend.data.images import BrokenImage, open_photo, photo_size
+from showattend.data.photos import find_photos
+from showattend.errors import InputError
+
+
+def photo(path: Path, size: tuple[int, int] = (64, 48)) -> Path:
+    Image.new("RGB", size, "red").save(path)
+    return path
+
+
+def with_orientation(path: Path, kind: int, value: bytes) -> Path:
+    """A JPEG whose EXIF orientation has a type and a value of its own."""
+    content = photo(path).read_bytes()
+    raw = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHI", 1, 274, kind, 4) + value + b"\0\0\0\0"
+    path.write_bytes(content[:2] + b"\xff\xe1" + struct.pack(">H", len(raw) + 2) + raw + content[2:])
+    return path
+
+
+@pytest.mark.parametrize(("kind", "value"), [(2, b"abc\0"), (7, b"\6\0\0\0"), (3, b"\0\x09\0\0"), (1, b"\6\6\6\6")])
+def test_an_exif_orientation_that_is_no_number_from_1_to_8_counts_as_upright(kind: int, value: bytes, tmp_path: Path) -> None:
+    path = with_orientation(tmp_path / "a.jpg", kind, value)
+    assert open_photo(path)[1] == open_photo(path)[0].size == photo_size(path) == (64, 48)
+
+
+GREYS = np.tile(np.linspace(0, 255, 64), (48, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("a.png", (GREYS * 257).astype("u2")),
+        ("a.tif", (GREYS * 257).astype("u2")),
+        ("i.tif", (GREYS * 65536).astype("i4")),
+        ("f.tif", (GREYS / 255).astype("f4")),
+        ("bytes.tif", GREYS.astype("f4")),
+        ("nan.tif", np.where(GREYS > 0, GREYS / 255, np.nan).astype("f4")),
+    ],
+)
+def test_greys_of_more_than_8_bits_are_scaled(name: str, values: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(values).save(tmp_path / name)
+    seen = np.asarray(open_photo(tmp_path / name)[0])[..., 0]
+    assert np.abs(seen - GREYS).max() <= 2
+
+
+def test_a_black_picture_of_16_bits_stays_black(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), "u2")).save(tmp_path / "black.png")
+    assert not np.asarray(open_photo(tmp_path / "black.png")[0]).any()
+
+
+def test_formats_other_than_photos_are_refused_and_start_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    path = tmp_path / "a.jpg"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\nshowpage\n")
+    for attempt in (open_photo, photo_size):
+        with pytest.raises(BrokenImage, match=r"a.jpg: not a picture in a known format"):
+            attempt(path)
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.tif", "a.gif", "a.bmp", "a.ppm"])
+def test_the_formats_of_photos_are_read(name: str, tmp_path: Path) -> None:
+    assert photo_size(photo(tmp_path / name)) == open_photo(tmp_path / name)[0].size == (64, 48)
+
+
+def test_pipes_folders_and_links_to_nowhere_are_no_photos(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "dangling.jpg").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "circle.jpg").symlink_to(tmp_path / "circle.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    for name in ("pipe.jpg", "dangling.jpg", "circle.jpg", "folder.jpg", "none.jpg"):
+        for attempt in (open_photo, photo_size):
+            with pytest.raises(BrokenImage, match=name):
+                attempt(tmp_path / name)
+    with pytest.raises(InputError, match="holds no photo"):
+        find_photos([str(tmp_path)])
+    with pytest.raises(InputError, match=r"no photo at .*pipe.jpg: it is no regular file"):
+        find_photos([str(tmp_path / "pipe.jpg")])
+
+
+def test_pipes_and_links_to_nowhere_in_a_data_set_are_left_out(tmp_path: Path) -> None:
+    photo(tmp_path / "good.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "dangling.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "good.png")
+    names = ("good", "pipe", "dangling", "circle", "link")
+    (tmp_path / "c.csv").write_text("image,caption,split\n" + "".join(f"{name}.png,a dog,train\n" for name in names))
+    data = read_captions(tmp_path)
+    assert [photo.id for photo in data.split("train")] == ["good.png", "link.png"]
+    assert "3 photos listed without a file" in data.notes[0]
+
+
+def test_decoders_warnings_are_silenced(tmp_path: Path) -> None:
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "large.png")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert photo_size(tmp_path / "large.png") == (10_000, 10_000)
+    assert not caught
+
+
+def test_a_photo_of_many_gigabytes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "huge.jpg").open("wb") as file:
+        file.truncate(2**31)
+    with pytest.raises(BrokenImage, match=r"2\.1 GB"):
+        open_photo(tmp_path / "huge.jpg")
