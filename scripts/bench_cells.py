@@ -1,14 +1,15 @@
-"""How fast is each recurrent cell, against its own matrix products and against torch's cells?
+"""Times each recurrent cell against its own matrix products and against torch's cells.
 
     python scripts/bench_cells.py                     every cell, about ten minutes, most of them compiling
     python scripts/bench_cells.py lstm gru --json bench.json
 
-For each cell, in turn within every round so that a noisy machine is noisy for all alike:
-  products    torch.matmul of every matrix of the cell with as many rows, and nothing else
-  step        x to gates and one step, without gradients, eager and compiled (weights frozen, as in use)
-  forward     the same over T steps for training, the projection of all x hoisted out of the loop
+For each cell, four kinds of runs, one after another in every round, so that noise of the machine reaches all alike:
+  products    torch.matmul of every matrix of the cell with B rows, and nothing else
+  step        projection of x and one step, without gradients, eager and compiled (weights frozen, as in inference)
+  forward     T steps with gradients; all x are projected at once, before the loop
   backward    forward and backward
-Medians of the rounds, in milliseconds for one step. On a GPU, compiled steps are captured in CUDA graphs, and cuDNN's LSTM is timed too.
+The table shows medians of the rounds in milliseconds for one step. On a GPU, compiled steps run as CUDA graphs, and cuDNN's
+LSTM is timed too.
 """
 
 import argparse
@@ -28,13 +29,13 @@ from tqdm import tqdm
 
 from showattend.cells import RecurrentCell, Stack, cell_names, find_cell, make_cell
 
-B, H, I, T = 80, 512, 1024, 20  # noqa: E741  (the literature's letter)
-TWINS = {"lstm": nn.LSTMCell, "gru_reset_after": nn.GRUCell, "elman": nn.RNNCell}
+B, H, I, T = 80, 512, 1024, 20  # noqa: E741  (I: width of x)
+TORCH_CELLS = {"lstm": nn.LSTMCell, "gru_reset_after": nn.GRUCell, "elman": nn.RNNCell}
 Step = Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 
 def products(cell: nn.Module, device: str) -> Callable[[], None]:
-    """Every matrix of the cell times B vectors."""
+    """Multiply every matrix of the cell by B vectors."""
     matrices = [p.detach().t() for p in cell.parameters() if p.dim() == 2]
     vectors = [torch.randn(B, matrix.shape[0], device=device) for matrix in matrices]
 
@@ -46,7 +47,7 @@ def products(cell: nn.Module, device: str) -> Callable[[], None]:
 
 
 def one_step(step: Step, state: tuple[Tensor, ...], device: str) -> Callable[[], None]:
-    """x to the next state, without gradients."""
+    """Compute the next state from x, without gradients."""
     x = torch.randn(B, I, device=device)
 
     @torch.no_grad()
@@ -59,22 +60,22 @@ def one_step(step: Step, state: tuple[Tensor, ...], device: str) -> Callable[[],
 def unrolled(
     project: Callable[[Tensor], Tensor], step: Step, state: tuple[Tensor, ...], device: str, *, backward: bool
 ) -> Callable[[], None]:
-    """T steps as in training, the projection of all x first."""
+    """Run T steps as in training, after one projection of all x."""
     xs = torch.randn(T, B, I, device=device, requires_grad=True)
 
     def run() -> None:
-        after, outputs = state, []
-        for gates in project(xs).unbind():
-            after = step(gates, after)
-            outputs.append(after[0])
+        current, outputs = state, []
+        for projected in project(xs).unbind():
+            current = step(projected, current)
+            outputs.append(current[0])
         if backward:
             torch.stack(outputs).sum().backward()
 
     return run
 
 
-def candidates(name: str, device: str) -> dict[str, Callable[[], None]]:
-    """What is timed of a cell, by name."""
+def runs_of_cell(name: str, device: str) -> dict[str, Callable[[], None]]:
+    """The runs that are timed, by their names."""
     cell: RecurrentCell | Stack = make_cell(name, (I,), H, layers=find_cell(name).min_layers).to(device).eval()
     zeros = torch.zeros(B, cell.initial_size, device=device)
     state = cell.initial_state(zeros, zeros)
@@ -82,27 +83,28 @@ def candidates(name: str, device: str) -> dict[str, Callable[[], None]]:
     def project(x: Tensor) -> Tensor:
         return cell.project(x, 0)
 
-    def whole(x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def project_and_step(x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return cell.step(project(x), state)
 
-    captured = {"triton.cudagraphs": device == "cuda"}
-    frozen = torch.compile(whole, fullgraph=True, dynamic=False, options=captured)
-    compiled = torch.compile(cell.step, fullgraph=True, dynamic=False, options=captured)
+    options = {"triton.cudagraphs": device == "cuda"}
+    compiled_project_and_step = torch.compile(project_and_step, fullgraph=True, dynamic=False, options=options)
+    compiled_step = torch.compile(cell.step, fullgraph=True, dynamic=False, options=options)
     runs = {"products": products(cell, device)}
-    for kind, used, step in (("eager", whole, cell.step), ("compiled", frozen, compiled)):
-        runs[f"step {kind}"] = one_step(used, state, device)
-        runs[f"forward {kind}"] = unrolled(project, step, state, device, backward=False)
-        runs[f"backward {kind}"] = unrolled(project, step, state, device, backward=True)
-    if name in TWINS:
-        twin = TWINS[name](I, H).to(device)
+    modes = (("eager", project_and_step, cell.step), ("compiled", compiled_project_and_step, compiled_step))
+    for mode, step_from_x, step in modes:
+        runs[f"step {mode}"] = one_step(step_from_x, state, device)
+        runs[f"forward {mode}"] = unrolled(project, step, state, device, backward=False)
+        runs[f"backward {mode}"] = unrolled(project, step, state, device, backward=True)
+    if name in TORCH_CELLS:
+        torch_cell = TORCH_CELLS[name](I, H).to(device)
 
-        def step_of_torch(x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            after = twin(x, state if len(state) > 1 else state[0])
-            return after if isinstance(after, tuple) else (after,)
+        def torch_step(x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            new_state = torch_cell(x, state if len(state) > 1 else state[0])
+            return new_state if isinstance(new_state, tuple) else (new_state,)
 
-        runs["step torch"] = one_step(step_of_torch, state, device)
-        runs["forward torch"] = unrolled(lambda x: x, step_of_torch, state, device, backward=False)
-        runs["backward torch"] = unrolled(lambda x: x, step_of_torch, state, device, backward=True)
+        runs["step torch"] = one_step(torch_step, state, device)
+        runs["forward torch"] = unrolled(lambda x: x, torch_step, state, device, backward=False)
+        runs["backward torch"] = unrolled(lambda x: x, torch_step, state, device, backward=True)
     if name == "lstm" and device == "cuda":
         cudnn, xs = nn.LSTM(I, H).to(device), torch.randn(T, B, I, device=device)
         runs["forward cudnn"] = lambda: cudnn(xs)
@@ -111,28 +113,28 @@ def candidates(name: str, device: str) -> dict[str, Callable[[], None]]:
 
 
 def measure(runs: dict[str, Callable[[], None]], rounds: int, device: str) -> dict[str, float]:
-    """Median milliseconds of one step of each candidate, taken in turn."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    """Median milliseconds of one step for each run; every round times all runs once."""
+    synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for lap in range(rounds + 2):
+    for number in range(rounds + 2):
         for name, run in runs.items():
             repeats = 1 if name.startswith(("forward", "backward")) else T
-            wait()
+            synchronize()
             start = time.perf_counter()
             for _ in range(repeats):
                 run()
-            wait()
-            if lap >= 2:  # the first laps compile and warm up
+            synchronize()
+            if number >= 2:  # the first two rounds compile and warm up
                 times[name].append((time.perf_counter() - start) / T * 1e3)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def report(name: str, found: dict[str, float]) -> str:
-    """A line of the table."""
-    cells = [f"{found[column]:8.3f}" if column in found else " " * 8 for column in COLUMNS]
-    ratios = [f"{found['step compiled'] / found['products']:6.2f}"]
-    ratios.append(f"{found['step eager'] / found['step torch']:6.2f}" if "step torch" in found else " " * 6)
-    ratios.append(f"{found['backward eager'] / found['backward torch']:6.2f}" if "backward torch" in found else " " * 6)
+def table_row(name: str, medians: dict[str, float]) -> str:
+    """One line of the table."""
+    cells = [f"{medians[column]:8.3f}" if column in medians else " " * 8 for column in COLUMNS]
+    ratios = [f"{medians['step compiled'] / medians['products']:6.2f}"]
+    ratios.append(f"{medians['step eager'] / medians['step torch']:6.2f}" if "step torch" in medians else " " * 6)
+    ratios.append(f"{medians['backward eager'] / medians['backward torch']:6.2f}" if "backward torch" in medians else " " * 6)
     return f"{name:16}{''.join(cells)}  {''.join(ratios)}"
 
 
@@ -144,22 +146,22 @@ HEADER = """\
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Time the cells, print the table, write the numbers."""
+    """Time the cells, print the table and write the JSON file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cells", nargs="*", metavar="CELL", help="names of cells (default: all)")
-    parser.add_argument("--rounds", type=int, default=15, help="laps over all candidates of a cell (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=15, help="how many times each run is timed (default: %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the medians to this file")
     args = parser.parse_args(arguments)
     torch.manual_seed(0)
-    torch._inductor.config.freezing = True  # of weights, where no gradients are wanted
+    torch._inductor.config.freezing = True  # weights become constants where no gradients are needed
     print(f"B {B}, H {H}, I {I}, T {T}; {args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}; ms for one step")
     print(HEADER)
     results = {}
     for name in tqdm(args.cells or cell_names(), unit=" cells", disable=None):
-        results[name] = measure(candidates(name, args.device), args.rounds, args.device)
+        results[name] = measure(runs_of_cell(name, args.device), args.rounds, args.device)
         torch.compiler.reset()
-        tqdm.write(report(name, results[name]))
+        tqdm.write(table_row(name, results[name]))
     if args.json:
         machine = {
             "torch": torch.__version__,

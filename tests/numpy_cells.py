@@ -1,7 +1,7 @@
-"""The equations of every cell once more, one unit of one row at a time: an oracle that shares no line with the package.
+"""The equations of every cell in NumPy, one row of a batch at a time, without any code of the package.
 
-Each function takes the tensors of a cell by name, x, and the state before, as NumPy vectors, and returns the state after.
-Blocks of rows are found by their number, in the order that the literature gives the gates (for torch's twins torch's).
+Each function takes the parameters of a cell by name, x and the old state as NumPy vectors, and returns the new state. Blocks of
+rows are chosen by index, in the order in which the paper (or torch, for its own cells) lists the gates.
 """
 
 import numpy as np
@@ -15,19 +15,19 @@ def s(a: Array) -> Array:
     return 1 / (1 + exp(-a))
 
 
-def times(matrix: Array, vector: Array, block: int, size: int) -> Array:
-    """One block of rows of a matrix times a vector, a sum of products for each unit."""
+def block_product(matrix: Array, vector: Array, block: int, size: int) -> Array:
+    """One block of rows of a matrix times a vector, as a sum of products for each unit."""
     return np.array(
         [sum(float(w) * float(v) for w, v in zip(row, vector, strict=True)) for row in matrix[block * size : (block + 1) * size]]
     )
 
 
 def W(p: Weights, k: int, x: Array, size: int, bias: bool = True) -> Array:
-    return times(p["weight_ih"], x, k, size) + (p["bias"][k * size : (k + 1) * size] if bias else 0)
+    return block_product(p["weight_ih"], x, k, size) + (p["bias"][k * size : (k + 1) * size] if bias else 0)
 
 
 def U(p: Weights, k: int, h: Array, name: str = "weight_hh") -> Array:
-    return times(p[name], h, k, len(h))
+    return block_product(p[name], h, k, len(h))
 
 
 def a(p: Weights, k: int, x: Array, h: Array) -> Array:
@@ -56,7 +56,7 @@ def janet(p, x, c):
 
 
 def slstm(p, x, h, c, n, m):
-    """Without the stabiliser: the exponentials themselves, the state carried over by e^m."""
+    """Without the stabiliser m: the exponentials themselves; the state is scaled by e^m on the way in and e^-m on the way out."""
     i, f = exp(a(p, 0, x, h)), s(a(p, 1, x, h))
     z, o = tanh(a(p, 2, x, h)), s(a(p, 3, x, h))
     true_c = f * c * exp(m) + i * z
@@ -66,15 +66,15 @@ def slstm(p, x, h, c, n, m):
 
 
 def peephole(p, x, h, c, i=True, f=True, o=True, input_activation=tanh, output_activation=tanh):
-    """Greff's V; i, f or o False: that gate is open for good."""
-    numbers = {name: k for k, name in enumerate([name for name, there in (("i", i), ("f", f), ("g", True), ("o", o)) if there])}
+    """Greff's V; a gate whose argument is False is left out and counts as 1."""
+    gates = [name for name, included in (("i", i), ("f", f), ("g", True), ("o", o)) if included]
 
-    def gate(name: str, memory: Array) -> Array:
-        return s(a(p, numbers[name], x, h) + p[f"p_{name}"] * memory) if name in numbers else np.ones_like(h)
+    def gate(name: str, c: Array) -> Array:
+        return s(a(p, gates.index(name), x, h) + p[f"p_{name}"] * c) if name in gates else np.ones_like(h)
 
-    written = input_activation(a(p, numbers["g"], x, h))
-    new = gate("f", c) * c + gate("i", c) * written
-    return gate("o", new) * output_activation(new), new
+    written = input_activation(a(p, gates.index("g"), x, h))
+    new_c = gate("f", c) * c + gate("i", c) * written
+    return gate("o", new_c) * output_activation(new_c), new_c
 
 
 def peephole_full(p, x, h, c):
@@ -94,14 +94,16 @@ def cifg(p, x, h, c):
 def fgr(p, x, h, c, old_i, old_f, old_o):
     size = len(h)
 
-    def heard(k: int) -> Array:
+    def from_gates(k: int) -> Array:
         blocks = [p["R"][k * size : (k + 1) * size, j * size : (j + 1) * size] for j in range(3)]
-        return times(blocks[0], old_i, 0, size) + times(blocks[1], old_f, 0, size) + times(blocks[2], old_o, 0, size)
+        return (
+            block_product(blocks[0], old_i, 0, size) + block_product(blocks[1], old_f, 0, size) + block_product(blocks[2], old_o, 0, size)
+        )
 
-    i = s(a(p, 0, x, h) + heard(0) + p["p_i"] * c)
-    f = s(a(p, 1, x, h) + heard(1) + p["p_f"] * c)
+    i = s(a(p, 0, x, h) + from_gates(0) + p["p_i"] * c)
+    f = s(a(p, 1, x, h) + from_gates(1) + p["p_f"] * c)
     c = f * c + i * tanh(a(p, 2, x, h))
-    o = s(a(p, 3, x, h) + heard(2) + p["p_o"] * c)
+    o = s(a(p, 3, x, h) + from_gates(2) + p["p_o"] * c)
     return o * tanh(c), c, i, f, o
 
 
@@ -136,11 +138,11 @@ def mut3(p, x, h):
 
 
 def clockwork(p, x, h, t):
-    """Periods 1 and 2: the second half moves at even times only and does not hear the first."""
+    """Periods 1 and 2: the second half changes at even times only and does not read the first."""
     half = len(h) // 2
     wx = W(p, 0, x, len(h))
-    fast = tanh(wx[:half] + times(p["U.0"], h, 0, half))
-    slow = tanh(wx[half:] + times(p["U.1"], h[half:], 0, half))
+    fast = tanh(wx[:half] + block_product(p["U.0"], h, 0, half))
+    slow = tanh(wx[half:] + block_product(p["U.1"], h[half:], 0, half))
     return np.concatenate((fast, slow if t[0] % 2 == 0 else h[half:])), t + 1
 
 
@@ -158,7 +160,7 @@ def layer_norm_lstm(p, x, h, c):
 
 
 def ligru(p, x, h, t):
-    """After training: normalised by the running statistics of the step."""
+    """In evaluation mode: normalised by the running statistics of the step."""
     step = min(int(t[0]), len(p["running_mean"]) - 1)
     size = len(h)
     wx = np.concatenate([W(p, k, x, size, bias=False) for k in range(2)])
@@ -216,7 +218,7 @@ STEPS = {
     "min_gru": min_gru,
     "min_lstm": min_lstm,
     "mut1": mut1,
-    "mut2": gru,  # with x projected, the search's second cell is the GRU
+    "mut2": gru,  # with x projected, MUT2 is the GRU
     "mut3": mut3,
     "nfg": variant(f=False),
     "niaf": variant(input_activation=lambda a: a),

@@ -1,6 +1,5 @@
 """A page for each recurrent cell, generated from its class: equations, parameters, data flow, source."""
 
-import inspect
 from pathlib import Path
 
 from cell_flow import draw_step
@@ -8,7 +7,7 @@ from equations import to_latex
 from sphinx.application import Sphinx
 
 from showattend.cells import Stack, cell_names, find_cell, make_cell
-from showattend.cells.catalogue import describe
+from showattend.cells.catalogue import describe, equation_lines, equations
 
 INPUT, HIDDEN = 1024, 512  # the sizes of the parameter tables
 FOLDER = "cells"
@@ -27,7 +26,7 @@ def write_pages(app: Sphinx) -> None:
 
 def _page(name: str) -> str:
     cell = describe(name, INPUT, HIDDEN)
-    summary, equations, rest = _docstring(name)
+    summary, formulas, rest = _docstring(name)
     layers = cell["layers"]
     command = f"--model.decoder.cell {name}" + (f" --model.decoder.layers {layers}" if layers > 1 else "")
     rows = "\n".join(f"| `{key}` | {shape} | {count:,} |" for key, shape, count in _parameters(name))
@@ -35,7 +34,7 @@ def _page(name: str) -> str:
 
 {summary}
 
-{equations}
+{formulas}
 
 {rest}
 
@@ -71,10 +70,9 @@ $ showattend fit --config flickr8k --data.root DIR {command}
 
 def _docstring(name: str) -> tuple[str, str, str]:
     """First paragraph, equations as one aligned block of LaTeX, and the remaining paragraphs."""
-    paragraphs = (inspect.getdoc(find_cell(name)) or "").split("\n\n")
-    lines = [paragraph for paragraph in paragraphs[1:] if " = " in paragraph.splitlines()[0]]
-    prose = [paragraph for paragraph in paragraphs[1:] if paragraph not in lines]
-    blocks = [f"$$\n{to_latex(line)}\n$$" for paragraph in lines for line in paragraph.splitlines()]
+    paragraphs = equations(name).split("\n\n")
+    prose = [paragraph for paragraph in paragraphs[1:] if not paragraph.startswith("    ")]
+    blocks = [f"$$\n{to_latex(line)}\n$$" for line in equation_lines(name)]
     return paragraphs[0], "\n\n".join(blocks), "\n\n".join(prose)
 
 

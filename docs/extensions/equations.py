@@ -2,7 +2,17 @@
 
 import re
 
-FUNCTIONS = {"s": r"\sigma", "tanh": r"\tanh", "exp": r"\exp", "log": r"\log", "max": r"\max", "sum": r"\sum", "mod": r"\bmod"}
+FUNCTIONS = {
+    "s": r"\sigma",
+    "tanh": r"\tanh",
+    "exp": r"\exp",
+    "log": r"\log",
+    "max": r"\max",
+    "relu": r"\mathrm{relu}",
+    "where": r"\mathrm{where}",
+    "sum": r"\sum",
+    "mod": r"\bmod",
+}
 SYMBOLS = {"*": r"\odot", "<=": r"\le", ">=": r"\ge", "...": r"\dots"}
 SHORT_WORDS = frozenset(("of", "in", "on", "it", "as", "at", "to", "is", "no", "if"))
 TOKEN = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9]*~?(?:_[A-Za-z0-9~]+)*'?)|(?P<symbol><=|>=|\.\.\.|\*)|(?P<space>\s+)|(?P<other>.)")
@@ -55,7 +65,9 @@ def _name(name: str, opens: bool) -> str:
     prime = "'" if name.endswith("'") else ""
     base, _, subscript = name.removesuffix("'").partition("_")
     symbol = rf"\tilde{{{base[:-1]}}}" if base.endswith("~") else base
-    if len(base.rstrip("~")) > 1:
+    if base == "sum":
+        symbol = FUNCTIONS[base]
+    elif len(base.rstrip("~")) > 1:
         symbol = rf"\mathrm{{{base}}}"
     inner = subscript.replace("_", ",").replace("~", "")
     lower = f"_{{{inner}}}" if len(inner) < 3 else rf"_{{\mathrm{{{inner}}}}}"
