@@ -11,26 +11,32 @@ To write a cell, derive from `RecurrentCell` and give it
    `step(projected, state)`, which makes its own products of the state (then `recurrent` names the gates whose U multiplies
    h itself, and further matrices come from `new_matrix`);
 4. `forget_bias`: the gate that keeps the memory, and the sign of its bias that keeps more of it;
-5. a docstring with the equations, in the notation of `catalogue.equations`.
+5. a docstring (mechanism, equations, source) in the notation of `catalogue.equations`; `equation` and `source` for the table of
+   cells; `parameter_roles` for its own parameters.
 
 A state is a flat tuple of tensors whose first axis is the batch. Beam search reorders its rows without knowing the cell, so
 rows must not depend on each other. Whatever else a cell needs (a clock, a normaliser) is one more entry of the state. No
 Python branch may depend on the value of a tensor: `step` compiles to one graph and runs inside CUDA graphs.
 
-    @register("minimal")
-    class Minimal(RecurrentCell):
-        gates = ("f", "g")
-        forget_bias = ("f", -1)
+    >>> class Minimal(RecurrentCell):
+    ...     gates = ("f", "g")
+    ...     forget_bias = ("f", -1)
+    ...
+    ...     def update(self, activations, state):
+    ...         (h,) = state
+    ...         f, g = activations.chunk(2, -1)
+    ...         f = torch.sigmoid(f)
+    ...         self.record_gates(f=f)
+    ...         return ((1 - f) * h + f * torch.tanh(g),)
+    >>> cell = Minimal(input_sizes=(300, 512), hidden_size=256)
+    >>> state = cell.initial_state(h=torch.zeros(2, 256), c=torch.zeros(2, 256))
+    >>> projected = cell.project(torch.zeros(2, 300), part=0) + cell.project(torch.zeros(2, 512), part=1)
+    >>> cell.step(projected, state)[0].shape
+    torch.Size([2, 256])
 
-        def update(self, activations, state):
-            (h,) = state
-            f, g = activations.chunk(2, -1)
-            f = torch.sigmoid(f)
-            self.record_gates(f=f)
-            return (h + f * (torch.tanh(g) - h),)
-
-Without `register`, a cell is used by its dotted path: `--model.cell my_package.cells:Minimal`. A registered cell goes through
-every test of tests/cells/test_contract.py, and needs its equations once more in tests/numpy_cells.py.
+Such a cell is used by its dotted path, `my_package.cells:Minimal`. The decorator `registry.register("minimal")`
+gives it a name. A registered cell goes through every test of tests/cells/test_contract.py, and needs its equations once more in
+tests/numpy_cells.py.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -70,9 +70,9 @@ class SRU(RecurrentCell):
         f = s(W_f x + v_f * c + b_f)
         r = s(W_r x + v_r * c + b_r)
         c = f * c + (1 - f) * (W_c x)
-        h = r * c + (1 - r) * x
+        h = r * c + (1 - r) * (W_x x)
 
-    Where x and h differ in width, the highway carries W_x x instead of x: W then has a fourth block, "x".
+    W_x is the block "x" of W. Where x is as wide as h, there is no such block, and the highway carries x itself.
 
     Source: Lei et al. 2018, eq. 1-4.
     """
