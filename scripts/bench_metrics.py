@@ -26,7 +26,7 @@ from pycocoevalcap.rouge.rouge import Rouge
 from tqdm import tqdm
 
 from showattend.data.captions import read_captions
-from showattend.metrics import PhotoStatistics, ptb_tokenize
+from showattend.metrics import corpus_statistics, ptb_tokenize
 
 Captions = dict[int, list[str]]
 References = dict[int, list[list[str]]]
@@ -56,8 +56,8 @@ def people(root: Path, photos: int) -> tuple[Captions, References]:
 
 def ours(captions: Captions, references: References) -> tuple[list[float], list[float]]:
     """The six scores, and CIDEr-D of each photo."""
-    found = PhotoStatistics(captions, references)
-    return list(found.scores().values()), found.photo_scores()["cider_d"].tolist()
+    found = corpus_statistics(captions, references)
+    return list(found.values().values()), found.per_photo()["cider_d"].tolist()
 
 
 def theirs(captions: dict[int, list[str]], references: dict[int, list[str]]) -> tuple[list[float], list[float]]:

@@ -1,19 +1,24 @@
-"""`showattend evaluate`: which captions are scored, and against what. What becomes of them is in scoring.py."""
+"""`showattend evaluate`: which captions are scored, and against what. scoring.py computes, scoring_output.py shows."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args, model_folders_from_args, numeric_generation_options
 from showattend.cli.options import Commands, add_data_options, add_ensemble_options, add_generation_options, add_speed_options
-from showattend.errors import InputError
+from showattend.errors import InputError, unknown_name
+from showattend.files import check_writable
 
 if TYPE_CHECKING:
+    from showattend.cli.scoring import ScoringInputs
     from showattend.data.references import References
     from showattend.data.results import Results
+    from showattend.metrics.optional import OptionalScorers
 
 
 def add_parser(commands: Commands) -> None:
@@ -64,7 +69,6 @@ def _add_scores(evaluate: argparse.ArgumentParser) -> None:
     scores.add_argument(
         "--official",
         nargs="*",
-        choices=("meteor", "spice"),
         metavar="NAME",
         help="meteor (the default) and spice too, by their authors' own Java on PTB tokens: pip install 'showattend[coco]' and a Java, "
         "8 to 14 for spice. Tried before the work; where one cannot be used a line says why, the others come, and the status is 1",
@@ -91,38 +95,48 @@ def _add_scores(evaluate: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score a model on a split of a data set, or captions from a file; results are on disk before any score is computed."""
-    from showattend.cli.scoring import ScoringInputs, check_scoring, official_from_args, score
-    from showattend.data.results import read_results
+    """Score a model on a split of a data set, or captions from a file; captions are written before any score is computed.
+
+    Returns:
+        0 if every photo has one caption, every caption a photo, and every metric worked, else 1
+    """
+    from showattend.cli.scoring import ScoringInputs, compare_scores, compute_scores
+    from showattend.cli.scoring_output import print_comparison, print_scores, write_report_page, write_scores
 
     _check_sources(args)
-    args.tokenizer = args.tokenizer or ("ptb" if args.results else "nltk")
-    check_scoring(args)
-    references, training = _references(args)
-    other = _other(args, references)
-    for note in references.notes:
-        print(note, file=sys.stderr)
-    official = official_from_args(args)
-    if args.results:
-        results, search = read_results(args.results, references), ""
-        if results.note:
-            print(results.note, file=sys.stderr)
-    else:
-        results, search = _caption(args, references)
-    inference_decoder = str(args.results or " + ".join(map(str, model_folders_from_args(args))))
-    against = str(args.references or f"{args.root}, split {args.split or 'val'}")
-    return score(ScoringInputs(f"{inference_decoder} on {against}", references, results, other, official, search, training), args)
+    tokenizer = _tokenizer_from_args(args)
+    _check_outputs(args)
+    references, training = _read_references(args)
+    other = _read_other_results(args.compare, references) if args.compare else None
+    _print_lines(references.notes)
+    optional = _optional_scorers(args.official, args.spice_models)
+    _print_lines(optional.reasons)
+    results, search = _read_results(args.results, references) if args.results else _caption_photos(args, references)
+    inputs = ScoringInputs(_title(args), references, results, tokenizer, optional, search, training)
+    _report_problems(inputs, strict=args.strict)
+    failed = len(optional.reasons)
+    scores = compute_scores(inputs)
+    _print_lines(optional.reasons[failed:])
+    print_scores(inputs.title, scores)
+    if args.out:
+        write_scores(args.out, inputs, scores)
+    if args.report:
+        write_report_page(args.report, inputs, scores)
+    if other:
+        print_comparison(compare_scores(inputs, scores, other), str(args.compare))
+    return 1 if results.problems or optional.reasons else 0
 
 
 def _check_sources(args: argparse.Namespace) -> None:
-    """Captions from one place, references from one place."""
+    """Captions from one place, references from one place.
+
+    Raises:
+        InputError: they come from two, or from none.
+    """
     if args.results and model_folders_from_args(args):
         raise InputError("--results are captions already: leave out --model and --ensemble, or --results")
-    spoken = [name for name in numeric_generation_options() if getattr(args, name, None) is not None]
-    spoken += [name for name in ("sample", "must_include", "ban", "attention_mode", "fuse", "int8") if getattr(args, name)]
-    if args.results and spoken:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in spoken)
-        raise InputError(f"--results are captions already, and nothing is searched for: leave out {options}")
+    if args.results:
+        _check_no_generation_options(args)
     if args.references and not args.results:
         raise InputError("--references are for captions from --results: a model needs photos, give --data.root DIR")
     if bool(args.root) == bool(args.references):
@@ -130,8 +144,55 @@ def _check_sources(args: argparse.Namespace) -> None:
         raise InputError(f"references come from --data.root or from --references: {choice}")
 
 
-def _references(args: argparse.Namespace) -> tuple[References, tuple[str, ...]]:
-    """What is scored against, and the captions that a model may have learned from, where they are known."""
+def _check_no_generation_options(args: argparse.Namespace) -> None:
+    given = [name for name in numeric_generation_options() if getattr(args, name, None) is not None]
+    given += [name for name in ("sample", "must_include", "ban", "attention_mode", "fuse", "int8") if getattr(args, name)]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise InputError(f"--results are captions already, and nothing is generated: leave out {options}")
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Refuse what cannot be written before the work rather than after it."""
+    if args.out:
+        check_writable(args.out / "results.json")
+    if args.report:
+        check_writable(args.report)
+
+
+def _tokenizer_from_args(args: argparse.Namespace) -> str:
+    """A name of TOKENIZERS: by default the words of training with a model, and those of the official scorers with `--results`."""
+    from showattend.cli.scoring import TOKENIZERS
+
+    tokenizer = args.tokenizer or ("ptb" if args.results else "nltk")
+    if tokenizer not in TOKENIZERS:
+        raise unknown_name("tokenizer", tokenizer, TOKENIZERS)
+    return str(tokenizer)
+
+
+def _optional_scorers(names: list[str] | None, spice_models: Path | None) -> OptionalScorers:
+    """The optional metrics that are requested; None: none, no name: METEOR.
+
+    Raises:
+        InputError: an unknown name, or models for SPICE without SPICE.
+    """
+    from showattend.metrics import optional_metrics
+    from showattend.metrics.optional import OptionalScorers
+    from showattend.metrics.spice import Spice
+
+    known = optional_metrics()
+    requested = [] if names is None else list(dict.fromkeys(names or ["meteor"]))
+    for name in requested:
+        if name not in known:
+            raise unknown_name("official metric", name, known)
+    if spice_models and "spice" not in requested:
+        raise InputError("--spice-models are for SPICE: give --official spice too, or leave them out")
+    metrics = (known[name] for name in requested)
+    return OptionalScorers(replace(metric, models=spice_models) if isinstance(metric, Spice) else metric for metric in metrics)
+
+
+def _read_references(args: argparse.Namespace) -> tuple[References, tuple[str, ...]]:
+    """The references, and the captions that a model may have learned from, where they are known."""
     from showattend.data.captions import read_captions
     from showattend.data.references import read_references, references_of
 
@@ -143,23 +204,34 @@ def _references(args: argparse.Namespace) -> tuple[References, tuple[str, ...]]:
     return references, tuple(caption for photo in data.splits["train"] for caption in photo.captions)
 
 
-def _other(args: argparse.Namespace, references: References) -> Results | None:
-    """The captions to compare with: of all photos, or not at all."""
+def _read_other_results(path: Path, references: References) -> Results:
+    """The captions of another system.
+
+    Raises:
+        InputError: they are not one caption for each photo.
+    """
     from showattend.data.results import read_results
 
-    if not args.compare:
-        return None
-    other = read_results(args.compare, references)
+    other = read_results(path, references)
     wrong = [line.rpartition(": ")[0] for kind, line in other.problems.items() if kind != "empty"]
     if wrong:
         raise InputError(f"{wrong[0]}: nothing is compared on a part of them")
-    for line in other.problems.values():
-        print(line, file=sys.stderr)
+    _print_lines(other.problems.values())
     return other
 
 
-def _caption(args: argparse.Namespace, references: References) -> tuple[Results, str]:
-    """A model's captions of all photos, and how it searched for them."""
+def _read_results(path: Path, references: References) -> tuple[Results, str]:
+    """The captions of a file, which does not tell how they were generated."""
+    from showattend.data.results import read_results
+
+    results = read_results(path, references)
+    if results.note:
+        print(results.note, file=sys.stderr)
+    return results, ""
+
+
+def _caption_photos(args: argparse.Namespace, references: References) -> tuple[Results, str]:
+    """A model's captions of all photos, and how they were generated."""
     from tqdm import tqdm
 
     from showattend.cli.results import coco_results, write_text
@@ -167,11 +239,11 @@ def _caption(args: argparse.Namespace, references: References) -> tuple[Results,
     from showattend.inference import Failure
 
     captioner = captioner_from_args(args)
-    search = generation_config_from_args(captioner, args)
+    config = generation_config_from_args(captioner, args)
     paths = list(references.files.values())
-    found = captioner.caption_files(paths, search, batch_size=args.batch_size, workers=args.workers)
+    captions = captioner.caption_files(paths, config, batch_size=args.batch_size, workers=args.workers)
     rows = []
-    for photo, (_, result) in zip(references.files, tqdm(found, desc="Captioning", total=len(paths), unit=" photos"), strict=True):
+    for photo, (_, result) in zip(references.files, tqdm(captions, "Captioning", len(paths), unit=" photos"), strict=True):
         if isinstance(result, Failure):
             print(f"skipped {result.reason}", file=sys.stderr)
         else:
@@ -180,4 +252,29 @@ def _caption(args: argparse.Namespace, references: References) -> tuple[Results,
         raise InputError(f"none of the {len(paths)} photos of the split '{args.split or 'val'}' can be read")
     if args.out:
         write_text(args.out / "results.json", coco_results(rows))
-    return check_results(rows, references, "the model"), str(search)
+    return check_results(rows, references, "the model"), str(config)
+
+
+def _title(args: argparse.Namespace) -> str:
+    """Whose captions are scored, and on what."""
+    whose = args.results or " + ".join(map(str, model_folders_from_args(args)))
+    return f"{whose} on {args.references or f'{args.root}, split ' + (args.split or 'val')}"
+
+
+def _report_problems(inputs: ScoringInputs, *, strict: bool) -> None:
+    """Print what is wrong with the captions.
+
+    Raises:
+        InputError: something is, with `--strict`; or no caption has references.
+    """
+    problems = inputs.results.problems
+    _print_lines(problems.values())
+    if problems and strict:
+        raise InputError(f"nothing is scored, for the results are not sound: {', '.join(problems)} (without --strict the rest is scored)")
+    if not inputs.results.captions:
+        raise InputError(f"{inputs.title}: no photo has both a caption and references")
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)

@@ -1,68 +1,24 @@
-"""BLEU, as coco-caption computes it (Papineni et al. 2002)."""
+"""BLEU-1 to BLEU-4, as coco-caption computes them (Papineni et al. 2002)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from showattend.metrics.ids import common_ids
-from showattend.metrics.ngrams import ORDERS, Counts, Grams, Ints
+from showattend.metrics.base import AdditiveMetric, Floats, register_metric
+from showattend.metrics.corpus import Corpus
+from showattend.metrics.ngrams import ORDERS, Ints, NgramCounts
 
 # The official scorer's only smoothing.
 TINY, SMALL = 1e-15, 1e-9
-Floats = NDArray[np.float64]
-
-
-class BleuCounts(NamedTuple):
-    """What BLEU knows of each of N captions: a corpus is their sum.
-
-    correct: n-grams that a reference has too, each as often as in the one that has it most, (N,4)
-    guessed: n-grams, (N,4)
-    length: words, (N,)
-    reference: words of the reference nearest in length, the shorter on a tie, (N,)
-    """
-
-    correct: Ints
-    guessed: Ints
-    length: Ints
-    reference: Ints
-
-
-def bleu_counts(
-    hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]], grams: Grams | None = None
-) -> BleuCounts:
-    """Count.
-
-    Args:
-        hypotheses: the tokens of one caption for each photo
-        references: the tokens of each of the photo's references
-        grams: of these references, where they are counted already
-    """
-    grams = grams or Grams(caption for photo in references for caption in photo)
-    photo_of = np.repeat(np.arange(len(references)), [len(photo) for photo in references])
-    pairs = zip(grams.counts, grams.count(hypotheses), strict=True)
-    correct = [_clipped(mine, theirs, photo_of, len(hypotheses)) for theirs, mine in pairs]
-    length = np.array([len(hypothesis) for hypothesis in hypotheses], np.int64)
-    # The difference first, then the length: the smaller of two pairs is the nearer reference.
-    nearest = [min((abs(len(one) - mine), len(one)) for one in photo)[1] for photo, mine in zip(references, length, strict=True)]
-    guessed = np.maximum(0, length[:, None] - np.arange(ORDERS))
-    return BleuCounts(np.stack(correct, 1), guessed, length, np.array(nearest, np.int64))
-
-
-def bleu_of(correct: Floats, guessed: Floats, length: Floats, reference: Floats) -> Floats:
-    """BLEU-1 to BLEU-4 of corpora from the sums of their counts, (...,4), (...,4), (...) and (...); (...,4)."""
-    means = np.cumprod((correct + TINY) / (guessed + SMALL), -1) ** (1 / np.arange(1, ORDERS + 1))
-    ratio = (length + TINY) / (reference + SMALL)
-    scores: Floats = means * np.exp(np.minimum(0.0, 1 - 1 / ratio))[..., None]
-    return scores
 
 
 def bleu(hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Sequence[Sequence[str]]]) -> dict[str, float]:
     """BLEU-1..4 of a corpus, keyed by photo.
 
     Clipped counts summed over the corpus, the closest reference length with the shorter on a tie, no smoothing beyond the
-    official scorer's 1e-15 and 1e-9. nltk's `corpus_bleu` is the same but for captions of less than four words, for which it
+    official scorer's 1e-15 and 1e-9. nltk's `corpus_bleu` gives the same except for captions of less than four words, for which it
     counts one n-gram where there is none.
 
     Args:
@@ -75,22 +31,67 @@ def bleu(hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Seque
     Raises:
         InputError: the photos of the two are not the same.
     """
-    ids = common_ids(hypotheses, references)
-    counts = bleu_counts([hypotheses[i] for i in ids], [references[i] for i in ids])
-    scores = bleu_of(*(of_photos.sum(0) for of_photos in counts))
-    return {f"bleu{n}": float(score) for n, score in enumerate(scores, 1)}
+    sums = bleu_statistics(Corpus(hypotheses, references)).sum(0)
+    return {f"bleu{n}": float(score) for n, score in enumerate(bleu_of_sums(sums), 1)}
 
 
-def _clipped(mine: Counts, theirs: Counts, photo_of: Ints, photos: int) -> Ints:
+def bleu_statistics(corpus: Corpus) -> Floats:
+    """What BLEU needs of each photo, (N,10).
+
+    Columns: for n from 1 to 4 the n-grams that a reference has too, each at most as often as in the reference that has it most;
+    for n from 1 to 4 all n-grams; words; words of the reference nearest in length, the shorter on a tie.
+    """
+    photo_of_reference = np.repeat(np.arange(len(corpus)), [len(of_photo) for of_photo in corpus.references])
+    pairs = zip(corpus.hypothesis_ngrams, corpus.reference_ngrams.counts, strict=True)
+    correct = [_clipped_counts(hypothesis, reference, photo_of_reference, len(corpus)) for hypothesis, reference in pairs]
+    lengths = np.array([len(caption) for caption in corpus.hypotheses], np.int64)
+    guessed = np.maximum(0, lengths[:, None] - np.arange(ORDERS))
+    nearest = [_nearest_length(length, of_photo) for length, of_photo in zip(lengths, corpus.references, strict=True)]
+    return np.column_stack((*correct, guessed, lengths, np.array(nearest, np.int64))).astype(np.float64)
+
+
+def bleu_of_sums(sums: Floats) -> Floats:
+    """BLEU-1 to BLEU-4 of corpora from the sums of their photos' statistics, (...,10) to (...,4)."""
+    correct, guessed = sums[..., :ORDERS], sums[..., ORDERS : 2 * ORDERS]
+    length, reference_length = sums[..., 2 * ORDERS], sums[..., 2 * ORDERS + 1]
+    precisions = np.cumprod((correct + TINY) / (guessed + SMALL), -1) ** (1 / np.arange(1, ORDERS + 1))
+    ratio = (length + TINY) / (reference_length + SMALL)
+    scores: Floats = precisions * np.exp(np.minimum(0.0, 1 - 1 / ratio))[..., None]
+    return scores
+
+
+def _bleu_n(sums: Floats, photos: int, *, n: int) -> Floats:
+    return bleu_of_sums(sums)[..., n - 1]
+
+
+def _nearest_length(length: int, references: Sequence[Sequence[str]]) -> int:
+    """The length of the reference that is nearest, the shorter one on a tie."""
+    return min((abs(len(reference) - length), len(reference)) for reference in references)[1]
+
+
+def _clipped_counts(hypothesis: NgramCounts, reference: NgramCounts, photo_of_reference: Ints, photos: int) -> Ints:
     """How many n-grams of each caption its references have too, (photos,)."""
-    known, codes = np.unique(np.concatenate((mine.gram, theirs.gram)), return_inverse=True)
-    keys = np.concatenate((mine.row, photo_of[theirs.row])) * max(1, len(known)) + codes
-    wanted, there = keys[: len(mine.row)], keys[len(mine.row) :]
-    if not len(there):
+    distinct, codes = np.unique(np.concatenate((hypothesis.code, reference.code)), return_inverse=True)
+    keys = np.concatenate((hypothesis.caption, photo_of_reference[reference.caption])) * max(1, len(distinct)) + codes
+    hypothesis_keys, reference_keys = keys[: len(hypothesis.code)], keys[len(hypothesis.code) :]
+    if not len(reference_keys):
         return np.zeros(photos, np.int64)
-    order = np.argsort(there, kind="stable")
-    distinct, first = np.unique(there[order], return_index=True)
-    most = np.maximum.reduceat(theirs.times[order], first)
-    place = np.minimum(np.searchsorted(distinct, wanted), len(distinct) - 1)
-    common = np.where(distinct[place] == wanted, np.minimum(mine.times, most[place]), 0)
-    return np.bincount(mine.row, common, photos).astype(np.int64)
+    order = np.argsort(reference_keys, kind="stable")
+    reference_keys, starts = np.unique(reference_keys[order], return_index=True)
+    most = np.maximum.reduceat(reference.count[order], starts)
+    index = np.minimum(np.searchsorted(reference_keys, hypothesis_keys), len(reference_keys) - 1)
+    clipped = np.where(reference_keys[index] == hypothesis_keys, np.minimum(hypothesis.count, most[index]), 0)
+    return np.bincount(hypothesis.caption, clipped, photos).astype(np.int64)
+
+
+for _n in range(1, ORDERS + 1):
+    register_metric(
+        AdditiveMetric(
+            name=f"bleu{_n}",
+            label=f"BLEU-{_n}",
+            statistics=bleu_statistics,
+            value_of_sums=partial(_bleu_n, n=_n),
+            listed_per_photo=_n == ORDERS,
+            rank=0,
+        )
+    )

@@ -4,21 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from showattend.metrics.ids import common_ids
-from showattend.metrics.ngrams import ORDERS, Counts, Grams, Ints
+from showattend.metrics.base import AdditiveMetric, Floats, register_metric
+from showattend.metrics.corpus import Corpus
+from showattend.metrics.ngrams import ORDERS, Ints, NgramCounts, NgramIndex
 
-Floats = NDArray[np.float64]
 SIGMA = 6.0
 SCALE = 10.0
 
 
-class _Weighted(NamedTuple):
-    """The n-grams of one order in all captions, by how much each says about a photo, and what the captions amount to."""
+class _TfIdf(NamedTuple):
+    """The n-grams of one order in all captions with their TF-IDF weights, sorted by caption, then by code."""
 
-    row: Ints
-    gram: Ints
+    caption: Ints
+    code: Ints
     weight: Floats  # count * log(photos / photos whose references have it)
     norm: Floats  # of each caption
 
@@ -28,67 +27,73 @@ class CiderD:
 
     Args:
         references: for each photo the tokens of each of its references
+        ngrams: of these references, where they are counted already
     """
 
-    def __init__(self, references: Sequence[Sequence[Sequence[str]]]) -> None:
-        captions = [caption for photo in references for caption in photo]
-        self.grams = Grams(captions)
-        self.per_photo = np.array([len(photo) for photo in references], np.int64)
-        self.first = np.concatenate(([0], np.cumsum(self.per_photo)))
-        self.photos = np.log(max(1, len(references)))
-        photo_of = np.repeat(np.arange(len(references)), self.per_photo)
-        self.frequencies = [_document_frequencies(counts, photo_of) for counts in self.grams.counts]
-        self.bigrams = _lengths(self.grams.counts[1], len(captions))
-        self.references = [self._weigh(n, counts, len(captions)) for n, counts in enumerate(self.grams.counts)]
-        # Where each caption's n-grams begin.
-        self.begins = [np.searchsorted(order.row, np.arange(len(captions) + 1)) for order in self.references]
+    def __init__(self, references: Sequence[Sequence[Sequence[str]]], ngrams: NgramIndex | None = None) -> None:
+        self.ngrams = ngrams or NgramIndex(caption for of_photo in references for caption in of_photo)
+        self.references_per_photo = np.array([len(of_photo) for of_photo in references], np.int64)
+        self.first_reference = np.concatenate(([0], np.cumsum(self.references_per_photo)))
+        self.log_photos = np.log(max(1, len(references)))
+        count = int(self.first_reference[-1])
+        photo_of_reference = np.repeat(np.arange(len(references)), self.references_per_photo)
+        self.document_frequencies = [_document_frequencies(counts, photo_of_reference) for counts in self.ngrams.counts]
+        self.lengths = _lengths(self.ngrams.counts[1], count)
+        self.vectors = [self._tf_idf(order, counts, count) for order, counts in enumerate(self.ngrams.counts)]
+        # Where each reference's n-grams begin.
+        self.starts = [np.searchsorted(vectors.caption, np.arange(count + 1)) for vectors in self.vectors]
 
     def scores(self, photos: Sequence[int], captions: Sequence[Sequence[str]]) -> Floats:
         """CIDEr-D of captions, from 0 to 10.
 
         Args:
-            photos: which of the references' photos each caption is about, (M,)
+            photos: index of the photo that each caption describes, (M,)
             captions: the tokens of each caption
 
         Returns:
             (M,)
         """
-        about = np.asarray(photos, np.int64)
-        counted = self.grams.count(captions)
+        return self.scores_of_counts(photos, self.ngrams.count(captions))
+
+    def scores_of_counts(self, photos: Sequence[int], counts: Sequence[NgramCounts]) -> Floats:
+        """CIDEr-D of captions from their n-grams, as `ngrams.count` gives them, (M,)."""
+        photo = np.asarray(photos, np.int64)
         # A pair is a caption beside one reference of its photo.
-        first, caption = _ranges(self.first[about], self.per_photo[about])
-        difference = _lengths(counted[1], len(captions))[caption] - self.bigrams[first]
+        reference, caption = _ranges(self.first_reference[photo], self.references_per_photo[photo])
+        difference = _lengths(counts[1], len(photo))[caption] - self.lengths[reference]
         similarity = np.zeros(len(caption))
-        for n, counts in enumerate(counted):
-            similarity += self._similarity(n, self._weigh(n, counts, len(captions)), caption, first)
+        for order, of_order in enumerate(counts):
+            similarity += self._similarity(order, self._tf_idf(order, of_order, len(photo)), caption, reference)
         similarity *= np.exp(-(difference**2) / (2 * SIGMA**2))
-        sums = np.bincount(caption, similarity, len(captions))
-        return SCALE / ORDERS * sums / np.maximum(1, self.per_photo[about])
+        sums = np.bincount(caption, similarity, len(photo))
+        return SCALE / ORDERS * sums / np.maximum(1, self.references_per_photo[photo])
 
-    def _weigh(self, n: int, counts: Counts, captions: int) -> _Weighted:
-        grams, frequency = self.frequencies[n]
-        place = np.minimum(np.searchsorted(grams, counts.gram), max(0, len(grams) - 1))
-        seen = np.where(grams[place] == counts.gram, frequency[place], 1) if len(grams) else np.ones(len(counts.gram))
-        weight = counts.times * (self.photos - np.log(seen))
-        return _Weighted(counts.row, counts.gram, weight, np.sqrt(np.bincount(counts.row, weight**2, captions)))
+    def _tf_idf(self, order: int, counts: NgramCounts, captions: int) -> _TfIdf:
+        codes, frequencies = self.document_frequencies[order]
+        frequency = np.ones(len(counts.code))
+        if len(codes):
+            index = np.minimum(np.searchsorted(codes, counts.code), len(codes) - 1)
+            frequency = np.where(codes[index] == counts.code, frequencies[index], 1)
+        weight = counts.count * (self.log_photos - np.log(frequency))
+        return _TfIdf(counts.caption, counts.code, weight, np.sqrt(np.bincount(counts.caption, weight**2, captions)))
 
-    def _similarity(self, n: int, mine: _Weighted, caption: Ints, reference: Ints) -> Floats:
-        """Clipped cosine of each pair."""
-        theirs, begins = self.references[n], self.begins[n]
-        entry, pair = _ranges(begins[reference], begins[reference + 1] - begins[reference])
-        known, codes = np.unique(mine.gram, return_inverse=True)
-        if not len(known) or not len(entry):
+    def _similarity(self, order: int, hypotheses: _TfIdf, caption: Ints, reference: Ints) -> Floats:
+        """Clipped cosine of each pair of a caption and a reference, (P,)."""
+        references, starts = self.vectors[order], self.starts[order]
+        entry, pair = _ranges(starts[reference], starts[reference + 1] - starts[reference])
+        distinct, index = np.unique(hypotheses.code, return_inverse=True)
+        if not len(distinct) or not len(entry):
             return np.zeros(len(caption))
-        # Each n-gram of the reference is looked up among those of the caption: both are sorted by caption, then n-gram.
-        code = np.minimum(np.searchsorted(known, theirs.gram[entry]), len(known) - 1)
-        keys = mine.row * len(known) + codes
-        wanted = caption[pair] * len(known) + code
-        place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        common = (known[code] == theirs.gram[entry]) & (keys[place] == wanted)
-        entry, pair, place = entry[common], pair[common], place[common]
-        products = np.bincount(pair, np.minimum(mine.weight[place], theirs.weight[entry]) * theirs.weight[entry], len(caption))
-        norms = mine.norm[caption] * theirs.norm[reference]
-        return products / np.where(norms > 0, norms, 1.0)
+        # Each n-gram of the reference is searched among those of the caption: both are sorted by caption, then by code.
+        position = np.minimum(np.searchsorted(distinct, references.code[entry]), len(distinct) - 1)
+        keys = hypotheses.caption * len(distinct) + index
+        pair_keys = caption[pair] * len(distinct) + position
+        match = np.minimum(np.searchsorted(keys, pair_keys), len(keys) - 1)
+        common = (distinct[position] == references.code[entry]) & (keys[match] == pair_keys)
+        entry, pair, match = entry[common], pair[common], match[common]
+        products = np.minimum(hypotheses.weight[match], references.weight[entry]) * references.weight[entry]
+        norms = hypotheses.norm[caption] * references.norm[reference]
+        return np.bincount(pair, products, len(caption)) / np.where(norms > 0, norms, 1.0)
 
 
 def cider_d(hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Sequence[Sequence[str]]]) -> float:
@@ -104,26 +109,33 @@ def cider_d(hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Se
     Raises:
         InputError: the photos of the two are not the same.
     """
-    ids = common_ids(hypotheses, references)
-    if not ids:
-        return 0.0
-    return float(CiderD([references[i] for i in ids]).scores(range(len(ids)), [hypotheses[i] for i in ids]).mean())
+    corpus = Corpus(hypotheses, references)
+    return float(cider_d_statistics(corpus).mean()) if len(corpus) else 0.0
 
 
-def _document_frequencies(counts: Counts, photo_of: Ints) -> tuple[Ints, Ints]:
-    """For each n-gram, sorted, how many photos have it in their references."""
-    grams, code = np.unique(counts.gram, return_inverse=True)
-    places = np.unique(photo_of[counts.row] * max(1, len(grams)) + code)
-    return grams, np.bincount(places % max(1, len(grams)), minlength=len(grams))
+def cider_d_statistics(corpus: Corpus) -> Floats:
+    """CIDEr-D of each photo, (N,1), with document frequencies of the whole corpus."""
+    cider = CiderD(corpus.references, corpus.reference_ngrams)
+    return cider.scores_of_counts(range(len(corpus)), corpus.hypothesis_ngrams)[:, None]
 
 
-def _lengths(bigrams: Counts, captions: int) -> Ints:
-    """The length of a caption as the official scorer takes it: the number of its 2-grams."""
-    return np.bincount(bigrams.row, bigrams.times, captions).astype(np.int64)
+def _document_frequencies(counts: NgramCounts, photo_of_reference: Ints) -> tuple[Ints, Ints]:
+    """The distinct n-grams, sorted, and in how many photos' references each of them occurs."""
+    codes, index = np.unique(counts.code, return_inverse=True)
+    keys = np.unique(photo_of_reference[counts.caption] * max(1, len(codes)) + index)
+    return codes, np.bincount(keys % max(1, len(codes)), minlength=len(codes))
 
 
-def _ranges(begins: Ints, lengths: Ints) -> tuple[Ints, Ints]:
-    """begin, begin + 1, … for each range, one after the other, and which range each number belongs to."""
-    which = np.repeat(np.arange(len(begins)), lengths)
+def _lengths(bigrams: NgramCounts, captions: int) -> Ints:
+    """The length of each caption as the official scorer takes it: the number of its 2-grams."""
+    return np.bincount(bigrams.caption, bigrams.count, captions).astype(np.int64)
+
+
+def _ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
+    """start, start + 1, … of each range, one range after the other, and the index of the range that each belongs to."""
+    index = np.repeat(np.arange(len(starts)), lengths)
     offsets = np.cumsum(lengths) - lengths
-    return np.arange(len(which)) - offsets[which] + begins[which], which
+    return np.arange(len(index)) - offsets[index] + starts[index], index
+
+
+register_metric(AdditiveMetric(name="cider_d", label="CIDEr-D", statistics=cider_d_statistics, limits=(0.0, SCALE), rank=2))

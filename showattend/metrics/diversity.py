@@ -1,4 +1,4 @@
-"""How varied captions are: words, n-grams, and captions that nobody taught."""
+"""How varied captions are: words, n-grams, and captions that are in no training set."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -7,8 +7,8 @@ Tokens = Sequence[str]
 
 def distinct(captions: Iterable[Tokens], n: int) -> float:
     """Distinct-n: different n-grams over all n-grams (Li et al. 2016); 0 where there is none."""
-    grams = [tuple(words[place : place + n]) for words in captions for place in range(len(words) - n + 1)]
-    return len(set(grams)) / max(1, len(grams))
+    ngrams = [tuple(words[start : start + n]) for words in captions for start in range(len(words) - n + 1)]
+    return len(set(ngrams)) / max(1, len(ngrams))
 
 
 def vocabulary_size(captions: Iterable[Tokens]) -> int:

@@ -1,4 +1,4 @@
-"""The official scorers' Java: found, asked for its version, and never trusted to end by itself."""
+"""Java and the official scorers' jars: where they are, which versions they have, and what a failed run printed."""
 
 import re
 import shutil
@@ -7,47 +7,46 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+from showattend.metrics.base import MetricUnavailable
+
 PACKAGE = "pycocoevalcap"
-
-
-class OfficialError(RuntimeError):
-    """An official scorer cannot be used: the message says why, and what to do."""
 
 
 def find_package() -> Path:
     """The folder of pycocoevalcap, whose jars are read and to which nothing is written.
 
     Raises:
-        OfficialError: it is not installed.
+        MetricUnavailable: it is not installed.
     """
-    found = find_spec(PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise OfficialError("pycocoevalcap, which holds the official scorers, is not installed: pip install 'showattend[coco]'")
-    return Path(found.submodule_search_locations[0])
+    spec = find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MetricUnavailable("pycocoevalcap, which holds the official scorers, is not installed: pip install 'showattend[coco]'")
+    return Path(spec.submodule_search_locations[0])
 
 
 def find_java() -> tuple[str, str]:
     """The command `java` and its version.
 
     Raises:
-        OfficialError: there is none, or it does not run.
+        MetricUnavailable: there is none, or it does not run.
     """
     java = shutil.which("java")
     if java is None:
-        raise OfficialError("there is no java on the PATH: install a Java runtime, such as OpenJDK 17")
+        raise MetricUnavailable("there is no java on the PATH: install a Java runtime, such as OpenJDK 17")
     try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=True).stderr
+        printed = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=True).stderr
     except (OSError, subprocess.SubprocessError) as error:
-        raise OfficialError(f"{java} does not run: {error}") from error
-    found = re.search(r'version "([^"]+)"', told)
-    return java, found.group(1) if found else "unknown"
+        raise MetricUnavailable(f"{java} does not run: {error}") from error
+    match = re.search(r'version "([^"]+)"', printed)
+    return java, match.group(1) if match else "unknown"
 
 
 def first_error(errors: str) -> str:
-    """What a program that failed said first, the JVM's remarks on its options left out."""
-    return next((line.strip() for line in errors.splitlines() if line.strip() and not line.startswith("Picked up")), "it does not say why")
+    """The first line that a failed program printed, without the JVM's remarks on its options."""
+    lines = (line.strip() for line in errors.splitlines())
+    return next((line for line in lines if line and not line.startswith("Picked up")), "no error message")
 
 
 def versions() -> dict[str, str]:
-    """What belongs to the signature of an official score."""
+    """The versions of Java and pycocoevalcap, for the signature of scores."""
     return {"java": find_java()[1], PACKAGE: version(PACKAGE)}

@@ -5,25 +5,63 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import ClassVar
 
-from showattend.metrics.java import OfficialError, find_java, find_package, first_error
+import numpy as np
+
+from showattend.metrics.base import Metric, MetricScore, MetricUnavailable, register_metric
+from showattend.metrics.corpus import Corpus
+from showattend.metrics.java import find_java, find_package, first_error, versions
 
 VERSION = "1.5"
-# What the jar gives for one caption with two references: a Java that gives something else is not to be used.
-KNOWN = (["this is a good test"], [["this is a test", "this is also a test"]], 0.444344)
-START, EACH = 120.0, 0.2  # seconds to wait: for the tables of paraphrases, and for a photo
+# What the jar gives for one caption with two references: a Java that gives another value is not used.
+KNOWN = ("this is a good test", ["this is a test", "this is also a test"], 0.444344)
+SECONDS, SECONDS_PER_PHOTO = 120.0, 0.2  # time limit: for the tables of paraphrases, and for each photo
 SEPARATOR = "|||"
 
 
-class Meteor:
+@dataclass(frozen=True, kw_only=True)
+class Meteor(Metric):
+    """METEOR of PTB tokens. The corpus has sums of its own: its value is no mean over photos."""
+
+    optional: ClassVar[bool] = True
+
+    def score(self, corpus: Corpus) -> MetricScore:
+        """METEOR of the corpus and of each photo, from 0 to 1.
+
+        Raises:
+            MetricUnavailable: the jar has ended, takes too long, or answers something else than numbers.
+        """
+        with MeteorProcess() as jar:
+            return jar.score([" ".join(words) for words in corpus.hypotheses], [list(map(" ".join, texts)) for texts in corpus.references])
+
+    def check(self) -> None:
+        """Score one known pair.
+
+        Raises:
+            MetricUnavailable: METEOR cannot be used here; the message says why.
+        """
+        caption, references, known = KNOWN
+        with MeteorProcess() as jar:
+            value = jar.score([caption], [references]).value
+        if abs(value - known) > 1e-6:
+            raise MetricUnavailable(f"METEOR gives {value:.6f} with Java {jar.version} where {known} is right: take another Java")
+
+    def signature(self) -> dict[str, str]:
+        """The versions of METEOR, of Java and of pycocoevalcap."""
+        return {self.name: f"{VERSION},ptb", **versions()}
+
+
+class MeteorProcess:
     """The jar, running while the `with` block does, in an empty folder that is removed.
 
-    It answers each line with one line, so that neither side ever waits for a full pipe; a watch ends it when it takes too long.
+    It answers each line with one line, so that neither side ever waits for a full pipe; a timer ends it when it takes too long.
 
     Raises:
-        OfficialError: no pycocoevalcap, no Java, or a Java that does not start it.
+        MetricUnavailable: no pycocoevalcap, no Java, or a Java that does not start it.
     """
 
     def __init__(self) -> None:
@@ -31,7 +69,7 @@ class Meteor:
         self.java, self.version = find_java()
         self.command = [self.java, "-Xmx2G", "-Dfile.encoding=UTF-8", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
 
-    def __enter__(self) -> "Meteor":
+    def __enter__(self) -> "MeteorProcess":
         self.folder = tempfile.TemporaryDirectory()
         self.errors = (Path(self.folder.name) / "errors").open("w+", encoding="utf-8", errors="replace")  # a pipe of them could fill
         pipe = subprocess.PIPE
@@ -40,7 +78,7 @@ class Meteor:
         except OSError as error:
             self.errors.close()
             self.folder.cleanup()
-            raise OfficialError(f"METEOR does not start with {self.java}: {error.strerror}") from error
+            raise MetricUnavailable(f"METEOR does not start with {self.java}: {error.strerror}") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -49,31 +87,33 @@ class Meteor:
         self.errors.close()
         self.folder.cleanup()
 
-    def scores(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[float, list[float]]:
-        """METEOR of the corpus, which is no mean, and of each photo, from 0 to 1.
+    def score(self, captions: Sequence[str], references: Sequence[Sequence[str]]) -> MetricScore:
+        """METEOR of the corpus and of each photo.
 
         Args:
             captions: for each photo PTB tokens, joined by spaces
             references: of each photo, likewise
 
         Raises:
-            OfficialError: the jar has ended, takes too long, or says something else than numbers.
+            MetricUnavailable: the jar has ended, takes too long, or answers something else than numbers.
         """
-        recording_gates = threading.Timer(START + EACH * len(captions), self.process.kill)
-        recording_gates.start()
+        timer = threading.Timer(SECONDS + SECONDS_PER_PHOTO * len(captions), self.process.kill)
+        timer.start()
         try:
-            counts = [self._ask(_line("SCORE", *theirs, said)) for said, theirs in zip(captions, references, strict=True)]
-            first = self._ask(_join("EVAL", *counts))
-            *of_photos, corpus = [float(first), *(float(self._read()) for _ in captions)]
+            pairs = zip(captions, references, strict=True)
+            statistics = [self._request(_line("SCORE", *of_photo, caption)) for caption, of_photo in pairs]
+            first = self._request(_join("EVAL", *statistics))
+            *per_photo, corpus = [float(first), *(float(self._read()) for _ in captions)]
         except (OSError, ValueError) as error:
             self.errors.seek(0)
             reason = f"{error}; {first_error(self.errors.read())}"
-            raise OfficialError(f"METEOR fails with Java {self.version} ({reason}): it is known to work with Java 17 and 25") from error
+            message = f"METEOR fails with Java {self.version} ({reason}): it is known to work with Java 17 and 25"
+            raise MetricUnavailable(message) from error
         finally:
-            recording_gates.cancel()
-        return corpus, of_photos
+            timer.cancel()
+        return MetricScore(corpus, np.array(per_photo))
 
-    def _ask(self, line: str) -> str:
+    def _request(self, line: str) -> str:
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended, and so has nothing to read either
             self.process.stdin.write(f"{line}\n".encode())
@@ -88,23 +128,13 @@ class Meteor:
         return line.strip()
 
 
-def check_meteor() -> None:
-    """Score one known pair.
-
-    Raises:
-        OfficialError: METEOR cannot be used here; the message says why.
-    """
-    captions, references, known = KNOWN
-    with Meteor() as jar:
-        found, _ = jar.scores(captions, references)
-    if abs(found - known) > 1e-6:
-        raise OfficialError(f"METEOR gives {found:.6f} with Java {jar.version} where {known} is right: take another Java")
-
-
-def _line(word: str, *texts: str) -> str:
-    """A line of the jar's protocol, whose own signs are taken out of the texts."""
-    return _join(word, *(" ".join(text.replace(SEPARATOR, " ").split()) for text in texts))
+def _line(command: str, *texts: str) -> str:
+    """A line of the jar's protocol, whose separator is removed from the texts."""
+    return _join(command, *(" ".join(text.replace(SEPARATOR, " ").split()) for text in texts))
 
 
 def _join(*parts: str) -> str:
     return f" {SEPARATOR} ".join(parts)
+
+
+register_metric(Meteor(name="meteor", label="METEOR", rank=3))

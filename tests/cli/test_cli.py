@@ -93,7 +93,7 @@ def test_the_result_file_is_what_coco_s_own_tools_read(model: Path, shapes: Path
 
 
 def test_results_are_on_disk_before_a_score_can_fail(model: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("showattend.cli.scoring.PhotoStatistics", lambda *_: (_ for _ in ()).throw(RuntimeError("no score")))
+    monkeypatch.setattr("showattend.cli.scoring.corpus_statistics", lambda *_: (_ for _ in ()).throw(RuntimeError("no score")))
     with pytest.raises(RuntimeError, match="no score"):
         main(["evaluate", "--model", str(model), "--data.root", str(shapes), "--out", str(tmp_path / "out")])
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 8

@@ -10,11 +10,11 @@ import pytest
 
 from showattend.cli.main import main
 from showattend.data.captions import read_captions
-from showattend.metrics import ptb_tokenize
-from showattend.metrics.java import OfficialError, find_java, find_package
-from showattend.metrics.meteor import Meteor
-from showattend.metrics.official import Official
-from showattend.metrics.spice import MODELS
+from showattend.metrics import Corpus, MetricUnavailable, find_metric, ptb_tokenize
+from showattend.metrics.java import find_java, find_package
+from showattend.metrics.meteor import MeteorProcess
+from showattend.metrics.optional import OptionalScorers
+from showattend.metrics.spice import MODELS, Spice
 
 Texts = tuple[list[str], list[list[str]]]
 PAIR: Texts = (["this is a good test"], [["this is a test", "this is also a test"]])
@@ -30,6 +30,11 @@ def java(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "java").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "java").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
+
+
+def corpus(*words: str) -> Corpus:
+    """Photos whose caption, like their reference, is one word."""
+    return Corpus({word: [word] for word in words}, {word: [[word]] for word in words})
 
 
 def command(tmp_path: Path, *options: str) -> list[str]:
@@ -65,8 +70,8 @@ def test_pycocoevalcap_gives_the_same_for_people_s_captions_and_hard_ones(flickr
     tokens = [[" ".join(ptb_tokenize(caption)) for caption in photo.captions] for photo in photos]
     captions = [texts[-1] for texts in tokens] + ["", "a ||| dog", "un café", "a dog " * 60]
     references = [texts[:-1] for texts in tokens] + [["a dog"], ["a dog"], ["un café noir"], ["a dog"]]
-    with Meteor() as running:
-        corpus, of_photos = running.scores(captions, references)
+    with MeteorProcess() as running:
+        corpus, of_photos = running.score(captions, references)
     official, each = Theirs().compute_score(dict(enumerate(references)), {n: [said] for n, said in enumerate(captions)})
     assert corpus == pytest.approx(official, abs=1e-12)
     assert of_photos == pytest.approx(each, abs=1e-12)
@@ -120,7 +125,7 @@ def test_without_java_or_the_package_a_line_says_what_to_install(
 def test_spice_asks_for_another_java_before_it_asks_for_models(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pycocoevalcap")
     java(tmp_path / "bin", f"echo 'version \"{version}\"' >&2", monkeypatch)
-    assert Official(["spice"]).reasons == [
+    assert OptionalScorers([find_metric("spice")]).reasons == [
         f"no SPICE: SPICE needs Java 8 to 14, and the java on the PATH is {version}: put another first on the PATH"
     ]
 
@@ -140,11 +145,14 @@ def test_spice_downloads_nothing_and_is_tried_before_it_is_believed(models: Path
     """With the real jars' folder and a Java that fails: what is missing, then what the JVM says."""
     java(tmp_path / "bin", '[ "$1" = -version ] && echo \'version "1.8.0_412"\' >&2 && exit; echo Error: no heap >&2; exit 1', monkeypatch)
     before = listing(find_package())
-    official = Official(["spice"])
+    official = OptionalScorers([find_metric("spice")])
     assert not official.usable
     assert "--spice-models DIR" in official.reasons[0]
     assert MODELS[0] in official.reasons[0]
-    assert "SPICE fails with Java 1.8.0_412 (Error: no heap)" in Official(["spice"], models).reasons[0]
+    assert (
+        "SPICE fails with Java 1.8.0_412 (Error: no heap)"
+        in OptionalScorers([Spice(name="spice", label="SPICE", models=models)]).reasons[0]
+    )
     assert listing(find_package()) == before
 
 
@@ -153,14 +161,15 @@ def test_how_spice_is_called_and_read(models: Path, tmp_path: Path, monkeypatch:
     answer = '[{"image_id": 0, "scores": {"All": {"f": 1.0}}}]'
     known = '[ "$1" = -version ] && echo \'version "11.0.2"\' >&2 && exit'
     java(tmp_path / "bin", f"{known}; pwd > {tmp_path}/folder; echo \"$@\" > {tmp_path}/line; echo '{answer}' > out.json", monkeypatch)
-    official = Official(["spice"], models)
-    assert official.usable == ["spice"]
+    official = OptionalScorers([Spice(name="spice", label="SPICE", models=models)])
+    assert [metric.name for metric in official.usable] == ["spice"]
     line = (tmp_path / "line").read_text()
     assert all(str(tmp_path / "models" / name) in line for name in MODELS)  # it runs elsewhere: paths are whole
     assert "-cache" not in line
     assert not Path((tmp_path / "folder").read_text().strip()).exists()
-    assert official.scores([["a"]], [[["a"]]]) == {"spice": (1.0, [1.0])}
-    assert official.scores([["a"], ["b"]], [[["a"]], [["b"]]]) == {}  # the second photo has no answer
+    scores = official.scores(corpus("a"))["spice"]
+    assert (scores.value, scores.per_photo.tolist()) == (1.0, [1.0])
+    assert official.scores(corpus("a", "b")) == {}  # the second photo has no answer
     assert "SPICE leaves no scores with Java 11.0.2" in official.reasons[0]
 
 
@@ -171,9 +180,9 @@ def test_a_scorer_that_fails_in_the_middle_is_told_of_and_left_out(tmp_path: Pat
     mark = tmp_path / "started"
     known = f'echo \'version "8"\' >&2; [ "$1" = -version ] && exit 0; [ -e {mark} ] && exit 1; : > {mark}'
     java(tmp_path / "bin", f"{known}; while read -r line; do {answer}; done", monkeypatch)
-    official = Official(["meteor"])
-    assert official.usable == ["meteor"]
-    assert official.scores([["a"]], [[["a"]]]) == {}
+    official = OptionalScorers([find_metric("meteor")])
+    assert [metric.name for metric in official.usable] == ["meteor"]
+    assert official.scores(corpus("a")) == {}
     assert official.usable == []
     assert official.signature() == {}
     assert "it has ended" in official.reasons[0]
@@ -183,6 +192,6 @@ def test_a_scorer_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
     pytest.importorskip("pycocoevalcap")
     sleep = next(str(Path(folder, "sleep")) for folder in os.environ["PATH"].split(":") if Path(folder, "sleep").exists())
     java(tmp_path / "bin", f'[ "$1" = -version ] && echo \'version "8"\' >&2 || exec {sleep} 60', monkeypatch)
-    monkeypatch.setattr("showattend.metrics.meteor.START", 0.2)
-    with Meteor() as running, pytest.raises(OfficialError, match="took too long"):
-        running.scores(*PAIR)
+    monkeypatch.setattr("showattend.metrics.meteor.SECONDS", 0.2)
+    with MeteorProcess() as running, pytest.raises(MetricUnavailable, match="took too long"):
+        running.score(*PAIR)

@@ -2,14 +2,13 @@
 
 import itertools
 import random
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from showattend.metrics import CiderD, PhotoStatistics, bleu, compare, corpus_scores, intervals, rouge_l
-from showattend.metrics.scores import scores_of
-from showattend.metrics.significance import _resampled
+from showattend.metrics import CiderD, bleu, compare, corpus_scores, corpus_statistics, intervals, rouge_l
+from showattend.metrics.significance import resampled_sums
 
 WORDS = ["a", "the", "dog", "cat", "runs", "sits", "on", "grass", "red", "big", "two"]
 
@@ -35,7 +34,8 @@ def test_statistics_add_up_to_each_score() -> None:
 
 def test_a_resample_is_the_score_of_the_photos_drawn() -> None:
     captions, references = world(30, 1, 0.6)
-    found = _resampled(PhotoStatistics(captions, references).columns, 5, seed=3)
+    statistics = corpus_statistics(captions, references)
+    found = statistics.values_of_sums(resampled_sums(statistics.matrix, 5, seed=3))
     times = np.random.default_rng(3).multinomial(30, np.full(30, 1 / 30), 5)
     for row, counts in enumerate(times):
         drawn = [i for i in range(30) for _ in range(counts[i])]
@@ -45,7 +45,7 @@ def test_a_resample_is_the_score_of_the_photos_drawn() -> None:
 
 
 def test_identical_systems_differ_by_nothing_with_certainty() -> None:
-    statistics = PhotoStatistics(*world(40, 2, 0.5))
+    statistics = corpus_statistics(*world(40, 2, 0.5))
     for found in compare(statistics, statistics, resamples=200).values():
         assert found.difference == 0
         assert found.interval == (0, 0)
@@ -55,48 +55,47 @@ def test_identical_systems_differ_by_nothing_with_certainty() -> None:
 def test_a_better_system_is_found_and_the_other_way_round() -> None:
     good, references = world(150, 3, 0.9)
     bad = said(references, random.Random(9), 0.4)
-    one, other = PhotoStatistics(good, references), PhotoStatistics(bad, references)
+    one, other = corpus_statistics(good, references), corpus_statistics(bad, references)
     back = compare(other, one)
     for name, found in compare(one, other).items():
         assert found.p < 0.01
         assert 0 < found.interval.low < found.difference < found.interval.high
         assert back[name].difference == pytest.approx(-found.difference)
-        assert intervals(one)[name].low < one.scores()[name] < intervals(one)[name].high
+        assert intervals(one)[name].low < one.values()[name] < intervals(one)[name].high
 
 
 def test_the_p_value_is_the_share_of_all_swaps() -> None:
     captions, references = world(9, 4, 0.7)
-    one, other = (PhotoStatistics(c, references) for c in (captions, said(references, random.Random(5), 0.6)))
+    one, other = (corpus_statistics(c, references) for c in (captions, said(references, random.Random(5), 0.6)))
     swaps = np.array(list(itertools.product((0.0, 1.0), repeat=9)))
-    moved = swaps @ (other.columns - one.columns)
-    first, second = scores_of(one.columns.sum(0) + moved, 9), scores_of(other.columns.sum(0) - moved, 9)
+    moved = swaps @ (other.matrix - one.matrix)
+    first, second = one.values_of_sums(one.matrix.sum(0) + moved), one.values_of_sums(other.matrix.sum(0) - moved)
     for name, found in compare(one, other, resamples=20000).items():
         exact = (abs(first[name] - second[name]) >= abs(found.difference) - 1e-12).mean()
         assert found.p == pytest.approx(exact, abs=0.015)
 
 
 def test_the_seed_decides() -> None:
-    statistics = PhotoStatistics(*world(40, 5, 0.5))
+    statistics = corpus_statistics(*world(40, 5, 0.5))
     assert intervals(statistics, seed=1) == intervals(statistics, seed=1) != intervals(statistics, seed=2)
 
 
 def test_other_photos_cannot_be_compared() -> None:
     captions, references = world(5, 6, 0.5)
-    fewer: Any = PhotoStatistics({1: captions[1]}, {1: references[1]})
+    fewer = corpus_statistics({1: captions[1]}, {1: references[1]})
     with pytest.raises(ValueError, match="same photos"):
-        compare(PhotoStatistics(captions, references), fewer)
+        compare(corpus_statistics(captions, references), fewer)
 
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     """1,000 corpora of 400 photos out of a population of 20,000, whose scores are the truth; 95% intervals."""
-    population = PhotoStatistics(*world(20000, 7, 0.6))
-    truth = population.scores()
+    population = corpus_statistics(*world(20000, 7, 0.6))
+    truth = population.values()
     draw = np.random.default_rng(8)
     covered = dict.fromkeys(truth, 0)
     for simulation in range(1000):
-        sample: Any = object.__new__(PhotoStatistics)
-        sample.columns = population.columns[draw.integers(0, 20000, 400)]
+        sample = replace(population, matrix=population.matrix[draw.integers(0, 20000, 400)])
         for name, (low, high) in intervals(sample, resamples=1000, seed=simulation).items():
             covered[name] += low <= truth[name] <= high
     assert all(930 <= count <= 970 for count in covered.values()), covered

@@ -1,0 +1,88 @@
+"""Scores of captions on the screen, in files and as a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from showattend.cli.results import write_table, write_text
+from showattend.cli.scoring import TOKENIZERS, Scores, ScoringInputs
+from showattend.metrics import find_metric
+from showattend.metrics.significance import Comparison
+
+if TYPE_CHECKING:
+    from showattend.visualize import PhotoReport
+
+
+def print_scores(title: str, scores: Scores) -> None:
+    """A line for each metric with its interval, then the signature."""
+    print(f"\n{title}")
+    for name, value in scores.values.items():
+        bounds = scores.bounds.get(name)
+        interval = f"  [{bounds.low:.4f}, {bounds.high:.4f}]" if bounds else ""
+        print(f"  {find_metric(name).label:8}{value:8.4f}{interval}{_direction(name)}")
+    print(f"  {scores.signature}")
+
+
+def print_comparison(differences: Mapping[str, Comparison], other: str) -> None:
+    """A line for each metric: the difference, its interval, and the p-value."""
+    print(f"\ndifference from {other}: 95% interval by a paired bootstrap, p by approximate randomisation")
+    for name, (difference, interval, p) in differences.items():
+        bounds = f"[{interval.low:+.4f}, {interval.high:+.4f}]"
+        print(f"  {find_metric(name).label:8}{difference:+8.4f}  {bounds}  p {p:.3f}{_direction(name)}")
+
+
+def write_scores(folder: Path, inputs: ScoringInputs, scores: Scores) -> None:
+    """Write metrics.json and photos.csv; a model's results.json is written before anything is scored."""
+    bounds = {name: list(interval) for name, interval in scores.bounds.items()}
+    problems = list(inputs.results.problems.values())
+    metrics = {**scores.values, "intervals": bounds, "signature": scores.signature, "problems": problems}
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    captions = inputs.results.captions.items()
+    rows = (
+        (photo, caption, len(scores.tokens.hypotheses[photo]), *(f"{value:.6f}" for value in values))
+        for (photo, caption), *values in zip(captions, *scores.per_photo.values(), strict=True)
+    )
+    write_table(folder / "photos.csv", ("id", "caption", "words", *scores.per_photo), rows)
+
+
+def write_report_page(path: Path, inputs: ScoringInputs, scores: Scores) -> None:
+    """Write the report: scores, lengths, diversity, and the best and the worst photos by CIDEr-D."""
+    from showattend.visualize import DiversityInputs, ScoreRow, write_report  # drawing is slow to import, and seldom needed
+
+    split = TOKENIZERS[inputs.tokenizer]
+    training = [split(text) for text in tqdm(inputs.training, "Reading the training captions", unit=" captions", disable=None)]
+    hypotheses, references = (list(tokens.values()) for tokens in scores.tokens)
+    table = [ScoreRow(_title(name), value, scores.bounds.get(name)) for name, value in scores.values.items()]
+    problems = list(inputs.results.problems.values())
+    diversity = DiversityInputs(hypotheses, references, training)
+    write_report(path, inputs.title, scores.signature, table, problems, diversity, _photo_reports(inputs, scores))
+
+
+def _photo_reports(inputs: ScoringInputs, scores: Scores) -> Sequence[PhotoReport]:
+    """All photos that were scored, the best first."""
+    from showattend.visualize import PhotoReport
+
+    labels = [find_metric(name).label for name in scores.per_photo]
+    files, references = inputs.references.files, inputs.references.captions
+    ranked = sorted(
+        zip(inputs.results.captions.items(), scores.per_photo["cider_d"], *scores.per_photo.values(), strict=True),
+        key=lambda row: -row[1],
+    )
+    return [
+        PhotoReport(photo, files[photo], caption, references[photo], dict(zip(labels, values, strict=True)))
+        for (photo, caption), _, *values in ranked
+    ]
+
+
+def _title(name: str) -> str:
+    return f"{find_metric(name).label}{_direction(name)}"
+
+
+def _direction(name: str) -> str:
+    """A remark for the metrics of which less is better."""
+    return "" if find_metric(name).higher_is_better else "  (lower is better)"
