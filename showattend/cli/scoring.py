@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from showattend.data.captions import PhotoId
+from showattend.data.listings import PhotoId
 from showattend.data.references import References
 from showattend.data.results import Results
 from showattend.metrics import Corpus, CorpusStatistics, compare, corpus_statistics, find_metric, intervals, ptb_tokenize, signature

@@ -56,10 +56,9 @@ def write_report_page(path: Path, inputs: ScoringInputs, scores: Scores) -> None
 
     split = TOKENIZERS[inputs.tokenizer]
     training = [split(text) for text in tqdm(inputs.training, "Reading the training captions", unit=" captions", disable=None)]
-    hypotheses, references = (list(tokens.values()) for tokens in scores.tokens)
     table = [ScoreRow(_title(name), value, scores.bounds.get(name)) for name, value in scores.values.items()]
     problems = list(inputs.results.problems.values())
-    diversity = DiversityInputs(hypotheses, references, training)
+    diversity = DiversityInputs(list(scores.tokens.hypotheses.values()), list(scores.tokens.references.values()), training)
     write_report(path, inputs.title, scores.signature, table, problems, diversity, _photo_reports(inputs, scores))
 
 
@@ -74,7 +73,7 @@ def _photo_reports(inputs: ScoringInputs, scores: Scores) -> Sequence[PhotoRepor
         key=lambda row: -row[1],
     )
     return [
-        PhotoReport(photo, files[photo], caption, references[photo], dict(zip(labels, values, strict=True)))
+        PhotoReport(photo, files.get(photo, Path(str(photo))), caption, references[photo], dict(zip(labels, values, strict=True)))
         for (photo, caption), _, *values in ranked
     ]
 

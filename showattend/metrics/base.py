@@ -60,7 +60,7 @@ class Metric(ABC):
     def score(self, corpus: Corpus) -> MetricScore:
         """The value of a corpus and of its photos."""
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 (most metrics need no check)
         """Find out, before the work, whether the metric can be computed here.
 
         Raises:

@@ -78,9 +78,9 @@ def _clipped_counts(hypothesis: NgramCounts, reference: NgramCounts, photo_of_re
         return np.zeros(photos, np.int64)
     order = np.argsort(reference_keys, kind="stable")
     reference_keys, starts = np.unique(reference_keys[order], return_index=True)
-    most = np.maximum.reduceat(reference.count[order], starts)
+    most = np.maximum.reduceat(reference.times[order], starts)
     index = np.minimum(np.searchsorted(reference_keys, hypothesis_keys), len(reference_keys) - 1)
-    clipped = np.where(reference_keys[index] == hypothesis_keys, np.minimum(hypothesis.count, most[index]), 0)
+    clipped = np.where(reference_keys[index] == hypothesis_keys, np.minimum(hypothesis.times, most[index]), 0)
     return np.bincount(hypothesis.caption, clipped, photos).astype(np.int64)
 
 

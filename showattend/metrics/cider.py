@@ -74,7 +74,7 @@ class CiderD:
         if len(codes):
             index = np.minimum(np.searchsorted(codes, counts.code), len(codes) - 1)
             frequency = np.where(codes[index] == counts.code, frequencies[index], 1)
-        weight = counts.count * (self.log_photos - np.log(frequency))
+        weight = counts.times * (self.log_photos - np.log(frequency))
         return _TfIdf(counts.caption, counts.code, weight, np.sqrt(np.bincount(counts.caption, weight**2, captions)))
 
     def _similarity(self, order: int, hypotheses: _TfIdf, caption: Ints, reference: Ints) -> Floats:
@@ -128,7 +128,7 @@ def _document_frequencies(counts: NgramCounts, photo_of_reference: Ints) -> tupl
 
 def _lengths(bigrams: NgramCounts, captions: int) -> Ints:
     """The length of each caption as the official scorer takes it: the number of its 2-grams."""
-    return np.bincount(bigrams.caption, bigrams.count, captions).astype(np.int64)
+    return np.bincount(bigrams.caption, bigrams.times, captions).astype(np.int64)
 
 
 def _ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:

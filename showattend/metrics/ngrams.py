@@ -17,12 +17,12 @@ class NgramCounts(NamedTuple):
 
     caption: index of the caption, (M,)
     code: integer of the n-gram, (M,)
-    count: how often the caption has it, (M,)
+    times: how often the caption has it, (M,)
     """
 
     caption: Ints
     code: Ints
-    count: Ints
+    times: Ints
 
 
 class NgramIndex:

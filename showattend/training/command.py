@@ -24,14 +24,17 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from showattend.errors import InputError, unknown_name
+from showattend.metrics import monitor_choices
 from showattend.training.callbacks import ModelWriter, moving_average
 from showattend.training.captioner import LitCaptioner
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.runs import keep_metrics, make_run_folder, resumed_folder
 from showattend.training.self_critical import LitSelfCritical
 
-# What a better model has more of, or less.
-MONITORS = {"val_bleu4": "max", "val_cider_d": "max", "val_loss": "min"}
+
+def monitors() -> dict[str, str]:
+    """The validation metrics that may select the best checkpoint, each with `max` or `min`, the direction of better."""
+    return {**monitor_choices(), "val_loss": "min"}
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -84,7 +87,7 @@ class TrainingCLI(LightningCLI):
         parser.add_argument("--name", type=str | None, default=None, help="folder of the run in --runs; null: the config's name")
         parser.add_argument("--runs", type=str, default="runs", help="folder of all runs")
         parser.add_argument(
-            "--monitor", type=str, default="val_bleu4", help=f"what tells the best model: {', '.join(MONITORS)} (of the validation photos)"
+            "--monitor", type=str, default="val_bleu4", help=f"validation metric that selects the best checkpoint: {', '.join(monitors())}"
         )
         parser.add_argument("--patience", type=int, default=5, help="stop after this many validations without a better model")
         parser.add_argument(
@@ -100,16 +103,17 @@ class TrainingCLI(LightningCLI):
             return self._one_device(super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs))
         if not 0 <= chosen.ema < 1:
             raise InputError(f"ema is {chosen.ema}: give at least 0 and less than 1")
-        if chosen.monitor not in MONITORS:
-            raise unknown_name("monitor", chosen.monitor, MONITORS)
+        directions = monitors()
+        if chosen.monitor not in directions:
+            raise unknown_name("monitor", chosen.monitor, directions)
         self.datamodule.photos.split("val")
         folder = self._folder(chosen)
         loggers = [logger(save_dir=folder, name="", version="") for logger in (CSVLogger, TensorBoardLogger)]
         callbacks: list[Callback] = [
-            ModelCheckpoint(folder / "checkpoints", "best", chosen.monitor, mode=MONITORS[chosen.monitor], enable_version_counter=False),
+            ModelCheckpoint(folder / "checkpoints", "best", chosen.monitor, mode=directions[chosen.monitor], enable_version_counter=False),
             # One of its own, for save_last writes only along with a better one; behind it, for the trainer's own is the first.
             ModelCheckpoint(folder / "checkpoints", "last", enable_version_counter=False),
-            EarlyStopping(chosen.monitor, mode=MONITORS[chosen.monitor], patience=chosen.patience),
+            EarlyStopping(chosen.monitor, mode=directions[chosen.monitor], patience=chosen.patience),
             LearningRateMonitor("step"),
             ModelWriter(folder / "model", trained_on=str(chosen.data.root)),
         ]
