@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import shutil
@@ -7,7 +8,7 @@ import pytest
 import torch
 from factories import VOCABULARY, untrained_model
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from showattend import Captioner
 from showattend.cells import cell_names
@@ -19,7 +20,7 @@ from showattend.pretrained import load_pretrained, save_pretrained
 @pytest.mark.parametrize(
     ("encoder", "cell"), [("tiny", cell) for cell in cell_names()] + [("mobilenet_v2", "lstm"), ("regnet_y_400mf", "lstm")]
 )
-def test_what_comes_back_is_what_was_saved(encoder: str, cell: str, tmp_path: Path) -> None:
+def test_a_loaded_model_is_the_saved_one(encoder: str, cell: str, tmp_path: Path) -> None:
     model = untrained_model(encoder, cell)
     save_pretrained(model, tmp_path / "model", trained_on="nothing")
     back = load_pretrained(tmp_path / "model")
@@ -35,7 +36,7 @@ def test_what_comes_back_is_what_was_saved(encoder: str, cell: str, tmp_path: Pa
     assert torch.allclose(mine.scores, theirs.scores, atol=1e-5)
 
 
-def test_the_folder_is_readable_by_people_and_complete(tmp_path: Path) -> None:
+def test_the_folder_is_complete_and_readable_by_others(tmp_path: Path) -> None:
     save_pretrained(untrained_model(), tmp_path / "model", trained_on="a test")
     assert all(path.stat().st_mode & 0o044 for path in (tmp_path / "model").iterdir())  # by others than the owner too
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
@@ -51,7 +52,7 @@ def test_the_folder_is_readable_by_people_and_complete(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "model"]
 
 
-def test_a_copied_folder_captions_by_itself(model: Path, shapes: Path, tmp_path: Path) -> None:
+def test_a_copied_folder_needs_nothing_else(model: Path, shapes: Path, tmp_path: Path) -> None:
     photo = next((shapes / "images").glob("test*"))
     expected = Captioner.from_pretrained(model).caption(photo)
     found = Captioner.from_pretrained(shutil.copytree(model, tmp_path / "copy")).caption(Image.open(photo))
@@ -72,8 +73,130 @@ def test_saving_replaces_a_model_but_nothing_else(tmp_path: Path) -> None:
 
 
 def change_config(folder: Path, **changes: object) -> None:
+    """Replace entries of config.json; a name such as decoder__layers is one inside another."""
     path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    config = json.loads(path.read_text())
+    for name, value in changes.items():
+        section, _, option = name.rpartition("__")
+        (config[section] if section else config)[option] = value
+    path.write_text(json.dumps(config))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An untrained model."""
+    save_pretrained(untrained_model(), tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"search": 3}, "search is 3"),
+        ({"sha256": []}, "sha256"),
+        ({"search__beam": 10**29}, "beam is 1000"),
+        ({"search__beam": 10**6}, "beam"),
+        ({"preprocessing__image_size": 1.5}, "image_size is 1.5: give a whole number"),
+        ({"preprocessing__image_size": 10**6}, "image_size"),
+        ({"search__max_length": 1.5}, "max_length"),
+        ({"search__length_penalty": float("nan")}, "length_penalty is nan"),
+        ({"search__ban": [99]}, "no token id"),
+        ({"decoder__cell": ":x"}, "code outside showattend"),
+        ({"decoder__cell": 3}, "cell is 3"),
+        ({"decoder__cell": "lstmm"}, "did you mean 'lstm'"),
+        ({"decoder__cell_options": "x"}, "cell_options"),
+        ({"decoder__cell_options": {"initialisation": 3}}, "model"),
+        ({"decoder__cell_options": {"max_time": 10**12}}, "max_time"),
+        ({"decoder__cell_options": {"a": [[[1]]]}}, "option a"),
+        ({"decoder__attention_options": {"layers": 10**5}}, "layers"),
+        ({"decoder__layers": 10**5}, "layers is 100000"),
+        ({"decoder__init_layers": 10**5}, "init_layers is 100000"),
+        ({"decoder__hidden_size": True}, "hidden_size is true"),
+        ({"decoder__hiden_size": 8}, "did you mean 'hidden_size'"),
+        ({"decoder__hidden_size": 10**12}, "hidden_size"),
+        ({"vocabulary_size": 10**9}, "vocabulary_size"),
+        ({"encoder_dim": 64}, "encoder_dim"),
+        ({"encoder__stride": "8"}, "stride"),
+        ({"encoder__name": "my:Encoder"}, "code outside showattend"),
+        ({"encoder__name": "resnet18"}, "graph"),
+        ({"encoder__name": "a/b"}, "unknown encoder"),
+        ({"another": 1}, "unknown option"),
+        ({"format": 2}, "train the model again"),
+        ({"format": None}, "format None"),
+    ],
+)
+def test_wrong_values_of_config_json_are_refused_in_one_line(changes: dict[str, object], message: str, folder: Path) -> None:
+    change_config(folder, **changes)
+    with pytest.raises(InputError, match=message) as caught:
+        load_pretrained(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "[" * 100_000, '{"format": ' + "1" * 5000 + "}", '{"format": 3}', ""])
+def test_another_content_of_config_json_is_refused(content: str, folder: Path) -> None:
+    (folder / "config.json").write_text(content)
+    with pytest.raises(InputError):
+        load_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("vocabulary.json", json.dumps([*VOCABULARY.tokens[:-1], 3])),
+        ("vocabulary.json", json.dumps([*VOCABULARY.tokens[:-1], "\ud800"])),
+        ("vocabulary.json", "{}"),
+        ("metrics.json", "[]"),
+        ("metrics.json", '{"bleu4": NaN}'),
+        ("metrics.json", '{"bleu4": "<b>"}'),
+    ],
+)
+def test_wrong_vocabulary_and_metrics_are_refused(name: str, content: str, folder: Path) -> None:
+    (folder / name).write_text(content)
+    with pytest.raises(InputError, match=re.escape(name)):
+        load_pretrained(folder)
+
+
+def rewrite_weights(folder: Path, state: dict[str, torch.Tensor]) -> None:
+    save_file(state, folder / "model.safetensors")
+    change_config(folder, sha256={"model.safetensors": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()})
+
+
+def test_weights_that_are_not_finite_are_neither_loaded_nor_saved(folder: Path, tmp_path: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    state["decoder.cell.weight_hh"][0, 0] = torch.inf
+    rewrite_weights(folder, state)
+    with pytest.raises(InputError, match=r"'decoder\.cell\.weight_hh' .* is not finite"):
+        load_pretrained(folder)
+    model = untrained_model()
+    with torch.no_grad():
+        model.network.decoder.output.bias.fill_(torch.nan)
+    with pytest.raises(InputError, match=r"'decoder\.output\.bias' .* is not finite"):
+        save_pretrained(model, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_weights_of_other_names_or_types_are_refused(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    for change in ({"more": torch.ones(1)}, {"decoder.output.bias": state["decoder.output.bias"].int()}):
+        rewrite_weights(folder, {**state, **change})
+        with pytest.raises(InputError, match="do not fit"):
+            load_pretrained(folder)
+
+
+@pytest.mark.parametrize(("section", "option"), [("decoder", "cell"), ("decoder", "attention"), ("encoder", "name")])
+def test_a_module_that_config_json_names_is_imported_only_if_it_is_trusted(
+    section: str, option: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "stranger.py").write_text("raise SystemExit")
+    monkeypatch.syspath_prepend(folder)
+    change_config(folder, **{f"{section}__{option}": "stranger:Part"})
+    with pytest.raises(InputError, match="--trust stranger "):
+        load_pretrained(folder)
+    with pytest.raises(InputError, match="--trust stranger "):
+        load_pretrained(folder, trust=["strange", "stranger:Other"])
+    for trust in ("stranger", "stranger:Part"):
+        with pytest.raises(SystemExit):
+            load_pretrained(folder, trust=[trust])
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json", "config.json", "encoder.json"])
@@ -84,7 +207,7 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
         load_pretrained(tmp_path / "model")
 
 
-def test_damage_is_found(tmp_path: Path) -> None:
+def test_changed_files_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     save_pretrained(untrained_model(), folder)
     whole = (folder / "model.safetensors").read_bytes()
@@ -100,7 +223,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="format 99"):
         load_pretrained(folder)
     (folder / "config.json").write_text("{")
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="is no JSON"):
         load_pretrained(folder)
 
 
@@ -118,6 +241,6 @@ def test_weights_are_plain_tensors(tmp_path: Path) -> None:
     assert "decoder.cell.weight_hh" in load_file(tmp_path / "model" / "model.safetensors")
 
 
-def test_no_such_folder(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no model folder"):
         Captioner.from_pretrained(tmp_path / "nowhere")

@@ -8,6 +8,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from showattend.config_checks import check_types
 from showattend.data.images import open_photo
 from showattend.errors import InputError, unknown_name
 from showattend.geometry import Box
@@ -33,6 +34,7 @@ class Preprocessing:
     flip: bool = False  # mirrored, to double the training data
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.image_size < 1:
             raise InputError(f"image_size is {self.image_size}: give at least 1")
         if self.resize not in RESIZES:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 
+from showattend.config_checks import check_types
 from showattend.errors import InputError
 
 # Constrained search has a bank of beams for every subset of the required words: 16 banks for 4 words.
@@ -33,6 +34,7 @@ class GenerationConfig:
     seed: int = 0  # of sampling
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("beam", "max_length", "num_captions", "groups"):
             _check_at_least(name, getattr(self, name), 1)
         for name in ("length_penalty", "min_length", "no_repeat_ngram", "diversity", "top_k", "seed"):

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from showattend.config_checks import check_range, check_types
 from showattend.encoders.grid_geometry import GridGeometry
 from showattend.errors import unknown_name
 
@@ -22,6 +23,9 @@ DEFAULT_WEIGHTS, RANDOM_WEIGHTS = "default", "none"
 @dataclass(frozen=True)
 class EncoderConfig:
     """Which network, which of its feature maps, and how it is trained.
+
+    Raises:
+        InputError: a value is not of its type or out of its range.
 
     Args:
         name: tiny, a CNN of torchvision (vgg19, resnet101, mobilenet_v2, …), or a dotted path my_package.encoders:MyEncoder
@@ -38,6 +42,11 @@ class EncoderConfig:
     stride: int | None = None
     finetune: str | None = None
     learning_rate: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range(self, "stride", minimum=1)
+        check_range(self, "learning_rate", above=0)
 
 
 class EncoderOutput(NamedTuple):

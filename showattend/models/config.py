@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from showattend.config_checks import check_types
 from showattend.errors import InputError, unknown_name
 
 GATES = ("scalar", "vector", "none")
@@ -35,6 +36,7 @@ class DecoderConfig:
     initialisation: str = "default"  # of all that is not the cell: torch's and small embeddings, or xu2015
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("embedding_size", "hidden_size", "attention_size", "layers", "init_layers"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}: give at least 1")

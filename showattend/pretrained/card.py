@@ -1,0 +1,49 @@
+"""The README.md of a model folder."""
+
+from showattend.pretrained.folder import Pretrained
+from showattend.version import __version__
+
+TEMPLATE = """\
+# An image captioning model that shows where it looked
+
+Show, attend and tell (Xu et al. 2015) with the recurrent cell `{cell}` on features of `{encoder}`.
+Written by showattend {version}.
+
+- Training data: {trained_on}
+- Vocabulary: {words} words; English, lower case, no punctuation
+- Photos: {image_size} pixels square, `{resize}`
+- Captions: beam {beam}, length penalty {length_penalty}, at most {max_length} words
+
+```python
+from showattend import Captioner
+print(Captioner.from_pretrained("this/folder").caption("photo.jpg"))
+```
+
+| metric (from 0 to 1) | value |
+|---|---|
+{metrics}
+
+Captions follow what was probable in the training data and can be wrong about people, counts and everything rare; do not rely on
+them where that matters. The weights come under the terms of the photos, captions and pretrained encoder that they were trained with.
+"""
+
+
+def model_card(model: Pretrained, trained_on: str) -> str:
+    """The card as Markdown.
+
+    Args:
+        trained_on: the training data; empty: not recorded
+    """
+    return TEMPLATE.format(
+        cell=model.network.decoder.config.cell,
+        encoder=model.network.encoder.config.name,
+        version=__version__,
+        trained_on=trained_on or "not recorded",
+        words=len(model.vocabulary),
+        image_size=model.preprocessing.image_size,
+        resize=model.preprocessing.resize,
+        beam=model.search.beam,
+        length_penalty=model.search.length_penalty,
+        max_length=model.search.max_length,
+        metrics="\n".join(f"| {name} | {value:.4f} |" for name, value in model.metrics.items()) or "| none measured | |",
+    )

@@ -1,0 +1,64 @@
+"""The files of a model folder, and the record that its config.json holds."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from showattend.data.transforms import Preprocessing
+from showattend.decoding import GenerationConfig
+from showattend.encoders import EncoderConfig
+from showattend.errors import InputError
+from showattend.models.caption_model import CaptionModel
+from showattend.models.config import DecoderConfig
+from showattend.vocabulary import Vocabulary
+
+FORMAT = 3
+WEIGHTS, VOCABULARY, CONFIG, METRICS, CARD = "model.safetensors", "vocabulary.json", "config.json", "metrics.json", "README.md"
+ENCODER_SPEC = "encoder.json"  # where the encoder needs more than its configuration to be rebuilt
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """All that a captioner is made of."""
+
+    network: CaptionModel
+    vocabulary: Vocabulary
+    preprocessing: Preprocessing
+    search: GenerationConfig  # how captions are generated unless the caller says otherwise
+    metrics: Mapping[str, float] = field(default_factory=dict)  # of the split that metrics.json names
+
+
+@dataclass(frozen=True)
+class FolderConfig:
+    """The content of config.json."""
+
+    format: int
+    showattend: str  # version that wrote it
+    encoder: EncoderConfig
+    encoder_dim: int  # channels of the encoder's features
+    vocabulary_size: int
+    decoder: DecoderConfig
+    preprocessing: Preprocessing
+    search: GenerationConfig
+    sha256: dict[str, str]  # of the weights and the encoder's specification, by file name
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_finite(state: Mapping[str, Tensor], where: Path) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Raises:
+        InputError: with the name of the first such tensor.
+    """
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
+            raise InputError(f"'{name}' of the model {where} is not finite (NaN or infinite): train again with a lower learning rate")

@@ -1,0 +1,214 @@
+"""Reading a model folder, perhaps a stranger's: every value is checked before anything is built from it."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from showattend.attention.base import attentions
+from showattend.cells.registry import cells
+from showattend.config_checks import check_range, check_types, from_mapping
+from showattend.data.json_files import check_texts, read_json
+from showattend.encoders import rebuild_encoder
+from showattend.errors import InputError
+from showattend.models.caption_model import CaptionModel
+from showattend.models.decoder import Decoder
+from showattend.pretrained.folder import (
+    CONFIG,
+    ENCODER_SPEC,
+    FORMAT,
+    METRICS,
+    VOCABULARY,
+    WEIGHTS,
+    FolderConfig,
+    Pretrained,
+    check_finite,
+    sha256,
+)
+from showattend.vocabulary import Vocabulary
+
+# What a folder may ask for: more would fill the memory of whoever opens it.
+MAX_SIZE, MAX_IMAGE_SIZE, MAX_BEAM, MAX_LENGTH, MAX_SEED = 2**16, 2**13, 2**10, 2**13, 2**63 - 1
+FLOATS = torch.float32, torch.float64, torch.float16, torch.bfloat16
+COPY_AGAIN = "copy the folder again, whole"
+
+
+def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
+    """Read a model folder; the network comes back in eval mode.
+
+    Args:
+        trust: modules, or dotted paths, of the user's own cells, attentions and encoders that the folder may name
+
+    Raises:
+        InputError: a file is missing or damaged, a value is not valid, the weights do not fit the configuration or are not finite, or
+            it names code that is not trusted.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"no model folder at {folder}: give one that training has written, such as runs/NAME/model")
+    config = _read_config(folder)
+    state = _read_weights(folder, config)
+    _check_limits(config, state, folder)
+    spec = read_json(_unchanged(folder, ENCODER_SPEC, config)) if ENCODER_SPEC in config.sha256 else {}
+    vocabulary = _read_vocabulary(folder, config)
+    network = _build_network(config, spec, state, trust, folder)
+    check_finite(state, folder)
+    network.eval().requires_grad_(False)
+    return Pretrained(network, vocabulary, config.preprocessing, config.search, _read_metrics(folder))
+
+
+def _read_config(folder: Path) -> FolderConfig:
+    content = read_json(_existing(folder, CONFIG))
+    if not isinstance(content, dict):
+        raise InputError(f"{folder / CONFIG} is no configuration of a model: {COPY_AGAIN}")
+    if content.get("format") != FORMAT:
+        raise InputError(
+            f"{folder} has the model format {str(content.get('format'))[:20]}, this version of showattend reads {FORMAT}: "
+            "train the model again, or use the version of showattend that wrote it"
+        )
+    try:
+        config = from_mapping(FolderConfig, content, section=CONFIG)
+        for part in (config, config.encoder, config.decoder, config.preprocessing, config.search):
+            check_types(part)
+    except TypeError as error:
+        raise InputError(f"{folder / CONFIG} is damaged ({error}): {COPY_AGAIN}") from error
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from error
+    return config
+
+
+def _check_limits(config: FolderConfig, state: Mapping[str, Tensor], folder: Path) -> None:
+    """Refuse what would take memory or time beyond what the weights are for."""
+    decoder, search = config.decoder, config.search
+    largest = max((max(tensor.shape, default=0) for tensor in state.values()), default=0)
+    try:
+        check_range(config, "encoder_dim", "vocabulary_size", minimum=1, maximum=largest)
+        check_range(decoder, "layers", "init_layers", maximum=len(state))
+        check_range(decoder, "embedding_size", "hidden_size", "attention_size", "projection_dim", maximum=MAX_SIZE)
+        check_range(config.preprocessing, "image_size", maximum=MAX_IMAGE_SIZE)
+        check_range(search, "beam", "num_captions", "groups", maximum=MAX_BEAM)
+        check_range(search, "max_length", "min_length", "no_repeat_ngram", maximum=MAX_LENGTH)
+        check_range(search, "top_k", "seed", maximum=MAX_SEED)
+    except InputError as error:
+        raise InputError(f"{folder / CONFIG}: {error}") from error
+    for options in (decoder.cell_options, decoder.attention_options):
+        _check_options(options or {}, len(state), folder)
+    for token_id in (*search.ban, *search.must_include):
+        if not 0 <= token_id < config.vocabulary_size:
+            raise InputError(f"{folder / CONFIG}: {token_id} is no token id of a vocabulary of {config.vocabulary_size}")
+
+
+def _check_options(options: Mapping[str, Any], tensors: int, folder: Path) -> None:
+    """Bound the numbers in the options of a cell or an attention; those of layers by the number of tensors that there are."""
+    for name, value in options.items():
+        limit = tensors if "layers" in name else MAX_SIZE
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, list | dict) or (isinstance(number, int | float) and not abs(number) <= limit):
+                raise InputError(f"{folder / CONFIG}: the option {name[:40]} is no name and no number up to {limit}")
+
+
+def _read_weights(folder: Path, config: FolderConfig) -> dict[str, Tensor]:
+    try:
+        return load_file(_unchanged(folder, WEIGHTS, config))
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"the weights {folder / WEIGHTS} are damaged ({_one_line(error)}): {COPY_AGAIN}") from error
+
+
+def _read_vocabulary(folder: Path, config: FolderConfig) -> Vocabulary:
+    path = _existing(folder, VOCABULARY)
+    tokens = read_json(path)
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise InputError(f"{path} is no JSON list of tokens: {COPY_AGAIN}")
+    if len(tokens) != config.vocabulary_size:
+        raise InputError(f"{path} is not the vocabulary that the model was trained with: {COPY_AGAIN}")
+    try:
+        check_texts(*tokens)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    return Vocabulary(tokens)
+
+
+def _read_metrics(folder: Path) -> dict[str, float]:
+    if not (folder / METRICS).exists():
+        return {}
+    metrics = read_json(folder / METRICS)
+    if not isinstance(metrics, dict) or not all(type(value) in (int, float) and math.isfinite(value) for value in metrics.values()):
+        raise InputError(f"{folder / METRICS} is no JSON object of finite numbers: {COPY_AGAIN}, or delete this file")
+    return metrics
+
+
+def _existing(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise InputError(f"the model {folder} lacks {name}: {COPY_AGAIN}")
+    return folder / name
+
+
+def _unchanged(folder: Path, name: str, config: FolderConfig) -> Path:
+    """The path of a file that exists and has the content that config.json was written for."""
+    if config.sha256.get(name) != sha256(_existing(folder, name)):
+        raise InputError(f"{folder / name} is not the file that config.json was written for: {COPY_AGAIN}")
+    return folder / name
+
+
+class _SkipRandomInit(TorchFunctionMode):
+    """Skip `normal_`: without values it does nothing, but imports torch's compiler for that, which takes a second."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def empty_weights() -> Iterator[None]:
+    """Build modules without values for their weights, which come from a file: no memory, no random numbers."""
+    with torch.device("meta"), _SkipRandomInit():
+        yield
+
+
+def _build_network(
+    config: FolderConfig, spec: Mapping[str, Any], state: Mapping[str, Tensor], trust: Collection[str], folder: Path
+) -> CaptionModel:
+    cells.find(config.decoder.cell, trusted=trust)
+    attentions.find(config.decoder.attention, trusted=trust)
+    encoder_state = {name.removeprefix("encoder."): tensor for name, tensor in state.items() if name.startswith("encoder.")}
+    try:
+        with empty_weights():
+            encoder = rebuild_encoder(config.encoder, spec, encoder_state, trust=trust)
+            sizes = {"vocabulary_size": config.vocabulary_size, "encoder_dim": config.encoder_dim}
+            network = CaptionModel(encoder, Decoder(config.decoder, **sizes))
+    except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"no network can be built from {folder / CONFIG} ({_one_line(error)}): {COPY_AGAIN}") from error
+    if encoder.channels != config.encoder_dim:
+        raise InputError(f"{folder / CONFIG}: encoder_dim is {config.encoder_dim}, the encoder has {encoder.channels} channels")
+    _check_weights_fit(network.state_dict(), state, folder)
+    network.load_state_dict(dict(state), assign=True)
+    return network
+
+
+def _check_weights_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], folder: Path) -> None:
+    """Names and shapes must be equal, and all floating-point weights of encoder and of decoder of one precision."""
+    dtypes: dict[str, torch.dtype] = {}
+    for name in [*expected, *state]:
+        if name not in expected or name not in state:
+            raise InputError(f"the weights in {folder} do not fit its config.json: '{name}' is only in one of the two")
+        a, b = expected[name], state[name]
+        dtype = dtypes.setdefault(name.partition(".")[0], b.dtype) if b.dtype in FLOATS else a.dtype
+        if a.shape != b.shape or a.is_floating_point() != b.is_floating_point() or b.dtype != dtype:
+            described = " and ".join(f"{tuple(each.shape)} {str(each.dtype).removeprefix('torch.')}" for each in (a, b))
+            raise InputError(f"the weights in {folder} do not fit its config.json: '{name}' is {described}")
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[-1].strip()[:200]

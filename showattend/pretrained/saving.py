@@ -1,0 +1,78 @@
+"""Writing a model folder."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from showattend.errors import InputError
+from showattend.files import writable
+from showattend.pretrained.card import model_card
+from showattend.pretrained.folder import (
+    CARD,
+    CONFIG,
+    ENCODER_SPEC,
+    FORMAT,
+    METRICS,
+    VOCABULARY,
+    WEIGHTS,
+    Pretrained,
+    check_finite,
+    sha256,
+)
+from showattend.version import __version__
+
+
+def save_pretrained(model: Pretrained, folder: Path, *, trained_on: str = "") -> None:
+    """Write a model folder, whole or not at all.
+
+    Args:
+        folder: must not exist yet, or be an older model, which is replaced
+        trained_on: for the model card
+
+    Raises:
+        InputError: the place cannot be written to, or holds something else than a model, or a weight is not finite.
+    """
+    check_finite(model.network.state_dict(), folder)
+    if folder.exists() and not (folder / CONFIG).exists():
+        raise InputError(f"{folder} exists and is no model: choose another folder")
+    with writable(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        temporary.chmod(0o755)
+    try:
+        with writable(folder):
+            _write(model, temporary, trained_on)
+            if folder.exists():
+                folder.rename(old := temporary.with_name(f"{temporary.name}-old"))
+                temporary.rename(folder)
+                shutil.rmtree(old)
+            else:
+                temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
+    model.vocabulary.save(folder / VOCABULARY)
+    if spec := model.network.encoder.spec():
+        (folder / ENCODER_SPEC).write_text(json.dumps(spec) + "\n")
+    config = {
+        "format": FORMAT,
+        "showattend": __version__,
+        "encoder": asdict(model.network.encoder.config),
+        "encoder_dim": model.network.encoder.channels,
+        "vocabulary_size": len(model.vocabulary),
+        "decoder": asdict(model.network.decoder.config),
+        "preprocessing": asdict(model.preprocessing),
+        "search": asdict(model.search),
+        "sha256": {name: sha256(folder / name) for name in (WEIGHTS, ENCODER_SPEC) if (folder / name).exists()},
+    }
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    (folder / METRICS).write_text(json.dumps(dict(model.metrics), indent=2) + "\n")
+    (folder / CARD).write_text(model_card(model, trained_on))
