@@ -42,7 +42,6 @@ from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
-from showattend.ops.additive_attention import compiled_kernels
 from showattend.ops.cuda_graphs import GraphedInference, GraphedTraining
 from showattend.ops.linear import linear
 from showattend.ops.linear_cross_entropy import caption_loss
@@ -105,7 +104,7 @@ def build(case: Case, options: argparse.Namespace) -> tuple[Decoder, nn.Module, 
     torch.manual_seed(options.seed)
     config = DecoderConfig(dropout=0.0, cell=options.cell, layers=find_cell(options.cell).min_layers)
     decoder = Decoder(config, vocabulary_size=V, encoder_dim=case.channels).to(options.device)
-    decoder.attention.kernels = compiled_kernels()
+    decoder.attention.compile_kernels()
     module, name = options.yardstick.split(":")
     yardstick: nn.Module = getattr(importlib.import_module(module), name)(case.channels, H, H, H, V).to(options.device)
     if comparable(yardstick, options):

@@ -42,7 +42,6 @@ from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
-from showattend.ops.additive_attention import compiled_kernels
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.vocabulary import END, START
 
@@ -79,7 +78,7 @@ def build(sizes: Sizes, options: argparse.Namespace) -> tuple[Decoder, Tensor]:
     config = DecoderConfig(None, H, H, H, cell=cell, layers=layers, dropout=0.0)
     decoder = Decoder(config, vocabulary_size=sizes.V, encoder_dim=D).to(options.device)
     if options.fuse:
-        decoder.attention.kernels = compiled_kernels()
+        decoder.attention.compile_kernels()
     return decoder, torch.rand(sizes.B, sizes.L, D, device=options.device)
 
 
@@ -106,7 +105,7 @@ def searching(sizes: Sizes, options: argparse.Namespace) -> Callable[[], Any]:
     network = CaptionModel(nn.Identity(), decoder)  # type: ignore[arg-type]
     inference_decoder = network.inference_decoder()
     if inference_decoder:
-        inference_decoder.words(
+        inference_decoder.input_projection(
             torch.arange(sizes.V, device=options.device)
         )  # the table of words is made, as after the first photos in use
     return lambda: network.caption(Features(encoder_features), GenerationConfig(sizes.K, sizes.T), inference_decoder)

@@ -41,9 +41,7 @@ def imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_from_below_only(path: Path, request: pytest.FixtureRequest) -> None:
-    if path.relative_to(PACKAGE) == Path("ops/decoder_step.py"):
-        request.applymarker(pytest.mark.xfail(strict=True, reason="still takes a Decoder; goes when it takes tensors and callables"))
+def test_a_module_imports_from_below_only(path: Path) -> None:
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if own in ("__init__", "__main__"):
         return

@@ -1,15 +1,23 @@
-"""Attentions behind one contract: `make_attention(name, …)` builds one, `Attention` says what an attention is."""
+"""Attentions behind one contract: `base.Attention` defines it, `make_attention` builds one from its name."""
 
-from showattend.attention import adaptive, additive, dot_product, hard, mean  # noqa: F401  (importing them enters their names)
-from showattend.attention.base import Attention, AttentionCache, AttentionOutput, DecoderContext, attention_names, make_attention, register
-from showattend.attention.hard import HardAttention
+from showattend.attention import adaptive, additive, dot_product, hard, mean  # noqa: F401  (importing them registers their names)
+from showattend.attention.base import (
+    Attention,
+    AttentionCache,
+    AttentionOutput,
+    AttentionSizes,
+    DecoderContext,
+    attention_names,
+    make_attention,
+    register,
+)
 
 __all__ = [
     "Attention",
     "AttentionCache",
     "AttentionOutput",
+    "AttentionSizes",
     "DecoderContext",
-    "HardAttention",
     "attention_names",
     "make_attention",
     "register",

@@ -1,40 +1,40 @@
-"""Attention that may look away: words like `of` need no photo."""
+"""Adaptive attention: a token that needs no image, such as `of`, can attend to a sentinel instead (Lu et al. 2017)."""
 
 import torch
 from torch import Tensor, nn, sigmoid, tanh
 
-from showattend.attention.additive import SoftAttention
-from showattend.attention.base import AttentionCache, AttentionOutput, DecoderContext, Sizes, register
+from showattend.attention.additive import AdditiveAttention
+from showattend.attention.base import AttentionCache, AttentionOutput, AttentionSizes, DecoderContext, register
 
 
 @register("adaptive")
-class AdaptiveAttention(SoftAttention):
-    """A sentinel, made of what the cell remembers, competes with the locations (Lu et al. 2017, eq. 9-13).
+class AdaptiveAttention(AdditiveAttention):
+    """A sentinel, computed from the cell state, competes with the locations (Lu et al. 2017, eq. 9-13).
 
     s_t = sigmoid(W_x x_t + W_g h_{t-1}) * tanh(c_{t-1})
     alpha = softmax([e_t, w . tanh(W_s s_t + W_h h_{t-1})]), z = sum_i alpha_i a_i + alpha_{L+1} W_c s_t
 
-    with e_t as in `soft`. The paper's model looks after the cell has moved, and its sentinel is made of h_t and c_t; here, as in
-    Xu et al., the decoder looks before. W_c brings the sentinel to the annotations' channels, which are the same in the paper.
-    What `Look.alpha` lacks to 1 is the sentinel's weight, the paper's beta.
+    with the additive energies e_t. Lu et al. attend after the cell has been updated, with a sentinel of h_t and c_t; here, as in
+    Xu et al., the decoder attends before. W_c maps the sentinel to the D channels of the features, which in Lu et al. are as many
+    as H. What a row of alpha lacks to 1 is the weight of the sentinel, their beta.
 
     Args:
-        gain, layers: as `soft`
+        gain, layers: see `AdditiveAttention`
     """
 
-    def __init__(self, sizes: Sizes, *, gain: float = 1.0, layers: int = 1) -> None:
+    def __init__(self, sizes: AttentionSizes, *, gain: float = 1.0, layers: int = 1) -> None:
         super().__init__(sizes, gain=gain, layers=layers)
-        self.gate = nn.Linear(sizes.embedding + sizes.hidden, sizes.hidden)
-        self.sentinel_key = nn.Linear(sizes.hidden, sizes.attention)
-        self.sentinel_value = nn.Linear(sizes.hidden, sizes.feature)
+        self.gate = nn.Linear(sizes.embedding_size + sizes.hidden_size, sizes.hidden_size)
+        self.sentinel_key = nn.Linear(sizes.hidden_size, sizes.attention_size)
+        self.sentinel_value = nn.Linear(sizes.hidden_size, sizes.projection_dim)
 
-    def forward(self, memory: AttentionCache, query: DecoderContext) -> AttentionOutput:
-        """Mix the annotations and the sentinel by their weights."""
-        features, *keys = memory
-        sentinel = sigmoid(self.gate(torch.cat((query.word, query.h), -1))) * tanh(query.c)
-        away: Tensor = self.energy(tanh(self.sentinel_key(sentinel) + self.query(query.h)))
+    def forward(self, cache: AttentionCache, query: DecoderContext) -> AttentionOutput:
+        """The mean of the features and the sentinel, weighted by alpha and beta."""
+        features, *keys = cache
+        sentinel = sigmoid(self.gate(torch.cat((query.embedding, query.h), -1))) * tanh(query.c)
+        sentinel_energy: Tensor = self.energy(tanh(self.sentinel_key(sentinel) + self.query(query.h)))
         energies = self.energies(keys, query.h)
-        alpha = torch.cat((energies, away.to(energies.dtype)), -1).softmax(-1)
-        alpha, beta = alpha[..., :-1], alpha[..., -1:]
-        seen = alpha.to(features.dtype) @ features + beta.to(features.dtype) * self.sentinel_value(sentinel)
-        return AttentionOutput(seen, alpha)
+        weights = torch.cat((energies, sentinel_energy.to(energies.dtype)), -1).softmax(-1)
+        alpha, beta = weights[..., :-1], weights[..., -1:]
+        context = alpha.to(features.dtype) @ features + beta.to(features.dtype) * self.sentinel_value(sentinel)
+        return AttentionOutput(context, alpha)

@@ -1,48 +1,58 @@
-"""What an attention is to the decoder: something that looks at photos, and may keep what no word changes."""
+"""The contract of an attention: it turns the features of an image and the decoder's state into one context vector.
+
+To add one, subclass `Attention`, write `precompute` and `forward`, and decorate the class with `@register("name")`. A class of
+your own package needs no registration: give its dotted path, `my_package.attention:MyAttention`. Every registered attention
+goes through `tests/attention/test_contract.py`.
+
+Shapes: N images with G rows each (captions in training, hypotheses in search), L locations, D feature channels,
+H hidden units, E embedding channels, A attention units.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
 from showattend.errors import InputError
+from showattend.ops.unroll_plan import AttentionParts
 from showattend.registry import Registry
 
-# What is made once of N photos: tensors whose first axis is N.
+# What `precompute` keeps of N images: tensors whose first axis is N.
 AttentionCache = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Channels of what meets in an attention."""
+class AttentionSizes:
+    """Numbers of channels that an attention connects; the names are those of `DecoderConfig`."""
 
-    feature: int  # D
-    hidden: int  # H
-    embedding: int  # E
-    attention: int  # A
+    projection_dim: int  # D
+    hidden_size: int  # H
+    embedding_size: int  # E
+    attention_size: int  # A
 
 
 class DecoderContext(NamedTuple):
-    """What the decoder knows before it looks; N photos with G rows each.
+    """What the decoder knows before it attends.
 
-    h: the cell's state h_{t-1}, (N,G,H)
-    c: what the cell remembers c_{t-1}, or h where it has no other memory, (N,G,H)
-    word: embedding of the last word, (N,G,E)
+    h: hidden state h_{t-1}, (N,G,H)
+    c: cell state c_{t-1}, or h_{t-1} for a cell without one, (N,G,H)
+    embedding: embedding of the last token, (N,G,E)
     """
 
     h: Tensor
     c: Tensor
-    word: Tensor
+    embedding: Tensor
 
 
 class AttentionOutput(NamedTuple):
-    """What the decoder sees.
+    """The result of attending once in every row.
 
-    context: annotation z-hat, (N,G,D)
-    alpha: weights on the locations, (N,G,L); what a row lacks to 1 was spent on not looking
-    choice: log-probability of the location that was drawn, (N,G), zero where none was; None: this attention draws none
+    context: z-hat_t, (N,G,D)
+    alpha: weights on the locations, (N,G,L); a row sums to 1, or to less if the attention can attend to something else
+    sampled_log_prob: log-probability of the sampled location, zero in rows that sampled none, (N,G);
+        None: this attention never samples, or did not sample in this call
     """
 
     context: Tensor
@@ -51,40 +61,61 @@ class AttentionOutput(NamedTuple):
 
 
 class Attention(nn.Module, ABC):
-    """Where to look before a word is said.
+    """Weights on the locations of an image, and the context vector that they give.
 
-    A subclass takes the sizes and, as keyword arguments, its options. N photos with G rows each; nothing that belongs to a
-    photo is repeated for its rows.
+    A subclass takes `sizes` and, as keyword arguments, its options. A tensor of an image is never repeated for the rows of that image.
+
+    Attributes:
+        samples_locations: the attention samples locations in training and is trained by REINFORCE
+        supports_fused_loop: `ops.decoder_loop` and `ops.decoder_step` compute the same as `precompute` and `forward`, from `fused_parts`
     """
 
-    def __init__(self, sizes: Sizes) -> None:
+    samples_locations: ClassVar[bool] = False
+
+    def __init__(self, sizes: AttentionSizes) -> None:
         super().__init__()
 
     @abstractmethod
     def precompute(self, features: Tensor) -> AttentionCache:
-        """What no word changes, made once.
+        """Compute once per image what no token changes.
 
         Args:
-            features: annotations a_i, (N,L,D)
+            features: a_i, (N,L,D)
 
         Returns:
             tensors (N, ...)
         """
 
     @abstractmethod
-    def forward(self, memory: AttentionCache, query: DecoderContext) -> AttentionOutput:
-        """Look once for every row.
+    def forward(self, cache: AttentionCache, query: DecoderContext) -> AttentionOutput:
+        """Attend once in every row.
 
         Args:
-            memory: what `remember` made of the N photos
-            query: the decoder's state, (N,G,·)
+            cache: what `precompute` returned for the N images
+            query: the decoder's state, tensors (N,G,·)
+        """
+
+    @property
+    def supports_fused_loop(self) -> bool:
+        """Whether the fused loop computes the same; see `fused_parts`."""
+        return False
+
+    def fused_parts(self) -> AttentionParts:
+        """The weights and kernels that the fused loop works with, where `supports_fused_loop` is true."""
+        raise NotImplementedError(f"{type(self).__name__} does not support the fused loop")
+
+    def compile_kernels(self) -> None:
+        """Compile what can be compiled; nothing by default.
+
+        Raises:
+            InputError: torch.compile fails on this machine.
         """
 
     def set_inference_mode(self, mode: str) -> None:
-        """Choose how the context vector is computed outside training; for an attention that has several ways to do so.
+        """Choose how the context is formed outside training, for an attention with several ways.
 
         Raises:
-            InputError: it has no such mode, or no modes at all.
+            InputError: the attention has only one way, or the mode is unknown.
         """
         raise InputError(f"an attention mode is for hard attention, and this model has {type(self).__name__}: leave out '{mode}'")
 
@@ -93,14 +124,14 @@ attentions: Registry[Attention] = Registry("attention", Attention)  # type: igno
 register, attention_names = attentions.register, attentions.names
 
 
-def make_attention(name: str, sizes: Sizes, options: Mapping[str, Any] | None = None) -> Attention:
-    """An attention of a name or a dotted path, `my_package.attention:MyAttention`.
+def make_attention(name: str, sizes: AttentionSizes, options: Mapping[str, Any] | None = None) -> Attention:
+    """Build an attention from its registered name or its dotted path, `my_package.attention:MyAttention`.
 
     Args:
-        options: of the attention's constructor, such as {"heads": 4}
+        options: keyword arguments of the attention's constructor, such as {"heads": 4}
 
     Raises:
-        InputError: an unknown name or option, or a value that the attention refuses.
+        InputError: the name or an option is unknown, or the attention refuses a value.
     """
     attentions.check_options(name, options or {})
     return attentions.find(name)(sizes, **(options or {}))

@@ -1,1 +1,1 @@
-"""The networks, pure torch: encoder, attention, decoder, and the captioning model that they make."""
+"""The captioning model in plain PyTorch: `decoder` is the paper's decoder, `caption_model` joins it to an encoder."""

@@ -1,22 +1,21 @@
-"""Encoder and decoder together: photos in, words and where they came from out."""
+"""Encoder and decoder joined: photos in; logits, captions and attention weights out."""
 
 import torch
 from torch import Tensor, nn
 
-from showattend.attention.additive import SoftAttention
 from showattend.decoding import GenerationConfig, Hypotheses, State, StepFunction, generate
 from showattend.encoders import Encoder
 from showattend.errors import InputError
 from showattend.models.decoder import Decoder, DecoderOutput
+from showattend.models.fused import inference_parts
 from showattend.models.inputs import PhotoInputs, Pixels
-from showattend.ops.additive_attention import compiled_kernels
 from showattend.ops.decoder_step import InferenceDecoder
 
 
 class CaptionModel(nn.Module):
     """Show, attend and tell (Xu et al. 2015).
 
-    Photos come as `Pixels`, or as `Features` that the encoder has made before (see `features/cache.py`).
+    Photos come as `Pixels`, or as `Features` that the encoder computed before (see `features/cache.py`).
     """
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
@@ -25,62 +24,65 @@ class CaptionModel(nn.Module):
         self.decoder = decoder
 
     def fuse(self) -> None:
-        """Compile the loops of additive attention, where there is one: seconds once in a process, several times as fast from then on.
+        """Compile the attention's loops, where it has any: some seconds once per process, several times as fast from then on.
 
-        On a GPU products of float32 are then made in TF32, for the whole process.
+        On a GPU float32 products are computed in TF32 from then on, in the whole process.
 
         Raises:
-            InputError: they cannot be compiled here.
+            InputError: torch.compile fails on this machine.
         """
-        if isinstance(self.decoder.attention, SoftAttention):
-            self.decoder.attention.kernels = compiled_kernels()
+        self.decoder.attention.compile_kernels()
         if torch.cuda.is_available():
             torch.set_float32_matmul_precision("high")
 
     def encode_photos(self, photos: PhotoInputs) -> Tensor:
-        """Annotations (N,L,D) in the decoder's precision."""
+        """Features in the decoder's dtype, (N,L,encoder_dim)."""
         encoder_features = self.encoder(photos.values).features if isinstance(photos, Pixels) else photos.values
         return encoder_features.to(self.decoder.output.weight.dtype)
 
-    def forward(self, photos: PhotoInputs, words: Tensor) -> DecoderOutput:
-        """Teacher forcing of the words (N,G,T), see `Decoder.forward`."""
-        spoken: DecoderOutput = self.decoder(self.encode_photos(photos), words)
-        return spoken
+    def forward(self, photos: PhotoInputs, input_ids: Tensor) -> DecoderOutput:
+        """Teacher forcing with captions (N,G,T), see `Decoder.forward`."""
+        output: DecoderOutput = self.decoder(self.encode_photos(photos), input_ids)
+        return output
 
     def inference_decoder(self, *, int8: bool = False) -> InferenceDecoder | None:
-        """The decoder laid out for speed, for as long as its weights stay as they are; None: its cell or attention has no such way.
+        """The decoder with packed weights, valid as long as its weights do not change; None: attention or cell do not support it.
+
+        Args:
+            int8: weights and what they multiply in 8 bits
 
         Raises:
-            InputError: 8 bits are asked for, and there is no such way.
+            InputError: `int8` is asked for, and attention or cell do not support it.
         """
-        if self.decoder.supports_fused_loop() and not self.decoder.training:
-            return InferenceDecoder(self.decoder, int8=int8)
+        if self.decoder.supports_fused_loop and not self.decoder.training:
+            return InferenceDecoder(inference_parts(self.decoder), int8=int8)
         if int8:
-            raise InputError("8 bits are for soft attention and a cell of those that `showattend cells` marks as fast: leave --int8 out")
+            raise InputError("8 bits need soft attention and a cell that `showattend cells` marks as fast: leave --int8 out")
         return None
 
     def make_step_function(self, photos: PhotoInputs, inference_decoder: InferenceDecoder | None = None) -> tuple[StepFunction, State]:
-        """The decoder as a step function of log-probabilities over these N photos, and its state before the first word.
+        """What `decoding.generate` searches over: a function from tokens and state to log-probabilities, and the first state.
 
         Args:
-            speaker: one that `speaker` made, when there are many photos; None: one is made for these
+            photos: N photos
+            inference_decoder: from `inference_decoder`, so that many batches share it; None: this batch gets its own
         """
-        encoder_features = self.encode_photos(photos)
-        inference_decoder = inference_decoder or (None if torch.is_grad_enabled() else self.inference_decoder())
-        say = inference_decoder.step if inference_decoder else self.decoder.step
-        memory, state = (
-            inference_decoder.init_state(*self.decoder.project_features_and_init_state(encoder_features))
-            if inference_decoder
-            else self.decoder.init_state(encoder_features)
-        )
+        features, state = self.decoder.project_features_and_init_state(self.encode_photos(photos))
+        if inference_decoder is None and not torch.is_grad_enabled():
+            inference_decoder = self.inference_decoder()
+        decoder_step = self.decoder.step if inference_decoder is None else inference_decoder.step
+        if inference_decoder is None:
+            cache = self.decoder.attention.precompute(features)
+        else:
+            cache, state = inference_decoder.init_state(features, state)
 
-        def step(words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-            logits, state, alpha = say(words, state, memory)
+        def step(token_ids: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
+            logits, state, alpha = decoder_step(token_ids, state, cache)
             return logits.float().log_softmax(-1), state, alpha
 
         return step, state
 
     @torch.inference_mode()
-    def caption(self, photos: PhotoInputs, search: GenerationConfig, inference_decoder: InferenceDecoder | None = None) -> Hypotheses:
-        """The captions that a search finds for N photos, see `decode` and `begin`."""
-        return generate(*self.make_step_function(photos, inference_decoder), search)
+    def caption(self, photos: PhotoInputs, config: GenerationConfig, inference_decoder: InferenceDecoder | None = None) -> Hypotheses:
+        """Captions of N photos, see `decoding.generate` and `make_step_function`."""
+        return generate(*self.make_step_function(photos, inference_decoder), config)

@@ -1,1 +1,1 @@
-"""Fast ways of the same numbers: whoever reads the model may skip this package."""
+"""Faster ways to compute what the model defines: nothing here changes a result, so a reader of the model may skip this package."""

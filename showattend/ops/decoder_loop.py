@@ -1,10 +1,20 @@
-"""The loop over words of teacher forcing as one function with its own way back: what `Decoder._advance` does, many times as fast.
+"""The decoder's loop over time as one autograd function with a backward pass of its own, several times as fast as autograd's.
 
-Left to autograd, every word leaves its activations behind, and every weight gets its gradient word by word. Here the way forward makes
-one product of all that multiplies h (gates, query and beta) and lays every weight out once, nothing of size (L,A) is kept for a word, and
-on the way back the gradients of weights and keys are made after the loop, from all words together. What is kept lies in tensors of all
-words, each made once. Of a cell it wants only `move` or `step`: what these do to one word is derived by autograd on the way back. So every
-cell has this path for nothing.
+`Decoder._loop_autograd` defines what is computed. Left to autograd, that loop stores the activations of every time step in
+tensors of their own, and adds to the gradient of every weight at every time step. Here:
+
+1. Forward, one matrix product per time step computes all that multiplies h_{t-1}: recurrent pre-activations, query and gate.
+   Weights are packed once for all time steps.
+2. Keys are shared. exp(2 W_a a_i) is computed once per image, and nothing of size (L,A) is stored for a token: the backward
+   pass computes it again from exp(2k) and exp(2q), see `ops.additive_attention`.
+3. Backward, the loop over time carries only the gradient of the state. The gradients of weights, keys and features are
+   computed after it, each as one product over the rows of all time steps.
+
+Stored activations lie in tensors of all time steps, allocated once; the gradient of the pre-activations overwrites them. The cell
+takes part through `update` alone: autograd differentiates one step of it at a time, from its saved inputs. A cell needs no
+backward pass of its own.
+
+Shapes: see `ops.unroll_plan`; P is the number of columns of pre-activations, query and gate together.
 """
 
 from collections.abc import Sequence
@@ -18,206 +28,239 @@ from torch.autograd.function import once_differentiable
 
 from showattend.ops.additive_attention import exp_2x
 from showattend.ops.linear import PackedLinear, linear, weight_grad
-from showattend.ops.unroll_plan import WEIGHTS, State, StepWeights, UnrollPlan, keep_active_rows, pad_inactive_rows
+from showattend.ops.unroll_plan import NUM_WEIGHTS, State, StepWeights, TimeStep, UnrollPlan, keep_active_rows, pad_inactive_rows
 
 
 @dataclass
 class SavedActivations:
-    """What the words leave for the way back, M rows in all, one word's after the other's.
+    """What the forward pass stores for the backward pass; rows of all time steps, M in all, the first time step first.
 
-    states: before each word
-    heard: embedded words and gated contexts, (M,E+D)
-    made: the cell's activations, with room for what else is made of h, (M, S*H + ·): on the way back gradients take their place
-    asked: exp(2q), (M,A)
-    betas: the gate at each word, (rows, 1 or D); empty: there is none
+    states: the state before each time step
+    inputs: embedding and gated context, (M,E+D)
+    preactivations: of the cell, in the first S*H of P columns; the backward pass writes the gradients of pre-activations,
+        query and gate there, (M,P)
+    exp_queries: exp(2q), (M,A)
+    gates: beta at each time step, (rows, 1 or D); empty without a gate
     """
 
     states: list[State]
-    heard: Tensor
-    made: Tensor
-    asked: Tensor
-    betas: list[Tensor]
+    inputs: Tensor
+    preactivations: Tensor
+    exp_queries: Tensor
+    gates: list[Tensor]
 
 
 class FusedDecoderLoop(Function):
-    """h (M,H), gated contexts (M,D) and alphas (M,L) of all words, one word's rows after the other's.
+    """h (M,H), gated contexts (M,D) and alphas (M,L) of all time steps, the rows of the first time step first.
 
-    Applied to a Loop, features (N,L,D), keys (N,L,A), their exponentials, the embedded words (M,E), the Weights, the tensors of the
-    first state (N*G, ·), and the parameters that `move` holds.
+    Applied to an UnrollPlan, features (N,L,D), keys (N,L,A), exp_2x(keys), embeddings (M,E), the StepWeights, the tensors of the first
+    state (N*G, ·), and the parameters that `update` uses.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, loop: UnrollPlan, features: Tensor, keys: Tensor, raised: Tensor, embedded: Tensor, *rest: Any
+        ctx: Any, plan: UnrollPlan, features: Tensor, keys: Tensor, exp_keys: Tensor, embeddings: Tensor, *rest: Any
     ) -> tuple[Tensor, ...]:
-        """Say every word."""
-        weights, state = StepWeights(*rest[:WEIGHTS]), rest[WEIGHTS : WEIGHTS + loop.entries]
-        hear, place = PackedLinear(torch.cat(weights.recurrent_weights())), PackedLinear(weights.input, weights.bias)
-        sizes, empty = [len(weight) for weight in weights.recurrent_weights()], features.new_empty
-        words, of_word = embedded.shape
-        made = len(weights.input) + sum(map(len, weights.query_weights()))
-        trail = SavedActivations([], empty(words, of_word + features.shape[2]), empty(words, made), empty(words, keys.shape[2]), [])
-        trail.heard[:, :of_word] = embedded
-        activations = trail.made[:, : len(weights.input)]
-        alphas, h = empty(words, features.shape[1]), []
-        for before, block, rows in loop.words:
-            state = tuple(keep_active_rows(entry, before, block) for entry in state)
-            trail.states.append(state)
-            recurrent_weights = hear(state[0]).split(sizes, -1)
-            trail.asked[rows] = exp_2x(recurrent_weights[weights.hidden is not None])
-            asked = trail.asked[rows].unflatten(0, block)
-            alpha, context = loop.kernels.attend(raised[: block[0]], asked, -2 * weights.energy, features[: block[0]])
-            alphas[rows], context = alpha.flatten(0, 1), context.flatten(0, 1)
-            if weights.beta_bias is not None:
-                trail.betas.append(torch.sigmoid(recurrent_weights[-1] + weights.beta_bias))
-                context *= trail.betas[-1]
-            trail.heard[rows, of_word:] = context
-            activations[rows] = place(trail.heard[rows])
-            if weights.hidden is not None:
-                activations[rows] += recurrent_weights[0]
-            state = loop.update(activations[rows], state)
-            h.append(state[0])
-        ctx.loop, ctx.trail = loop, trail
-        ctx.save_for_backward(features, raised, alphas, *rest)
-        return torch.cat(h), trail.heard[:, of_word:], alphas
+        """Run all time steps."""
+        weights, state = StepWeights(*rest[:NUM_WEIGHTS]), rest[NUM_WEIGHTS : NUM_WEIGHTS + plan.num_state_tensors]
+        forward_pass = _ForwardPass(plan, features, exp_keys, embeddings, weights)
+        h = forward_pass.run(state)
+        ctx.plan, ctx.saved = plan, forward_pass.saved
+        ctx.save_for_backward(features, exp_keys, forward_pass.alphas, *rest)
+        return h, forward_pass.contexts, forward_pass.alphas
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, to_h: Tensor, to_contexts: Tensor, to_alphas: Tensor) -> tuple[Tensor | None, ...]:
-        """Go back word by word, then make what all words make together."""
-        if ctx.trail is None:
-            raise RuntimeError("this way goes back once: gradients have taken the place of what it was made of")
-        loop: UnrollPlan = ctx.loop
-        features, raised, alphas, *rest = ctx.saved_tensors
-        weights, held = StepWeights(*rest[:WEIGHTS]), rest[WEIGHTS + loop.entries :]
-        way = _BackwardPass(loop, ctx.trail, features, raised, alphas, weights, held, mixing=ctx.needs_input_grad[1])
-        ctx.trail = None
-        way.go(to_h, to_contexts, to_alphas)
-        rows_by_image = loop.rows_by_image(features.device)
-        to_keys, to_energy = _to_keys(loop, rows_by_image, way.trail.asked, raised, way.to_energies, weights.energy)
-        to_features = None if way.to_seen is None else _to_features(rows_by_image, alphas, way.to_seen)
-        return None, to_features, to_keys, None, way.to_embedded, *way.to_weights(to_energy), *way.to_state, *way.to_held
+    def backward(ctx: Any, grad_h: Tensor, grad_contexts: Tensor, grad_alphas: Tensor) -> tuple[Tensor | None, ...]:
+        """Go back through the time steps, then compute the gradients that all time steps share."""
+        if ctx.saved is None:
+            raise RuntimeError("backward() was called twice: the saved buffers are freed after the first call")
+        plan: UnrollPlan = ctx.plan
+        features, exp_keys, alphas, *rest = ctx.saved_tensors
+        weights, cell_params = StepWeights(*rest[:NUM_WEIGHTS]), rest[NUM_WEIGHTS + plan.num_state_tensors :]
+        backward_pass = _BackwardPass(plan, ctx.saved, features, exp_keys, alphas, weights, cell_params)
+        ctx.saved = None
+        backward_pass.run(grad_h, grad_contexts, grad_alphas)
+        rows_by_image = plan.rows_by_image(features.device)
+        grad_keys, grad_energy = backward_pass.grad_keys(rows_by_image)
+        return (
+            None,
+            backward_pass.grad_features(rows_by_image) if ctx.needs_input_grad[1] else None,
+            grad_keys,
+            None,
+            backward_pass.grad_embeddings,
+            *backward_pass.grad_weights(grad_energy),
+            *backward_pass.grad_state,
+            *backward_pass.grad_cell_params,
+        )
+
+
+class _ForwardPass:
+    """All time steps forward; fills `saved` and `alphas`."""
+
+    def __init__(self, plan: UnrollPlan, features: Tensor, exp_keys: Tensor, embeddings: Tensor, weights: StepWeights) -> None:
+        self.plan, self.features, self.exp_keys, self.weights = plan, features, exp_keys, weights
+        self.recurrent = PackedLinear(torch.cat(weights.recurrent_weights()))
+        self.input = PackedLinear(weights.input, weights.bias)
+        self.recurrent_sizes = [len(weight) for weight in weights.recurrent_weights()]
+        (rows, embedding_size), empty = embeddings.shape, features.new_empty
+        columns = len(weights.input) + sum(map(len, weights.query_weights()))
+        inputs = empty(rows, embedding_size + features.shape[2])
+        inputs[:, :embedding_size] = embeddings
+        self.saved = SavedActivations([], inputs, empty(rows, columns), empty(rows, exp_keys.shape[2]), [])
+        self.contexts = inputs[:, embedding_size:]
+        self.preactivations = self.saved.preactivations[:, : len(weights.input)]
+        self.alphas = empty(rows, features.shape[1])
+
+    def run(self, state: State) -> Tensor:
+        """h of all time steps, (M,H), from the first state."""
+        h = []
+        for step in self.plan.steps:
+            state = tuple(keep_active_rows(entry, step.previous, step.shape) for entry in state)
+            self.saved.states.append(state)
+            from_h = self.recurrent(state[0]).split(self.recurrent_sizes, -1)
+            self._attend(step, from_h)
+            self.preactivations[step.rows] = self.input(self.saved.inputs[step.rows])
+            if self.weights.hidden is not None:
+                self.preactivations[step.rows] += from_h[0]
+            state = self.plan.update(self.preactivations[step.rows], state)
+            h.append(state[0])
+        return torch.cat(h)
+
+    def _attend(self, step: TimeStep, from_h: Sequence[Tensor]) -> None:
+        """Alphas and gated contexts of one time step, from the products with h."""
+        images, rows, weights = slice(step.shape[0]), step.rows, self.weights
+        self.saved.exp_queries[rows] = exp_2x(from_h[weights.hidden is not None])
+        queries = self.saved.exp_queries[rows].unflatten(0, step.shape)
+        alpha, context = self.plan.kernels.attend(self.exp_keys[images], queries, -2 * weights.energy, self.features[images])
+        self.alphas[rows], context = alpha.flatten(0, 1), context.flatten(0, 1)
+        if weights.beta_bias is not None:
+            self.saved.gates.append(torch.sigmoid(from_h[-1] + weights.beta_bias))
+            context *= self.saved.gates[-1]
+        self.contexts[rows] = context
 
 
 class _BackwardPass:
-    """The gradients on their way from the last word to the first.
+    """All time steps backward, then the gradients that all of them share.
 
-    to_state: of the state before the word that was gone back over last
-    to_held: of the parameters that `move` holds, over all words so far
-    to_embedded: (M,E)
-    to_energies: (M,L)
-    to_seen: of the contexts before the gate, (M,D); None: the features' mixing has no gradient
+    grad_state: of the state before the time step that was processed last
+    grad_cell_params: of the parameters that `update` uses, over the time steps so far
+    grad_embeddings: (M,E)
+    grad_energies: (M,L)
+    grad_ungated: of the contexts before the gate, (M,D)
     """
 
     def __init__(
         self,
-        loop: UnrollPlan,
-        trail: SavedActivations,
+        plan: UnrollPlan,
+        saved: SavedActivations,
         features: Tensor,
-        raised: Tensor,
+        exp_keys: Tensor,
         alphas: Tensor,
         weights: StepWeights,
-        held: Sequence[Tensor],
-        *,
-        mixing: bool,
+        cell_params: Sequence[Tensor],
     ) -> None:
-        self.loop, self.trail, self.features, self.raised, self.alphas = loop, trail, features, raised, alphas
-        self.weights, self.held = weights, held
-        (words, heard), channels, empty = trail.heard.shape, features.shape[2], features.new_empty
-        self.to_state: list[Tensor | None] = [None] * loop.entries
-        self.to_held: list[Tensor | None] = [None] * len(held)
-        self.to_embedded = empty(words, heard - channels)
-        self.to_energies = empty(words, features.shape[1])
-        self.to_seen = empty(words, channels) if mixing else None
+        self.plan, self.saved, self.features, self.exp_keys, self.alphas = plan, saved, features, exp_keys, alphas
+        self.weights, self.cell_params = weights, cell_params
+        self.num_preactivations, (rows, inputs), empty = len(weights.input), saved.inputs.shape, features.new_empty
+        self.embedding_size = inputs - features.shape[2]
+        self.grad_state: list[Tensor | None] = [None] * plan.num_state_tensors
+        self.grad_cell_params: list[Tensor | None] = [None] * len(cell_params)
+        self.grad_embeddings = empty(rows, self.embedding_size)
+        self.grad_energies = empty(rows, features.shape[1])
+        self.grad_ungated = empty(rows, features.shape[2]) if features.requires_grad else None
 
-    def go(self, to_h: Tensor, to_contexts: Tensor, to_alphas: Tensor) -> None:
-        """Over all words, given the gradients of what they left for the speaking."""
+    def run(self, grad_h: Tensor, grad_contexts: Tensor, grad_alphas: Tensor) -> None:
+        """All time steps from the last to the first, from the gradients of what the loop returned."""
         recurrent_weights = torch.cat(self.weights.recurrent_weights())
-        of_word, activations = self.to_embedded.shape[1], len(self.weights.input)
-        for number, (before, block, rows) in reversed(list(enumerate(self.loop.words))):
-            to_activations = self._unmove(number, to_h[rows])
-            to_heard = linear(to_activations, self.weights.input.t())
-            to_alpha, to_gate = self._unmix(number, to_heard[:, of_word:] + to_contexts[rows])
-            alpha, to_alpha = self.alphas[rows], to_alpha + to_alphas[rows]
-            to_energies = alpha * (to_alpha - (alpha * to_alpha).sum(-1, keepdim=True))
-            asked, of_block = self.trail.asked[rows].unflatten(0, block), to_energies.unflatten(0, block)
-            to_query = 4 * self.weights.energy * self.loop.kernels.grad_queries(self.raised[: block[0]], asked, of_block).flatten(0, 1)
-            torch.cat([to_activations, to_query, *to_gate], -1, out=self.trail.made[rows])
-            self.to_embedded[rows], self.to_energies[rows] = to_heard[:, :of_word], to_energies
-            made_of_h = self.trail.made[rows] if self.weights.hidden is not None else self.trail.made[rows, activations:]
-            self.to_state[0] = _add(self.to_state[0], linear(made_of_h, recurrent_weights.t()))
-            self.to_state = [None if entry is None else pad_inactive_rows(entry, before, block) for entry in self.to_state]
+        from_h = slice(None) if self.weights.hidden is not None else slice(self.num_preactivations, None)
+        for index, step in reversed(list(enumerate(self.plan.steps))):
+            grad_preactivations = self._backward_cell(index, step, grad_h[step.rows])
+            grad_inputs = linear(grad_preactivations, self.weights.input.t())
+            grad_context = grad_inputs[:, self.embedding_size :] + grad_contexts[step.rows]
+            grad_alpha, grad_gate = self._backward_context(index, step, grad_context)
+            grad_query = self._backward_query(step, grad_alpha + grad_alphas[step.rows])
+            torch.cat([grad_preactivations, grad_query, *grad_gate], -1, out=self.saved.preactivations[step.rows])
+            self.grad_embeddings[step.rows] = grad_inputs[:, : self.embedding_size]
+            grad_previous_h = linear(self.saved.preactivations[step.rows, from_h], recurrent_weights.t())
+            self.grad_state[0] = _add(self.grad_state[0], grad_previous_h)
+            self.grad_state = [None if grad is None else pad_inactive_rows(grad, step.previous, step.shape) for grad in self.grad_state]
 
-    def _unmove(self, number: int, to_h: Tensor) -> Tensor:
-        """Through the cell: the gradient of its activations, with that of the state before it and of what it holds kept here."""
-        self.to_state[0] = _add(self.to_state[0], to_h)
-        word = (self.trail.made[self.loop.words[number][2], : len(self.weights.input)], *self.trail.states[number])
-        leaves = [entry.detach().requires_grad_(entry.is_floating_point()) for entry in word]
+    def _backward_cell(self, index: int, step: TimeStep, grad_h: Tensor) -> Tensor:
+        """The gradient of the pre-activations; updates that of the state, now before this step, and of the cell's parameters."""
+        self.grad_state[0] = _add(self.grad_state[0], grad_h)
+        inputs = (self.saved.preactivations[step.rows, : self.num_preactivations], *self.saved.states[index])
+        leaves = [entry.detach().requires_grad_(entry.is_floating_point()) for entry in inputs]
         with torch.enable_grad():
-            after = self.loop.update(leaves[0], tuple(leaves[1:]))
-        told = [(entry, grad) for entry, grad in zip(after, self.to_state, strict=True) if grad is not None and entry.requires_grad]
-        wanted = [entry for entry in (*leaves, *self.held) if entry.requires_grad]
-        outputs, grads = zip(*told, strict=True)
-        found = dict(zip(map(id, wanted), torch.autograd.grad(outputs, wanted, grads, allow_unused=True), strict=True))
-        to_activations, *to_state = (found.get(id(leaf)) for leaf in leaves)
-        self.to_state = to_state
-        self.to_held = [_add(grad, found.get(id(parameter))) for grad, parameter in zip(self.to_held, self.held, strict=True)]
-        assert to_activations is not None, "the cell does not hear its activations"
-        return to_activations
+            state = self.plan.update(leaves[0], tuple(leaves[1:]))
+        pairs = zip(state, self.grad_state, strict=True)
+        outputs_with_grad = [(entry, grad) for entry, grad in pairs if grad is not None and entry.requires_grad]
+        differentiable = [entry for entry in (*leaves, *self.cell_params) if entry.requires_grad]
+        outputs, grads = zip(*outputs_with_grad, strict=True)
+        grad_of = dict(zip(map(id, differentiable), torch.autograd.grad(outputs, differentiable, grads, allow_unused=True), strict=True))
+        grad_preactivations, *self.grad_state = (grad_of.get(id(leaf)) for leaf in leaves)
+        grad_params = [grad_of.get(id(parameter)) for parameter in self.cell_params]
+        self.grad_cell_params = [_add(*pair) for pair in zip(self.grad_cell_params, grad_params, strict=True)]
+        assert grad_preactivations is not None, "the cell does not use its pre-activations"
+        return grad_preactivations
 
-    def _unmix(self, number: int, to_context: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Through gate and mixing: the gradients of alpha, and of what the gate is the sigmoid of, where there is one."""
-        _, block, rows = self.loop.words[number]
-        to_seen, to_gate = to_context, []
-        if self.trail.betas:
-            beta, to_gated = self.trail.betas[number], self.trail.heard[rows, self.to_embedded.shape[1] :] * to_context
-            to_gate = [(1 - beta) * (to_gated if beta.shape[1] > 1 else to_gated.sum(-1, keepdim=True))]
-            to_seen = beta * to_context
-        if self.to_seen is not None:
-            self.to_seen[rows] = to_seen
-        to_alpha = torch.bmm(to_seen.unflatten(0, block), self.features[: block[0]].transpose(1, 2))
-        return to_alpha.flatten(0, 1), to_gate
+    def _backward_context(self, index: int, step: TimeStep, grad_context: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The gradients of alpha, and of the gate before its sigmoid if there is a gate."""
+        grad_ungated, grad_gate = grad_context, []
+        if self.saved.gates:
+            # The saved context is gated: with b = sigmoid(x), d(b z)/dx = (1 - b) b z.
+            gate, product = self.saved.gates[index], self.saved.inputs[step.rows, self.embedding_size :] * grad_context
+            grad_gate = [(1 - gate) * (product if gate.shape[1] > 1 else product.sum(-1, keepdim=True))]
+            grad_ungated = gate * grad_context
+        if self.grad_ungated is not None:
+            self.grad_ungated[step.rows] = grad_ungated
+        grad_alpha = torch.bmm(grad_ungated.unflatten(0, step.shape), self.features[: step.shape[0]].transpose(1, 2))
+        return grad_alpha.flatten(0, 1), grad_gate
 
-    def to_weights(self, to_energy: Tensor) -> StepWeights:
-        """The gradients of the weights, from all words together."""
-        weights, activations = self.weights, len(self.weights.input)
-        # As `across` wants it, once for both products.
-        made = self.trail.made = self.trail.made.t().contiguous().t()
-        recurrent_weights = made if weights.hidden is not None else made[:, activations:]
-        to_h = weight_grad(recurrent_weights, torch.cat([state[0] for state in self.trail.states])).split(
-            [len(weight) for weight in weights.recurrent_weights()]
-        )
+    def _backward_query(self, step: TimeStep, grad_alpha: Tensor) -> Tensor:
+        """The gradient of the query, through softmax and tanh; stores that of the energies."""
+        alpha, exp_queries = self.alphas[step.rows], self.saved.exp_queries[step.rows].unflatten(0, step.shape)
+        grad_energies = alpha * (grad_alpha - (alpha * grad_alpha).sum(-1, keepdim=True))
+        self.grad_energies[step.rows] = grad_energies
+        summed = self.plan.kernels.grad_queries(self.exp_keys[: step.shape[0]], exp_queries, grad_energies.unflatten(0, step.shape))
+        return 4 * self.weights.energy * summed.flatten(0, 1)
+
+    def grad_weights(self, grad_energy: Tensor) -> StepWeights:
+        """The gradients of the weights, each one product over all time steps."""
+        weights, split = self.weights, self.num_preactivations
+        # In the memory order that `weight_grad` needs, copied once for both products.
+        grads = self.saved.preactivations = self.saved.preactivations.t().contiguous().t()
+        grad_from_h = grads if weights.hidden is not None else grads[:, split:]
+        sizes = [len(weight) for weight in weights.recurrent_weights()]
+        recurrent = weight_grad(grad_from_h, torch.cat([state[0] for state in self.saved.states])).split(sizes)
         return StepWeights(
-            energy=to_energy,
-            query=to_h[weights.hidden is not None],
-            beta=None if weights.beta is None else to_h[-1],
-            beta_bias=None if weights.beta is None else made[:, -len(weights.beta) :].sum(0),
-            input=weight_grad(made[:, :activations], self.trail.heard),
-            bias=None if weights.bias is None else made[:, :activations].sum(0),
-            hidden=None if weights.hidden is None else to_h[0],
+            energy=grad_energy,
+            query=recurrent[weights.hidden is not None],
+            beta=None if weights.beta is None else recurrent[-1],
+            beta_bias=None if weights.beta is None else grads[:, -len(weights.beta) :].sum(0),
+            input=weight_grad(grads[:, :split], self.saved.inputs),
+            bias=None if weights.bias is None else grads[:, :split].sum(0),
+            hidden=None if weights.hidden is None else recurrent[0],
         )
 
+    def grad_keys(self, rows_by_image: Sequence[tuple[slice, Tensor]]) -> tuple[Tensor, Tensor]:
+        """The gradients of the keys, (N,L,A), and of w, (A,)."""
+        grad_keys, grad_energy = torch.zeros_like(self.exp_keys), torch.zeros_like(self.weights.energy)
+        for images, rows in rows_by_image:
+            if rows.numel():
+                first, second = self.plan.kernels.grad_keys(self.exp_keys[images], self.saved.exp_queries[rows], self.grad_energies[rows])
+                grad_energy += first.sum((0, 1))
+                torch.sub(first, second, out=grad_keys[images])
+        return grad_keys.mul_(4 * self.weights.energy), -2 * grad_energy
 
-def _to_keys(
-    loop: UnrollPlan, rows_by_image: Sequence[tuple[slice, Tensor]], asked: Tensor, raised: Tensor, to_energies: Tensor, energy: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The gradients of the keys and of w from those of all words' energies."""
-    to_keys, to_energy = torch.zeros_like(raised), torch.zeros_like(energy)
-    for photos, rows in rows_by_image:
-        if rows.numel():
-            first, second = loop.kernels.grad_keys(raised[photos], asked[rows], to_energies[rows])
-            to_energy += first.sum((0, 1))
-            torch.sub(first, second, out=to_keys[photos])
-    return to_keys.mul_(4 * energy), -2 * to_energy
-
-
-def _to_features(rows_by_image: Sequence[tuple[slice, Tensor]], alphas: Tensor, to_seen: Tensor) -> Tensor:
-    """The gradient of the features where they mix to contexts."""
-    return torch.cat([alphas[rows].transpose(1, 2) @ to_seen[rows] for _, rows in rows_by_image])
+    def grad_features(self, rows_by_image: Sequence[tuple[slice, Tensor]]) -> Tensor:
+        """The gradient of the features through the contexts, (N,L,D)."""
+        assert self.grad_ungated is not None
+        return torch.cat([self.alphas[rows].transpose(1, 2) @ self.grad_ungated[rows] for _, rows in rows_by_image])
 
 
-def _add(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """The sum of two gradients, of which any may be none."""
-    if one is None or other is None:
-        return other if one is None else one
-    return one + other
+def _add(grad: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """The sum of two gradients; None is zero."""
+    if grad is None or other is None:
+        return other if grad is None else grad
+    return grad + other

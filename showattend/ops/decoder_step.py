@@ -1,146 +1,215 @@
-"""A decoder that only speaks: one step of it with all weights laid out for many words, without gradients or dropout.
+"""One decoder step for search: all weights packed for many steps, without gradients or dropout.
 
-What multiplies h (gates, query, beta) is one product, and so is what multiplies the context. Where to look follows from h before the last
-word alone, so on a CPU hypotheses that continue the same one look once for all of them, and those that have ended do not look at all; a GPU
-would rather do it all than look for what can be left out. The words' own share is looked up in a table as soon as making it has paid.
+`Decoder.step` defines what is computed. Three things make it faster here:
+
+1. What multiplies h (recurrent pre-activations, query and gate) is one matrix product, and so is what multiplies the context.
+2. Prefixes are shared. In beam search several hypotheses often extend the same parent. Attention depends on h_{t-1} alone, which
+   these siblings have in common, so it is computed once per parent; hypotheses that have ended are not computed at all.
+   On a GPU every row is computed: finding out what could be skipped would take longer.
+3. W E y + b, the share of the token in the pre-activations, comes from a table of all tokens. On a CPU the table is built
+   once as many tokens have been projected one by one as it has rows.
+
+Shapes: N images with G hypotheses each, R = N*G rows, R' rows that have not ended, P parents of those; the others as in
+`ops.unroll_plan`; V tokens in the vocabulary.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from showattend.attention.additive import SoftAttention
-from showattend.attention.base import AttentionCache
-from showattend.models.decoder import Decoder
 from showattend.ops.additive_attention import exp_2x
 from showattend.ops.linear import PackedLinear
-from showattend.ops.unroll_plan import State
+from showattend.ops.unroll_plan import AttentionParts, State, StepWeights
 from showattend.vocabulary import END, PAD
+
+# Features (N,L,D) and exp(2 W_a a_i) (N,L,A).
+InferenceCache = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class InferenceParts:
+    """The parts of a decoder that `InferenceDecoder` works with; their values must not change afterwards.
+
+    attention: weights and kernels of the attention
+    weights: of one step, see `StepWeights`
+    update: one step of the cell, from pre-activations and state to the new state
+    project_embedding: from embeddings (M,E) to their share of the pre-activations, bias included, (M,S*H)
+    context_weight: from the context to the pre-activations, (S*H,D)
+    embedding: of all tokens, (V,E)
+    output_proj_h: weight (E,H) and bias (E,) of the deep output; None: tokens are predicted from h alone
+    output_proj_context: weight of the deep output, (E,D)
+    output: weight (V,E or H) and bias (V,)
+    """
+
+    attention: AttentionParts
+    weights: StepWeights
+    update: Callable[[Tensor, State], State]
+    project_embedding: Callable[[Tensor], Tensor]
+    context_weight: Tensor
+    embedding: Tensor
+    output_proj_h: tuple[Tensor, Tensor] | None
+    output_proj_context: Tensor | None
+    output: tuple[Tensor, Tensor]
 
 
 class SharedPrefixes(NamedTuple):
-    """Which of R hypotheses say a word, and which of them were one until the last one. None: all, each for itself.
+    """Which of R rows are active, and which of those share a parent.
 
-    going: the numbers of those that have not ended
-    eldest: for each family the number of one of them
-    of: for each that goes on the number of its family
+    active: indices of the rows that have not ended, (R',); None: all of them
+    representative: for each parent the index of one of its active rows, (P,); None: no row shares a parent
+    inverse: for each active row the position of its parent in `representative`, (R',); None: no row shares a parent
     """
 
-    going: Tensor | None
-    eldest: Tensor | None
-    of: Tensor | None
+    active: Tensor | None = None
+    representative: Tensor | None = None
+    inverse: Tensor | None = None
 
 
-def group_by_parent(words: Tensor, parents: Tensor) -> SharedPrefixes:
-    """From the last word of each hypothesis, and the number that what it continues had then, each (R,)."""
-    (going,) = ((words != END) & (words != PAD)).nonzero(as_tuple=True)
-    known, of = parents[going].unique(return_inverse=True)
-    eldest = going.new_empty(len(known)).scatter_(0, of, going)
-    return SharedPrefixes(None if len(going) == len(words) else going, eldest, of)
+def group_by_parent(token_ids: Tensor, parents: Tensor) -> SharedPrefixes:
+    """Group the rows that have not ended by their parents.
+
+    Args:
+        token_ids: the last token of each row, (R,)
+        parents: the row that each row extends, as it was numbered at the step before, (R,)
+    """
+    (active,) = ((token_ids != END) & (token_ids != PAD)).nonzero(as_tuple=True)
+    unique_parents, inverse = parents[active].unique(return_inverse=True)
+    representative = active.new_empty(len(unique_parents)).scatter_(0, inverse, active)
+    return SharedPrefixes(None if len(active) == len(token_ids) else active, representative, inverse)
 
 
 class InferenceDecoder:
-    """The step of a decoder with soft attention, see `Decoder.step`; it must be one that `supports_fused_loop`, and not change afterwards.
+    """`Decoder.step` with packed weights, for an additive attention and a cell that support the fused loop.
 
     Args:
-        int8: weights, and what they multiply, in 8 bits
+        int8: keep weights, and round what they multiply, in 8 bits
     """
 
-    def __init__(self, decoder: Decoder, *, int8: bool = False) -> None:
-        attention, deep = decoder.attention, decoder.config.deep_output
-        assert isinstance(attention, SoftAttention)
-        # What is made of the annotations themselves is limited by memory, not by products: 16 bits are enough, and 8 no faster.
-        self.feature_dtype = torch.bfloat16 if int8 else attention.key.weight.dtype
-        self.key, self.deeper = (
-            PackedLinear(attention.key.weight.to(self.feature_dtype), attention.key.bias.to(self.feature_dtype)),
-            attention.deeper,
-        )
-        weights = decoder.weights()
-        self.update, _ = decoder.cell.fused_step_parts()
-        self.kernels, self.energy = attention.kernels, -2 * weights.energy.detach()
+    def __init__(self, parts: InferenceParts, *, int8: bool = False) -> None:
+        attention, weights = parts.attention, parts.weights
+        # Features and keys are limited by memory bandwidth: 16 bits are enough, and 8 would be no faster.
+        self.feature_dtype = dtype = torch.bfloat16 if int8 else attention.key_weight.dtype
+        self.key = PackedLinear(attention.key_weight.to(dtype), attention.key_bias.to(dtype))
+        self.key_mlp, self.kernels = attention.key_mlp, attention.kernels
+        self.scaled_energy = -2 * weights.energy.detach()
         self.beta_bias = None if weights.beta_bias is None else weights.beta_bias.detach()
-        self.heard = [0 if weight is None else len(weight) for weight in (weights.hidden, weights.query, weights.beta)]
+        self.recurrent_sizes = [0 if weight is None else len(weight) for weight in (weights.hidden, weights.query, weights.beta)]
         self.recurrent_proj = PackedLinear(torch.cat(weights.recurrent_weights()), int8=int8)
-        of_context = [decoder.cell.input_weight(1), *([decoder.output_proj_context.weight] if deep else [])]
-        self.placed = [len(weight) for weight in of_context]
-        self.context_proj = PackedLinear(torch.cat(of_context), int8=int8)
-        self.output_proj_h = PackedLinear(decoder.output_proj_h.weight, decoder.output_proj_h.bias, int8=int8) if deep else None
-        self.output = PackedLinear(decoder.output.weight, decoder.output.bias, int8=int8)
-        self.embedding = decoder.embedding.weight.detach()
-        self.words = InputProjectionTable(decoder)
+        context_weights = [weight for weight in (parts.context_weight, parts.output_proj_context) if weight is not None]
+        self.context_sizes = [len(weight) for weight in context_weights]
+        self.context_proj = PackedLinear(torch.cat(context_weights), int8=int8)
+        self.output_proj_h = None if parts.output_proj_h is None else PackedLinear(*parts.output_proj_h, int8=int8)
+        self.output = PackedLinear(*parts.output, int8=int8)
+        self.update, self.embedding = parts.update, parts.embedding.detach()
+        self.input_projection = InputProjectionTable(parts.project_embedding, parts.embedding)
 
-    def init_state(self, features: Tensor, state: State) -> tuple[AttentionCache, State]:
-        """What `step` needs of the photos: features (N,L,D) and exp(2 W_a a_i) (N,L,A); and the state with the number of each row."""
+    def init_state(self, features: Tensor, state: State) -> tuple[InferenceCache, State]:
+        """What `step` needs of N images, and the first state.
+
+        Args:
+            features: (N,L,D)
+            state: the decoder's, tensors (N, ...)
+
+        Returns:
+            cache: see `InferenceCache`
+            state: the same tensors and, last, the index of each row, by which `step` recognises siblings after a search has
+                reordered the rows
+        """
         features = features.to(self.feature_dtype)
-        keys = self.deeper(self.key(features.flatten(0, 1)).view(*features.shape[:2], -1).to(state[0].dtype))
+        keys = self.key_mlp(self.key(features.flatten(0, 1)).view(*features.shape[:2], -1).to(state[0].dtype))
         return (features, exp_2x(keys)), (*state, torch.arange(len(features), device=features.device))
 
-    def step(self, words: Tensor, state: State, memory: AttentionCache) -> tuple[Tensor, State, Tensor]:
-        """Hear the last word, look, and weigh the next one: as `Decoder.step`, but with a state that `begin` has made.
+    def step(self, token_ids: Tensor, state: State, cache: InferenceCache) -> tuple[Tensor, State, Tensor]:
+        """The same as `Decoder.step`, with a state from `init_state`; rows that have ended give zeros.
 
-        What it gives for hypotheses that have ended is zero.
+        Args:
+            token_ids: the last token of each row, (R,)
+            state: of each row, tensors (R, ...)
+            cache: of the N images
+
+        Returns:
+            logits of the next token (R,V), the new state, alpha (R,L)
         """
-        before, parents = state[:-1], state[-1]
-        number = len(words)
-        going, eldest, of = group_by_parent(words, parents) if words.device.type == "cpu" else SharedPrefixes(None, None, None)
-        gates, query, beta = self.recurrent_proj(gather_rows(state[0], eldest)).split(self.heard, -1)
-        photos = None if eldest is None else eldest // (number // len(memory[0]))
-        alpha, context = self._look(query, photos, memory)
+        state, parents, rows = state[:-1], state[-1], len(token_ids)
+        shared = group_by_parent(token_ids, parents) if token_ids.device.type == "cpu" else SharedPrefixes()
+        from_h, alpha, context = self._attend(state[0], shared.representative, cache, rows)
+        from_context, *deep_context = self.context_proj(context).split(self.context_sizes, -1)
+        if self.recurrent_sizes[0]:
+            from_context = from_context + from_h
+        active_ids, active_state = gather_rows(token_ids, shared.active), tuple(gather_rows(entry, shared.active) for entry in state)
+        preactivations = gather_rows(from_context, shared.inverse) + self.input_projection(active_ids)
+        new_state = self.update(preactivations, active_state)
+        hidden = new_state[0]
+        if self.output_proj_h is not None:
+            deep = self.output_proj_h(hidden).add_(self.embedding[active_ids])
+            hidden = deep.add_(gather_rows(deep_context[0], shared.inverse)).tanh_()
+        results = (self.output(hidden), *new_state, gather_rows(alpha, shared.inverse))
+        logits, *padded_state, alpha = (scatter_rows(entry, shared.active, rows) for entry in results)
+        return logits, (*padded_state, torch.arange(rows, device=token_ids.device)), alpha
+
+    def _attend(self, h: Tensor, representative: Tensor | None, cache: InferenceCache, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+        """For each parent the recurrent pre-activations (P,S*H), alpha (P,L) and the gated context (P,D)."""
+        from_h, query, beta = self.recurrent_proj(gather_rows(h, representative)).split(self.recurrent_sizes, -1)
+        if representative is None:
+            queries = exp_2x(query).unflatten(0, (len(cache[0]), -1))
+            alpha, context = (part.flatten(0, 1) for part in self.kernels.attend(cache[1], queries, self.scaled_energy, cache[0]))
+        else:
+            alpha, context = self._attend_unevenly(query, representative // (rows // len(cache[0])), cache)
         if self.beta_bias is not None:
             context *= torch.sigmoid(beta + self.beta_bias)
-        activations, *output_proj_context = self.context_proj(context).split(self.placed, -1)
-        if self.heard[0]:
-            activations = activations + gates
-        words, before = gather_rows(words, going), tuple(gather_rows(entry, going) for entry in before)
-        after = self.update(gather_rows(activations, of) + self.words(words), before)
-        spoken = after[0]
-        if self.output_proj_h is not None:
-            spoken = self.output_proj_h(spoken).add_(self.embedding[words]).add_(gather_rows(output_proj_context[0], of)).tanh_()
-        logits, *moved, alpha = (scatter_rows(entry, going, number) for entry in (self.output(spoken), *after, gather_rows(alpha, of)))
-        return logits, (*moved, torch.arange(number, device=words.device)), alpha
+        return from_h, alpha, context
 
-    def _look(self, query: Tensor, photos: Tensor | None, memory: AttentionCache) -> tuple[Tensor, Tensor]:
-        """Alphas (M,L) and contexts (M,D) of M queries (M,A), each with the number of its photo, in rising order; None: as many of each."""
-        features, raised = memory
-        if photos is None:
-            alpha, context = self.kernels.attend(raised, exp_2x(query).unflatten(0, (len(features), -1)), self.energy, features)
-            return alpha.flatten(0, 1), context.flatten(0, 1)
-        counts = photos.bincount(minlength=len(features))
-        context_proj = torch.arange(len(photos)) - (counts.cumsum(0) - counts)[photos]
-        asked = query.new_ones(len(features), int(counts.max()), query.shape[1])
-        asked[photos, context_proj] = exp_2x(query)
-        alpha = self.kernels.energies(raised, asked, self.energy)[photos, context_proj].softmax(-1)
-        seen = photos.unsqueeze(1) * features.shape[1] + torch.arange(features.shape[1])
-        context = F.embedding_bag(seen, features.flatten(0, 1), mode="sum", per_sample_weights=alpha.to(self.feature_dtype))
+    def _attend_unevenly(self, query: Tensor, images: Tensor, cache: InferenceCache) -> tuple[Tensor, Tensor]:
+        """Alpha (P,L) and context (P,D) where images have different numbers of queries.
+
+        Args:
+            query: (P,A)
+            images: the image of each query, in ascending order, (P,)
+        """
+        features, exp_keys = cache
+        counts = images.bincount(minlength=len(features))
+        position = torch.arange(len(images)) - (counts.cumsum(0) - counts)[images]  # among the queries of the same image
+        queries = query.new_ones(len(features), int(counts.max()), query.shape[1])
+        queries[images, position] = exp_2x(query)
+        alpha = self.kernels.energies(exp_keys, queries, self.scaled_energy)[images, position].softmax(-1)
+        locations = images.unsqueeze(1) * features.shape[1] + torch.arange(features.shape[1])
+        context = F.embedding_bag(locations, features.flatten(0, 1), mode="sum", per_sample_weights=alpha.to(self.feature_dtype))
         return alpha, context.to(alpha.dtype)
 
 
-def gather_rows(entries: Tensor, rows: Tensor | None) -> Tensor:
-    """Some of the rows; None: all."""
-    return entries if rows is None else entries.index_select(0, rows)
+def gather_rows(entries: Tensor, indices: Tensor | None) -> Tensor:
+    """The rows at these indices; None: all rows."""
+    return entries if indices is None else entries.index_select(0, indices)
 
 
-def scatter_rows(entries: Tensor, rows: Tensor | None, number: int) -> Tensor:
-    """The way back of `_pick`: these as some of so many rows; the others are zero."""
-    return entries if rows is None else entries.new_zeros(number, *entries.shape[1:]).index_copy_(0, rows, entries)
+def scatter_rows(entries: Tensor, indices: Tensor | None, rows: int) -> Tensor:
+    """The inverse of `gather_rows`: these entries at their indices among so many rows, zeros elsewhere."""
+    return entries if indices is None else entries.new_zeros(rows, *entries.shape[1:]).index_copy_(0, indices, entries)
 
 
 class InputProjectionTable:
-    """The words' share of the activations, W E y + b: made word by word until that has cost as much as a table of all words."""
+    """The share of a token in the pre-activations, W E y + b; see the top of the file for when the table is built.
 
-    def __init__(self, decoder: Decoder) -> None:
-        self.project, self.embedding = decoder.cell.project, decoder.embedding.weight
-        # A GPU makes the table at once: what it has captured cannot change on the way.
-        self.said = 0 if self.embedding.device.type == "cpu" else len(self.embedding)
+    Args:
+        project: from embeddings (M,E) to (M,S*H)
+        embedding: of all tokens, (V,E)
+    """
+
+    def __init__(self, project: Callable[[Tensor], Tensor], embedding: Tensor) -> None:
+        self.project, self.embedding = project, embedding
+        # On a GPU the table is built at once: a captured CUDA graph cannot switch to it later.
+        self.num_projected = 0 if embedding.device.type == "cpu" else len(embedding)
         self.table: Tensor | None = None
 
-    def __call__(self, words: Tensor) -> Tensor:
-        """The embedding's share of the pre-activations of each word, from the table once that pays."""
+    def __call__(self, token_ids: Tensor) -> Tensor:
+        """The share of these tokens, (M,) to (M,S*H)."""
         if self.table is None:
-            self.said += len(words)
-            if self.said < len(self.embedding):
-                return self.project(self.embedding[words], 0)
-            self.table = self.project(self.embedding, 0)
-        return self.table[words]
+            self.num_projected += len(token_ids)
+            if self.num_projected < len(self.embedding):
+                return self.project(self.embedding[token_ids])
+            self.table = self.project(self.embedding)
+        return self.table[token_ids]

@@ -1,4 +1,12 @@
-"""What the loop over words goes by: which rows are left at each word, and with which weights a word is made."""
+"""What the fused decoder loop and the fused decoder step work with: the weights of one step, and the active rows at each time step.
+
+Captions end at different times. As in torch's `PackedSequence`, a time step computes only rows whose captions have not ended.
+Here rows have two axes, N images and G captions of each, and the active rows of a time step are the block
+[:images, :captions] of that grid: with long captions sorted first, little of a block is padding.
+
+Shapes: N images with G rows each, M rows of all time steps together, S*H pre-activations of the cell, H hidden units,
+E embedding channels, D feature channels, L locations, A attention units.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,19 +20,37 @@ from torch import Tensor
 from showattend.ops.additive_attention import Kernels
 
 State = tuple[Tensor, ...]
-# How many photos, and rows of each, are not yet at their end.
+# The active rows of a time step: how many images, and how many rows of each.
 BatchShape = tuple[int, int]
 
 
+class AttentionParts(NamedTuple):
+    """What the fused loop needs of an additive attention.
+
+    kernels: the loops over locations
+    energy_weight: w, (A,)
+    query_weight: W_h, (A,H)
+    key_weight, key_bias: W_a, (A,D) and (A,)
+    key_mlp: further layers of the keys, (..., A) to (..., A)
+    """
+
+    kernels: Kernels
+    energy_weight: Tensor
+    query_weight: Tensor
+    key_weight: Tensor
+    key_bias: Tensor
+    key_mlp: Callable[[Tensor], Tensor]
+
+
 class StepWeights(NamedTuple):
-    """The weights of a word's step, but for those that `move` holds.
+    """The weights of one decoder step, except those that only the cell's `update` uses.
 
     energy: w of the attention, (A,)
-    query: of h to the attention, (A,H)
-    beta: of h to the gate on the context, and its bias, (1 or D, H) and (1 or D,); None: there is no gate
-    input: of embedding and context to the cell's activations, (S*H,E+D)
-    bias: of the cell's activations, (S*H,); None: the cell has it in its `step`
-    hidden: of h to the cell's activations, (S*H,H); None: the cell has it in its `step`
+    query: from h to the attention's query, (A,H)
+    beta, beta_bias: from h to the gate on the context, (1 or D, H) and (1 or D,); None: there is no gate
+    input: from embedding and context to the cell's pre-activations, (S*H,E+D)
+    bias: of the pre-activations, (S*H,); None: `update` adds it
+    hidden: from h to the pre-activations, (S*H,H); None: `update` applies it
     """
 
     energy: Tensor
@@ -36,64 +62,75 @@ class StepWeights(NamedTuple):
     hidden: Tensor | None
 
     def recurrent_weights(self) -> list[Tensor]:
-        """All that multiply h: activations, query and gate, those that there are."""
+        """All weights that multiply h: pre-activations, query and gate, as far as they exist."""
         return [*([] if self.hidden is None else [self.hidden]), *self.query_weights()]
 
     def query_weights(self) -> list[Tensor]:
-        """Those of them that look: query and gate."""
+        """The weights that multiply h on the way to the context: query and gate."""
         return [self.query, *([] if self.beta is None else [self.beta])]
 
 
-WEIGHTS = len(StepWeights._fields)
+NUM_WEIGHTS = len(StepWeights._fields)
+
+
+class TimeStep(NamedTuple):
+    """One time step: the active rows before it, its own, and where its rows lie among the M rows of all time steps."""
+
+    previous: BatchShape
+    shape: BatchShape
+    rows: slice
 
 
 @dataclass(frozen=True)
 class UnrollPlan:
-    """What has no gradient.
+    """The part of a loop over time that has no gradient.
 
-    move: one step of the cell, from its activations (or projected parts) and state to a new state
+    update: one step of the cell, from pre-activations (B,S*H) and state to the new state
     kernels: of the attention
-    entries: tensors of a state
-    photos, rows: N and G of the first state
-    blocks: for each word how much is left, none larger than the one before
+    num_state_tensors: length of a state
+    images, rows_per_image: N and G of the first state
+    batch_shapes: for each time step the active rows; none is larger than the one before
     """
 
     update: Callable[[Tensor, State], State]
     kernels: Kernels
-    entries: int
-    photos: int
-    rows: int
-    blocks: list[BatchShape]
+    num_state_tensors: int
+    images: int
+    rows_per_image: int
+    batch_shapes: list[BatchShape]
 
     @cached_property
-    def words(self) -> list[tuple[BatchShape, BatchShape, slice]]:
-        """For each word the block before it, its own, and where its rows lie among the M of all words."""
-        ends = list(accumulate(n * g for n, g in self.blocks))
-        rows = [slice(end - n * g, end) for end, (n, g) in zip(ends, self.blocks, strict=True)]
-        return list(zip([(self.photos, self.rows), *self.blocks], self.blocks, rows, strict=False))
+    def steps(self) -> list[TimeStep]:
+        """The time steps in order."""
+        ends = list(accumulate(n * g for n, g in self.batch_shapes))
+        rows = [slice(end - n * g, end) for end, (n, g) in zip(ends, self.batch_shapes, strict=True)]
+        previous = [(self.images, self.rows_per_image), *self.batch_shapes]
+        return [TimeStep(*step) for step in zip(previous, self.batch_shapes, rows, strict=False)]
 
     def rows_by_image(self, device: torch.device) -> list[tuple[slice, Tensor]]:
-        """Which of the M rows are about which photos: some photos, and the rows about each of them, (photos, rows).
+        """The M rows grouped by image, so that a gradient of an image is one product over all its rows.
 
-        All photos at once where no row ends before the others, else one at a time.
+        Returns:
+            pairs of a slice of images and indices (images, rows): one pair if all rows are active at every time step, else one per image
         """
-        if len(set(self.blocks)) == 1:
-            numbers = torch.arange(len(self.blocks) * self.photos * self.rows, device=device)
-            return [(slice(self.photos), numbers.view(-1, self.photos, self.rows).transpose(0, 1).flatten(1))]
-        photo_of = torch.cat([torch.arange(n).repeat_interleave(g) for n, g in self.blocks])
-        rows = photo_of.argsort(stable=True).to(device).split(photo_of.bincount(minlength=self.photos).tolist())
-        return [(slice(photo, photo + 1), numbers.unsqueeze(0)) for photo, numbers in enumerate(rows)]
+        if len(set(self.batch_shapes)) == 1:
+            indices = torch.arange(len(self.batch_shapes) * self.images * self.rows_per_image, device=device)
+            return [(slice(self.images), indices.view(-1, self.images, self.rows_per_image).transpose(0, 1).flatten(1))]
+        image_of_row = torch.cat([torch.arange(n).repeat_interleave(g) for n, g in self.batch_shapes])
+        counts = image_of_row.bincount(minlength=self.images).tolist()
+        rows = image_of_row.argsort(stable=True).to(device).split(counts)
+        return [(slice(image, image + 1), indices.unsqueeze(0)) for image, indices in enumerate(rows)]
 
 
-def keep_active_rows(entry: Tensor, before: BatchShape, block: BatchShape) -> Tensor:
-    """What is left of the rows of a block, flat."""
-    return entry if before == block else entry.unflatten(0, before)[: block[0], : block[1]].flatten(0, 1)
+def keep_active_rows(entry: Tensor, previous: BatchShape, shape: BatchShape) -> Tensor:
+    """The rows of the previous time step, flat, that are still active: (n*g, ...) to (n'*g', ...)."""
+    return entry if previous == shape else entry.unflatten(0, previous)[: shape[0], : shape[1]].flatten(0, 1)
 
 
-def pad_inactive_rows(entry: Tensor, before: BatchShape, block: BatchShape) -> Tensor:
-    """The way back of `shrink`: zero for the rows that had ended."""
-    if before == block:
-        return entry
-    whole = entry.new_zeros(*before, *entry.shape[1:])
-    whole[: block[0], : block[1]] = entry.unflatten(0, block)
-    return whole.flatten(0, 1)
+def pad_inactive_rows(grad: Tensor, previous: BatchShape, shape: BatchShape) -> Tensor:
+    """The backward pass of `keep_active_rows`: the gradient of rows that were dropped is zero."""
+    if previous == shape:
+        return grad
+    padded = grad.new_zeros(*previous, *grad.shape[1:])
+    padded[: shape[0], : shape[1]] = grad.unflatten(0, shape)
+    return padded.flatten(0, 1)

@@ -5,7 +5,6 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from showattend.attention import HardAttention
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
@@ -158,7 +157,7 @@ class LitCaptioner(BaseLitModule):
         if fuse:
             self.network.fuse()
         self.taught = GraphedTraining(self.network.decoder, self._teach) if fuse else None
-        draws = isinstance(self.network.decoder.attention, HardAttention)
+        draws = self.network.decoder.attention.samples_locations
         if reinforce and not draws:
             raise InputError(f"reinforce teaches hard attention, not '{attention}': give --model.attention hard, or leave it out")
         self.reinforce = Reinforce(ReinforceConfig.of(reinforce or {})) if draws else None
@@ -202,7 +201,7 @@ class LitCaptioner(BaseLitModule):
         if (
             not batch.token_ids.is_cuda
             or self.reinforce
-            or not self.network.decoder.supports_fused_loop()
+            or not self.network.decoder.supports_fused_loop
             or self.trainer.accumulate_grad_batches > 1
         ):
             return None

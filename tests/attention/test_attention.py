@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, sigmoid, tanh
 
-from showattend.attention import AttentionOutput, DecoderContext, HardAttention, attention_names, make_attention
-from showattend.attention.base import Attention, AttentionCache, Sizes
+from showattend.attention import AttentionOutput, DecoderContext, attention_names, make_attention
+from showattend.attention.base import Attention, AttentionCache, AttentionSizes
+from showattend.attention.hard import HardAttention
 from showattend.cli.main import main
 from showattend.errors import InputError
 from showattend.models.config import DecoderConfig
@@ -16,7 +17,7 @@ from showattend.models.decoder import Decoder
 from showattend.vocabulary import PAD
 
 N, G, T, L, D, H, E, A, V = 3, 4, 5, 6, 8, 10, 7, 12, 11
-SIZES = Sizes(feature=D, hidden=H, embedding=E, attention=A)
+SIZES = AttentionSizes(projection_dim=D, hidden_size=H, embedding_size=E, attention_size=A)
 OPTIONS = {"multi_head": {"heads": 2}}
 
 
@@ -119,7 +120,7 @@ def test_multi_head_is_torch_s() -> None:
     attention, encoder_features, query = make("multi_head", heads=4), features(), asked()
     w = attention.state_dict()
     # torch's wants keys of the model's own size: A = D makes them comparable.
-    attention = make_attention("multi_head", Sizes(D, H, E, D), {"heads": 4}).double().eval()
+    attention = make_attention("multi_head", AttentionSizes(D, H, E, D), {"heads": 4}).double().eval()
     w = attention.state_dict()
     oracle = torch.nn.MultiheadAttention(D, 4, kdim=D, vdim=D, batch_first=True).double()
     with torch.no_grad():
@@ -139,7 +140,7 @@ def test_adaptive_is_lu_s_equations() -> None:
     context, alpha, _ = attention(attention.precompute(encoder_features), query)
     for n in range(N):
         for g in range(G):
-            h, c, x = query.h[n, g], query.c[n, g], query.word[n, g]
+            h, c, x = query.h[n, g], query.c[n, g], query.embedding[n, g]
             s = sigmoid(w["gate.weight"] @ torch.cat((x, h)) + w["gate.bias"]) * tanh(c)
             asking = w["query.weight"] @ h
             e = [w["energy.weight"][0] @ tanh(w["key.weight"] @ a + w["key.bias"] + asking) for a in encoder_features[n]]

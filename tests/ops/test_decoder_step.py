@@ -10,6 +10,7 @@ from showattend.decoding import GenerationConfig, Hypotheses, ensemble_step, gen
 from showattend.errors import InputError
 from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder
+from showattend.models.fused import inference_parts
 from showattend.models.inputs import Features
 from showattend.ops.decoder_step import InferenceDecoder, group_by_parent
 from showattend.vocabulary import END, PAD
@@ -69,7 +70,7 @@ def test_so_does_an_ensemble() -> None:
 
 def test_words_are_projected_alike_one_by_one_and_from_the_table() -> None:
     decoder = lively()
-    words, said = InferenceDecoder(decoder).words, torch.arange(5)
+    words, said = InferenceDecoder(inference_parts(decoder)).input_projection, torch.arange(5)
     with torch.inference_mode():
         one_by_one = words(said)
         assert words.table is None
@@ -94,7 +95,7 @@ def test_a_step_is_that_of_the_decoder_for_those_that_go_on_and_zero_for_the_oth
     words, parents = torch.tensor([5, 6, 7, 8, 9, 5]), torch.tensor([0, 0, 1, 2, 2, 3])
     words[list(ended)] = END
     with torch.inference_mode():
-        inference_decoder, memory, state = InferenceDecoder(decoder), *decoder.init_state(encoder_features)
+        inference_decoder, memory, state = InferenceDecoder(inference_parts(decoder)), *decoder.init_state(encoder_features)
         state = tuple(torch.randn(4, *entry.shape[1:]).double()[parents] for entry in state)
         logits, after, alpha = decoder.step(words, state, memory)
         made, _ = inference_decoder.init_state(*decoder.project_features_and_init_state(encoder_features))
@@ -123,7 +124,7 @@ def test_8_bits_say_nearly_the_same() -> None:
 def test_8_bits_are_refused_where_there_are_none() -> None:
     for decoder in (lively().float(), lively(), lively(cell="sru").float()):
         network = CaptionModel(nn.Identity(), decoder)  # type: ignore[arg-type]
-        if decoder.supports_fused_loop() and decoder.output.weight.dtype == torch.float32:
+        if decoder.supports_fused_loop and decoder.output.weight.dtype == torch.float32:
             assert network.inference_decoder(int8=True) is not None
         else:
             with pytest.raises(InputError, match="8 bits"):

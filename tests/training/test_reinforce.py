@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from showattend.attention import AttentionCache, AttentionOutput, DecoderContext, HardAttention
+from showattend.attention import AttentionCache, AttentionOutput, DecoderContext
+from showattend.attention.hard import HardAttention
 from showattend.cli.main import main
 from showattend.errors import InputError
 from showattend.models.config import DecoderConfig
