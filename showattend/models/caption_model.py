@@ -57,7 +57,7 @@ class CaptionModel(nn.Module):
         if self.decoder.supports_fused_loop and not self.decoder.training:
             return InferenceDecoder(inference_parts(self.decoder), int8=int8)
         if int8:
-            raise InputError("8 bits need soft attention and a cell that `showattend cells` marks as fast: leave --int8 out")
+            raise InputError("int8 needs soft attention and a cell that `showattend cells` marks as fast: leave --int8 out")
         return None
 
     def make_step_function(self, photos: PhotoInputs, inference_decoder: InferenceDecoder | None = None) -> tuple[StepFunction, State]:

@@ -81,12 +81,12 @@ def test_words_are_projected_alike_one_by_one_and_from_the_table() -> None:
 
 def test_what_continues_one_hypothesis_is_a_family_and_what_has_ended_is_in_none() -> None:
     words, parents = torch.tensor([7, END, 5, 6, PAD, 9]), torch.tensor([2, 0, 2, 1, 4, 5])
-    families = group_by_parent(words, parents)
-    going, eldest, of = (found.tolist() for found in families if found is not None)
-    assert going == [0, 2, 3, 5]
-    assert of == [1, 1, 0, 2]
-    assert parents[eldest].tolist() == [1, 2, 5]
-    assert group_by_parent(torch.tensor([7, 5]), torch.tensor([0, 0])).going is None
+    shared = group_by_parent(words, parents)
+    active, representative, inverse = (part.tolist() for part in shared if part is not None)
+    assert active == [0, 2, 3, 5]
+    assert inverse == [1, 1, 0, 2]
+    assert parents[representative].tolist() == [1, 2, 5]
+    assert group_by_parent(torch.tensor([7, 5]), torch.tensor([0, 0])).active is None
 
 
 @pytest.mark.parametrize("ended", [(), (0, 1), (1, 2, 3)], ids=str)
@@ -127,5 +127,5 @@ def test_8_bits_are_refused_where_there_are_none() -> None:
         if decoder.supports_fused_loop and decoder.output.weight.dtype == torch.float32:
             assert network.inference_decoder(int8=True) is not None
         else:
-            with pytest.raises(InputError, match="8 bits"):
+            with pytest.raises(InputError, match="int8 needs"):
                 network.inference_decoder(int8=True)
