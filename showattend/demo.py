@@ -12,7 +12,7 @@ from showattend.data.boxes import shape_words
 from showattend.data.captions import Photo, read_captions
 from showattend.data.images import open_photo
 from showattend.data.shapes import Scene, describe, parse_caption, read_scenes, write_shapes
-from showattend.files import atomic_write
+from showattend.files import write_text
 from showattend.grounding import points_at
 from showattend.inference import Caption, Captioner, Failure
 from showattend.metrics import bleu
@@ -63,8 +63,8 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     scores = _print_scores(captions, photos, data.split("train"), scenes, seed)
     truth = check(captions, scenes)
     _print_truth(truth)
-    with atomic_write(out / "metrics.json") as temporary:
-        temporary.write_text(json.dumps({**scores, "statements": truth.statements, "pointing": truth.pointing}, indent=2) + "\n")
+    metrics = {**scores, "statements": truth.statements, "pointing": truth.pointing}
+    write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
     print("\n4. Where it looked\n")
     for photo in photos[:SHOWN]:
         figure = out / "figures" / f"{photo.path.stem}.png"

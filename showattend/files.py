@@ -1,37 +1,92 @@
-"""Writing without half-written files: everything goes to a temporary name beside the target and is renamed when complete."""
+"""Writing files so that a full disk, a kill or a crash leaves the old file or the new one, whole.
 
+Everything is written to a temporary file beside the target, which is then renamed. The temporary file's name holds the machine and the
+process that writes it, so that files of processes that have died are recognised and removed.
+"""
+
+import csv
+import errno
 import os
+import re
+import shutil
+import socket
+import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from showattend.errors import InputError
 
+# Errors of the file system; other OSErrors in the body of `atomic_write` may have nothing to do with the target.
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EPIPE, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
+ADVICE = {
+    errno.ENOSPC: "free some space or choose another disk",
+    errno.EDQUOT: "free some space or choose another disk",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EPIPE: "whatever reads from it has ended",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+MAX_STEM = 40  # characters of the target's name in the temporary file's, which would be too long for the file system otherwise
+HOST = re.sub(r"\W", "_", socket.gethostname())[:40]
+TEMPORARY = re.compile(rf"\..*\.{re.escape(HOST)}-(\d+)-\w{{8}}(\..*)?", re.DOTALL)
+
+_cleaned: set[Path] = set()  # folders in which this process has looked for what dead ones left
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the target's folder; rename it to the target at the end, or remove it after an error.
+    """Give a temporary path to write to; make it the target at the end, or remove it after an error.
+
+    A link stays a link, and the file that it leads to is replaced. A device or a pipe is not replaced but written to.
 
     Raises:
-        InputError: the folder cannot be made or written to.
+        InputError: the target cannot be written; the message names it and says why.
     """
     path = Path(path)
+    through = _written_through(path)
+    target = path if through else Path(os.path.realpath(path))
     with writable(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.gettempdir()) if through else target.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
         # The suffix is kept: writers of pictures and arrays choose the format by it.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        prefix = f".{target.stem[:MAX_STEM]}.{HOST}-{os.getpid()}-"
+        handle, name = tempfile.mkstemp(dir=folder, prefix=prefix, suffix=target.suffix[:MAX_STEM])
         os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        # mkstemp makes private files; a result is as readable as any other file of the user's.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
+        with _disk_errors(path):
+            yield temporary
+        with writable(path):
+            if through:
+                _copy_into(temporary, path)
+            else:
+                _rename(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file that is whole or not there; what UTF-8 cannot hold, such as bytes of a file's name, is escaped.
+
+    Raises:
+        InputError: see `atomic_write`.
+    """
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file that is whole or not there; what UTF-8 cannot hold is escaped.
+
+    Raises:
+        InputError: see `atomic_write`.
+    """
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 @contextmanager
@@ -44,7 +99,8 @@ def writable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}: choose a folder that you may write to") from error
+        advice = ADVICE.get(error.errno or 0, "choose a folder that you may write to")
+        raise InputError(f"cannot write {path}: {error.strerror or error}: {advice}") from error
 
 
 def check_writable(path: Path) -> None:
@@ -55,6 +111,82 @@ def check_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder: give the name of a file")
-    nearest = next(parent for parent in path.absolute().parents if parent.exists())
+    if _written_through(path):
+        if not os.access(path, os.W_OK):
+            raise InputError(f"cannot write {path}: you may not write to it: choose another file")
+        return
+    nearest = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise InputError(f"cannot write {path}: {nearest} is no folder that you may write to")
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """As `writable`, for a body that may raise other errors of the system as well."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        with writable(path):
+            raise
+
+
+def _written_through(path: Path) -> bool:
+    """Whether a path is, or leads to, a device, a pipe or a socket, which must not be replaced by a file."""
+    if path.parts[:2] in (("/", "dev"), ("/", "proc")) and path.parts[2:3] != ("shm",):
+        return True
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _copy_into(temporary: Path, path: Path) -> None:
+    with temporary.open("rb") as source, path.open("wb") as target:
+        shutil.copyfileobj(source, target)
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    """Make the temporary file the target, with its content and its name safe on the disk."""
+    # mkstemp makes private files; a result is as readable as any other file of the user's.
+    mask = os.umask(0)
+    os.umask(mask)
+    temporary.chmod(0o666 & ~mask)
+    _sync(temporary)
+    temporary.replace(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot sync a folder
+            raise
+    finally:
+        os.close(handle)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of this machine's dead processes from a folder, once in this process."""
+    if folder in _cleaned:
+        return
+    _cleaned.add(folder)
+    with suppress(OSError):  # a folder that may not be listed, or another user's file
+        for entry in os.scandir(folder):
+            match = TEMPORARY.fullmatch(entry.name)
+            if match and not _is_alive(int(match.group(1))):
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args, model_folders_from_args, numeric_generation_options
 from showattend.cli.options import Commands, add_data_options, add_ensemble_options, add_generation_options, add_speed_options
 from showattend.errors import InputError, unknown_name
-from showattend.files import check_writable
+from showattend.files import check_writable, write_text
 
 if TYPE_CHECKING:
     from showattend.cli.scoring import ScoringInputs
@@ -234,7 +234,7 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
     """A model's captions of all photos, and how they were generated."""
     from tqdm import tqdm
 
-    from showattend.cli.results import coco_results, write_text
+    from showattend.cli.results import coco_results
     from showattend.data.results import check_results
     from showattend.inference import Failure
 

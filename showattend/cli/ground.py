@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args
 from showattend.cli.options import Commands, add_data_options, add_generation_options, add_model_options, add_speed_options, whole_number
 from showattend.errors import InputError
-from showattend.files import check_writable
+from showattend.files import check_writable, write_text
 
 if TYPE_CHECKING:
     from showattend.data.boxes import ObjectBoxes, ObjectWord
@@ -72,7 +72,6 @@ class GroundingInputs(NamedTuple):
 def run(args: argparse.Namespace) -> int:
     """Measure alpha against boxes, then words against what alpha looked at; 1 if a photo had to be left out."""
     from showattend.cli.grounding_files import summary_json, write_mentions
-    from showattend.cli.results import write_text
     from showattend.data.boxes import read_boxes
     from showattend.data.captions import read_captions
     from showattend.grounding import MEASURED, Mention, summarize
@@ -160,7 +159,6 @@ def _hide(captioner: Captioner, measured: Sequence[Mention], args: argparse.Name
     from tqdm import tqdm
 
     from showattend.cli.grounding_files import curves_json
-    from showattend.cli.results import write_text
     from showattend.grounding import curves, summarize_curves
 
     known = [mention for mention in measured if mention.caption.words[mention.word.position] in captioner.model.vocabulary.token_to_id]

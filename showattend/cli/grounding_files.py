@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from showattend.cli.results import write_table
+from showattend.files import write_table
 from showattend.grounding import MEASURED, MEASURES, NO_BOX, OUT_OF_SIGHT, SHARES, CurveSummary, Mention, Summary
 from showattend.metrics import Estimate
 

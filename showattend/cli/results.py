@@ -1,30 +1,15 @@
 """Files of captions: JSON, CSV, and the result format of the COCO captions server."""
 
-import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from showattend.data.captions import image_id
-from showattend.files import atomic_write
+from showattend.files import write_table, write_text
 from showattend.inference import Caption
 
 Captioned = list[tuple[Path, Caption]]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file that is whole or not there."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file that is whole or not there."""
-    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def coco_results(captions: Iterable[tuple[int | str, str]]) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from showattend.cli.results import write_table, write_text
 from showattend.cli.scoring import TOKENIZERS, Scores, ScoringInputs
+from showattend.files import write_table, write_text
 from showattend.metrics import find_metric
 from showattend.metrics.significance import Comparison
 

@@ -27,7 +27,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
 from showattend.errors import InputError
-from showattend.files import atomic_write, writable
+from showattend.files import atomic_write, writable, write_text
 from showattend.models.inputs import Features, Pixels
 
 
@@ -81,8 +81,7 @@ def open_or_build_cache(
     path = folder / f"{encoder.config.name if encoder else 'bytes'}-{digest}.npy"
     if not path.with_suffix(".json").exists():
         broken = _fill(path, manifest, photos, preprocessing, encoder, batch_size, workers)
-        with atomic_write(path.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps({**manifest, "broken": broken}, indent=1))
+        write_text(path.with_suffix(".json"), json.dumps({**manifest, "broken": broken}, indent=1))
     return _open(path, manifest)
 
 

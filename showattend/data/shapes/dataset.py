@@ -12,7 +12,7 @@ from tqdm import tqdm
 from showattend.data.shapes.grammar import Utterance, describe
 from showattend.data.shapes.scene import SIZE, Scene, Shape, draw_scene, random_scene
 from showattend.errors import InputError
-from showattend.files import atomic_write, writable
+from showattend.files import writable, write_text
 
 INDEX = "dataset_shapes.json"
 PHOTOS = {"train": 4000, "val": 200, "test": 400}
@@ -46,8 +46,7 @@ def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None =
             draw_scene(scene, chance).save(folder / "images" / name)
         entries.append(_entry(name, split, scene, describe(scene, chance)))
     # The index comes last: a folder with an index is complete.
-    with atomic_write(index) as temporary:
-        temporary.write_text(json.dumps({"dataset": "shapes", "made": made, "images": entries}))
+    write_text(index, json.dumps({"dataset": "shapes", "made": made, "images": entries}))
     return folder
 
 
