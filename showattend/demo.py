@@ -18,7 +18,7 @@ from showattend.inference import Caption, Captioner, Failure
 from showattend.metrics import bleu
 from showattend.training.command import train
 from showattend.training.runs import make_run_folder
-from showattend.visualize import attention_figure
+from showattend.visualize import attention_figure, save_figure
 
 CONFIG = Path(__file__).with_name("demo.yaml")
 SHOWN = 4
@@ -68,7 +68,7 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     print("\n4. Where it looked\n")
     for photo in photos[:SHOWN]:
         figure = out / "figures" / f"{photo.path.stem}.png"
-        attention_figure(open_photo(photo.path)[0], captions[str(photo.id)], figure)
+        save_figure(attention_figure(open_photo(photo.path)[0], captions[str(photo.id)]), figure)
         print(f"   {figure}  {captions[str(photo.id)]}")
     _print_end(out, photos[SHOWN].path, time.monotonic() - started)
 

@@ -1,4 +1,4 @@
-"""`showattend attend`: where the model looked for each word of a photo's caption."""
+"""`showattend attend`: attention maps for each word of a photo's caption."""
 
 import argparse
 from pathlib import Path
@@ -19,16 +19,16 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw where the model looked for each word of one photo's caption."""
+    """Caption one photo and draw the attention map of each word."""
     from showattend.data.images import open_photo
-    from showattend.visualize import attention_figure, check_format
+    from showattend.visualize import attention_figure, check_format, save_figure
 
     check_format(args.out)
     check_writable(args.out)
     photo, _ = open_photo(args.photo)
     captioner = captioner_from_args(args)
-    # From the file, as `caption` does: a large JPEG opened whole would give slightly other numbers.
-    found = captioner.caption(args.photo, generation_config_from_args(captioner, args))
-    attention_figure(photo, found, args.out)
-    print(f"{found}\n{args.out}")
+    # The file and not the open picture, as `showattend caption` does: both give the same caption then.
+    caption = captioner.caption(args.photo, generation_config_from_args(captioner, args))
+    save_figure(attention_figure(photo, caption), args.out)
+    print(f"{caption}\n{args.out}")
     return 0

@@ -47,28 +47,29 @@ def run(args: argparse.Namespace) -> int:
         check_writable(target)
     paths = find_photos(args.photos)
     captioner = captioner_from_args(args)
-    search = generation_config_from_args(captioner, args)
-    done: Captioned = []
+    config = generation_config_from_args(captioner, args)
+    workers = min(args.workers, len(paths) // args.batch_size)
+    captioned: Captioned = []
     failures = 0
-    results = captioner.caption_files(paths, search, batch_size=args.batch_size, workers=min(args.workers, len(paths) // args.batch_size))
-    # A bar would only get in the way of captions on the same screen.
+    results = captioner.caption_files(paths, config, batch_size=args.batch_size, workers=workers)
+    # No progress bar among captions on the same terminal.
     for path, result in tqdm(results, total=len(paths), unit=" photos", disable=sys.stdout.isatty() or len(paths) < 100):
         if isinstance(result, Failure):
             failures += 1
             print(f"skipped {result.reason}", file=sys.stderr)
         else:
-            done.append((path, result))
+            captioned.append((path, result))
             _print(path, result)
     for target, write in ((args.json, write_json), (args.csv, write_csv), (args.coco, write_coco)):
         if target:
-            write(target, done)
+            write(target, captioned)
     if failures:
         print(f"{failures} of {len(paths)} photos could not be read", file=sys.stderr)
     return 1 if failures else 0
 
 
 def _print(path: Path, caption: Caption) -> None:
-    """One line for a photo; with several captions one for each, and its score."""
+    """One line per caption; with its score where the photo has several."""
     for one in (caption, *caption.alternatives):
         score = f"{one.score:.3f}\t" if caption.alternatives else ""
         print(f"{path}\t{score}{one}", flush=True)

@@ -139,7 +139,7 @@ def _print_matches(args: argparse.Namespace) -> None:
 
 def _plot_gates(args: argparse.Namespace) -> None:
     from showattend.cells import find_cell
-    from showattend.visualize import check_format, gates_figure
+    from showattend.visualize import check_format, gates_figure, save_figure
 
     if not (args.model and args.photo):
         raise InputError("--plot needs a trained model and a photo: give --model DIR and --photo PATH too")
@@ -150,5 +150,5 @@ def _plot_gates(args: argparse.Namespace) -> None:
     if args.cell and find_cell(args.cell) is not find_cell(trained):
         raise InputError(f"the model {args.model} was trained with the cell '{trained}', not '{args.cell}': give a model with that cell")
     caption, layers = captioner.gates(args.photo, generation_config_from_args(captioner, args))
-    gates_figure(caption, layers, args.plot)
+    save_figure(gates_figure(caption, layers), args.plot)
     print(f"{caption}\n{args.plot}")

@@ -174,9 +174,9 @@ def _hide(captioner: Captioner, measured: Sequence[Mention], args: argparse.Name
         write_text(args.out / "faithfulness.json", json.dumps(curves_json(summary, chosen), indent=2) + "\n")
     _print_curves(summary, chosen)
     if args.plot:
-        from showattend.visualize import curves_figure
+        from showattend.visualize import curves_figure, save_figure
 
-        curves_figure(summary.points, args.plot)
+        save_figure(curves_figure(summary.points), args.plot)
         print(f"\n{args.plot}")
 
 

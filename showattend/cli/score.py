@@ -1,4 +1,4 @@
-"""`showattend score`: how probable given captions are, and where the model would look if it said them."""
+"""`showattend score`: log-probabilities of given captions, and the attention map at each of their words."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the log-probability of each word and of each caption, and draw where the model would look."""
+    """Print the log-probability of each word and of each caption, and draw the attention maps."""
     from showattend.data.images import open_photo
-    from showattend.visualize import attention_figure, check_format
+    from showattend.visualize import attention_figure, check_format, save_figure
 
     if args.out:
         if len(args.captions) > 1:
@@ -40,19 +40,19 @@ def run(args: argparse.Namespace) -> int:
         check_format(args.out)
         check_writable(args.out)
     captioner = captioner_from_args(args)
-    for found in captioner.score(args.photo, args.captions):
-        _print(found)
+    for score in captioner.score(args.photo, args.captions):
+        _print(score)
         if args.out:
-            attention_figure(open_photo(args.photo)[0], found.caption, args.out)
+            save_figure(attention_figure(open_photo(args.photo)[0], score.caption), args.out)
             print(args.out)
     return 0
 
 
-def _print(found: CaptionScore) -> None:
-    words = [*found.caption.words, "<end>"]
+def _print(score: CaptionScore) -> None:
+    words = [*score.caption.words, "<end>"]
     width = max(map(len, words))
-    for word, log_prob in zip(words, found.log_probs.tolist(), strict=True):
-        note = "  not in the model's vocabulary: <unk>" if word in found.unknown else ""
+    for word, log_prob in zip(words, score.log_probs.tolist(), strict=True):
+        note = "  not in the model's vocabulary: <unk>" if word in score.unknown else ""
         print(f"  {word:{width}} {log_prob:9.3f}{note}")
-    count = len(words)
-    print(f"{found.caption.score:.3f} in all, {found.caption.score / count:.3f} per word (nats, <end> counted): {found.caption}\n")
+    total = score.caption.score
+    print(f"{total:.3f} in all, {total / len(words):.3f} per word (nats, <end> counted): {score.caption}\n")

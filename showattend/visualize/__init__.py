@@ -1,9 +1,8 @@
-"""Pictures of what a model did: where it looked (`attention`), what its gates did (`gates`), what its words hang on (`curves`);
-and its scores as a page (`report`)."""
+"""Figures of attention maps, of a cell's gates and of deletion and insertion curves; and the HTML report of an evaluation."""
 
 from showattend.visualize.attention import attention_figure, attention_map
 from showattend.visualize.curves import curves_figure
-from showattend.visualize.figures import check_format
+from showattend.visualize.figures import check_format, save_figure
 from showattend.visualize.gates import gates_figure
 from showattend.visualize.report import DiversityInputs, PhotoReport, ScoreRow, write_report
 
@@ -16,5 +15,6 @@ __all__ = [
     "check_format",
     "curves_figure",
     "gates_figure",
+    "save_figure",
     "write_report",
 ]

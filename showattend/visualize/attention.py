@@ -1,35 +1,35 @@
-"""Alpha on the photo: where the model looked for each word."""
+"""Attention maps: alpha over the photo, for each word of a caption."""
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional as F
 
 from showattend.geometry import Box
 from showattend.inference import Caption
-from showattend.visualize.figures import figure_file
+from showattend.visualize.figures import make_figure
 
 COLUMNS = 6
-PANEL = 2.1  # inches
-GLOW = (0.45, 0.30, 0.0)  # added to red, green and blue where alpha is largest
-# A photo is shown with at most this many pixels a side: more than a panel can show only makes the file large.
-LONGEST = 640
+PANEL_WIDTH = 2.1  # inches
+DARKEST = 0.3  # brightness of the photo where alpha is zero
+HIGHLIGHT = (0.45, 0.30, 0.0)  # added to red, green and blue where alpha is largest
+MAX_SIDE = 640  # pixels; a panel cannot show more, and more only makes the file larger
 
 
 def attention_map(caption: Caption, word: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Alpha of one word over the whole photo.
+    """Alpha of one word at every pixel of the photo.
 
-    Each location's weight is laid where that location looks, with bicubic values between; what the network did not see is
-    zero.
+    The weight of a location is placed at the centre of its grid cell, with bicubic interpolation between the centres. What the
+    network does not see is zero.
 
     Args:
-        word: place of the word in the caption
+        word: index of the word in the caption
         size: width and height of the photo in pixels
 
     Returns:
@@ -38,56 +38,53 @@ def attention_map(caption: Caption, word: int, size: tuple[int, int]) -> NDArray
     rows, columns = caption.grid_shape
     width, height = size
     left, upper, right, lower = caption.grid_box
-    # The middles of the pixels as grid_sample counts: the grid's area from -1 to 1.
+    # Pixel centres in the coordinates of grid_sample: -1 and 1 are the edges of the grid.
     x = (2 * (torch.arange(width) + 0.5) - left - right) / (right - left)
     y = (2 * (torch.arange(height) + 0.5) - upper - lower) / (lower - upper)
-    places = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+    pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
     alpha = caption.alphas[word].float().view(1, 1, rows, columns)
-    light = F.grid_sample(alpha, places[None], mode="bicubic", padding_mode="border", align_corners=False)[0, 0].clamp(min=0)
+    weights = F.grid_sample(alpha, pixels[None], mode="bicubic", padding_mode="border", align_corners=False)[0, 0].clamp(min=0)
     left, upper, right, lower = (round(edge) for edge in caption.crop_box)
-    light[:upper] = light[lower:] = light[:, :left] = light[:, right:] = 0.0
-    return (light / light.max().clamp(min=1e-12)).numpy()
+    weights[:upper] = weights[lower:] = weights[:, :left] = weights[:, right:] = 0.0
+    return (weights / weights.max().clamp(min=1e-12)).numpy()
 
 
-def attention_figure(photo: Image.Image, caption: Caption, path: Path) -> None:
-    """Draw the photo, and for each word the photo with alpha over it, and write the figure.
-
-    Raises:
-        InputError: the format is not known, or the file cannot be written.
-    """
+def attention_figure(photo: Image.Image, caption: Caption) -> Figure:
+    """The photo, and for each word the photo with alpha over it."""
     panels = len(caption.words) + 1
     columns = min(COLUMNS, panels)
     rows = math.ceil(panels / columns)
-    shown, caption = _reduce(photo, caption)
-    aspect = shown.height / shown.width
-    size = (columns * PANEL, rows * (PANEL * aspect + 0.34) + 0.45)
-    with figure_file(path, rows, columns, size) as (figure, axes):
-        for axis in axes.flat:
-            axis.axis("off")
-        axes.flat[0].imshow(shown)
-        for word, axis in zip(range(len(caption.words)), axes.flat[1:], strict=False):
-            _panel(axis, shown, caption, word)
-        figure.suptitle(str(caption) or "(no words)", fontsize=12, wrap=True)
+    photo, caption = _downscale(photo, caption)
+    panel_height = PANEL_WIDTH * photo.height / photo.width + 0.34
+    figure, axes = make_figure(rows, columns, (columns * PANEL_WIDTH, rows * panel_height + 0.45))
+    for axis in axes.flat:
+        axis.axis("off")
+    axes.flat[0].imshow(photo)
+    for word, axis in zip(range(len(caption.words)), axes.flat[1:], strict=False):
+        _draw_word(axis, photo, caption, word)
+    figure.suptitle(str(caption) or "(no words)", fontsize=12, wrap=True)
+    figure.tight_layout(pad=0.5)
+    return figure
 
 
-def _reduce(photo: Image.Image, caption: Caption) -> tuple[Image.Image, Caption]:
-    """Photo and caption at a size for the screen."""
-    scale = min(1.0, LONGEST / max(photo.size))
+def _downscale(photo: Image.Image, caption: Caption) -> tuple[Image.Image, Caption]:
+    """The photo with at most MAX_SIDE pixels per side, and the caption with its boxes in those pixels."""
+    scale = min(1.0, MAX_SIDE / max(photo.size))
     size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
-    x, y = size[0] / photo.width, size[1] / photo.height
+    scale_x, scale_y = size[0] / photo.width, size[1] / photo.height
 
-    def reduced(box: Box) -> Box:
+    def scaled(box: Box) -> Box:
         left, upper, right, lower = box
-        return left * x, upper * y, right * x, lower * y
+        return left * scale_x, upper * scale_y, right * scale_x, lower * scale_y
 
-    caption = replace(caption, crop_box=reduced(caption.crop_box), grid_box=reduced(caption.grid_box))
+    caption = replace(caption, crop_box=scaled(caption.crop_box), grid_box=scaled(caption.grid_box))
     return photo.resize(size, Image.Resampling.LANCZOS), caption
 
 
-def _panel(axis: Axes, photo: Image.Image, caption: Caption, word: int) -> None:
-    """One word: the photo, dark where the model did not look, with a glow where it looked most."""
-    light = attention_map(caption, word, photo.size)[..., None]
+def _draw_word(axis: Axes, photo: Image.Image, caption: Caption, word: int) -> None:
+    """One panel: the photo, dark where alpha is small and highlighted where it is large."""
+    weights = attention_map(caption, word, photo.size)[..., None]
     colors = np.asarray(photo, dtype=np.float32) / 255
-    lit = colors * (0.3 + 0.7 * light) + np.array(GLOW, dtype=np.float32) * light
-    axis.imshow(lit.clip(0, 1))
+    overlaid = colors * (DARKEST + (1 - DARKEST) * weights) + np.array(HIGHLIGHT, dtype=np.float32) * weights
+    axis.imshow(overlaid.clip(0, 1))
     axis.set_title(caption.words[word], fontsize=12, pad=3)

@@ -1,25 +1,20 @@
-"""Figures as files: which formats, and nothing half-drawn under a final name."""
+"""Figures as matplotlib objects, without pyplot's global state, and how they are written to files."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from showattend.errors import InputError
 from showattend.files import atomic_write
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # told apart by colour-blind readers too (Okabe & Ito)
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # distinct for colour-blind readers too (Okabe & Ito)
 FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".webp")
+DPI = 110
 
 
 def check_format(path: Path) -> None:
-    """Refuse a figure's name before the work and not after it.
+    """Refuse a figure's file name before the work and not after it.
 
     Raises:
         InputError: its suffix is no known format.
@@ -28,24 +23,24 @@ def check_format(path: Path) -> None:
         raise InputError(f"cannot draw a figure as '{path.name}': end its name with one of {', '.join(FORMATS)}")
 
 
-@contextmanager
-def figure_file(path: Path, rows: int, columns: int, size: tuple[float, float], **layout: Any) -> Iterator[tuple[Figure, Any]]:
-    """A figure to draw into, with its axes (rows,columns), written when all is drawn.
+def make_figure(rows: int, columns: int, size: tuple[float, float], **layout: Any) -> tuple[Figure, Any]:
+    """A figure and its axes, (rows,columns).
 
     Args:
         size: width and height in inches
-        layout: what else `matplotlib.pyplot.subplots` takes
+        layout: further arguments of `Figure.subplots`
+    """
+    figure = Figure(figsize=size)
+    return figure, figure.subplots(rows, columns, squeeze=False, **layout)
+
+
+def save_figure(figure: Figure, path: Path | str) -> None:
+    """Write a figure to a file that is complete or not there.
 
     Raises:
         InputError: the format is not known, or the file cannot be written.
     """
     path = Path(path)
     check_format(path)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, **layout)
-    try:
-        yield figure, axes
-        figure.tight_layout(pad=0.5)
-        with atomic_write(path) as temporary:
-            figure.savefig(temporary, dpi=110)
-    finally:
-        plt.close(figure)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=DPI)

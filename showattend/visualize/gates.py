@@ -1,45 +1,49 @@
-"""What the gates of a cell did at each word of a caption."""
-
-from pathlib import Path
+"""The gates of a cell at each word of a caption."""
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from showattend.errors import InputError
 from showattend.inference import Caption
-from showattend.visualize.figures import COLORS, figure_file
+from showattend.visualize.figures import COLORS, make_figure
 
-WORD = 0.62  # inches
+WORD_WIDTH = 0.62  # inches
+MEANS_HEIGHT, UNITS_HEIGHT = 2.0, 1.3  # inches
 
 
-def gates_figure(caption: Caption, layers: list[dict[str, Tensor]], path: Path) -> None:
-    """Draw for each layer the mean of each gate over the words, then every unit of each gate, and write the figure.
+def gates_figure(caption: Caption, layers: list[dict[str, Tensor]]) -> Figure:
+    """For each layer the mean of each gate over its units, then all units of each gate, at each word.
 
     Args:
-        caption: T words; a gate's value at a word is that of the step that made the word
-        layers: for each layer, the lowest first, the gates' names and values (T,H)
+        caption: T words
+        layers: for each layer, the lowest first, the gates' names and values (T,H) at the step that predicts each word
 
     Raises:
-        InputError: the cell has no gates, the format is not known, or the file cannot be written.
+        InputError: the cell has no gates.
     """
-    panels = [(depth, name) for depth, gates in enumerate(layers) if gates for name in (None, *gates)]
+    # One panel of means per layer (no gate's name), then one panel per gate.
+    panels = [(layer, name) for layer, gates in enumerate(layers) if gates for name in (None, *gates)]
     if not panels:
         raise InputError("this model's cell has no gates: give a model of another cell (showattend cells lists them)")
-    size = (max(6.0, WORD * len(caption.words) + 1.4), sum(2.0 if name is None else 1.3 for _, name in panels) + 0.9)
-    ratios = [2.0 if name is None else 1.3 for _, name in panels]
-    with figure_file(path, len(panels), 1, size, sharex=True, gridspec_kw={"height_ratios": ratios}) as (figure, axes):
-        for axis, (depth, name) in zip(axes.flat, panels, strict=True):
-            if name is None:
-                _means(axis, layers[depth])
-                axis.set_title(f"layer {depth + 1}" if len(layers) > 1 else "each gate: mean and middle half of its units", fontsize=10)
-            else:
-                _units(axis, name, layers[depth][name])
-        axes.flat[-1].set_xticks(range(len(caption.words)), caption.words, rotation=40, ha="right", rotation_mode="anchor")
-        figure.suptitle(str(caption) or "(no words)", fontsize=11, wrap=True)
+    heights = [MEANS_HEIGHT if name is None else UNITS_HEIGHT for _, name in panels]
+    size = (max(6.0, WORD_WIDTH * len(caption.words) + 1.4), sum(heights) + 0.9)
+    figure, axes = make_figure(len(panels), 1, size, sharex=True, gridspec_kw={"height_ratios": heights})
+    for axis, (layer, name) in zip(axes.flat, panels, strict=True):
+        if name is None:
+            _draw_means(axis, layers[layer])
+            axis.set_title(f"layer {layer + 1}" if len(layers) > 1 else "each gate: mean and middle half of its units", fontsize=10)
+        else:
+            _draw_units(axis, name, layers[layer][name])
+    axes.flat[-1].set_xticks(range(len(caption.words)), caption.words, rotation=40, ha="right", rotation_mode="anchor")
+    figure.suptitle(str(caption) or "(no words)", fontsize=11, wrap=True)
+    figure.tight_layout(pad=0.5)
+    return figure
 
 
-def _means(axis: Axes, gates: dict[str, Tensor]) -> None:
+def _draw_means(axis: Axes, gates: dict[str, Tensor]) -> None:
+    """A line for each gate: the mean over its units, with the range from the first to the third quartile."""
     for (name, values), color in zip(gates.items(), COLORS, strict=False):
         units = values.float().numpy()
         words = range(len(units))
@@ -51,8 +55,8 @@ def _means(axis: Axes, gates: dict[str, Tensor]) -> None:
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 
 
-def _units(axis: Axes, name: str, values: Tensor) -> None:
-    """Every unit as a row, the ones that are most open at the top: light is open."""
+def _draw_units(axis: Axes, name: str, values: Tensor) -> None:
+    """Every unit as a row, sorted by its mean with the most open at the top; light is open."""
     units = values.float().numpy()
     order = units.mean(0).argsort()[::-1]
     axis.imshow(units[:, order].T, aspect="auto", vmin=0, vmax=1, cmap="gray", interpolation="nearest")
