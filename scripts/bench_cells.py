@@ -116,7 +116,7 @@ def measure(runs: dict[str, Callable[[], None]], rounds: int, device: str) -> di
     """Median milliseconds of one step for each run; every round times all runs once."""
     synchronize = torch.cuda.synchronize if device == "cuda" else lambda: None
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + 2):
+    for round_number in range(rounds + 2):
         for name, run in runs.items():
             repeats = 1 if name.startswith(("forward", "backward")) else T
             synchronize()
@@ -124,7 +124,7 @@ def measure(runs: dict[str, Callable[[], None]], rounds: int, device: str) -> di
             for _ in range(repeats):
                 run()
             synchronize()
-            if number >= 2:  # the first two rounds compile and warm up
+            if round_number >= 2:  # the first two rounds compile and warm up
                 times[name].append((time.perf_counter() - start) / T * 1e3)
     return {name: statistics.median(values) for name, values in times.items()}
 

@@ -1,4 +1,4 @@
-"""What the catalogue of cells says without training one."""
+"""Descriptions, equations and parameter counts of cells."""
 
 import inspect
 

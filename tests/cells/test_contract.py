@@ -90,6 +90,19 @@ class TestContract:
         second = projected(cell, torch.cat((torch.zeros_like(one[:, : PARTS[0]]), one[:, PARTS[0] :]), -1))
         assert torch.allclose(first + second - bias, projected(cell, one))
 
+    def test_the_parts_for_the_fused_loop_give_the_same_step(self, name: str) -> None:
+        cell, x = random_cell(name), random_inputs(1)[0]
+        state = random_state(cell)
+        assert cell.supports_fused_loop is (name not in ("ligru", "sru"))
+        if cell.supports_fused_loop:
+            weight, bias = cell.input_weight_and_bias()
+            assert torch.equal(weight, torch.cat([cell.input_weight(part) for part in range(len(PARTS))], -1))
+            function, recurrent_weight = cell.fused_step_parts()
+            activations = nn.functional.linear(x, weight, bias)
+            if recurrent_weight is not None:
+                activations = activations + nn.functional.linear(state[0], recurrent_weight)
+            assert close(function(activations, state), cell.step(projected(cell, x), state))
+
     def test_rows_of_a_batch_are_independent(self, name: str) -> None:
         cell, xs = random_cell(name), random_inputs()
         state = random_state(cell)
@@ -227,6 +240,23 @@ class TestContract:
         unusual = names - {"weight_ih", "weight_hh", "bias"}
         assert [key for key in unusual if not any(fnmatch(key, pattern) for pattern in roles)] == []
         assert [pattern for pattern in roles if not any(fnmatch(key, pattern) for key in unusual)] == []
+
+
+def test_a_cell_that_defines_neither_update_nor_step_raises() -> None:
+    class Empty(RecurrentCell):
+        gates = ("f",)
+
+    cell = Empty(PARTS, HIDDEN)
+    with pytest.raises(NotImplementedError, match="Empty defines neither step nor update"):
+        cell.step(torch.zeros(1, HIDDEN), cell.initial_state(torch.zeros(1, HIDDEN), torch.zeros(1, HIDDEN)))
+
+
+def test_gates_are_no_longer_recorded_after_an_error() -> None:
+    cell = random_cell("lstm")
+    with pytest.raises(ZeroDivisionError), recording_gates(cell) as records:
+        raise ZeroDivisionError
+    unroll(cell, random_inputs(1), random_state(cell))
+    assert records == [[]]
 
 
 class _Step(nn.Module):
