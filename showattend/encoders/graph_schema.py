@@ -295,7 +295,7 @@ def _operation(kind: str, target: str, parts: Mapping[str, Part]) -> Operation:
         return Operation(nn.Identity, {"input": _result}, 1) if kind == "call_module" else Operation(nn.Identity, {}, 0)
     table = {"call_function": FUNCTIONS, "call_method": METHODS}.get(kind)
     if table is None or target not in table:
-        raise ValueError(f"{target[:80]!r} is no known {kind[:80]}")
+        raise ValueError(f"{target[:80]!r} of kind {kind[:80]!r} is no known operation")
     return table[target]
 
 
