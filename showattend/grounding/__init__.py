@@ -1,20 +1,21 @@
-"""Does alpha look at what the word names (`measures`), and does the word hang on what it looked at (`faithfulness`)?"""
+"""Does alpha lie on what the word names (`measures`), and does the word depend on those locations (`faithfulness`)?"""
 
-from showattend.grounding.faithfulness import SHARES, curves
+from showattend.grounding.faithfulness import SHARES, Curves, faithfulness_curves
 from showattend.grounding.measures import MEASURES, points_at
-from showattend.grounding.mentions import MEASURED, NO_BOX, OUT_OF_SIGHT, Mention
-from showattend.grounding.summary import CurveSummary, Summary, summarize, summarize_curves
+from showattend.grounding.mentions import MEASURED, NO_BOX, OUTSIDE_CROP, Mention
+from showattend.grounding.summary import CurveSummary, GroundingSummary, summarize, summarize_curves
 
 __all__ = [
     "MEASURED",
     "MEASURES",
     "NO_BOX",
-    "OUT_OF_SIGHT",
+    "OUTSIDE_CROP",
     "SHARES",
     "CurveSummary",
+    "Curves",
+    "GroundingSummary",
     "Mention",
-    "Summary",
-    "curves",
+    "faithfulness_curves",
     "points_at",
     "summarize",
     "summarize_curves",

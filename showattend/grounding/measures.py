@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from showattend.data.boxes import ObjectWord
-from showattend.grounding.geometry import Bools, Floats, cell_areas, central, covered_areas, inside
+from showattend.grounding.geometry import Bools, Floats, cell_areas, center_alpha, centers_inside, covered_areas
 from showattend.grounding.mentions import Mention
 from showattend.inference import Caption
 
@@ -15,12 +15,12 @@ THRESHOLDS = np.geomspace(0.001, 1, 31)  # of alpha's maximum, ten to a decade: 
 
 
 class AttentionMaps(NamedTuple):
-    """Where a model looked at each of M mentions, and what lies there, (M,L) each.
+    """The alphas of M mentions with the geometry of their locations and boxes, (M,L) each.
 
     alphas: weights on the locations
     cells: area of each location's cell
-    covered: what of it lies in the boxes of the mention, whichever of them
-    inside: whether the location looks into one of them
+    covered: the part of it that lies in the boxes of the mention, in any of them
+    inside: whether the location's center lies in one of them
     """
 
     alphas: Floats
@@ -28,31 +28,30 @@ class AttentionMaps(NamedTuple):
     covered: Floats
     inside: Bools
 
-    def uniform(self) -> "AttentionMaps":
-        """Who looks everywhere alike: what chance reaches."""
+    def with_uniform_alphas(self) -> "AttentionMaps":
+        """The same mentions with the same weight on all locations: chance level."""
         return self._replace(alphas=np.full_like(self.alphas, 1 / self.alphas.shape[1]))
+
+    def with_center_alphas(self, mentions: Sequence[Mention]) -> "AttentionMaps":
+        """The same mentions with all weight on the center of the photo, where photographers put things."""
+        return self._replace(alphas=np.stack([center_alpha(mention.caption) for mention in mentions]))
 
 
 def attention_maps(mentions: Sequence[Mention]) -> AttentionMaps:
-    """Alphas and geometry of mentions that have a box in sight."""
-    said = [(mention.caption, mention.word.boxes) for mention in mentions]
+    """Alphas and geometry of mentions whose status is `measured`."""
+    captions, boxes = [mention.caption for mention in mentions], [mention.word.boxes for mention in mentions]
     return AttentionMaps(
         np.stack([mention.alpha for mention in mentions]),
-        np.stack([cell_areas(caption) for caption, _ in said]),
-        np.stack([covered_areas(caption, boxes) for caption, boxes in said]),
-        np.stack([inside(caption, boxes) for caption, boxes in said]),
+        np.stack(list(map(cell_areas, captions))),
+        np.stack(list(map(covered_areas, captions, boxes))),
+        np.stack(list(map(centers_inside, captions, boxes))),
     )
-
-
-def at_centre(found: AttentionMaps, mentions: Sequence[Mention]) -> AttentionMaps:
-    """Who always looks at the middle of the photo, where photographers put things."""
-    return found._replace(alphas=np.stack([central(mention.caption) for mention in mentions]))
 
 
 def pointing(alphas: Floats, inside: Bools) -> Floats:
     """Whether alpha's peak lies in a box, (M,): rounds of the pointing game (Zhang et al. 2016), without its tolerance.
 
-    Equal peaks share the point, so that a uniform alpha gets what chance gets: the share of locations that look into a box.
+    Equal peaks share the point, so that a uniform alpha gets chance level: the share of locations whose center lies in a box.
     """
     peaks = alphas == alphas.max(1, keepdims=True)
     shares: Floats = (peaks & inside).sum(1) / peaks.sum(1)
@@ -64,35 +63,35 @@ def points_at(caption: Caption, word: ObjectWord) -> float:
     if not word.boxes:
         return 0.0
     alpha = caption.alphas[word.position].double().numpy()
-    return float(pointing(alpha[None], inside(caption, word.boxes)[None])[0])
+    return float(pointing(alpha[None], centers_inside(caption, word.boxes)[None])[0])
 
 
-def mass(found: AttentionMaps) -> Floats:
+def mass(maps: AttentionMaps) -> Floats:
     """The share of alpha in the boxes, (M,), if each location's weight is spread evenly over its cell.
 
-    Of what was spent on locations: what adaptive attention spends on not looking counts nowhere.
+    Alpha is normalised over the locations: adaptive attention's weight on its sentinel does not count.
     """
-    shares: Floats = (found.alphas * found.covered / found.cells).sum(1) / found.alphas.sum(1)
+    shares: Floats = (maps.alphas * maps.covered / maps.cells).sum(1) / maps.alphas.sum(1)
     return shares
 
 
-def iou(found: AttentionMaps, threshold: float) -> Floats:
-    """Intersection over union, (M,), of the boxes, as far as the network saw them, and the cells with alpha >= threshold * its maximum."""
-    chosen = found.alphas >= threshold * found.alphas.max(1, keepdims=True)
-    common = (found.covered * chosen).sum(1)
-    overlap: Floats = common / ((found.cells * chosen).sum(1) + found.covered.sum(1) - common)
+def iou(maps: AttentionMaps, threshold: float) -> Floats:
+    """Intersection over union, (M,), of the boxes, clipped to the crop, and the cells with alpha >= threshold * its maximum."""
+    chosen = maps.alphas >= threshold * maps.alphas.max(1, keepdims=True)
+    common = (maps.covered * chosen).sum(1)
+    overlap: Floats = common / ((maps.cells * chosen).sum(1) + maps.covered.sum(1) - common)
     return overlap
 
 
-def best_threshold(found: AttentionMaps) -> float:
+def best_threshold(maps: AttentionMaps) -> float:
     """The threshold, of THRESHOLDS, with the largest mean IoU: one for all mentions.
 
-    One for each mention would be chosen with its box in sight, and flatter any alpha. Even one number for thousands of
-    mentions is chosen on what it is used for, in favour of the model by a little.
+    A threshold for each mention would be chosen with knowledge of its box, and flatter any alpha. Even one threshold for thousands
+    of mentions is chosen on the data that it is used for, in favour of the model by a little.
     """
-    return float(max(THRESHOLDS, key=lambda threshold: iou(found, threshold).mean()))
+    return float(max(THRESHOLDS, key=lambda threshold: iou(maps, threshold).mean()))
 
 
-def measure(found: AttentionMaps, threshold: float) -> Floats:
+def measure(maps: AttentionMaps, threshold: float) -> Floats:
     """All MEASURES of each mention, (M,3)."""
-    return np.stack((pointing(found.alphas, found.inside), mass(found), iou(found, threshold)), 1)
+    return np.stack((pointing(maps.alphas, maps.inside), mass(maps), iou(maps, threshold)), 1)

@@ -1,4 +1,4 @@
-"""A word of a caption, the objects that it names, and where the model looked when it said it."""
+"""A word of a caption, the objects that it names, and the model's alpha at that word."""
 
 from dataclasses import dataclass
 
@@ -6,28 +6,33 @@ import numpy as np
 
 from showattend.data.boxes import ObjectWord
 from showattend.data.captions import Photo
-from showattend.grounding.geometry import Floats, in_sight
+from showattend.grounding.geometry import Floats, clip_boxes
 from showattend.inference import Caption
 
-MEASURED, NO_BOX, OUT_OF_SIGHT = "measured", "no box", "out of sight"
+MEASURED, NO_BOX, OUTSIDE_CROP = "measured", "no box", "outside crop"
 
 
 @dataclass(frozen=True)
 class Mention:
-    """One word that names objects, in a caption that the model said, or would say, of a photo."""
+    """One word that names objects, in a caption of a photo; the caption is the model's own, or scored by teacher forcing."""
 
     photo: Photo
     caption: Caption
     word: ObjectWord
 
     @property
-    def state(self) -> str:
-        """`measured`, or why not: `no box` in the photo is named by the word, or all of them are `out of sight` of the network."""
+    def status(self) -> str:
+        """`measured`, or why not: the word names nothing that has a box (`no box`), or no box reaches into the network's input."""
         if not self.word.boxes:
             return NO_BOX
-        return MEASURED if in_sight(self.word.boxes, self.caption.crop_box) else OUT_OF_SIGHT
+        return MEASURED if clip_boxes(self.word.boxes, self.caption.crop_box) else OUTSIDE_CROP
+
+    @property
+    def text(self) -> str:
+        """The word as it stands in the caption."""
+        return self.caption.words[self.word.position]
 
     @property
     def alpha(self) -> Floats:
-        """Where the model looked, (L,)."""
+        """The weights on the locations at this word, (L,)."""
         return self.caption.alphas[self.word.position].double().numpy().astype(np.float64)

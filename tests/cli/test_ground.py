@@ -82,8 +82,8 @@ def test_it_measures_writes_and_draws(model: Path, shapes: Path, tmp_path: Path,
     assert plot.stat().st_size > 10_000
     grounding, faithful = found["grounding"], found["faithfulness"]
     rows = list(csv.DictReader((tmp_path / "out" / "mentions.csv").read_text().splitlines()))
-    measured = [row for row in rows if row["state"] == "measured"]
-    assert grounding["words"] == {"measured": len(measured), "no box": len(rows) - len(measured), "out of sight": 0}
+    measured = [row for row in rows if row["status"] == "measured"]
+    assert grounding["words"] == {"measured": len(measured), "no box": len(rows) - len(measured), "outside crop": 0}
     for name in ("pointing", "mass", "iou"):
         for who in ("model", "chance", "centre"):
             figure = grounding["measures"][who][name]  # type: ignore[index]
@@ -92,7 +92,7 @@ def test_it_measures_writes_and_draws(model: Path, shapes: Path, tmp_path: Path,
         assert grounding["measures"]["model"][name]["value"] == pytest.approx(mean, abs=1e-4)  # type: ignore[index]
     assert faithful["words"] == min(6, len(measured))
     assert len(faithful["curves"]["deletion"]["alpha"]) == 11  # type: ignore[index]
-    assert all(row["caption"].split()[int(row["place"])] == row["word"] for row in rows)
+    assert all(row["caption"].split()[int(row["position"])] == row["word"] for row in rows)
 
 
 def test_nouns_for_nothing_counted_as_misses_give_the_demo_s_figure(model: Path, shapes: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_same_boxes_in_another_format_give_the_same_figures(model: Path, sha
     options = ("--captions", "references", "--faithfulness", 4)
     here = ground(model, shapes, tmp_path / "here", *options)
     there = ground(model, elsewhere, tmp_path / "there", *options)
-    assert here["grounding"]["words"] == {"measured": 2 * 5 * PHOTOS, "no box": 0, "out of sight": 0}
+    assert here["grounding"]["words"] == {"measured": 2 * 5 * PHOTOS, "no box": 0, "outside crop": 0}
     for who, measures in here["grounding"]["measures"].items():  # type: ignore[attr-defined]
         for name, figure in measures.items():
             assert there["grounding"]["measures"][who][name] == pytest.approx(figure, abs=1e-6)  # type: ignore[index]
@@ -153,9 +153,9 @@ def test_boxes_that_a_crop_cuts_off_are_counted_and_named(
     (cropped / "config.json").write_text(json.dumps(config))
     options = ("--captions", "references", "--faithfulness", 0)
     circles = sum(caption.split().count("circle") for photo in read_captions(elsewhere).split("val") for caption in photo.captions)
-    assert ground(cropped, elsewhere, tmp_path / "crop", *options)["grounding"]["words"]["out of sight"] == circles > 0  # type: ignore[index]
+    assert ground(cropped, elsewhere, tmp_path / "crop", *options)["grounding"]["words"]["outside crop"] == circles > 0  # type: ignore[index]
     assert "name what lies outside what the network sees, such as 'circle' in val_" in capsys.readouterr().out
-    assert ground(model, elsewhere, tmp_path / "stretch", *options)["grounding"]["words"]["out of sight"] == 0  # type: ignore[index]
+    assert ground(model, elsewhere, tmp_path / "stretch", *options)["grounding"]["words"]["outside crop"] == 0  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

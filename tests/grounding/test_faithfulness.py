@@ -9,8 +9,8 @@ import torch
 from showattend import Captioner
 from showattend.data.boxes import ObjectWord
 from showattend.data.captions import Photo
-from showattend.grounding import SHARES, Mention, curves, summarize_curves
-from showattend.grounding.faithfulness import RANDOM_ORDERS, areas, masks, orders
+from showattend.grounding import SHARES, Mention, faithfulness_curves, summarize_curves
+from showattend.grounding.faithfulness import RANDOM_ORDERS, curve_areas, hidden_masks, location_orders
 from showattend.metrics import Estimate, mean_estimates
 from showattend.models.inputs import Features, Pixels
 
@@ -29,7 +29,7 @@ def mentions(captioner: Captioner, shapes: Path) -> list[Mention]:
 
 
 def test_nothing_hidden_is_teacher_forcing_and_all_hidden_is_the_same_for_any_order(captioner: Captioner, mentions: list[Mention]) -> None:
-    for mention, found in zip(mentions, curves(captioner, mentions), strict=True):
+    for mention, found in zip(mentions, faithfulness_curves(captioner, mentions), strict=True):
         (scored,) = captioner.score(mention.photo.path, [str(mention.caption)])
         whole = scored.log_probs[mention.word.position].exp().item()
         for deletion, insertion in zip(*found, strict=True):
@@ -41,7 +41,7 @@ def test_nothing_hidden_is_teacher_forcing_and_all_hidden_is_the_same_for_any_or
 
 def test_one_point_of_each_curve_by_hand(captioner: Captioner, mentions: list[Mention]) -> None:
     mention, network = mentions[1], captioner.model.network
-    found = next(curves(captioner, [mention]))
+    found = next(faithfulness_curves(captioner, [mention]))
     share = 3
     photo, _ = captioner.model.preprocessing.load(mention.photo.path)
     numbers = captioner.model.vocabulary.encode(mention.caption.words)
@@ -61,10 +61,10 @@ def test_one_point_of_each_curve_by_hand(captioner: Captioner, mentions: list[Me
 
 
 def test_curves_depend_on_the_seed_but_not_on_the_batch(captioner: Captioner, mentions: list[Mention]) -> None:
-    one, other = (np.array(list(curves(captioner, mentions, batch_size=size, seed=1))) for size in (5, 100))
+    one, other = (np.array(list(faithfulness_curves(captioner, mentions, batch_size=size, seed=1))) for size in (5, 100))
     assert one.shape == (6, 2, 2, 11)
     assert one == pytest.approx(other, abs=1e-6)
-    third = np.array(list(curves(captioner, mentions, seed=2)))
+    third = np.array(list(faithfulness_curves(captioner, mentions, seed=2)))
     assert third[:, :, 0] == pytest.approx(one[:, :, 0], abs=1e-6), "alpha's order is no matter of chance"
     assert np.abs(third[:, :, 1] - one[:, :, 1]).max() > 1e-4
 
@@ -72,35 +72,35 @@ def test_curves_depend_on_the_seed_but_not_on_the_batch(captioner: Captioner, me
 def test_orders_begin_with_alpha_s_and_equal_ones_come_as_chance_has_it() -> None:
     chance = torch.Generator().manual_seed(0)
     alpha = torch.tensor([0.1, 0.4, 0.0, 0.5], dtype=torch.float64)
-    found = orders(alpha, chance)
+    found = location_orders(alpha, chance)
     assert found.shape == (1 + RANDOM_ORDERS, 4)
     assert found[0].tolist() == [3, 1, 0, 2]
     assert (found.sort(1).values == torch.arange(4)).all()
-    firsts = {int(orders(torch.full((4,), 0.25, dtype=torch.float64), chance)[0, 0]) for _ in range(50)}
+    firsts = {int(location_orders(torch.full((4,), 0.25, dtype=torch.float64), chance)[0, 0]) for _ in range(50)}
     assert firsts == {0, 1, 2, 3}
 
 
 def test_masks_hide_or_show_the_first_of_an_order() -> None:
-    deletion, insertion = masks(torch.tensor([[3, 1, 0, 2, 4, 5, 6, 7, 8, 9]]))
+    deletion, insertion = hidden_masks(torch.tensor([[3, 1, 0, 2, 4, 5, 6, 7, 8, 9]]))
     assert deletion.shape == (1, 11, 10)
     assert [row.nonzero().flatten().tolist() for row in deletion[0, :4]] == [[], [3], [1, 3], [0, 1, 3]]
     assert torch.equal(insertion, ~deletion)
-    counts = masks(torch.randperm(49)[None])[0, 0].sum(1)
+    counts = hidden_masks(torch.randperm(49)[None])[0, 0].sum(1)
     assert counts.tolist() == [round(share * 49) for share in SHARES.tolist()]
 
 
 def test_the_area_of_a_line_is_its_mean_height() -> None:
-    assert areas(np.stack((SHARES, 1 - SHARES, np.full(11, 0.3)))) == pytest.approx([0.5, 0.5, 0.3])
+    assert curve_areas(np.stack((SHARES, 1 - SHARES, np.full(11, 0.3)))) == pytest.approx([0.5, 0.5, 0.3])
 
 
 def test_a_summary_holds_means_and_paired_differences(captioner: Captioner, mentions: list[Mention]) -> None:
-    found = list(curves(captioner, mentions))
+    found = list(faithfulness_curves(captioner, mentions))
     summary = summarize_curves(found, mentions)
     heights = np.array(found)  # (M,2,2,S)
     for way, name in enumerate(("deletion", "insertion")):
         for order, whose in enumerate(("alpha", "random")):
             assert [point.value for point in summary.points[name][whose]] == pytest.approx(heights[:, way, order].mean(0))
-            assert summary.areas[name][whose].value == pytest.approx(areas(heights[:, way, order]).mean())
+            assert summary.areas[name][whose].value == pytest.approx(curve_areas(heights[:, way, order]).mean())
         under = summary.areas[name]
         assert under["difference"].value == pytest.approx(under["alpha"].value - under["random"].value)
 

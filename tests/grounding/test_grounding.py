@@ -10,7 +10,7 @@ from showattend.data.boxes import ObjectWord
 from showattend.data.captions import Photo
 from showattend.geometry import Box
 from showattend.grounding import MEASURES, Mention, points_at, summarize
-from showattend.grounding.geometry import cell_areas, central, covered_areas, in_sight, inside, middles
+from showattend.grounding.geometry import cell_areas, center_alpha, centers_inside, clip_boxes, covered_areas, location_centers
 from showattend.grounding.measures import attention_maps, best_threshold, iou, mass
 from showattend.inference import Caption
 
@@ -41,8 +41,8 @@ def planted(grid: tuple[int, int], box: tuple[int, int, int, int]) -> torch.Tens
 
 def test_a_location_looks_at_the_middle_of_its_cell_in_the_photo_s_pixels() -> None:
     alpha = torch.zeros(4, 6)
-    assert middles(caption(alpha))[8].tolist() == [50, 30]
-    assert middles(caption(alpha, (40, 10, 100, 50)))[8].tolist() == [65, 25]
+    assert location_centers(caption(alpha))[8].tolist() == [50, 30]
+    assert location_centers(caption(alpha, (40, 10, 100, 50)))[8].tolist() == [65, 25]
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_a_uniform_alpha_is_chance_and_chance_is_what_can_be_counted() -> None:
 
 
 def test_the_centre_is_the_nearest_location_or_the_nearest_together() -> None:
-    even, odd = central(caption(torch.zeros(4, 6))), central(caption(torch.zeros(3, 5)))
+    even, odd = center_alpha(caption(torch.zeros(4, 6))), center_alpha(caption(torch.zeros(3, 5)))
     assert even.nonzero()[0].tolist() == [8, 9, 14, 15]
     assert odd.nonzero()[0].tolist() == [7]
-    assert len(central(caption(torch.zeros(6, 6), (13.3, 5.7, 77.9, 70.3))).nonzero()[0]) == 4, "equal but for rounding"
+    assert len(center_alpha(caption(torch.zeros(6, 6), (13.3, 5.7, 77.9, 70.3))).nonzero()[0]) == 4, "equal but for rounding"
     # A grid that looks half a cell up and left, as that of a ResNet: the lower right of the four is nearest to the middle.
-    shifted = central(caption(torch.zeros(4, 4), (0, 0, 80, 80), (-10, -10, 70, 70)))
+    shifted = center_alpha(caption(torch.zeros(4, 4), (0, 0, 80, 80), (-10, -10, 70, 70)))
     assert shifted.nonzero()[0].tolist() == [10]
     summary = summarize([mention(caption(torch.rand(4, 6)), of_cells((4, 6), (2, 1, 3, 3)))])
     assert summary.estimates["centre"]["pointing"].value == 0.5
@@ -95,7 +95,7 @@ def test_cells_and_unions_of_boxes_by_counting_pixels(area: Box) -> None:
     found = caption(torch.zeros(4, 6), VISIBLE, area)
     draw = np.random.default_rng(0)
     x, y = np.meshgrid(np.arange(120) + 0.5, np.arange(80) + 0.5)
-    nearest = np.argmin((x[..., None] - middles(found)[:, 0]) ** 2 + (y[..., None] - middles(found)[:, 1]) ** 2, -1)
+    nearest = np.argmin((x[..., None] - location_centers(found)[:, 0]) ** 2 + (y[..., None] - location_centers(found)[:, 1]) ** 2, -1)
     assert cell_areas(found) == pytest.approx(np.bincount(nearest.ravel(), minlength=24), abs=0)
     for _ in range(20):
         corners = np.sort(draw.integers(-20, 140, (int(draw.integers(1, 5)), 2, 2)), 1)
@@ -104,8 +104,8 @@ def test_cells_and_unions_of_boxes_by_counting_pixels(area: Box) -> None:
         for left, upper, right, lower in boxes:
             covered |= (left < x) & (x < right) & (upper < y) & (y < lower)
         assert covered_areas(found, boxes) == pytest.approx(np.bincount(nearest[covered], minlength=24), abs=1e-9)
-        expected = [any(a <= u <= c and b <= v <= d for a, b, c, d in boxes) for u, v in middles(found)]
-        assert inside(found, boxes).tolist() == expected
+        expected = [any(a <= u <= c and b <= v <= d for a, b, c, d in boxes) for u, v in location_centers(found)]
+        assert centers_inside(found, boxes).tolist() == expected
 
 
 def test_mass_and_iou_by_hand() -> None:
@@ -148,10 +148,10 @@ def test_one_threshold_serves_all_and_is_the_best_of_those() -> None:
 
 def test_boxes_out_of_sight_and_words_without_boxes_have_their_own_states() -> None:
     found = caption(torch.rand(4, 4), (20, 20, 60, 60))
-    assert mention(found).state == "no box"
-    assert mention(found, (0, 0, 20, 60)).state == "out of sight"
-    assert mention(found, (0, 0, 20, 60), (50, 50, 90, 90)).state == "measured"
-    assert in_sight([(0, 0, 20, 60), (50, 50, 90, 90)], found.crop_box) == [(50, 50, 60, 60)]
+    assert mention(found).status == "no box"
+    assert mention(found, (0, 0, 20, 60)).status == "outside crop"
+    assert mention(found, (0, 0, 20, 60), (50, 50, 90, 90)).status == "measured"
+    assert clip_boxes([(0, 0, 20, 60), (50, 50, 90, 90)], found.crop_box) == [(50, 50, 60, 60)]
 
 
 def test_words_of_one_photo_are_drawn_together() -> None:
