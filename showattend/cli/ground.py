@@ -168,9 +168,9 @@ def _run_faithfulness(captioner: Captioner, measured: Sequence[Mention], args: a
         write_curves(args.out, summary, mentions)
     print_curves(summary, mentions)
     if args.plot:
-        from showattend.visualize import curves_figure
+        from showattend.visualize import curves_figure, save_figure
 
-        curves_figure(summary.points, args.plot)
+        save_figure(curves_figure(summary.points), args.plot)
         print(f"\n{args.plot}")
 
 
