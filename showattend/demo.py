@@ -20,7 +20,7 @@ from showattend.training.command import train
 from showattend.training.runs import make_run_folder
 from showattend.visualize import attention_figure, save_figure
 
-CONFIG = Path(__file__).with_name("demo.yaml")
+CONFIG = Path(__file__).with_name("configs") / "shapes.yaml"
 SHOWN = 4
 SPEAKERS = {
     "model": "the model",

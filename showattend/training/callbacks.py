@@ -1,26 +1,66 @@
-"""What happens around training: the best model so far is always on disk as a finished one."""
+"""The callbacks of a run: checkpoints, early stopping, the best model so far as a finished one, a stop when training diverges."""
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    ModelSummary,
+    TQDMProgressBar,
+    WeightAveraging,
+)
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from showattend.errors import InputError
 from showattend.pretrained import Pretrained, save_pretrained
 from showattend.training.base import BaseLitModule
+from showattend.training.config import MONITORS, RunConfig
+
+GPU_CHECK_STEPS = 50
+
+
+def make_callbacks(run: RunConfig, folder: Path, *, trained_on: str, progress_bar: bool, model_summary: bool) -> list[Callback]:
+    """The callbacks of `fit` and `refine`.
+
+    Args:
+        folder: of the run
+        trained_on: for the model card
+    """
+    mode, checkpoints = MONITORS[run.monitor], folder / "checkpoints"
+    callbacks: list[Callback] = [
+        StopOnDivergence(folder),
+        ModelCheckpoint(checkpoints, "best", run.monitor, mode=mode, enable_version_counter=False),
+        # A second one, because save_last writes only along with a better one; after it, because the trainer's own is the first.
+        ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
+        EarlyStopping(run.monitor, mode=mode, patience=run.patience),
+        LearningRateMonitor("step"),
+        ModelWriter(folder / "model", trained_on=trained_on),
+    ]
+    if progress_bar:
+        # In a log file every refresh is a line.
+        callbacks.append(TQDMProgressBar(refresh_rate=1 if sys.stdout.isatty() else 50))
+    if model_summary:
+        callbacks.append(ModelSummary())  # the same whether or not rich is installed
+    if run.ema:
+        callbacks.append(moving_average(run.ema))
+    return callbacks
 
 
 def moving_average(decay: float) -> WeightAveraging:
-    """An exponential moving average of the weights, m <- d m + (1 - d) w, begun by the first step's."""
-    # Lightning's own EMAWeightAveraging adds two products: what is frozen would drift by their rounding.
+    """An exponential moving average of the weights, m <- d m + (1 - d) w, whose first value is that of the first step."""
+    # Lightning's own EMAWeightAveraging adds two products: frozen weights would drift by their rounding.
     return WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
 class ModelWriter(lightning.Callback):
-    """Write the best checkpoint as a model folder whenever there is a better one: a run that is cut off leaves a model too."""
+    """Write the best checkpoint as a model folder whenever there is a better one, so that an interrupted run leaves a model too."""
 
     def __init__(self, folder: Path, trained_on: str) -> None:
         self.folder = folder
@@ -28,7 +68,7 @@ class ModelWriter(lightning.Callback):
         self.written: str | None = None
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Checkpoints are written after all other callbacks have run: this is the first moment to look."""
+        """Write the last epoch's: checkpoints are saved after all other callbacks have run."""
         self._write(trainer, pl_module)
 
     def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -39,15 +79,51 @@ class ModelWriter(lightning.Callback):
         checkpoint = trainer.checkpoint_callback
         if not (trainer.is_global_zero and isinstance(checkpoint, ModelCheckpoint) and isinstance(pl_module, BaseLitModule)):
             return
-        # By its place in the run and not by the name that it had when the run began: folders move.
+        # Relative to the run's folder, which may have moved since the run began.
         path, score = self.folder.parent / "checkpoints" / "best.ckpt", str(checkpoint.best_model_score)
         if not path.exists() or score == self.written:
             return
         self.written = score
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        # A copy: the network in training goes on with its own weights.
+        # A copy: training continues with the network's own weights.
         network = copy.deepcopy(pl_module.network).cpu()
         state = {name.removeprefix("network."): tensor for name, tensor in saved["state_dict"].items() if name.startswith("network.")}
         network.load_state_dict(state)
         model = Pretrained(network, pl_module.vocabulary, pl_module.preprocessing, pl_module.search, saved["scores"])
         save_pretrained(model, self.folder, trained_on=self.trained_on)
+
+
+class StopOnDivergence(lightning.Callback):
+    """Stop the run at a loss or weight that is not finite, before a checkpoint of it is saved."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_before_backward(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, loss: torch.Tensor) -> None:
+        """Check the loss; on a GPU, which a check makes wait, only every GPU_CHECK_STEPS."""
+        if loss.is_cuda and trainer.global_step % GPU_CHECK_STEPS:
+            return
+        if not torch.isfinite(loss):
+            raise self._error(trainer, f"the loss is {float(loss)}")
+
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Check the weights before they are validated, and saved after it."""
+        self._check_weights(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Check the weights before the epoch's checkpoint."""
+        self._check_weights(trainer, pl_module)
+
+    def _check_weights(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        for name, parameter in pl_module.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise self._error(trainer, f"the weight {name.removeprefix('network.')} is not finite")
+
+    def _error(self, trainer: lightning.Trainer, problem: str) -> InputError:
+        rate = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else 0.0
+        last = self.folder / "checkpoints" / "last.ckpt"
+        checkpoint = f"the last good checkpoint is {last}" if last.exists() else "there is no good checkpoint yet"
+        return InputError(
+            f"training diverged: {problem} at step {trainer.global_step}, learning rate {rate:.3g}; {checkpoint}: "
+            "try a lower --model.optimizer.learning_rate, or --trainer.gradient_clip_val 1.0"
+        )

@@ -1,0 +1,277 @@
+"""The options of training, each declared once: command line, YAML, checkpoints and Python use these dataclasses."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from showattend.config_checks import check_choice, check_range, check_types
+from showattend.data.transforms import Preprocessing
+from showattend.decoding import GenerationConfig
+from showattend.encoders.base import EncoderConfig
+from showattend.errors import InputError
+from showattend.metrics import monitor_choices
+from showattend.models.config import DecoderConfig
+from showattend.training.losses import REDUCTIONS
+from showattend.training.schedules import SCHEDULES
+
+OPTIMIZERS = ("adamw", "adam", "rmsprop")
+PENALTY_TARGETS: dict[str, float | None] = {"1": 1.0, "T/L": None}
+REINFORCE_BASELINES = ("moving_average", "leave_one_out")
+SELF_CRITICAL_BASELINES = ("greedy", "leave_one_out")
+BATCHINGS = ("photos", "length")
+# Validation metrics, and whether more (max) or less (min) of them is better.
+MONITORS = {**monitor_choices(), "val_loss": "min"}
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The loss of teacher forcing.
+
+    Args:
+        penalty: weight of the doubly stochastic penalty (Xu et al. 2015, eq. 14)
+        penalty_target: attention that each location should receive over a caption: 1 (the paper) or T/L
+        penalty_reduction: what the penalty's sum is divided by: word (as the likelihood is), caption, or location (captions times
+            locations)
+        label_smoothing: share of the target probability that is spread over all words alike
+        scheduled_sampling: share of the input words that are the model's own instead of the reference's at the end of training; it
+            rises linearly from 0 (Bengio et al. 2015) and needs trainer.max_epochs or max_steps
+
+    Raises:
+        InputError: a value of another type or out of its range, or an unknown name.
+    """
+
+    section: ClassVar[str] = "loss"
+
+    penalty: float = 1.0
+    penalty_target: str = "1"
+    penalty_reduction: str = "word"
+    label_smoothing: float = 0.0
+    scheduled_sampling: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range(self, "penalty", minimum=0)
+        check_range(self, "label_smoothing", minimum=0, below=1)
+        check_range(self, "scheduled_sampling", minimum=0, maximum=1)
+        check_choice(self, "penalty_target", PENALTY_TARGETS)
+        check_choice(self, "penalty_reduction", REDUCTIONS)
+
+
+@dataclass(frozen=True)
+class ReinforceConfig:
+    """How hard attention is trained (Xu et al. 2015, section 4.1); the defaults are those of the authors' code.
+
+    Args:
+        weight: lambda_r, of the score function against the likelihood
+        entropy: lambda_e, of alpha's entropy, in nats per word
+        baseline: moving_average of the log-likelihoods; or leave_one_out, the mean of the other samples of a caption or, with one
+            sample, of the photo's other captions, which varies less where captions differ in difficulty
+        decay: of the moving average
+        samples: attention sequences drawn for each caption
+
+    Raises:
+        InputError: a value of another type or out of its range, or an unknown name.
+    """
+
+    section: ClassVar[str] = "reinforce"
+
+    weight: float = 0.1
+    entropy: float = 0.002
+    baseline: str = "moving_average"
+    decay: float = 0.9
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range(self, "weight", "entropy", minimum=0)
+        check_range(self, "samples", minimum=1)
+        check_range(self, "decay", minimum=0, below=1)
+        check_choice(self, "baseline", REINFORCE_BASELINES)
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """The optimiser and its learning rate.
+
+    Args:
+        name: adamw, adam or rmsprop
+        learning_rate: at its peak, after the warm-up
+        weight_decay: of matrices; vectors (biases, gains) have none
+        warmup: share of the training in which the learning rate rises linearly
+        schedule: cosine, linear or constant, after the warm-up
+        options: the optimiser's own, such as {momentum: 0.9, centered: true} for rmsprop
+
+    Raises:
+        InputError: a value of another type or out of its range, or an unknown name.
+    """
+
+    section: ClassVar[str] = "optimizer"
+
+    name: str = "adamw"
+    learning_rate: float = 4e-4
+    weight_decay: float = 0.01
+    warmup: float = 0.02
+    schedule: str = "cosine"
+    options: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range(self, "learning_rate", above=0)
+        check_range(self, "weight_decay", minimum=0)
+        check_range(self, "warmup", minimum=0, maximum=1)
+        check_choice(self, "name", OPTIMIZERS)
+        check_choice(self, "schedule", SCHEDULES)
+
+
+def refining_optimizer() -> OptimizerConfig:
+    """The optimiser's defaults for a model that is trained already."""
+    return OptimizerConfig(learning_rate=3e-5, weight_decay=0.0, schedule="linear")
+
+
+@dataclass(frozen=True)
+class CaptionerConfig:
+    """A captioner and its training by teacher forcing.
+
+    Args:
+        encoder: photos to features
+        preprocessing: photos to the encoder's pixels
+        decoder: features to words
+        loss: what training minimises
+        reinforce: the score function of hard attention, unused by others
+        optimizer: how it is minimised
+        generation: search for captions in validation; the finished model's default too
+        fuse: compile the loops of additive attention: seconds at the start for faster steps; needs a C++ compiler. On a GPU products
+            are in TF32, and whole steps captured in CUDA graphs, one for each batch size and each multiple of four words
+    """
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    fuse: bool = False
+
+    def __post_init__(self) -> None:
+        check_types(self)
+
+
+@dataclass(frozen=True)
+class SelfCriticalConfig:
+    """The samples that self-critical training rewards.
+
+    Args:
+        samples: captions drawn for each photo in a step
+        temperature: of the samples, and of the probabilities that are trained on them; below 1 the samples are closer to what beam
+            search finds, which a model trained with label smoothing needs
+        baseline: greedy: the reward of the greedy caption (Rennie et al. 2017, eq. 7), at the price of one more search;
+            leave_one_out: the mean reward of the photo's other samples (Luo 2020), at none
+
+    Raises:
+        InputError: a value of another type or out of its range, or an unknown name.
+    """
+
+    section: ClassVar[str] = "self_critical"
+
+    samples: int = 5
+    temperature: float = 1.0
+    baseline: str = "leave_one_out"
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choice(self, "baseline", SELF_CRITICAL_BASELINES)
+        check_range(self, "temperature", above=0)
+        minimum = 2 if self.baseline == "leave_one_out" else 1
+        if self.samples < minimum:
+            raise InputError(f"self_critical.samples is {self.samples}: give at least {minimum} with the baseline {self.baseline}")
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """Self-critical training of a finished model.
+
+    Args:
+        start: folder of the finished model to start from
+        self_critical: samples and baseline
+        optimizer: how the expected reward is maximised
+        generation: fields of GenerationConfig to change, such as {beam: 5}; null: the model's own settings
+        trust: modules of your own, such as [my_package.cells], that the model's files may import
+    """
+
+    start: str
+    self_critical: SelfCriticalConfig = field(default_factory=SelfCriticalConfig)
+    optimizer: OptimizerConfig = field(default_factory=refining_optimizer)
+    generation: dict[str, Any] | None = None
+    trust: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        check_types(self)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The captioned photos, and how they come in batches.
+
+    Args:
+        root: folder of the data set (data/README.md shows the layouts)
+        layout: auto, flickr8k, karpathy, coco, images-csv or csv
+        batch_size: photos in a batch; each comes with its captions
+        batching: photos, with several captions of each; or length: single captions of one length, as the paper
+        captions_per_photo: captions of a photo in a batch, drawn anew each time where there are more; null: all
+        flip: train on mirrored photos too
+        min_count: a word that occurs less often in the training captions becomes <unk>
+        max_words: size of the vocabulary at most, the special tokens not counted; null: no limit
+        cache_dir: folder for the features of a frozen encoder; null: the folder showattend in the user's cache folder
+        num_workers: processes that read photos while the network works
+
+    Raises:
+        InputError: a value of another type or out of its range, or an unknown name.
+    """
+
+    section: ClassVar[str] = "data"
+
+    root: Path
+    layout: str = "auto"
+    batch_size: int = 32
+    batching: str = "photos"
+    captions_per_photo: int | None = 5
+    flip: bool = False
+    min_count: int = 5
+    max_words: int | None = None
+    cache_dir: Path | None = None
+    num_workers: int = 1
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range(self, "batch_size", "captions_per_photo", "max_words", minimum=1)
+        check_range(self, "min_count", "num_workers", minimum=0)
+        check_choice(self, "batching", BATCHINGS)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What belongs to a run and neither to the model, the data nor the trainer.
+
+    Args:
+        name: folder of the run in runs; null: the name of the last configuration file
+        runs: folder of all runs
+        monitor: validation metric that selects the best checkpoint: val_loss, val_bleu4, val_cider_d, or another metric's name after val_
+        patience: stop after this many validations without a better checkpoint
+        ema: decay of an exponential moving average of the weights, such as 0.999, which is validated and saved; 0: none
+
+    Raises:
+        InputError: a value of another type or out of its range, or an unknown name.
+    """
+
+    name: str | None = None
+    runs: str = "runs"
+    monitor: str = "val_bleu4"
+    patience: int = 5
+    ema: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choice(self, "monitor", MONITORS)
+        check_range(self, "patience", minimum=0)
+        check_range(self, "ema", minimum=0, below=1)

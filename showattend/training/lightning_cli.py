@@ -1,0 +1,131 @@
+"""LightningCLI with showattend's configuration dataclasses, and one fresh folder for each run."""
+
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from showattend.errors import InputError
+from showattend.training.base import BaseLitModule
+from showattend.training.callbacks import make_callbacks
+from showattend.training.captioner import LitCaptioner
+from showattend.training.config import CaptionerConfig, DataConfig, RefineConfig, RunConfig
+from showattend.training.datamodule import CaptionDataModule
+from showattend.training.runs import keep_metrics, make_run_folder, resumed_folder
+from showattend.training.self_critical import LitSelfCritical
+
+
+class TrainingCLI(LightningCLI):
+    """The commands `fit`, `validate` and `test` over a captioner and its data.
+
+    Args:
+        refine: train a finished model further (self-critical training) instead of a new one
+    """
+
+    def __init__(self, *, refine: bool, **options: Any) -> None:
+        self.config_class: type[Any] = RefineConfig if refine else CaptionerConfig
+        self.module_class: Any = LitSelfCritical if refine else LitCaptioner
+        super().__init__(BaseLitModule, CaptionDataModule, **options)
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The trainer's methods that are commands."""
+        skipped = {"model", "dataloaders", "train_dataloaders", "val_dataloaders", "datamodule"}
+        return dict.fromkeys(("fit", "validate", "test"), skipped)
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The options of trainer, model and data."""
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items() if name != "callbacks"})
+        # Mirrored photos are an option of the data.
+        parser.add_class_arguments(self.config_class, "model", skip={"preprocessing.flip"})
+        parser.add_class_arguments(DataConfig, "data")
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The options of the run."""
+        parser.add_class_arguments(RunConfig)
+
+    def instantiate_classes(self) -> None:
+        """Build the configurations, the data, the model to the size of its vocabulary, and the trainer."""
+        self.config_init = self.parser.instantiate_classes(self.config)
+        options = self.config[str(self.subcommand)]
+        self.run = RunConfig(**{field.name: options[field.name] for field in fields(RunConfig)})
+        self.datamodule = CaptionDataModule(self._get(self.config_init, "data"))
+        self.model = self.module_class(self.datamodule.tokens, self._get(self.config_init, "model"))
+        self.trainer = self.instantiate_trainer()
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer; for `fit` with the run's folder, logs and checkpoints."""
+        if self.subcommand != "fit":
+            self.save_config_callback = None
+            return self._one_device(super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs))
+        self.datamodule.photos.split("val")  # an error now, not after an epoch
+        self.folder = self._make_folder()
+        options = self.config[str(self.subcommand)].trainer
+        callbacks = make_callbacks(
+            self.run,
+            self.folder,
+            trained_on=str(self.datamodule.config.root),
+            progress_bar=options.enable_progress_bar is not False,
+            model_summary=options.enable_model_summary is not False,
+        )
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
+        loggers = [logger(save_dir=self.folder, name="", version="") for logger in (CSVLogger, TensorBoardLogger)]
+        try:
+            return self._one_device(super().instantiate_trainer(logger=loggers, default_root_dir=self.folder, **kwargs))
+        except Exception:
+            if not any(self.folder.iterdir()):
+                self.folder.rmdir()
+            raise
+
+    @staticmethod
+    def _one_device(trainer: Trainer) -> Trainer:
+        if trainer.world_size > 1:
+            raise InputError(f"captions are validated on one device, not {trainer.world_size}: give --trainer.devices 1")
+        return trainer
+
+    def _make_folder(self) -> Path:
+        """A fresh folder in `runs`, or with `--ckpt_path last` the run's own."""
+        options = self.config[str(self.subcommand)]
+        configs = options.get("config") or []
+        options.name = self.run.name or (Path(configs[-1].relative).stem if configs else "fit")
+        folder = Path(self.run.runs) / options.name
+        if options.ckpt_path == "last":
+            self.save_config_callback = None  # the run's first configuration is kept
+            return resumed_folder(folder)
+        return make_run_folder(folder)
+
+    def _parse_ckpt_path(self) -> None:
+        """Read the model's options from the checkpoint, as Lightning does, with one line where it cannot be read."""
+        path = self.config[self.config.subcommand].get("ckpt_path")
+        if self.config.subcommand == "fit" and path in (None, "last"):
+            return
+        if path in (None, "last", "best"):
+            raise InputError(f"{self.config.subcommand} needs a checkpoint: give --ckpt_path runs/NAME/checkpoints/best.ckpt")
+        try:
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except Exception as error:  # the unpickler raises almost anything on a damaged file
+            raise InputError(f"cannot read the checkpoint {path} ({error}): give last, or the path of a .ckpt file") from error
+        super()._parse_ckpt_path()
+
+    def before_fit(self) -> None:
+        """Print where the run's files will be."""
+        keep_metrics(self.folder)
+        print(f"Training on {self.trainer.strategy.root_device}. This run: {self.folder}")
+        print("  (config.yaml, metrics.csv, TensorBoard's events, checkpoints/, and in model/ the best model so far)")
+        sys.stdout.flush()
+
+    def after_fit(self) -> None:
+        """Print the best score and what to do next."""
+        best = self.trainer.checkpoint_callback
+        if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
+            print(f"Best {best.monitor}: {float(best.best_model_score):.4f}")
+            print(f"The finished model: {self.folder / 'model'}. Try: showattend caption PHOTO --model {self.folder / 'model'}")
+        else:
+            print("No model was kept: training ended before its first validation. Train longer, or lower --trainer.check_val_every_n_epoch")
