@@ -45,11 +45,12 @@ from showattend.data import cache
 from showattend.data.captions import Photo
 from showattend.data.photos import find_photos
 from showattend.decoding import GenerationConfig
-from showattend.encoders import Encoder
+from showattend.encoders import Encoder, EncoderConfig
 from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.inference import Captioner, ensemble
 from showattend.pretrained import Pretrained
 from showattend.training.captioner import LitCaptioner
+from showattend.training.config import DataConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.vocabulary import END
 
@@ -130,9 +131,10 @@ class Bench:
         self.workers, self.folder = options.workers, folder
         self.paths = find_photos([options.photos])[: options.count] if options.photos else draw(folder, options.count)
         write_captions(folder / "captions.csv", self.paths)
-        self.data = CaptionDataModule(folder, "csv", min_count=1, cache_dir=folder / "cache", num_workers=self.workers)
+        self.data = CaptionDataModule(DataConfig(folder, "csv", min_count=1, cache_dir=folder / "cache", num_workers=self.workers))
         words = [*self.data.tokens, *(f"unheard{number}" for number in range(V - len(self.data.tokens)))]
-        self.lit = LitCaptioner(words, options.encoder, "none", stride=options.stride, fuse=True, schedule="constant")
+        encoder = EncoderConfig(options.encoder, "none", stride=options.stride)
+        self.lit = LitCaptioner(words, CaptionerConfig(encoder, optimizer=OptimizerConfig(schedule="constant"), fuse=True))
         self.encoder = self.lit.network.encoder
         model = Pretrained(self.lit.network, self.lit.vocabulary, self.lit.preprocessing, GenerationConfig(3, WORDS))
         self.captioner = Captioner(model, "cpu", fuse=True)

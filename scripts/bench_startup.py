@@ -25,8 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench_pipeline import draw
 from tqdm import tqdm
 
+from showattend.decoding import GenerationConfig
+from showattend.encoders.base import EncoderConfig
 from showattend.pretrained import Pretrained, save_pretrained
 from showattend.training.captioner import LitCaptioner
+from showattend.training.config import CaptionerConfig
 from showattend.vocabulary import SPECIALS
 
 ROOT, IMPORT = Path(__file__).parents[1], "import torch"
@@ -34,7 +37,8 @@ ROOT, IMPORT = Path(__file__).parents[1], "import torch"
 
 def model(encoder: str, folder: Path) -> Path:
     """A model folder with random weights and ten thousand words."""
-    lit = LitCaptioner([*SPECIALS, *(f"word{number}" for number in range(9_996))], encoder, "none", max_length=12)
+    config = CaptionerConfig(EncoderConfig(encoder, "none"), generation=GenerationConfig(max_length=12))
+    lit = LitCaptioner([*SPECIALS, *(f"word{number}" for number in range(9_996))], config)
     save_pretrained(Pretrained(lit.network.eval(), lit.vocabulary, lit.preprocessing, lit.search), folder / encoder)
     return folder / encoder
 

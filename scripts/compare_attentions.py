@@ -21,11 +21,11 @@ from showattend.training.command import train
 
 CONFIG = Path(__file__).parents[1] / "configs" / "shapes.yaml"
 VARIANTS = {
-    "soft": ["--model.attention", "soft"],
-    "adaptive": ["--model.attention", "adaptive"],
-    "hard": ["--model.attention", "hard"],
-    "hard, leave-one-out": ["--model.attention", "hard", "--model.reinforce", "{baseline: leave_one_out}"],
-    "mean": ["--model.attention", "mean", "--model.attention_options", "null"],
+    "soft": ["--model.decoder.attention", "soft"],
+    "adaptive": ["--model.decoder.attention", "adaptive"],
+    "hard": ["--model.decoder.attention", "hard"],
+    "hard, leave-one-out": ["--model.decoder.attention", "hard", "--model.reinforce", "{baseline: leave_one_out}"],
+    "mean": ["--model.decoder.attention", "mean", "--model.decoder.attention_options", "null"],
 }
 COLUMNS = ("bleu4", "cider_d", "true", "pointing")
 

@@ -127,5 +127,5 @@ Done in {seconds / 60:.1f} minutes. Everything lies in {out}: figures/ to look a
 Try next (in a clone, showattend is .venv/bin/showattend):
   showattend attend {photo} --model {model} --out looked.png
   showattend caption {out / "shapes" / "images"} --model {model} --csv captions.csv
-  showattend fit --config configs/shapes.yaml --data.root {out / "shapes"} --model.cell gru
+  showattend fit --config configs/shapes.yaml --data.root {out / "shapes"} --model.decoder.cell gru
 Then your own photos: data/README.md says how they must lie, configs/flickr8k.yaml is the recipe.""")

@@ -1,11 +1,15 @@
 """Small models, inputs and oracles that several test modules share."""
 
 import itertools
+from pathlib import Path
+from typing import Any
 
+import lightning
 import torch
 from torch import Tensor
 
 from showattend.cells import RecurrentCell, Stack, find_cell, make_cell
+from showattend.config_checks import from_mapping
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, State
 from showattend.encoders import EncoderConfig, make_encoder
@@ -13,6 +17,9 @@ from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.pretrained import Pretrained
+from showattend.training.captioner import LitCaptioner
+from showattend.training.config import CaptionerConfig, DataConfig
+from showattend.training.datamodule import CaptionDataModule
 from showattend.vocabulary import END, PAD, START, Vocabulary
 
 # A decoder: photos, captions a photo, words, locations, channels, vocabulary.
@@ -164,3 +171,43 @@ def chi_squared_p(counts: Tensor, expected: Tensor) -> float:
     wanted = torch.cat((expected[common], expected[~common].sum().view(1)))
     statistic = ((seen - wanted).square() / wanted.clamp(min=0.5)).sum()
     return float(torch.special.gammaincc(common.sum() / 2, statistic / 2))
+
+
+# Sizes for trainings of seconds.
+SMALL_CAPTIONER: dict[str, dict[str, object]] = {
+    "encoder": {"name": "tiny", "weights": "none"},
+    "preprocessing": {"image_size": 64},
+    "decoder": {"embedding_size": 32, "hidden_size": 64, "attention_size": 32},
+}
+QUIET_TRAINER: dict[str, Any] = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "accelerator": "cpu",
+    "num_sanity_val_steps": 0,
+}
+
+
+def small_config(**sections: object) -> CaptionerConfig:
+    """A small captioner's configuration; each section's options are added to those of SMALL_CAPTIONER."""
+    merged: dict[str, object] = {name: {**SMALL_CAPTIONER.get(name, {}), **options} for name, options in sections.items()}  # type: ignore[dict-item]
+    return from_mapping(CaptionerConfig, {**SMALL_CAPTIONER, **merged})
+
+
+def fit_captioner(
+    shapes: Path,
+    cache: Path,
+    *,
+    data: dict[str, object] | None = None,
+    trainer: dict[str, object] | None = None,
+    steps: int = 3,
+    **sections: object,
+) -> LitCaptioner:
+    """A captioner after some training steps on shapes."""
+    lightning.seed_everything(0, verbose=False)
+    options = {"root": shapes, "min_count": 1, "cache_dir": cache, "num_workers": 0, "batch_size": 8, **(data or {})}
+    module = CaptionDataModule(from_mapping(DataConfig, options))
+    model = LitCaptioner(module.tokens, small_config(**sections))
+    lightning.Trainer(max_steps=steps, **{**QUIET_TRAINER, "limit_val_batches": 0, **(trainer or {})}).fit(model, module)
+    return model

@@ -60,7 +60,7 @@ class RecurrentCell(nn.Module):
     """Base class of recurrent cells: parameters, input projection and the default step.
 
     B rows, H hidden units, I = sum of `input_sizes`, S = len(gates) blocks of pre-activations. Keyword arguments of a
-    constructor are the options of the cell (`--model.cell_options`); a subclass passes those that it does not know on.
+    constructor are the options of the cell (`--model.decoder.cell_options`); a subclass passes those that it does not know on.
 
     Attributes:
         weight_ih: W, the blocks below one another in the order of `gates`, (S*H, I)

@@ -102,7 +102,9 @@ def make_cell(
     options = dict(options or {})
     cells.check_options(name, options)
     if layers < cell.min_layers:
-        raise InputError(f"the cell '{name}' with {layers} layers: give at least {cell.min_layers} (--model.layers {cell.min_layers})")
+        raise InputError(
+            f"the cell '{name}' with {layers} layers: give at least {cell.min_layers} (--model.decoder.layers {cell.min_layers})"
+        )
     bottom = cell(input_sizes, hidden_size, **options)
     if layers == 1:
         return bottom

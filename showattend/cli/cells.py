@@ -110,14 +110,14 @@ def _print_cell(cell: Description) -> None:
 def _cell_facts(cell: Description) -> list[tuple[str, str]]:
     layers = cell["layers"]
     sizes = f"input size {cell['input_size']}, hidden size {cell['hidden_size']}" + (f", {layers} layers" if layers > 1 else "")
-    layers_option = f" --model.layers {layers}" if layers > 1 else ""
+    layers_option = f" --model.decoder.layers {layers}" if layers > 1 else ""
     return [
         ("state", ", ".join(cell["state"])),
         ("parameters", f"{cell['parameters']:,} ({sizes})"),
         *((f"  {name}", role) for name, role in cell["parameter_roles"].items()),
         ("fused training loop", "yes" if cell["supports_fused_loop"] else "no"),
-        ("options", f"{', '.join(cell['options'])} (--model.cell_options)"),
-        ("train it", f"showattend fit --config configs/flickr8k.yaml --model.cell {cell['name']}{layers_option}"),
+        ("options", f"{', '.join(cell['options'])} (--model.decoder.cell_options)"),
+        ("train it", f"showattend fit --config configs/flickr8k.yaml --model.decoder.cell {cell['name']}{layers_option}"),
     ]
 
 

@@ -122,8 +122,8 @@ def _pretrained(name: str) -> nn.Module:
         return torchvision.models.get_model(name, weights="DEFAULT")
     except (OSError, RuntimeError) as error:
         raise InputError(
-            f"cannot download torchvision's weights of {name} ({error}): give a file with --model.weights PATH "
-            f"(safetensors or a state dict), or --model.weights none for random ones"
+            f"cannot download torchvision's weights of {name} ({error}): give a file with --model.encoder.weights PATH "
+            f"(safetensors or a state dict), or --model.encoder.weights none for random ones"
         ) from error
 
 

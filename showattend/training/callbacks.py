@@ -104,7 +104,7 @@ class StopOnDivergence(lightning.Callback):
         if loss.is_cuda and trainer.global_step % GPU_CHECK_STEPS:
             return
         if not torch.isfinite(loss):
-            raise self._error(trainer, f"the loss is {float(loss)}")
+            raise self._error(trainer, f"the loss is {loss.item()}")
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Check the weights before they are validated, and saved after it."""

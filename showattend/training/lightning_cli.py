@@ -21,6 +21,19 @@ from showattend.training.runs import keep_metrics, make_run_folder, resumed_fold
 from showattend.training.self_critical import LitSelfCritical
 
 
+def check_trainer_options(options: Any) -> None:
+    """Refuse what Lightning accepts and then fails on, or trains nothing with.
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "log_every_n_steps"):
+        if options[name] is not None and options[name] < 1:
+            raise InputError(f"trainer.{name} is {options[name]}: give at least 1")
+    if options.limit_val_batches == 0:
+        raise InputError("trainer.limit_val_batches is 0: validation picks the best model, so give at least 1")
+
+
 class TrainingCLI(LightningCLI):
     """The commands `fit`, `validate` and `test` over a captioner and its data.
 
@@ -51,11 +64,19 @@ class TrainingCLI(LightningCLI):
         """The options of the run."""
         parser.add_class_arguments(RunConfig)
 
+    def _set_seed(self) -> None:
+        """Seed as Lightning does, after a check of the number."""
+        seed = self._get(self.config, "seed_everything")
+        if isinstance(seed, int) and not isinstance(seed, bool) and not 0 <= seed < 2**32:
+            raise InputError(f"seed_everything is {seed}: give at least 0 and less than {2**32}")
+        super()._set_seed()
+
     def instantiate_classes(self) -> None:
         """Build the configurations, the data, the model to the size of its vocabulary, and the trainer."""
         self.config_init = self.parser.instantiate_classes(self.config)
         options = self.config[str(self.subcommand)]
         self.run = RunConfig(**{field.name: options[field.name] for field in fields(RunConfig)})
+        check_trainer_options(options.trainer)
         self.datamodule = CaptionDataModule(self._get(self.config_init, "data"))
         self.model = self.module_class(self.datamodule.tokens, self._get(self.config_init, "model"))
         self.trainer = self.instantiate_trainer()
@@ -79,9 +100,11 @@ class TrainingCLI(LightningCLI):
         loggers = [logger(save_dir=self.folder, name="", version="") for logger in (CSVLogger, TensorBoardLogger)]
         try:
             return self._one_device(super().instantiate_trainer(logger=loggers, default_root_dir=self.folder, **kwargs))
-        except Exception:
+        except Exception as error:
             if not any(self.folder.iterdir()):
                 self.folder.rmdir()
+            if isinstance(error, ValueError | TypeError) and not isinstance(error, InputError):
+                raise InputError(f"the trainer refuses an option: {' '.join(str(error).split())}") from error
             raise
 
     @staticmethod

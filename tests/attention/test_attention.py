@@ -215,7 +215,7 @@ def test_bad_choices_are_refused_with_what_would_be_right(name: str, options: di
 @pytest.mark.parametrize("name", [*attention_names(), f"{__name__}:Corner"])
 def test_a_captioner_trains_with_it_and_captions(name: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = {"config": Path(__file__).parents[2] / "configs" / "shapes.yaml", "data.root": shapes, "data.cache_dir": tmp_path}
-    options |= {"runs": tmp_path, "name": "run", "model.attention": name, "model.attention_options": "null"}
+    options |= {"runs": tmp_path, "name": "run", "model.decoder.attention": name, "model.decoder.attention_options": "null"}
     options |= {"trainer.max_epochs": 1, "trainer.check_val_every_n_epoch": 1, "trainer.enable_progress_bar": "false"}
     assert main(["fit", *(f"--{option}={value}" for option, value in options.items())]) == 0
     photo = next((shapes / "images").iterdir())

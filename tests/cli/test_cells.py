@@ -45,7 +45,7 @@ def test_one_cell_prints_its_equations_source_and_options(capsys: pytest.Capture
     assert "i = s(a_i + p_i * c)" in lines
     assert "f = s(a_f + p_f * c)" in lines
     assert "Gers & Schmidhuber 2000" in text
-    assert "options             initialisation, max_time, peepholes (--model.cell_options)" in lines
+    assert "options             initialisation, max_time, peepholes (--model.decoder.cell_options)" in lines
     assert "fused training loop yes" in lines
 
 
@@ -118,8 +118,19 @@ def test_bad_input_is_refused_with_one_line(model: Path, shapes: Path, tmp_path:
 
 def training(shapes: Path, folder: Path, *options: str) -> list[str]:
     command = ["fit", f"--data.root={shapes}", f"--data.cache_dir={folder / 'cache'}", f"--runs={folder}", "--name=run"]
-    command += ["--data.num_workers=0", "--data.min_count=1", "--model.encoder=tiny", "--model.weights=none", "--model.image_size=64"]
-    command += ["--model.embedding_size=16", "--model.hidden_size=24", "--model.attention_size=16", "--trainer.max_epochs=1"]
+    command += [
+        "--data.num_workers=0",
+        "--data.min_count=1",
+        "--model.encoder.name=tiny",
+        "--model.encoder.weights=none",
+        "--model.preprocessing.image_size=64",
+    ]
+    command += [
+        "--model.decoder.embedding_size=16",
+        "--model.decoder.hidden_size=24",
+        "--model.decoder.attention_size=16",
+        "--trainer.max_epochs=1",
+    ]
     return [*command, "--trainer.enable_progress_bar=false", *options]
 
 
@@ -131,7 +142,7 @@ def test_a_user_s_own_cell_trains_by_its_dotted_path(
     assert len(code.strip().splitlines()) <= 20
     (tmp_path / "my_cells.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
-    assert main(training(shapes, tmp_path, "--model.cell=my_cells:Minimal", "--model.layers=2")) == 0
+    assert main(training(shapes, tmp_path, "--model.decoder.cell=my_cells:Minimal", "--model.decoder.layers=2")) == 0
     photo, out = sorted((shapes / "images").glob("test*"))[0], tmp_path / "gates.png"
     printed("my_cells:Minimal", "--plot", out, "--model", tmp_path / "run" / "model", "--photo", photo, capsys=capsys)
     assert out.exists()
@@ -142,8 +153,8 @@ def test_a_user_s_own_cell_trains_by_its_dotted_path(
 def test_a_cell_with_special_state_or_parameters_trains_saves_and_captions(
     cell: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--ema=0.9", "--model.layers=2", "--model.cell_options={initialisation: chrono, max_time: 12}"]
-    assert main(training(shapes, tmp_path, f"--model.cell={cell}", *options)) == 0
+    options = ["--ema=0.9", "--model.decoder.layers=2", "--model.decoder.cell_options={initialisation: chrono, max_time: 12}"]
+    assert main(training(shapes, tmp_path, f"--model.decoder.cell={cell}", *options)) == 0
     photo, model = sorted((shapes / "images").glob("test*"))[0], tmp_path / "run" / "model"
     assert json.loads((model / "config.json").read_text())["decoder"]["cell_options"] == {"initialisation": "chrono", "max_time": 12}
     assert main(["caption", str(photo), "--model", str(model)]) == 0
@@ -152,13 +163,13 @@ def test_a_cell_with_special_state_or_parameters_trains_saves_and_captions(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model.cell=lstmm"], "unknown cell 'lstmm': did you mean 'lstm'"),
-        (["--model.cell=nowhere:Cell"], "cannot import the cell 'nowhere:Cell'"),
-        (["--model.cell=torch.nn:LSTMCell"], "'torch.nn:LSTMCell' is no RecurrentCell"),
-        (["--model.cell=depth_gated"], "give at least 2 (--model.layers 2)"),
-        (["--model.cell=clockwork", "--model.hidden_size=26"], "26 cannot be shared by 4 periods: give 24"),
-        (["--model.cell_options={periods: [1, 2]}"], "unknown option of the cell 'lstm' 'periods'"),
-        (["--model.layers=0"], "layers is 0"),
+        (["--model.decoder.cell=lstmm"], "unknown cell 'lstmm': did you mean 'lstm'"),
+        (["--model.decoder.cell=nowhere:Cell"], "cannot import the cell 'nowhere:Cell'"),
+        (["--model.decoder.cell=torch.nn:LSTMCell"], "'torch.nn:LSTMCell' is no RecurrentCell"),
+        (["--model.decoder.cell=depth_gated"], "give at least 2 (--model.decoder.layers 2)"),
+        (["--model.decoder.cell=clockwork", "--model.decoder.hidden_size=26"], "26 cannot be shared by 4 periods: give 24"),
+        (["--model.decoder.cell_options={periods: [1, 2]}"], "unknown option of the cell 'lstm' 'periods'"),
+        (["--model.decoder.layers=0"], "layers is 0"),
     ],
 )
 def test_fit_refuses_a_wrong_cell_option_with_one_line(

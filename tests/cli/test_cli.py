@@ -136,22 +136,44 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         (("fit",), "data.root"),
         (("fit", "--config", tmp_path / "nowhere.yaml"), "does not exist"),
         (("fit", "--data.root", shapes, "--model.hiden_size", 3), "hiden_size"),
-        (("fit", "--data.root", shapes, "--model.hidden_size", "many"), "model.hidden_size"),
+        (("fit", "--data.root", shapes, "--model.decoder.hidden_size", "many"), "model.decoder.hidden_size"),
         (("validate", "--data.root", shapes), "needs a checkpoint"),
         (("test", "--data.root", shapes, "--ckpt_path", "best"), "needs a checkpoint"),
         (("validate", "--data.root", shapes, "--ckpt_path", tmp_path / "nowhere.ckpt"), "cannot read the checkpoint"),
         (("validate", "--data.root", shapes, "--ckpt_path", tmp_path / "file"), "cannot read the checkpoint"),
-        (("fit", "--data.root", shapes, "--runs", tmp_path, "--model.encoder=tiny", "--model.weights=none", "--ckpt_path=last"), "--name"),
-        (("fit", "--data.root", shapes, "--data.min_count", 10**6), "lower min_count"),
-        (("fit", "--data.root", shapes, "--model.encoder", "resnet5O"), "did you mean 'resnet50'"),
         (
-            ("fit", "--data.root", shapes, "--model.encoder", "tiny", "--model.weights", "none", "--model.cell", "lstmm"),
+            (
+                "fit",
+                "--data.root",
+                shapes,
+                "--runs",
+                tmp_path,
+                "--model.encoder.name=tiny",
+                "--model.encoder.weights=none",
+                "--ckpt_path=last",
+            ),
+            "--name",
+        ),
+        (("fit", "--data.root", shapes, "--data.min_count", 10**6), "lower min_count"),
+        (("fit", "--data.root", shapes, "--model.encoder.name", "resnet5O"), "did you mean 'resnet50'"),
+        (
+            (
+                "fit",
+                "--data.root",
+                shapes,
+                "--model.encoder.name",
+                "tiny",
+                "--model.encoder.weights",
+                "none",
+                "--model.decoder.cell",
+                "lstmm",
+            ),
             "did you mean 'lstm'",
         ),
-        (("fit", "--data.root", shapes, "--model.weights", tmp_path / "no.pth"), "no weights at"),
-        (("fit", "--data.root", shapes, "--model.weights", tmp_path / "file"), "cannot read weights"),
+        (("fit", "--data.root", shapes, "--model.encoder.weights", tmp_path / "no.pth"), "no weights at"),
+        (("fit", "--data.root", shapes, "--model.encoder.weights", tmp_path / "file"), "cannot read weights"),
         (
-            ("fit", "--data.root", shapes, "--model.encoder=tiny", "--model.weights=none", "--runs", tmp_path / "file"),
+            ("fit", "--data.root", shapes, "--model.encoder.name=tiny", "--model.encoder.weights=none", "--runs", tmp_path / "file"),
             "cannot write",
         ),
     ]
@@ -169,7 +191,13 @@ def test_fit_names_what_it_leaves_out(shapes: Path, tmp_path: Path, capsys: pyte
         rows.append(f"{path.name},a red star,{'val' if number > 3 else 'train'}")
     (root / "mine.csv").write_text("\n".join(rows))
     command = ["fit", f"--data.root={root}", f"--data.cache_dir={tmp_path / 'cache'}", f"--runs={tmp_path}", "--data.num_workers=0"]
-    command += ["--data.min_count=1", "--model.encoder=tiny", "--model.weights=none", "--model.image_size=64", "--trainer.max_epochs=1"]
+    command += [
+        "--data.min_count=1",
+        "--model.encoder.name=tiny",
+        "--model.encoder.weights=none",
+        "--model.preprocessing.image_size=64",
+        "--trainer.max_epochs=1",
+    ]
     command += ["--seed_everything=0", "--trainer.enable_progress_bar=false"]
     assert main(command) == 0
     printed = capsys.readouterr()

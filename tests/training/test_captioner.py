@@ -10,6 +10,7 @@ import lightning
 import pytest
 import torch
 import yaml
+from factories import QUIET_TRAINER, fit_captioner, small_config
 from torchvision.models import resnet18, squeezenet1_1
 
 from showattend.cells import cell_names, find_cell
@@ -19,40 +20,21 @@ from showattend.models.teacher_forcing import teacher_forcing_split
 from showattend.pretrained import load_pretrained
 from showattend.training.callbacks import moving_average
 from showattend.training.captioner import LitCaptioner
+from showattend.training.config import DataConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.runs import make_run_folder
 from showattend.training.schedules import SCHEDULES
 from showattend.vocabulary import PAD
-
-SMALL = {"encoder": "tiny", "weights": "none", "image_size": 64, "embedding_size": 32, "hidden_size": 64, "attention_size": 32}
-QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-
-
-def fitted(
-    shapes: Path,
-    cache: Path,
-    *,
-    data: dict[str, object] | None = None,
-    trainer: dict[str, object] | None = None,
-    steps: int = 3,
-    **options: object,
-) -> LitCaptioner:
-    lightning.seed_everything(0, verbose=False)
-    module = CaptionDataModule(shapes, min_count=1, cache_dir=cache, num_workers=0, **{"batch_size": 8, **(data or {})})  # type: ignore[arg-type]
-    model = LitCaptioner(module.tokens, **{**SMALL, **options})  # type: ignore[arg-type]
-    chosen = {**QUIET, "num_sanity_val_steps": 0, "limit_val_batches": 0, **(trainer or {})}
-    lightning.Trainer(max_steps=steps, **chosen).fit(model, module)  # type: ignore[arg-type]
-    return model
 
 
 @pytest.mark.parametrize("cell", cell_names())
 def test_one_batch_is_learned_to_exact_captions(cell: str, shapes: Path, tmp_path: Path) -> None:
     lightning.seed_everything(0, verbose=False)
     # Of these eight captions two are the longest: the light GRU normalises over rows, and one row alone teaches it little.
-    data = CaptionDataModule(shapes, min_count=1, batch_size=8, cache_dir=tmp_path, num_workers=0, captions_per_photo=1)
+    data = CaptionDataModule(DataConfig(shapes, min_count=1, batch_size=8, cache_dir=tmp_path, num_workers=0, captions_per_photo=1))
     layers = find_cell(cell).min_layers
-    model = LitCaptioner(data.tokens, **{**SMALL, "cell": cell, "layers": layers, "dropout": 0.0})  # type: ignore[arg-type]
-    trainer = lightning.Trainer(max_steps=0, **QUIET)  # type: ignore[arg-type]
+    model = LitCaptioner(data.tokens, small_config(decoder={"cell": cell, "layers": layers, "dropout": 0.0}))
+    trainer = lightning.Trainer(max_steps=0, **QUIET_TRAINER)
     trainer.fit(model, data)
     batch = next(iter(data.train_dataloader()))
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
@@ -71,15 +53,15 @@ def test_one_batch_is_learned_to_exact_captions(cell: str, shapes: Path, tmp_pat
 
 
 def test_what_a_gpu_captures_of_a_step_is_its_losses(shapes: Path, tmp_path: Path) -> None:
-    model = fitted(shapes, tmp_path, steps=1, label_smoothing=0.1).eval()
+    model = fit_captioner(shapes, tmp_path, steps=1, loss={"label_smoothing": 0.1}).eval()
     batch = next(iter(model.trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
-    heard, targets, _ = teacher_forcing_split(torch.nn.functional.pad(batch.token_ids, (0, 3), value=PAD))
-    captured = model._teach(model.network.encode_photos(batch.photos), heard, targets)
-    assert torch.allclose(torch.stack(captured), torch.stack(model._losses(batch)[:2]))
+    input_ids, target_ids, _ = teacher_forcing_split(torch.nn.functional.pad(batch.token_ids, (0, 3), value=PAD))
+    static = model._static_losses(model.network.encode_photos(batch.photos), input_ids, target_ids)
+    assert torch.allclose(torch.stack(static), torch.stack(model._losses(batch)[:2]))
 
 
 def test_padding_in_a_batch_changes_neither_loss_nor_penalty(shapes: Path, tmp_path: Path) -> None:
-    model = fitted(shapes, tmp_path, steps=1).eval()
+    model = fit_captioner(shapes, tmp_path, steps=1).eval()
     batch = next(iter(model.trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
     padded = batch._replace(token_ids=torch.nn.functional.pad(batch.token_ids, (0, 4, 0, 2), value=PAD))
     for one, other in zip(model._losses(batch)[:2], model._losses(padded)[:2], strict=True):
@@ -88,54 +70,53 @@ def test_padding_in_a_batch_changes_neither_loss_nor_penalty(shapes: Path, tmp_p
 
 def test_a_frozen_encoder_stays_and_a_fine_tuned_one_moves_from_its_stage_on(shapes: Path, tmp_path: Path) -> None:
     torch.save(squeezenet1_1(weights=None).state_dict(), tmp_path / "weights.pth")
-    options = {"encoder": "squeezenet1_1", "weights": str(tmp_path / "weights.pth")}
+    options = {"name": "squeezenet1_1", "weights": str(tmp_path / "weights.pth")}
     before = torch.load(tmp_path / "weights.pth", weights_only=True)
 
     def moved(model: LitCaptioner) -> set[str]:
         after = model.network.encoder.network.state_dict()
         return {name.split(".")[1] for name in after if not torch.equal(after[name], before[name])}
 
-    assert moved(fitted(shapes, tmp_path, **options, trainer={"callbacks": [moving_average(0.9)]})) == set()
-    assert moved(fitted(shapes, tmp_path, **options, finetune="features.11", encoder_learning_rate=1e-3)) == {"11", "12"}
+    assert moved(fit_captioner(shapes, tmp_path, encoder=options, trainer={"callbacks": [moving_average(0.9)]})) == set()
+    assert moved(fit_captioner(shapes, tmp_path, encoder={**options, "finetune": "features.11", "learning_rate": 1e-3})) == {"11", "12"}
 
 
 @pytest.mark.parametrize("finetune", [None, "layer4"])
 def test_pretrained_statistics_stay_as_they_are(finetune: str | None, shapes: Path, tmp_path: Path) -> None:
     torch.save(resnet18(weights=None).state_dict(), tmp_path / "weights.pth")
     before = torch.load(tmp_path / "weights.pth", weights_only=True)
-    model = fitted(shapes, tmp_path, encoder="resnet18", weights=str(tmp_path / "weights.pth"), finetune=finetune)
+    model = fit_captioner(shapes, tmp_path, encoder={"name": "resnet18", "weights": str(tmp_path / "weights.pth"), "finetune": finetune})
     after = model.network.encoder.network.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in after if "running" in name)
     assert torch.equal(after["layer4.0.conv1.weight"], before["layer4.0.conv1.weight"]) is (finetune is None)
 
 
 def test_an_encoder_that_learns_from_nothing_gathers_statistics(shapes: Path, tmp_path: Path) -> None:
-    after = fitted(shapes, tmp_path).network.encoder.network.state_dict()
+    after = fit_captioner(shapes, tmp_path).network.encoder.network.state_dict()
     assert all(after[name].any() for name in after if name.endswith("running_mean"))
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop"])
 @pytest.mark.parametrize("schedule", sorted(SCHEDULES))
 def test_every_optimiser_and_schedule_trains(optimizer: str, schedule: str, shapes: Path, tmp_path: Path) -> None:
-    model = fitted(shapes, tmp_path, optimizer=optimizer, schedule=schedule, warmup=0.5, steps=4)
+    model = fit_captioner(shapes, tmp_path, optimizer={"name": optimizer, "schedule": schedule, "warmup": 0.5}, steps=4)
     assert all(torch.isfinite(p).all() for p in model.parameters())
-    rates = [model._rate(step) for step in range(4)]
+    rates = [model._learning_rate_factor(step) for step in range(4)]
     assert rates[:2] == [0.5, 1.0]
     assert rates[3] == pytest.approx(SCHEDULES[schedule](0.5))
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "slstm", "ligru", "layer_norm_lstm", "clockwork"])
 def test_mixed_precision_trains_like_full_precision(cell: str, shapes: Path, tmp_path: Path) -> None:
-    full = fitted(shapes, tmp_path, cell=cell, dropout=0.0, projection_dim=16)
-    mixed = fitted(
-        shapes, tmp_path, cell=cell, dropout=0.0, projection_dim=16, trainer={"precision": "bf16-mixed", "gradient_clip_val": 100.0}
-    )
+    decoder = {"cell": cell, "dropout": 0.0, "projection_dim": 16}
+    full = fit_captioner(shapes, tmp_path, decoder=decoder)
+    mixed = fit_captioner(shapes, tmp_path, decoder=decoder, trainer={"precision": "bf16-mixed", "gradient_clip_val": 100.0})
     one, other = (float(model.trainer.callback_metrics["train_loss"]) for model in (full, mixed))
     assert one == pytest.approx(other, rel=0.02)
 
 
 def test_the_same_seed_trains_the_same_weights(shapes: Path, tmp_path: Path) -> None:
-    one, other = (fitted(shapes, tmp_path, data={"flip": True, "captions_per_photo": 2}) for _ in range(2))
+    one, other = (fit_captioner(shapes, tmp_path, data={"flip": True, "captions_per_photo": 2}) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
@@ -148,7 +129,9 @@ def test_averaged_weights_are_the_exponential_moving_average_of_the_steps(shapes
         def on_train_batch_end(self, trainer: object, model: LitCaptioner, *_: object) -> None:
             self.seen.append(model.network.decoder.output.weight.detach().clone())
 
-    model = fitted(shapes, tmp_path, steps=5, learning_rate=0.01, trainer={"callbacks": [Recorder(), moving_average(0.6)]})
+    model = fit_captioner(
+        shapes, tmp_path, steps=5, optimizer={"learning_rate": 0.01}, trainer={"callbacks": [Recorder(), moving_average(0.6)]}
+    )
     expected = Recorder.seen[0]
     for weights in Recorder.seen[1:]:
         expected = 0.6 * expected + 0.4 * weights
@@ -165,7 +148,7 @@ def test_the_run_s_folder_is_complete(run: Path) -> None:
     assert len(rows) == 2
     assert metrics["val_bleu4"] == pytest.approx(max(float(row["val_bleu4"]) for row in rows), abs=1e-6)
     config = yaml.safe_load((run / "config.yaml").read_text())
-    assert config["model"]["encoder"] == "tiny"
+    assert config["model"]["encoder"]["name"] == "tiny"
     assert config["seed_everything"] == 0
 
 
@@ -198,7 +181,7 @@ def test_validate_measures_what_fit_measured_and_writes_nothing(
 
 
 def test_an_option_that_only_the_trainer_refuses_leaves_no_folder(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["fit", f"--data.root={shapes}", "--model.encoder=tiny", "--model.weights=none", f"--runs={tmp_path / 'runs'}"]
+    command = ["fit", f"--data.root={shapes}", "--model.encoder.name=tiny", "--model.encoder.weights=none", f"--runs={tmp_path / 'runs'}"]
     for bad in ("--trainer.gradient_clip_algorithm=none", "--ema=1.5", "--trainer.devices=2"):
         assert main([*command, bad]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
@@ -227,15 +210,75 @@ def test_every_run_gets_a_fresh_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "message"),
     [
-        ({"optimizer": "adamm"}, "did you mean 'adam"),
-        ({"schedule": "cosin"}, "did you mean 'cosine'"),
-        ({"penalty_target": "2"}, "known: 1, T/L"),
-        ({"resize": "squash"}, "known: crop, stretch"),
-        ({"finetune": "layers.99"}, "encoder stage"),
+        ({"optimizer": {"name": "adamm"}}, "did you mean 'adam"),
+        ({"optimizer": {"schedule": "cosin"}}, "did you mean 'cosine'"),
+        ({"loss": {"penalty_target": "2"}}, "known: 1, T/L"),
+        ({"preprocessing": {"resize": "squash"}}, "known: crop, stretch"),
+        ({"encoder": {"finetune": "layers.99"}}, "encoder stage"),
     ],
 )
-def test_bad_choices_are_refused_at_once(bad: dict[str, str], said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        LitCaptioner(["<pad>", "<start>", "<end>", "<unk>", "a"], **{**SMALL, **bad})  # type: ignore[arg-type]
+def test_an_unknown_choice_is_refused_with_the_known_ones(bad: dict[str, dict[str, str]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        LitCaptioner(["<pad>", "<start>", "<end>", "<unk>", "a"], small_config(**bad))
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--model.loss.label_smoothing=-1",
+        "--model.decoder.projection_dim=0",
+        "--model.optimizer.weight_decay=-1",
+        "--model.optimizer.warmup=-1",
+        "--model.optimizer.learning_rate=.nan",
+        "--model.decoder.hidden_size=null",
+        "--model.decoder.hidden_size=true",
+        "--model.generation.beam=0",
+        "--data.max_words=-1",
+        "--data.num_workers=-1",
+        "--patience=-1",
+        "--ema=null",
+        "--trainer.accelerator=gpuu",
+        "--trainer.accumulate_grad_batches=0",
+        "--trainer.devices=-1",
+        "--trainer.check_val_every_n_epoch=0",
+        "--seed_everything=-1",
+    ],
+)
+def test_a_bad_option_is_one_line_that_names_it(option: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["fit", "--config=shapes", f"--data.root={shapes}", f"--runs={tmp_path}", f"--data.cache_dir={tmp_path / 'cache'}"]
+    assert main([*command, "--trainer.enable_progress_bar=false", "--trainer.max_epochs=1", option]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("showattend: ")]
+    assert option.partition("=")[0].rpartition(".")[2].lstrip("-") in line
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"),
+    [
+        ("--model.decoder.hiden_size=3", "--model.decoder.hidden_size"),
+        ("--model.decoder.hidden_size=3", "--model.decoder.hidden_size"),
+        ("--model.encoder.naem=tiny", "--model.encoder.name"),
+        ("--data.bath_size=3", "--data.batch_size"),
+        ("--trainer.max_epcohs=3", "--trainer.max_epochs"),
+        ("--model.decoder={hiden_size: 3}", "--model.decoder.hidden_size"),
+    ],
+)
+def test_a_typo_in_an_option_names_the_nearest_one(typo: str, meant: str, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--config=shapes", f"--data.root={shapes}", typo]) == 2
+    assert f"did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["fit", "--config=shapes", f"--data.root={shapes}", f"--runs={tmp_path}", f"--data.cache_dir={tmp_path / 'cache'}"]
+    command += ["--trainer.enable_progress_bar=false", "--trainer.max_epochs=2", "--trainer.check_val_every_n_epoch=1"]
+    assert main([*command, "--model.optimizer.learning_rate=1e30", "--trainer.gradient_clip_val=null"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("showattend: training diverged")
+    assert "step" in error
+    assert "learning_rate" in error
+    assert not (tmp_path / "shapes" / "model").exists()
+
+
+def test_two_runs_that_start_at_once_get_two_folders(tmp_path: Path) -> None:
+    assert make_run_folder(tmp_path / "run") != make_run_folder(tmp_path / "run")

@@ -18,16 +18,16 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 PAPER = [path for path in CONFIGS if path.stem.startswith("paper")]
 # The same recipe with a network that sees, and speaks, in a moment.
 SMALL = {
-    "model.encoder": "tiny",
-    "model.weights": "none",
-    "model.stride": "null",
-    "model.image_size": 64,
-    "model.projection_dim": "null",
-    "model.embedding_size": 16,
-    "model.hidden_size": 24,
-    "model.attention_size": 16,
-    "model.beam": 2,
-    "model.max_length": 12,
+    "model.encoder.name": "tiny",
+    "model.encoder.weights": "none",
+    "model.encoder.stride": "null",
+    "model.preprocessing.image_size": 64,
+    "model.decoder.projection_dim": "null",
+    "model.decoder.embedding_size": 16,
+    "model.decoder.hidden_size": 24,
+    "model.decoder.attention_size": 16,
+    "model.generation.beam": 2,
+    "model.generation.max_length": 12,
     "data.layout": "auto",
     "data.num_workers": 0,
     "trainer.max_steps": 3,
@@ -60,12 +60,12 @@ def test_a_paper_s_configuration_says_where_each_line_comes_from(path: Path) -> 
 def test_the_paper_s_sizes(path: Path) -> None:
     config: dict[str, Any] = yaml.safe_load(path.read_text())
     model = config["model"]
-    assert model["hidden_size"] == {"flickr8k": 1000, "flickr30k": 1300, "coco": 1800}[path.stem.split("_")[1]]
-    assert model["optimizer"] == ("rmsprop" if "flickr8k" in path.stem else "adam")
-    assert model["attention"] == path.stem.split("_")[2]
+    assert model["decoder"]["hidden_size"] == {"flickr8k": 1000, "flickr30k": 1300, "coco": 1800}[path.stem.split("_")[1]]
+    assert model["optimizer"]["name"] == ("rmsprop" if "flickr8k" in path.stem else "adam")
+    assert model["decoder"]["attention"] == path.stem.split("_")[2]
     assert ("reinforce" in model) == ("hard" in path.stem)
     with torch.device("meta"):
-        encoder = make_encoder(EncoderConfig(model["encoder"], "none", model["layer"]))
+        encoder = make_encoder(EncoderConfig(model["encoder"]["name"], "none", model["encoder"]["layer"]))
     assert encoder.channels == 512
 
 

@@ -10,13 +10,15 @@ from torch import Tensor
 from showattend.attention import AttentionCache, AttentionOutput, DecoderContext
 from showattend.attention.hard import HardAttention
 from showattend.cli.main import main
+from showattend.config_checks import from_mapping
 from showattend.errors import InputError
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.models.teacher_forcing import flatten_tokens
 from showattend.ops.linear_cross_entropy import caption_loss
+from showattend.training.config import ReinforceConfig
 from showattend.training.losses import attention_entropy, caption_log_likelihoods, leave_one_out
-from showattend.training.reinforce import Reinforce, ReinforceConfig
+from showattend.training.reinforce import Reinforce
 
 L, T, V = 3, 3, 8
 
@@ -145,7 +147,7 @@ def test_entropy_is_that_of_a_die_and_ignores_padding() -> None:
 )
 def test_bad_options_are_refused(options: dict[str, object], named: str) -> None:
     with pytest.raises(InputError, match=named):
-        ReinforceConfig.of(options)
+        from_mapping(ReinforceConfig, options)
 
 
 def fit(shapes: Path, tmp_path: Path, *extra: str) -> int:
@@ -157,22 +159,22 @@ def fit(shapes: Path, tmp_path: Path, *extra: str) -> int:
 
 @pytest.mark.parametrize("reinforce", ["{baseline: leave_one_out}", "{baseline: leave_one_out, samples: 2}", "{entropy: 0.01}"])
 def test_hard_attention_trains_from_the_command_line(reinforce: str, shapes: Path, tmp_path: Path) -> None:
-    assert fit(shapes, tmp_path, "--model.attention=hard", f"--model.reinforce={reinforce}") == 0
+    assert fit(shapes, tmp_path, "--model.decoder.attention=hard", f"--model.reinforce={reinforce}") == 0
 
 
 def test_reinforce_for_soft_attention_is_refused(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fit(shapes, tmp_path, "--model.reinforce={weight: 1.0}") == 2
-    assert "--model.attention hard" in capsys.readouterr().err
+    assert "--model.decoder.attention hard" in capsys.readouterr().err
 
 
 def test_leave_one_out_of_one_is_refused(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--model.attention=hard", "--model.reinforce={baseline: leave_one_out}", "--data.captions_per_photo=1")
+    options = ("--model.decoder.attention=hard", "--model.reinforce={baseline: leave_one_out}", "--data.captions_per_photo=1")
     assert fit(shapes, tmp_path, *options) == 2
     assert "samples" in capsys.readouterr().err
 
 
 def test_the_way_to_look_is_chosen_at_inference(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fit(shapes, tmp_path, "--model.attention=hard") == 0
+    assert fit(shapes, tmp_path, "--model.decoder.attention=hard") == 0
     photo, model = str(next((shapes / "images").iterdir())), str(tmp_path / "run" / "model")
     for mode in ("expected", "argmax", "sample"):
         assert main(["caption", photo, "--model", model, "--attention-mode", mode]) == 0

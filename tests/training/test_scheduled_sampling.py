@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from factories import chi_squared_p
+from factories import chi_squared_p, fit_captioner, small_config
 from torch import Tensor
 
 from showattend.data.batches import Batch
@@ -77,8 +77,6 @@ def assert_drawn_from(words: Tensor, logits: Tensor) -> None:
 
 
 def test_it_rises_in_a_straight_line_and_trains(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from test_training import fitted
-
     import showattend.training.captioner as module
 
     shares = []
@@ -88,26 +86,24 @@ def test_it_rises_in_a_straight_line_and_trains(shapes: Path, tmp_path: Path, mo
         return sample_decoder_inputs(decoder, encoder_features, words, share)
 
     monkeypatch.setattr(module, "sample_decoder_inputs", spy)
-    fitted(shapes, tmp_path, steps=4, scheduled_sampling=0.5)
+    fit_captioner(shapes, tmp_path, steps=4, loss={"scheduled_sampling": 0.5})
     assert shares == pytest.approx([0.0, 0.125, 0.25, 0.375])
     shares.clear()
-    fitted(shapes, tmp_path, steps=2)
+    fit_captioner(shapes, tmp_path, steps=2)
     assert not shares
 
 
 def test_people_s_words_are_still_what_is_to_be_said(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is heard, the loss asks for the reference: hearing it unchanged gives the loss of teacher forcing."""
-    from test_training import fitted
-
-    model: LitCaptioner = fitted(shapes, tmp_path, steps=2, dropout=0.0).eval()
+    model: LitCaptioner = fit_captioner(shapes, tmp_path, steps=2, decoder={"dropout": 0.0}).eval()
     batch: Batch = next(iter(model.trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
     plain = model._losses(batch)[0]
-    monkeypatch.setattr(model, "_mix", lambda batch, heard: heard.clone())
+    monkeypatch.setattr(model, "_scheduled_inputs", lambda batch, heard: heard.clone())
     assert torch.equal(model._losses(batch)[0], plain)
-    monkeypatch.setattr(model, "_mix", lambda batch, heard: torch.where(heard > START, 5, heard))
+    monkeypatch.setattr(model, "_scheduled_inputs", lambda batch, heard: torch.where(heard > START, 5, heard))
     assert not torch.equal(model._losses(batch)[0], plain)
 
 
 def test_a_share_above_one_is_refused() -> None:
     with pytest.raises(InputError, match="scheduled_sampling"):
-        LitCaptioner(["<pad>", "<start>", "<end>", "<unk>", "a"], encoder="tiny", weights="none", scheduled_sampling=2.0)
+        small_config(loss={"scheduled_sampling": 2.0})

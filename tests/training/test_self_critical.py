@@ -9,39 +9,41 @@ from typing import Any
 import lightning
 import pytest
 import torch
+from factories import QUIET_TRAINER
 from torch import Tensor
 
 from showattend.cli.main import main
+from showattend.config_checks import from_mapping
 from showattend.data.batches import Batch
 from showattend.decoding import FORBIDDEN_IDS
 from showattend.errors import InputError
+from showattend.training.config import DataConfig, RefineConfig, SelfCriticalConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.self_critical import LitSelfCritical
 from showattend.vocabulary import START
 
-QUIET: dict[str, Any] = {
-    "logger": False,
-    "enable_checkpointing": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "accelerator": "cpu",
-    "num_sanity_val_steps": 0,
-}
 CONFIG = Path(__file__).parents[2] / "configs" / "scst.yaml"
 
 
 def ready(model: Path, shapes: Path, cache: Path, **options: Any) -> tuple[LitSelfCritical, Batch]:
     """A model about to be trained, and a batch of all training photos."""
-    data = CaptionDataModule(shapes, min_count=1, batch_size=48, cache_dir=cache, num_workers=0, captions_per_photo=1)
-    lit = LitSelfCritical(data.tokens, str(model), **options)
-    lightning.Trainer(max_steps=0, **QUIET).fit(lit, data)
+    config = DataConfig(shapes, min_count=1, batch_size=48, cache_dir=cache, num_workers=0, captions_per_photo=1)
+    data = CaptionDataModule(config)
+    lit = LitSelfCritical(data.tokens, from_mapping(RefineConfig, {"start": str(model), **options}))
+    lightning.Trainer(max_steps=0, **QUIET_TRAINER).fit(lit, data)
     return lit.train(), next(iter(data.train_dataloader()))
 
 
 @pytest.mark.parametrize(("baseline", "temperature"), [("greedy", 1.0), ("leave_one_out", 1.0), ("leave_one_out", 0.5)])
 def test_the_gradient_is_that_of_the_expected_reward(baseline: str, temperature: float, model: Path, shapes: Path, tmp_path: Path) -> None:
     """For captions of one word the expectation is a sum over the vocabulary; 400 estimates lie within 4.5 standard errors of it."""
-    lit, batch = ready(model, shapes, tmp_path, baseline=baseline, temperature=temperature, samples=3, max_length=1, length_penalty=0.0)
+    lit, batch = ready(
+        model,
+        shapes,
+        tmp_path,
+        self_critical={"baseline": baseline, "temperature": temperature, "samples": 3},
+        generation={"max_length": 1, "length_penalty": 0.0},
+    )
     for parameter in (lit.network.decoder.output.weight, lit.network.decoder.output.bias):
         parameter.data.mul_(0.3 * temperature)  # less sure of itself, so that much is drawn
     batch = Batch(type(batch.photos)(batch.photos.values[:4]), batch.token_ids[:4], batch.ids[:4], batch.references[:4])
@@ -75,7 +77,7 @@ def test_drawing_and_learning_see_the_same_probabilities(model: Path, shapes: Pa
 
 @pytest.mark.parametrize("baseline", ["greedy", "leave_one_out"])
 def test_the_reward_of_a_batch_rises(baseline: str, model: Path, shapes: Path, tmp_path: Path) -> None:
-    lit, batch = ready(model, shapes, tmp_path, baseline=baseline)
+    lit, batch = ready(model, shapes, tmp_path, self_critical={"baseline": baseline})
     optimizer = torch.optim.Adam(lit.network.decoder.parameters(), lr=1e-3)
     rewards = []
     for _ in range(30):
@@ -106,7 +108,9 @@ def command(model: Path, shapes: Path, tmp_path: Path, *options: str) -> list[st
 
 
 def test_refine_writes_the_model_with_the_highest_cider_d(model: Path, shapes: Path, tmp_path: Path) -> None:
-    assert main(command(model, shapes, tmp_path, "--trainer.max_epochs=8", "--model.learning_rate=5e-4", "--data.flip=false")) == 0
+    assert (
+        main(command(model, shapes, tmp_path, "--trainer.max_epochs=8", "--model.optimizer.learning_rate=5e-4", "--data.flip=false")) == 0
+    )
     with (tmp_path / "scst" / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert max(float(row["reward_share"]) for row in rows if row["reward_share"]) < 0.2
@@ -119,8 +123,8 @@ def test_what_cannot_be_refined_is_one_line(model: Path, shapes: Path, tmp_path:
     words = json.loads((other / "vocabulary.json").read_text())
     (other / "vocabulary.json").write_text(json.dumps([*words[:4], *reversed(words[4:])]))
     for options, named in (
-        (("--model.samples=1",), "samples is 1"),
-        (("--model.baseline=mean",), "baseline"),
+        (("--model.self_critical.samples=1",), "samples is 1"),
+        (("--model.self_critical.baseline=mean",), "baseline"),
         (("--monitor=val_bleu",), "val_bleu4"),
         ((f"--model.start={tmp_path / 'none'}",), "no model folder"),
         ((f"--model.start={other}",), "other words"),
@@ -132,9 +136,9 @@ def test_what_cannot_be_refined_is_one_line(model: Path, shapes: Path, tmp_path:
     assert not (tmp_path / "scst").exists()
 
 
-def test_leave_one_out_needs_another(model: Path) -> None:
+def test_leave_one_out_needs_another() -> None:
     with pytest.raises(InputError, match="at least 2"):
-        LitSelfCritical([], str(model), samples=1)
+        SelfCriticalConfig(samples=1)
 
 
 def test_a_start_is_needed_and_named(shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
