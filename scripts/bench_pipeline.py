@@ -50,7 +50,7 @@ from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.inference import Captioner, ensemble
 from showattend.pretrained import Pretrained
 from showattend.training.captioner import LitCaptioner
-from showattend.training.config import DataConfig
+from showattend.training.config import CaptionerConfig, DataConfig, OptimizerConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.vocabulary import END
 
