@@ -1,39 +1,39 @@
-"""The cache: each photo is decoded once, ever, and a frozen encoder looks at it once, ever.
+"""The cache: each photo is decoded once, and a frozen encoder computes its features once.
 
-What was made of the photos lies row by row in one .npy file, annotations as float16 (N,L,D) or, for an encoder that
-learns, bytes (N,3,S,S); a JSON manifest beside it says what made them. Rows are read with plain file reads: mapped pages
-would count as the process's own memory, and an epoch touches them all.
+The rows of all photos lie in one .npy file: features as float16 (N,L,D), or, for an encoder that is trained, pixels (N,3,S,S). A JSON
+manifest beside it says what they were computed from, and the digest of the file. Rows are read with plain file reads: mapped pages would
+count as the process's own memory, and an epoch touches them all.
 """
 
 import hashlib
 import json
 import math
 import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from showattend.data.captions import Photo
-from showattend.data.images import BrokenImage
+from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
-from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
 from showattend.errors import InputError
-from showattend.files import atomic_write, writable, write_text
+from showattend.features.extraction import write_payload
+from showattend.files import write_text
 from showattend.models.inputs import Features, Pixels
 
 
 @dataclass(frozen=True)
 class PhotoCache:
-    """Rows on disk; row i belongs to the i-th of the photos that they were made of."""
+    """Rows on disk; row i belongs to the i-th of the photos that they were computed from."""
 
     path: Path  # the .npy file
     offset: int  # bytes before the first row
@@ -47,10 +47,10 @@ class PhotoCache:
         return Pixels if self.dtype == np.uint8 else Features
 
     def read(self, row: int) -> Tensor:
-        """The annotations (L,D) in half precision, or the bytes (3,S,S), of one photo."""
+        """The features (L,D) in half precision, or the pixels (3,S,S), of one photo."""
         count = math.prod(self.shape[1:])
-        numbers = np.fromfile(self.path, self.dtype, count, offset=self.offset + row * count * self.dtype.itemsize)
-        return torch.from_numpy(numbers.reshape(self.shape[1:]))
+        values = np.fromfile(self.path, self.dtype, count, offset=self.offset + row * count * self.dtype.itemsize)
+        return torch.from_numpy(values.reshape(self.shape[1:]))
 
 
 def default_cache_dir() -> Path:
@@ -68,41 +68,47 @@ def open_or_build_cache(
     batch_size: int = 32,
     workers: int = 1,
 ) -> PhotoCache:
-    """Open what was made of these photos before, or make it now, with a progress bar.
+    """Open the cache of these photos, or build it where there is none or it is damaged.
 
     Args:
-        encoder: frozen; None keeps the photos' bytes
+        encoder: frozen; None caches the photos' pixels
 
     Raises:
-        InputError: the folder cannot be written to, the disk is too small, a cache file is damaged, or no photo can be read.
+        InputError: the folder cannot be written to, the disk is too small, or no photo can be read.
     """
     manifest = _manifest(photos, preprocessing, encoder)
     digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
-    path = folder / f"{encoder.config.name if encoder else 'bytes'}-{digest}.npy"
-    if not path.with_suffix(".json").exists():
-        broken = _fill(path, manifest, photos, preprocessing, encoder, batch_size, workers)
-        write_text(path.with_suffix(".json"), json.dumps({**manifest, "broken": broken}, indent=1))
+    name = re.sub(r"\W+", "-", encoder.config.name) if encoder else "pixels"
+    path = folder / f"{name}-{digest}.npy"
+    if path.with_suffix(".json").exists():
+        try:
+            return _open(path, manifest)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            print(f"the cache {path} is damaged ({_one_line(error)}): it is built again", file=sys.stderr)
+    payload = write_payload(path, manifest["shape"], manifest["dtype"], photos, preprocessing, encoder, batch_size, workers)
+    _remember(path, payload.sha256)
+    write_text(path.with_suffix(".json"), json.dumps({**manifest, **payload._asdict()}, indent=1))
     return _open(path, manifest)
 
 
 def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: Encoder | None) -> dict[str, Any]:
-    """All that the rows depend on; a photo counts as the same while its path, size and time of change are."""
+    """All that the rows depend on; a photo counts as the same while its path, size and time of change are the same."""
     files = hashlib.sha256()
     for photo in photos:
         status = photo.path.stat()
         files.update(f"{photo.id} {photo.path.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode())
     size = preprocessing.image_size
-    made: dict[str, Any] = {"preprocessing": asdict(preprocessing), "files": files.hexdigest()}
+    common: dict[str, Any] = {"preprocessing": asdict(preprocessing), "files": files.hexdigest()}
     if encoder is None:
-        return {**made, "shape": [len(photos), 3, size, size], "dtype": "|u1"}
+        return {**common, "shape": [len(photos), 3, size, size], "dtype": "|u1"}
     weights = hashlib.sha256()
     for name, tensor in encoder.state_dict().items():
         weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     blank = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=encoder.mean.device)
     with torch.inference_mode():
-        shape = [len(photos), *encoder.eval()(blank)[0].shape[1:]]
+        shape = [len(photos), *encoder.eval()(blank).features.shape[1:]]
     return {
-        **made,
+        **common,
         "shape": shape,
         "dtype": "<f2",
         "encoder": [encoder.config.name, encoder.config.layer, encoder.config.stride],
@@ -111,90 +117,46 @@ def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: En
 
 
 def _open(path: Path, manifest: dict[str, Any]) -> PhotoCache:
-    try:
-        found = json.loads(path.with_suffix(".json").read_text())
-        array = np.load(path, mmap_mode="r")
-        broken = {int(row): reason for row, reason in found.pop("broken").items()}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise InputError(f"the cache {path} is damaged ({error}): delete it and run again") from error
-    if found != manifest or list(array.shape) != manifest["shape"] or array.dtype.str != manifest["dtype"]:
-        raise InputError(f"the cache {path} does not hold what its name says: delete it and run again")
+    """The cache of a file that holds what its manifest says.
+
+    Raises:
+        OSError, ValueError, TypeError, KeyError, AttributeError: it is damaged.
+    """
+    content = read_json(path.with_suffix(".json"))
+    broken = {int(row): str(reason) for row, reason in content.pop("broken").items()}
+    _check_payload(path, content.pop("sha256"))
+    array = np.load(path, mmap_mode="r")
+    if content != manifest or list(array.shape) != manifest["shape"] or array.dtype.str != manifest["dtype"]:
+        raise ValueError("it does not hold what its name says")
     return PhotoCache(path, array.offset, array.shape, array.dtype, broken)
 
 
-class Decoded(NamedTuple):
-    """A photo as bytes (3,S,S) with its own width and height; of a broken one zeros, with the reason."""
+def _check_payload(path: Path, sha256: str) -> None:
+    """Compare the digest of a file, unless it was compared before and the file has not changed since.
 
-    image: Tensor
-    size: tuple[int, int]
-    reason: str
-
-
-class DecodedPhotos(Dataset[Decoded]):
-    """Photo files, preprocessed; never raises for a broken one."""
-
-    def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
-        self.paths = paths
-        self.preprocessing = preprocessing
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Decoded:
-        try:
-            return Decoded(*self.preprocessing.load(self.paths[index]), "")
-        except BrokenImage as error:
-            side = self.preprocessing.image_size
-            return Decoded(torch.zeros(3, side, side, dtype=torch.uint8), (side, side), str(error))
+    Raises:
+        ValueError: it is another one.
+    """
+    record = _record(path, sha256)
+    with suppress(OSError, ValueError):
+        if read_json(path.with_suffix(".checked")) == record:
+            return
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise ValueError("its content is not what was written")
+    _remember(path, sha256)
 
 
-def _fill(
-    path: Path,
-    manifest: dict[str, Any],
-    photos: Sequence[Photo],
-    preprocessing: Preprocessing,
-    encoder: Encoder | None,
-    batch_size: int,
-    workers: int,
-) -> dict[int, str]:
-    """Write the rows of all photos to `path`; the rows of photos that cannot be read, with the reasons."""
-    header = {"descr": manifest["dtype"], "fortran_order": False, "shape": tuple(manifest["shape"])}
-    _check_space(path.parent, math.prod(manifest["shape"]) * np.dtype(manifest["dtype"]).itemsize)
-    # A generator of its own: whether the cache was there already must not change what training draws by chance.
-    decoded = DecodedPhotos([photo.path for photo in photos], preprocessing)
-    loader = DataLoader(decoded, batch_size, num_workers=workers, generator=torch.Generator())
-    broken: dict[int, str] = {}
-    what = "Reading each photo once" if encoder is None else "Looking at each photo once"
-    bar = tqdm(total=len(photos), desc=what + " (mirrored)" * preprocessing.flip, unit=" photos")
-    with atomic_write(path) as temporary, temporary.open("wb") as file, bar:
-        np.lib.format.write_array_header_1_0(file, header)
-        for rows, reasons in _rows(loader, encoder):
-            for row, reason in enumerate(reasons):
-                if reason:
-                    rows[row] = 0
-                    broken[bar.n + row] = reason
-            with writable(path):
-                file.write(rows.tobytes())
-            bar.update(len(rows))
-        if len(broken) == len(photos):
-            raise InputError(f"none of the {len(photos)} photos can be read: {next(iter(broken.values()))}")
-    return broken
+def _remember(path: Path, sha256: str) -> None:
+    """Record that the digest of the file as it is now was compared; where nothing can be written, it is compared each time."""
+    with suppress(OSError, InputError):
+        write_text(path.with_suffix(".checked"), json.dumps(_record(path, sha256)))
 
 
-def _rows(loader: Iterable[tuple[Tensor, Any, list[str]]], encoder: Encoder | None) -> Iterator[tuple[np.ndarray, list[str]]]:
-    """Of each batch what is to be written, and what is wrong with each photo."""
-    if encoder is None:
-        yield from ((images.numpy(), reasons) for images, _, reasons in loader)
-        return
-    extractor = FeatureExtractor(encoder)
-    for reasons, end in prefetch_one((reasons, extractor.submit(images.to(encoder.mean.device))) for images, _, reasons in loader):
-        encoder_features, _ = end()
-        yield encoder_features.half().contiguous().cpu().numpy(), reasons
+def _record(path: Path, sha256: str) -> dict[str, Any]:
+    status = path.stat()
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino, "sha256": sha256}
 
 
-def _check_space(folder: Path, needed: int) -> None:
-    with writable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise InputError(f"the cache needs {needed / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free: choose --data.cache_dir DIR")
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

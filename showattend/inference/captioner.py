@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from showattend.decoding import GenerationConfig
 from showattend.encoders.feature_extractor import prefetch_one
 from showattend.errors import InputError
-from showattend.features.cache import DecodedPhotos
+from showattend.features.decoded_photos import DecodedPhotos
 from showattend.inference.caption import Caption, CaptionScore, Failure, best_caption
 from showattend.inference.ensemble import Ensemble, PendingFeatures
 from showattend.inference.gates import record_gates

@@ -1,4 +1,5 @@
-import json
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def encoder() -> Encoder:
     return make_encoder(EncoderConfig("tiny", "none")).eval()
 
 
-def test_rows_are_what_the_encoder_says_of_each_photo(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
+def test_rows_are_the_encoder_s_features_of_each_photo(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
     preprocessing = Preprocessing(32)
     cache = open_or_build_cache(photos, preprocessing, encoder, tmp_path / "cache", batch_size=2)
     assert cache.shape == (5, 16, encoder.channels)
@@ -37,14 +38,14 @@ def test_rows_are_what_the_encoder_says_of_each_photo(photos: list[Photo], encod
     assert np.array_equal(np.load(cache.path)[3], cache.read(3).numpy())
 
 
-def test_without_an_encoder_rows_are_the_bytes(photos: list[Photo], tmp_path: Path) -> None:
+def test_without_an_encoder_rows_are_the_pixels(photos: list[Photo], tmp_path: Path) -> None:
     cache = open_or_build_cache(photos, Preprocessing(32), None, tmp_path / "cache")
     assert torch.equal(cache.read(4), Preprocessing(32).load(photos[4].path)[0])
 
 
-def test_photos_are_looked_at_once(photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photos_are_read_once(photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
-    monkeypatch.setattr(Preprocessing, "load", lambda *_: pytest.fail("looked again"))
+    monkeypatch.setattr(Preprocessing, "load", lambda *_: pytest.fail("read again"))
     assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache") == first
 
 
@@ -87,19 +88,60 @@ def test_an_interruption_leaves_nothing(photos: list[Photo], encoder: Encoder, t
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_damaged_cache_is_refused_with_the_way_out(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
-    cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
-    whole, manifest = cache.path.read_bytes(), cache.path.with_suffix(".json")
-    cache.path.write_bytes(whole[:-100])
-    with pytest.raises(InputError, match="delete it"):
-        open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
-    cache.path.write_bytes(whole)
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "weights": "other"}))
-    with pytest.raises(InputError, match="does not hold what its name says"):
-        open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+DAMAGE = {
+    "payload cut": (".npy", lambda content: content[:-100]),
+    "payload empty": (".npy", lambda content: b""),
+    "payload changed": (".npy", lambda content: content[:-1] + bytes([content[-1] ^ 1])),
+    "payload of another file": (".npy", lambda content: content[:10] + content),
+    "header changed": (".npy", lambda content: content.replace(b"<f2", b"<i2")),
+    "manifest of other weights": (".json", lambda content: content.replace(b'"weights": "', b'"weights": "0')),
+    "manifest cut": (".json", lambda content: content[: len(content) // 2]),
+    "manifest empty": (".json", lambda content: b""),
+    "manifest a list": (".json", lambda content: b"[]"),
+    "manifest a number": (".json", lambda content: b"3"),
+    "broken a list": (".json", lambda content: content.replace(b'"broken": {}', b'"broken": [1]')),
+    "digest missing": (".json", lambda content: content.replace(b'"sha256"', b'"other"')),
+    "not text": (".json", lambda content: b"\xff" + content),
+    "record of the check": (".checked", lambda content: b"[" * 100_000),
+}
 
 
-def test_a_full_disk_is_found_out_before_the_work(
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_cache_is_built_again(
+    damage: str, photos: list[Photo], encoder: Encoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0)
+    expected = [cache.read(row) for row in range(len(photos))]
+    suffix, change = DAMAGE[damage]
+    path = cache.path.with_suffix(suffix)
+    content = path.read_bytes()
+    assert change(content) != content
+    path.write_bytes(change(content))
+    capsys.readouterr()
+    again = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0)
+    assert all(torch.equal(again.read(row), expected[row]) for row in range(len(photos)))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "is damaged" in line]
+    assert len(lines) == (suffix != ".checked")
+    assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0) == again
+    assert "damaged" not in capsys.readouterr().err
+
+
+def test_the_digest_is_compared_once_for_a_file(
+    photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, digests = tmp_path / "cache", list[str]()
+    file_digest = hashlib.file_digest
+    cache = open_or_build_cache(photos, Preprocessing(32), encoder, folder)
+    monkeypatch.setattr("hashlib.file_digest", lambda *args: digests.append(args[1]) or file_digest(*args))
+    open_or_build_cache(photos, Preprocessing(32), encoder, folder)
+    assert digests == []
+    os.utime(cache.path)
+    for _ in range(2):
+        open_or_build_cache(photos, Preprocessing(32), encoder, folder)
+        assert digests == ["sha256"]
+
+
+def test_a_full_disk_is_an_error_before_any_work(
     photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))

@@ -1,0 +1,96 @@
+"""Filling a cache file: the rows of all photos, one batch after another."""
+
+import hashlib
+import io
+import math
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from showattend.data.captions import Photo
+from showattend.data.transforms import Preprocessing
+from showattend.encoders import Encoder
+from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
+from showattend.errors import InputError
+from showattend.features.decoded_photos import DecodedPhotos
+from showattend.files import atomic_write, writable
+
+
+class Payload(NamedTuple):
+    """What was written: reasons of photos that could not be read, by row, and the digest of the file."""
+
+    broken: dict[int, str]
+    sha256: str
+
+
+def write_payload(
+    path: Path,
+    shape: Sequence[int],
+    dtype: str,
+    photos: Sequence[Photo],
+    preprocessing: Preprocessing,
+    encoder: Encoder | None,
+    batch_size: int,
+    workers: int,
+) -> Payload:
+    """Write the pixels or features of all photos to an .npy file, with a progress bar; rows of broken photos are zero.
+
+    Raises:
+        InputError: the folder cannot be written to, the disk is too small, or no photo can be read.
+    """
+    _check_space(path.parent, math.prod(shape) * np.dtype(dtype).itemsize)
+    # A generator of its own: whether the cache was there already must not change the random numbers of training.
+    decoded = DecodedPhotos([photo.path for photo in photos], preprocessing)
+    loader = DataLoader(decoded, batch_size, num_workers=workers, generator=torch.Generator())
+    broken: dict[int, str] = {}
+    digest = hashlib.sha256()
+    task = "Reading pixels" if encoder is None else "Computing features"
+    bar = tqdm(total=len(photos), desc=task + " (mirrored)" * preprocessing.flip, unit=" photos")
+    with atomic_write(path) as temporary, temporary.open("wb") as file, bar:
+        digest.update(header := _header(shape, dtype))
+        file.write(header)
+        for rows, reasons in _rows(loader, encoder):
+            for row, reason in enumerate(reasons):
+                if reason:
+                    rows[row] = 0
+                    broken[bar.n + row] = reason
+            block = rows.tobytes()
+            digest.update(block)
+            with writable(path):
+                file.write(block)
+            bar.update(len(rows))
+        if len(broken) == len(photos):
+            raise InputError(f"none of the {len(photos)} photos can be read: {next(iter(broken.values()))}")
+    return Payload(broken, digest.hexdigest())
+
+
+def _header(shape: Sequence[int], dtype: str) -> bytes:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": dtype, "fortran_order": False, "shape": tuple(shape)})
+    return header.getvalue()
+
+
+def _rows(loader: Iterable[tuple[Tensor, Any, list[str]]], encoder: Encoder | None) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """For each batch, pixels or features in half precision, and the reason why a photo is broken, or an empty one."""
+    if encoder is None:
+        yield from ((pixels.numpy(), reasons) for pixels, _, reasons in loader)
+        return
+    extractor = FeatureExtractor(encoder)
+    started = ((reasons, extractor.submit(pixels.to(encoder.mean.device))) for pixels, _, reasons in loader)
+    for reasons, wait in prefetch_one(started):
+        yield wait().features.half().contiguous().cpu().numpy(), reasons
+
+
+def _check_space(folder: Path, size: int) -> None:
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise InputError(f"the cache needs {size / 1e9:.1f} GB in {folder}, {free / 1e9:.1f} GB are free: choose --data.cache_dir DIR")
