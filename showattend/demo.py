@@ -1,4 +1,4 @@
-"""The whole way on pictures of shapes: draw, train, score against what can be known, caption, show."""
+"""The demonstration on pictures of shapes: draw, train, caption, score against the known scenes, plot the attention."""
 
 import json
 import random
@@ -21,78 +21,77 @@ from showattend.training.runs import make_run_folder
 from showattend.visualize import attention_figure, save_figure
 
 CONFIG = Path(__file__).with_name("configs") / "shapes.yaml"
-SHOWN = 4
-SPEAKERS = {
+FIGURES = 4
+CAPTION_SOURCES = {
     "model": "the model",
     "oracle": "an oracle (knows the scene, same grammar)",
     "blind": "blind (the most common caption for all)",
 }
-PREVIEW = """
-Every picture shows two to four coloured shapes, and five sentences say what is where. From pictures and
-sentences alone, a small convolutional network learns to see, and an LSTM to speak and, before each word,
-to choose where to look. Nobody tells it what a star is, or where.
+INTRODUCTION = """
+Every picture shows two to four coloured shapes, and five captions describe their positions. A small CNN, the
+attention and an LSTM are trained together on pictures and captions only: no labels and no boxes of the shapes.
 """
 
 
-class Truth(NamedTuple):
-    """How well captions fit the scenes, each a share from 0 to 1."""
+class SceneScores(NamedTuple):
+    """How well captions and attention fit the scenes, each a share from 0 to 1."""
 
     statements: dict[str, float]  # by sort (kind, color, size, relation, count), and `all`
     pointing: float  # nouns for which alpha's peak lies in the box of the shape that they name
 
 
 def run_demo(out: Path, *, seed: int = 0) -> None:
-    """Do all of it in one fresh folder, saying what happens.
+    """Run all steps in one fresh folder, and print each.
 
     Raises:
         InputError: the folder cannot be written to.
     """
     started = time.monotonic()
     out = make_run_folder(out)
-    print(f"1. Drawing shapes into {out / 'shapes'}\n{PREVIEW}")
+    print(f"1. Drawing shapes into {out / 'shapes'}\n{INTRODUCTION}")
     root = write_shapes(out / "shapes", seed=seed)
-    print("\n2. Training: each step compares what it would say next with what people said\n")
+    print("\n2. Training: the loss compares each predicted word with the next word of the caption\n")
     arguments = ("--config", CONFIG, "--data.root", root, "--data.cache_dir", out / "cache", "--runs", out, "--name", "run")
     train(["fit", *map(str, arguments), "--seed_everything", str(seed)])
-    print("\n3. Captioning the test pictures, which it has never seen, word by word with nothing given\n")
+    print("\n3. Captioning the test pictures, none of which was trained on\n")
     captioner = Captioner.from_pretrained(out / "run" / "model")
     scenes = read_scenes(root)
     data = read_captions(root)
     photos = data.split("test")
     captions = caption_all(captioner, photos)
-    scores = _print_scores(captions, photos, data.split("train"), scenes, seed)
-    truth = check(captions, scenes)
-    _print_truth(truth)
-    metrics = {**scores, "statements": truth.statements, "pointing": truth.pointing}
+    bleu_scores = _print_scores(captions, photos, data.split("train"), scenes, seed)
+    scene_scores = check(captions, scenes)
+    _print_scene_scores(scene_scores)
+    metrics = {**bleu_scores, "statements": scene_scores.statements, "pointing": scene_scores.pointing}
     write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    print("\n4. Where it looked\n")
-    for photo in photos[:SHOWN]:
+    print("\n4. Attention maps\n")
+    for photo in photos[:FIGURES]:
         figure = out / "figures" / f"{photo.path.stem}.png"
         save_figure(attention_figure(open_photo(photo.path)[0], captions[str(photo.id)]), figure)
         print(f"   {figure}  {captions[str(photo.id)]}")
-    _print_end(out, photos[SHOWN].path, time.monotonic() - started)
+    _print_end(out, photos[FIGURES].path, time.monotonic() - started)
 
 
 def caption_all(captioner: Captioner, photos: list[Photo]) -> dict[str, Caption]:
     """The caption of each picture by its id."""
-    found = {}
+    captions = {}
     for photo, (_, result) in zip(photos, captioner.caption_files([photo.path for photo in photos], batch_size=100), strict=True):
         assert not isinstance(result, Failure), result.reason
-        found[str(photo.id)] = result
-    return found
+        captions[str(photo.id)] = result
+    return captions
 
 
-def check(captions: Mapping[str, Caption], scenes: Mapping[str, Scene]) -> Truth:
-    """Hold captions and alphas against the scenes that they are about; a noun for what is not there counts as a miss."""
-    truths: dict[str, list[bool]] = defaultdict(list)
+def check(captions: Mapping[str, Caption], scenes: Mapping[str, Scene]) -> SceneScores:
+    """Compare captions and alphas with the scenes; a noun that names no shape of its scene counts as a miss."""
+    statements: dict[str, list[bool]] = defaultdict(list)
     hits: list[float] = []
     for name, caption in captions.items():
         parsed = parse_caption(caption.words, scenes[name])
         for sort, true in parsed.statements:
-            truths[sort].append(true)
-            truths["all"].append(true)
+            statements[sort].append(true)
+            statements["all"].append(true)
         hits += [points_at(caption, word) for word in shape_words(parsed)]
-    return Truth({sort: sum(true) / len(true) for sort, true in truths.items()}, sum(hits) / max(1, len(hits)))
+    return SceneScores({sort: sum(true) / len(true) for sort, true in statements.items()}, sum(hits) / max(1, len(hits)))
 
 
 def _print_scores(
@@ -100,32 +99,32 @@ def _print_scores(
 ) -> dict[str, dict[str, float]]:
     """BLEU of the model, of an oracle that knows the scene, and of one caption for every picture."""
     references = {str(photo.id): [caption.split() for caption in photo.captions] for photo in photos}
-    chance = random.Random(f"oracle {seed}")
+    rng = random.Random(f"oracle {seed}")
     common, _ = Counter(caption for photo in train_photos for caption in photo.captions).most_common(1)[0]
-    decoders = {
+    hypotheses = {
         "model": {name: caption.words for name, caption in captions.items()},
-        "oracle": {name: describe(scenes[name], chance, 1)[0].words for name in references},
+        "oracle": {name: describe(scenes[name], rng, 1)[0].words for name in references},
         "blind": {name: common.split() for name in references},
     }
-    scores = {inference_decoder: bleu(said, references) for inference_decoder, said in decoders.items()}
+    scores = {source: bleu(captions_of, references) for source, captions_of in hypotheses.items()}
     print(f"   {'':42} BLEU-1  BLEU-2  BLEU-3  BLEU-4")
-    for inference_decoder, values in scores.items():
-        print(f"   {SPEAKERS[inference_decoder]:42}" + "".join(f"{value:8.3f}" for value in values.values()))
+    for source, values in scores.items():
+        print(f"   {CAPTION_SOURCES[source]:42}" + "".join(f"{value:8.3f}" for value in values.values()))
     return scores
 
 
-def _print_truth(truth: Truth) -> None:
-    sorts = ", ".join(f"{sort} {share:.0%}" for sort, share in sorted(truth.statements.items()) if sort != "all")
-    print(f"\n   statements that are true of the picture: {truth.statements.get('all', 0):.1%} ({sorts})")
-    print(f"   nouns at which it looked while it said them: {truth.pointing:.1%} (peak of alpha inside the shape's box)")
+def _print_scene_scores(scores: SceneScores) -> None:
+    sorts = ", ".join(f"{sort} {share:.0%}" for sort, share in sorted(scores.statements.items()) if sort != "all")
+    print(f"\n   statements that are true of the picture: {scores.statements.get('all', 0):.1%} ({sorts})")
+    print(f"   nouns with the peak of alpha inside their shape: {scores.pointing:.1%}")
 
 
 def _print_end(out: Path, photo: Path, seconds: float) -> None:
     model = out / "run" / "model"
     print(f"""
-Done in {seconds / 60:.1f} minutes. Everything lies in {out}: figures/ to look at, run/model/ the model, shapes/ the pictures.
+Done in {seconds / 60:.1f} minutes. The folder {out} holds figures/, the model in run/model/ and the pictures in shapes/.
 Try next (in a clone, showattend is .venv/bin/showattend):
-  showattend attend {photo} --model {model} --out looked.png
+  showattend attend {photo} --model {model} --out attention.png
   showattend caption {out / "shapes" / "images"} --model {model} --csv captions.csv
-  showattend fit --config configs/shapes.yaml --data.root {out / "shapes"} --model.decoder.cell gru
-Then your own photos: data/README.md says how they must lie, configs/flickr8k.yaml is the recipe.""")
+  showattend fit --config shapes --data.root {out / "shapes"} --model.decoder.cell gru
+For your own photos, data/README.md shows the layouts of data sets, and `--config flickr8k` is a recipe.""")

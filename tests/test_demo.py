@@ -1,4 +1,4 @@
-"""The demonstration: a small one always, the real one with its targets behind `make slow`."""
+"""The demonstration: a small one always, the full one with its targets as a slow test."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def caption(said: str, looks: dict[int, tuple[int, int]]) -> Caption:
     return Caption(words, 0.0, alphas, (8, 8), (0, 0, 128, 128), (0, 0, 128, 128))
 
 
-def test_a_planted_gaze_on_the_shapes_scores_all_and_one_beside_them_nothing() -> None:
+def test_attention_on_the_named_shapes_scores_1_and_beside_them_0() -> None:
     said = "a red circle left of a blue square"
     on, beside = {2: (4, 1), 7: (4, 6)}, {2: (0, 7), 7: (0, 0)}
     assert check({"x": caption(said, on)}, {"x": SCENE}).pointing == 1.0
@@ -34,16 +34,18 @@ def test_a_planted_gaze_on_the_shapes_scores_all_and_one_beside_them_nothing() -
     assert check({"x": caption("a green circle", {2: (4, 1)})}, {"x": SCENE}).pointing == 0.0, "nothing green is there"
 
 
-def test_truth_is_the_share_of_true_statements() -> None:
+def test_statements_score_is_the_share_of_true_statements() -> None:
     import random
 
     truth = check({"x": caption("a red circle right of a green square", {})}, {"x": SCENE})
     assert truth.statements == {"kind": 1.0, "color": 0.5, "relation": 0.0, "all": 0.6}
-    for utterance in describe(SCENE, random.Random(0)):
-        assert check({"x": caption(" ".join(utterance.words), {})}, {"x": SCENE}).statements["all"] == 1.0
+    for description in describe(SCENE, random.Random(0)):
+        assert check({"x": caption(" ".join(description.words), {})}, {"x": SCENE}).statements["all"] == 1.0
 
 
-def test_it_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_draws_trains_captions_scores_and_plots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = yaml.safe_load(CONFIG.read_text())
     config["trainer"] |= {"max_epochs": 20, "check_val_every_n_epoch": 20, "enable_progress_bar": False}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(config))
@@ -51,7 +53,7 @@ def test_it_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr("showattend.data.shapes.dataset.PHOTOS", {"train": 48, "val": 4, "test": 6})
     assert main(["demo", "--out", str(tmp_path / "demo"), "--seed", "3"]) == 0
     printed = capsys.readouterr().out
-    for said in ("the model", "an oracle", "blind", "statements that are true", "nouns at which it looked", "Try next"):
+    for said in ("the model", "an oracle", "blind", "statements that are true", "nouns with the peak of alpha", "Try next"):
         assert said in printed
     assert len(list((tmp_path / "demo" / "figures").glob("*.png"))) == 4
     found = json.loads((tmp_path / "demo" / "metrics.json").read_text())
@@ -60,7 +62,7 @@ def test_it_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.slow
-def test_it_reaches_its_targets(tmp_path: Path) -> None:
+def test_the_full_demo_reaches_its_targets(tmp_path: Path) -> None:
     assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
     found = json.loads((tmp_path / "demo" / "metrics.json").read_text())
     assert found["model"]["bleu4"] >= 0.9 * found["oracle"]["bleu4"]

@@ -10,7 +10,7 @@ import torch
 from PIL import ExifTags, Image
 
 from showattend.data.boxes import ObjectWord, read_boxes
-from showattend.data.boxes.names import plural, spoken_names
+from showattend.data.boxes.names import category_names, plural
 from showattend.data.captions import Photo, read_captions
 from showattend.data.images import photo_size
 from showattend.data.shapes import read_scenes
@@ -131,9 +131,9 @@ def test_plurals_as_people_write_them() -> None:
     said = {"bus": "buses", "knife": "knives", "sheep": "sheep", "scissors": "scissors", "couch": "couches", "wine glass": "wine glasses"}
     said |= {"toothbrush": "toothbrushes", "mouse": "mice", "person": "people", "toy": "toys", "teddy bear": "teddy bears", "box": "boxes"}
     assert {name: plural(name) for name in said} == said
-    assert spoken_names(["dog", "hot dog"])[("hotdogs",)] == "hot dog"
-    assert spoken_names(["sports ball", "ball"])[("ball",)] == "ball", "a category's own name goes before synonyms"
-    assert "man" not in {word for name in spoken_names(["dog"]) for word in name}, "synonyms are of categories that are there"
+    assert category_names(["dog", "hot dog"])[("hotdogs",)] == "hot dog"
+    assert category_names(["sports ball", "ball"])[("ball",)] == "ball", "a category's own name goes before synonyms"
+    assert "man" not in {word for name in category_names(["dog"]) for word in name}, "synonyms are of categories that are there"
 
 
 def test_shapes_are_named_by_all_that_is_said_of_them(shapes: Path) -> None:

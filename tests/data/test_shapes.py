@@ -17,8 +17,8 @@ SCENE = Scene((RED, BLUE), (50, 50, 50), "plain")
 
 
 def scenes(count: int = 300) -> list[Scene]:
-    chance = random.Random(1)
-    return [random_scene(chance) for _ in range(count)]
+    rng = random.Random(1)
+    return [random_scene(rng) for _ in range(count)]
 
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path: Path) -> None:
@@ -80,14 +80,14 @@ def test_a_shape_s_color_is_in_the_middle_of_its_box() -> None:
 
 
 def test_all_that_the_grammar_says_is_true_and_understood() -> None:
-    chance = random.Random(2)
+    rng = random.Random(2)
     for scene in scenes():
-        for utterance in describe(scene, chance):
-            parsed = parse_caption(utterance.words, scene)
+        for description in describe(scene, rng):
+            parsed = parse_caption(description.words, scene)
             assert all(true for _, true in parsed.statements)
-            assert [mention.shape for mention in parsed.mentions] == [phrase.shape for phrase in utterance.phrases]
-            assert [mention.noun for mention in parsed.mentions] == [phrase.last - 1 for phrase in utterance.phrases]
-            assert all(mention.exists for mention in parsed.mentions)
+            assert [noun.shape for noun in parsed.nouns] == [phrase.shape for phrase in description.phrases]
+            assert [noun.position for noun in parsed.nouns] == [phrase.last - 1 for phrase in description.phrases]
+            assert all(noun.exists for noun in parsed.nouns)
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_shapes_stand_in_a_line_so_that_every_relation_is_clear() -> None:
 def test_one_shape_is_large_and_every_caption_begins_with_it() -> None:
     for scene in scenes(50):
         assert [shape.size for shape in scene.shapes] == ["large"] + ["small"] * (len(scene.shapes) - 1)
-        assert all(utterance.phrases[0].shape is scene.shapes[0] for utterance in describe(scene, random.Random(0)))
+        assert all(description.phrases[0].shape is scene.shapes[0] for description in describe(scene, random.Random(0)))

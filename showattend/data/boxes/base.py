@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 from showattend.data.captions import Photo
 from showattend.data.images import BrokenImage, photo_size
 from showattend.geometry import Box
+from showattend.registry import Registry
 from showattend.vocabulary import tokenize
 
 
@@ -25,7 +27,22 @@ class ObjectWord(NamedTuple):
 
 
 class ObjectBoxes(ABC):
-    """The objects of some photos, by the words that name them."""
+    """The objects of some photos, by the words that name them.
+
+    signs: glob patterns, relative to the data set's folder; a folder in which one of them matches has such boxes
+
+    Args:
+        root: the data set's folder
+        photos: the photos whose boxes are needed
+
+    Raises:
+        InputError: a file is not in the format.
+    """
+
+    signs: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def __init__(self, root: Path, photos: Sequence[Photo]) -> None: ...
 
     @abstractmethod
     def size(self, photo: Photo) -> tuple[int, int] | None:
@@ -33,17 +50,17 @@ class ObjectBoxes(ABC):
 
     @abstractmethod
     def object_words(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
-        """The words of any caption, in order, that name objects."""
+        """The words of any caption that name objects, in their order."""
 
     def references(self, photo: Photo) -> list[tuple[list[str], list[ObjectWord]]]:
-        """The data set's own captions of a photo, at least one, in words, and which of these name objects."""
+        """The data set's own captions of a photo, at least one: the words of each, and those of them that name objects."""
         return [(words, self.object_words(photo, words)) for words in map(tokenize, photo.captions)]
 
     def problem(self, photo: Photo) -> str | None:
-        """Why it is not known where the photo's objects lie, in one line; None if it is.
+        """Why the boxes of a photo cannot be used, in one line; None: they can.
 
-        Boxes of another size than the photo's, as it is displayed, would lie anywhere: a photo that was reduced since, or
-        boxes that were drawn on a photo before its EXIF rotation.
+        Boxes that were drawn on a photo of another size would be misplaced: the photo may have been reduced since, or the
+        boxes may have been drawn before its EXIF rotation.
         """
         drawn = self.size(photo)
         if drawn is None:
@@ -55,3 +72,6 @@ class ObjectBoxes(ABC):
         if size != drawn:
             return f"{photo.path}: its boxes are for {drawn[0]} x {drawn[1]} pixels, and upright it has {size[0]} x {size[1]}"
         return None
+
+
+BOX_READERS: Registry[ObjectBoxes] = Registry("kind of boxes", ObjectBoxes)  # type: ignore[type-abstract]

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 
 from tqdm import tqdm
 
-from showattend.data.boxes.base import ObjectBoxes, ObjectWord
+from showattend.data.boxes.base import BOX_READERS, ObjectBoxes, ObjectWord
 from showattend.data.captions import Photo
-from showattend.data.listings import read_text
+from showattend.data.text_files import read_text, split_lines
 from showattend.errors import InputError
 from showattend.geometry import Box
 from showattend.vocabulary import tokenize
@@ -25,7 +25,7 @@ NOT_VISUAL = "0"  # the entity of phrases such as "the background", which name n
 
 
 class Head(NamedTuple):
-    """The last word of a phrase, its place in the caption, and the number of the entity that the phrase names."""
+    """The last word of a phrase, its index in the caption, and the number of the entity that the phrase names."""
 
     position: int
     noun: str
@@ -33,7 +33,7 @@ class Head(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """What is known of one photo: its size, the boxes of each entity, and its captions in words with their phrases' heads."""
+    """The annotation of one photo: its size, the boxes of each entity, and its captions in words with their phrases' heads."""
 
     size: tuple[int, int]
     boxes: dict[str, tuple[Box, ...]]
@@ -44,24 +44,27 @@ class Annotation(NamedTuple):
         return [ObjectWord(head.position, head.noun, self.boxes.get(head.entity, ())) for head in heads]
 
 
+@BOX_READERS.register("entities")
 class EntitiesBoxes(ObjectBoxes):
     """Entities of the photos of a split.
 
-    In a model's own caption a word names what phrases with that head noun name in the photo's captions, and nothing if only
-    other photos' captions have it.
+    In a model's own caption a word names the objects of the phrases with that head noun in the photo's captions. It names
+    nothing if the noun is only in captions of other photos.
 
     Raises:
         InputError: a file is not in the format of Flickr30k Entities.
     """
 
+    signs = ("Sentences/*.txt", "*/Sentences/*.txt")
+
     def __init__(self, root: Path, photos: Sequence[Photo]) -> None:
-        folder = next(folder for pattern in ("Sentences", "*/Sentences") for folder in sorted(root.glob(pattern))).parent
+        folder = next(path for sign in self.signs for path in sorted(root.glob(sign))).parent.parent
         self.annotations: dict[str, Annotation] = {}
         for photo in tqdm(photos, desc="Reading boxes", unit=" photos"):
             xml, sentences = folder / "Annotations" / f"{photo.path.stem}.xml", folder / "Sentences" / f"{photo.path.stem}.txt"
             if xml.is_file() and sentences.is_file():
                 self.annotations[photo.path.stem] = Annotation(*read_xml(xml), read_sentences(sentences))
-        self.nouns = {head.noun for found in self.annotations.values() for _, heads in found.sentences for head in heads}
+        self.nouns = {head.noun for annotation in self.annotations.values() for _, heads in annotation.sentences for head in heads}
 
     def size(self, photo: Photo) -> tuple[int, int] | None:
         """As its XML says."""
@@ -94,9 +97,9 @@ def read_xml(path: Path) -> tuple[tuple[int, int], dict[str, tuple[Box, ...]]]:
         root = ElementTree.fromstring(read_text(path))
         size = int(root.findtext("size/width", "")), int(root.findtext("size/height", ""))
         boxes: dict[str, tuple[Box, ...]] = defaultdict(tuple)
-        for thing in root.findall("object[bndbox]"):
-            left, upper, right, lower = (float(thing.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax"))
-            for name in thing.findall("name"):
+        for annotated in root.findall("object[bndbox]"):
+            left, upper, right, lower = (float(annotated.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax"))
+            for name in annotated.findall("name"):
                 boxes[str(name.text)] += ((left - 1, upper - 1, right, lower),)
     except (ElementTree.ParseError, ValueError) as error:
         raise InputError(f"{path} is no XML of Flickr30k Entities (size, objects with name and bndbox): {error}") from error
@@ -109,8 +112,8 @@ def read_sentences(path: Path) -> list[tuple[list[str], list[Head]]]:
     Raises:
         InputError: a phrase has no end, or there is no caption.
     """
-    found = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    sentences = []
+    for number, line in enumerate(split_lines(read_text(path)), 1):
         words: list[str] = []
         heads = []
         end = 0
@@ -125,7 +128,7 @@ def read_sentences(path: Path) -> list[tuple[list[str], list[Head]]]:
         if len(PHRASE.findall(line)) != line.count("[/EN#"):
             raise InputError(f"{path} line {number}: expected phrases as [/EN#NUMBER/type words], found {line[:60]!r}")
         if words:
-            found.append((words, heads))
-    if not found:
+            sentences.append((words, heads))
+    if not sentences:
         raise InputError(f"{path} holds no caption: take it and the XML of that name out, or put it right")
-    return found
+    return sentences

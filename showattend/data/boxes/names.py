@@ -16,7 +16,7 @@ PLURALS = {
     "skis": "skis",
     "woman": "women",
 }
-# From the list of Rohrbach et al. 2018 (CHAIR), what captions of COCO say often and what can hardly mean another category.
+# From the list of Rohrbach et al. 2018 (CHAIR), words that are frequent in COCO's captions and rarely mean another category.
 SYNONYMS = {
     "person": "man, woman, boy, girl, child, kid, toddler, baby, guy, lady, player, skier, snowboarder, skateboarder, surfer",
     "bicycle": "bike",
@@ -58,13 +58,13 @@ def plural(name: str) -> str:
     return f"{before}{space}{ending}"
 
 
-def spoken_names(categories: Iterable[str]) -> dict[tuple[str, ...], str]:
-    """The category of each name, in words: singular and plural, synonyms too; a category's own name goes before synonyms."""
+def category_names(categories: Iterable[str]) -> dict[tuple[str, ...], str]:
+    """The category of each name, as its words: singular, plural and synonyms; a category's own name goes before synonyms."""
     categories = list(categories)
-    spoken: dict[tuple[str, ...], str] = {}
+    names_to_category: dict[tuple[str, ...], str] = {}
     for names in ({name: [name] for name in categories}, {name: SYNONYMS.get(name, "").split(", ") for name in categories}):
-        for category, said in names.items():
-            for name in filter(None, said):
+        for category, alternatives in names.items():
+            for name in filter(None, alternatives):
                 for form in (name, plural(name)):
-                    spoken.setdefault(tuple(tokenize(form)), category)
-    return spoken
+                    names_to_category.setdefault(tuple(tokenize(form)), category)
+    return names_to_category

@@ -1,28 +1,30 @@
-"""The boxes of the embedded data set: what a noun names is read by its grammar, colour and size included."""
+"""Boxes of the embedded data set: its grammar finds the shape that a noun names, colour and size included."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from showattend.data.boxes.base import ObjectBoxes, ObjectWord
+from showattend.data.boxes.base import BOX_READERS, ObjectBoxes, ObjectWord
 from showattend.data.captions import Photo
-from showattend.data.shapes import SIZE, ParsedCaption, parse_caption, read_scenes
+from showattend.data.shapes import INDEX, SIZE, ParsedCaption, parse_caption, read_scenes
 from showattend.errors import InputError
 
 
 def shape_words(parsed: ParsedCaption) -> list[ObjectWord]:
-    """The nouns of a caption; one of which more is said than is true of any shape names nothing."""
+    """The nouns of a caption; a noun names a shape only if its adjectives are true of that shape."""
     return [
-        ObjectWord(mention.noun, mention.kind, (mention.shape.box,) if mention.shape is not None and mention.exists else ())
-        for mention in parsed.mentions
+        ObjectWord(noun.position, noun.kind, (noun.shape.box,) if noun.shape is not None and noun.exists else ()) for noun in parsed.nouns
     ]
 
 
+@BOX_READERS.register("shapes")
 class ShapesBoxes(ObjectBoxes):
     """Shapes of scenes, see `showattend shapes`.
 
     Raises:
         InputError: the data set's JSON holds no scenes.
     """
+
+    signs = (INDEX,)
 
     def __init__(self, root: Path, photos: Sequence[Photo]) -> None:
         try:
@@ -35,5 +37,5 @@ class ShapesBoxes(ObjectBoxes):
         return (SIZE, SIZE) if photo.path.name in self.scenes else None
 
     def object_words(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:
-        """Nouns, as the grammar reads them."""
+        """Nouns, as the grammar parses them."""
         return shape_words(parse_caption(words, self.scenes[photo.path.name]))

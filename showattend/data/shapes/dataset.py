@@ -1,4 +1,4 @@
-"""The embedded data set on disk: pictures, and a JSON in Karpathy's layout that also says what is where and which words name it."""
+"""The embedded data set on disk: pictures, and a JSON in Karpathy's layout with the scenes and the boxes of noun phrases."""
 
 import json
 import random
@@ -9,7 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from showattend.data.shapes.grammar import Utterance, describe
+from showattend.data.json_files import read_json
+from showattend.data.shapes.grammar import Description, describe
 from showattend.data.shapes.scene import SIZE, Scene, Shape, draw_scene, random_scene
 from showattend.errors import InputError
 from showattend.files import writable, write_text
@@ -19,65 +20,73 @@ PHOTOS = {"train": 4000, "val": 200, "test": 400}
 
 
 def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None = None) -> Path:
-    """Draw and describe the data set; the same seed gives the same files. Nothing is done where it lies already.
+    """Draw and describe the data set; the same seed gives the same files. A folder that holds it already is left as it is.
 
     Args:
-        folder: where to; the pictures go to `images` in it
-        photos: pictures in each split
+        folder: the pictures go to `images` in it
+        photos: the number of pictures of each split
 
     Returns:
         the folder
 
     Raises:
-        InputError: the folder holds other shapes, or cannot be written to.
+        InputError: the folder holds other shapes or a damaged index, or cannot be written to.
     """
     photos = photos or PHOTOS
-    made = {"seed": seed, "photos": photos, "size": SIZE}
+    settings = {"seed": seed, "photos": photos, "size": SIZE}
     index = folder / INDEX
     if index.exists():
-        if json.loads(index.read_text())["made"] != made:
+        if _settings(index) != settings:
             raise InputError(f"{folder} holds shapes of another seed or number: choose another folder")
         return folder
     with writable(folder):
         (folder / "images").mkdir(parents=True, exist_ok=True)
     entries = []
-    for name, split, scene, chance in tqdm(_scenes(seed, photos), desc="Drawing shapes", total=sum(photos.values()), unit=" pictures"):
+    for name, split, scene, rng in tqdm(_scenes(seed, photos), desc="Drawing shapes", total=sum(photos.values()), unit=" pictures"):
         with writable(folder):
-            draw_scene(scene, chance).save(folder / "images" / name)
-        entries.append(_entry(name, split, scene, describe(scene, chance)))
+            draw_scene(scene, rng).save(folder / "images" / name)
+        entries.append(_entry(name, split, scene, describe(scene, rng)))
     # The index comes last: a folder with an index is complete.
-    write_text(index, json.dumps({"dataset": "shapes", "made": made, "images": entries}))
+    write_text(index, json.dumps({"dataset": "shapes", "made": settings, "images": entries}))
     return folder
 
 
+def _settings(index: Path) -> object:
+    """The settings that a written data set was made with."""
+    content = read_json(index)
+    if not isinstance(content, dict):
+        raise InputError(f"{index} is no index of shapes: delete the folder and write it anew")
+    return content.get("made")
+
+
 def _scenes(seed: int, photos: dict[str, int]) -> Iterator[tuple[str, str, Scene, random.Random]]:
-    """Names, splits and scenes, each with its own chance; no arrangement of looks and cells comes twice, so no split shares a picture."""
-    chance = random.Random(seed)
+    """Names, splits and scenes, each with an rng of its own; all scenes differ, so that no two splits share a picture."""
+    rng = random.Random(seed)
     seen: set[Scene] = set()
     for split, count in photos.items():
         for number in range(count):
-            while (scene := random_scene(chance)) in seen:
+            while (scene := random_scene(rng)) in seen:
                 pass
             seen.add(scene)
-            yield f"{split}_{number:05}.png", split, scene, random.Random(chance.getrandbits(64))
+            yield f"{split}_{number:05}.png", split, scene, random.Random(rng.getrandbits(64))
 
 
-def _entry(name: str, split: str, scene: Scene, said: list[Utterance]) -> dict[str, Any]:
+def _entry(name: str, split: str, scene: Scene, descriptions: list[Description]) -> dict[str, Any]:
     sentences = [
         {
-            "raw": " ".join(utterance.words),
-            "tokens": utterance.words,
-            "phrases": [{"first": phrase.first, "last": phrase.last, "box": phrase.shape.box} for phrase in utterance.phrases],
+            "raw": " ".join(description.words),
+            "tokens": description.words,
+            "phrases": [{"first": phrase.first, "last": phrase.last, "box": phrase.shape.box} for phrase in description.phrases],
         }
-        for utterance in said
+        for description in descriptions
     ]
-    scene_ = {"shapes": [asdict(shape) for shape in scene.shapes], "ground": scene.ground, "texture": scene.texture}
-    return {"filename": name, "filepath": "images", "split": split, "scene": scene_, "sentences": sentences}
+    stored_scene = {"shapes": [asdict(shape) for shape in scene.shapes], "ground": scene.ground, "texture": scene.texture}
+    return {"filename": name, "filepath": "images", "split": split, "scene": stored_scene, "sentences": sentences}
 
 
 def read_scenes(folder: Path) -> dict[str, Scene]:
     """The scenes of a written data set, by the picture's file name."""
-    images = json.loads((folder / INDEX).read_text())["images"]
+    images = read_json(folder / INDEX)["images"]
     return {
         image["filename"]: Scene(
             tuple(Shape(**shape) for shape in image["scene"]["shapes"]),

@@ -1,6 +1,6 @@
-"""A small grammar that speaks about scenes, and a reader that understands it and tells which statements are true.
+"""A small grammar that describes scenes, and a parser that finds which statements of a caption are true of a scene.
 
-A caption begins with the large shape, as people begin with what strikes the eye, and says where it lies by a neighbour.
+A caption begins with the large shape and gives its position relative to a neighbour.
 """
 
 import random
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from showattend.data.shapes.scene import COLORS, KINDS, RADII, Scene, Shape, neighbours, relation
 
-# One and other are noun phrases, place is a relation, count is how many shapes there are.
+# {one} and {other} are noun phrases, {place} is a relation, {count} is the number of shapes.
 TEMPLATES = (
     "{one} is {place} {other}",
     "there is {one} {place} {other}",
@@ -17,13 +17,13 @@ TEMPLATES = (
     "we see {one} {place} {other}",
     "{count} shapes with {one} {place} {other}",
 )
-PLACES = {
+RELATION_PHRASES = {
     "left": ("left of",),
     "right": ("right of",),
     "above": ("above", "over"),
     "below": ("below", "under"),
 }
-COUNTS = {2: "two", 3: "three", 4: "four"}
+COUNT_WORDS = {2: "two", 3: "three", 4: "four"}
 CAPTIONS = 5
 
 
@@ -35,26 +35,26 @@ class Phrase(NamedTuple):
     shape: Shape
 
 
-class Utterance(NamedTuple):
+class Description(NamedTuple):
     """A caption in words, and its noun phrases in order."""
 
     words: list[str]
     phrases: list[Phrase]
 
 
-def describe(scene: Scene, chance: random.Random, captions: int = CAPTIONS) -> list[Utterance]:
-    """Say different things of a scene, each in another way."""
-    return [_say(template, scene, chance) for template in chance.sample(TEMPLATES, captions)]
+def describe(scene: Scene, rng: random.Random, captions: int = CAPTIONS) -> list[Description]:
+    """Different captions of a scene, each from a template of its own."""
+    return [_fill_template(template, scene, rng) for template in rng.sample(TEMPLATES, captions)]
 
 
-def _say(template: str, scene: Scene, chance: random.Random) -> Utterance:
+def _fill_template(template: str, scene: Scene, rng: random.Random) -> Description:
     one = scene.shapes[0]
-    where, other = chance.choice(list(neighbours(one, scene).items()))
+    relation_to_other, other = rng.choice(list(neighbours(one, scene).items()))
     fillings = {
-        "{one}": _noun_phrase(one, chance),
-        "{other}": _noun_phrase(other, chance),
-        "{place}": chance.choice(PLACES[where]).split(),
-        "{count}": [COUNTS[len(scene.shapes)]],
+        "{one}": _noun_phrase(one, rng),
+        "{other}": _noun_phrase(other, rng),
+        "{place}": rng.choice(RELATION_PHRASES[relation_to_other]).split(),
+        "{count}": [COUNT_WORDS[len(scene.shapes)]],
     }
     words: list[str] = []
     phrases = []
@@ -63,18 +63,22 @@ def _say(template: str, scene: Scene, chance: random.Random) -> Utterance:
         if part in ("{one}", "{other}"):
             phrases.append(Phrase(len(words), len(words) + len(filling), one if part == "{one}" else other))
         words += filling
-    return Utterance(words, phrases)
+    return Description(words, phrases)
 
 
-def _noun_phrase(shape: Shape, chance: random.Random) -> list[str]:
-    size = [shape.size] if chance.random() < 0.4 else []
+def _noun_phrase(shape: Shape, rng: random.Random) -> list[str]:
+    size = [shape.size] if rng.random() < 0.4 else []
     return ["a", *size, shape.color, shape.kind]
 
 
-class Mention(NamedTuple):
-    """A noun in a caption: its place among the words, what is said of it, and the shape that fits best, if any fits."""
+class ParsedNoun(NamedTuple):
+    """A noun in a caption, with its adjectives.
 
-    noun: int
+    position: index of the noun among the caption's words
+    shape: the shape of the scene that fits best; None: no shape fits
+    """
+
+    position: int
     kind: str
     color: str | None
     size: str | None
@@ -91,56 +95,61 @@ class Mention(NamedTuple):
 
 
 class ParsedCaption(NamedTuple):
-    """What a caption states of a scene: each statement (its sort, whether it is true), and its nouns."""
+    """The statements of a caption about a scene, each with its sort and whether it is true, and the nouns of the caption."""
 
     statements: list[tuple[str, bool]]
-    mentions: list[Mention]
+    nouns: list[ParsedNoun]
 
 
 def parse_caption(words: Sequence[str], scene: Scene) -> ParsedCaption:
-    """Understand a caption of the grammar, or a garbled one as far as it goes.
+    """Find the statements of a caption of the grammar, or of any other caption as far as the grammar goes.
 
     A noun states a kind, an adjective a colour or a size, and `left of` and the like a relation between the nouns beside
     it. A colour or size is true if the scene holds a shape of that kind which has it; a relation, if both nouns are.
     """
     statements: list[tuple[str, bool]] = []
-    mentions: list[Mention] = []
-    color = size = place = None
+    nouns: list[ParsedNoun] = []
+    color = size = stated_relation = None
     for i, word in enumerate(words):
         if word in COLORS:
             color = word
         elif word in RADII:
             size = word
-        elif word in COUNTS.values():
-            statements.append(("count", word == COUNTS[len(scene.shapes)]))
-        elif place_of(word):
-            place = place_of(word)
+        elif word in COUNT_WORDS.values():
+            statements.append(("count", word == COUNT_WORDS[len(scene.shapes)]))
+        elif relation_of(word):
+            stated_relation = relation_of(word)
         elif word in KINDS:
-            mention = _find(i, word, color, size, scene)
-            statements += _truths(mention, scene)
-            if place and mentions:
-                one, other = mentions[-1], mention
-                both = one.shape is not None and other.shape is not None and one.exists and other.exists
-                statements.append(("relation", both and relation(one.shape, other.shape) == place))  # type: ignore[arg-type]
-            mentions.append(mention)
-            color = size = place = None
-    return ParsedCaption(statements, mentions)
+            noun = _best_fit(i, word, color, size, scene)
+            statements += _noun_statements(noun)
+            if stated_relation and nouns:
+                statements.append(("relation", _is_related(nouns[-1], noun, stated_relation)))
+            nouns.append(noun)
+            color = size = stated_relation = None
+    return ParsedCaption(statements, nouns)
 
 
-def place_of(word: str) -> str | None:
+def relation_of(word: str) -> str | None:
     """The relation that a word stands for."""
-    return next((place for place, said in PLACES.items() if any(word == phrase.split()[0] for phrase in said)), None)
+    return next((name for name, phrases in RELATION_PHRASES.items() if any(word == phrase.split()[0] for phrase in phrases)), None)
 
 
-def _find(noun: int, kind: str, color: str | None, size: str | None, scene: Scene) -> Mention:
+def _best_fit(position: int, kind: str, color: str | None, size: str | None, scene: Scene) -> ParsedNoun:
     def fit(shape: Shape) -> int:
         return 4 * (shape.kind == kind) + 2 * (shape.color == color) + (shape.size == size)
 
     best = max(scene.shapes, key=fit)
-    return Mention(noun, kind, color, size, best if fit(best) > 1 else None)
+    return ParsedNoun(position, kind, color, size, best if fit(best) > 1 else None)
 
 
-def _truths(mention: Mention, scene: Scene) -> list[tuple[str, bool]]:
-    shape = mention.shape
-    said = {"kind": mention.kind, "color": mention.color, "size": mention.size}
-    return [(sort, shape is not None and getattr(shape, sort) == value) for sort, value in said.items() if value is not None]
+def _noun_statements(noun: ParsedNoun) -> list[tuple[str, bool]]:
+    """What a noun and its adjectives state: sort, and whether the shape that fits best has it."""
+    stated = {"kind": noun.kind, "color": noun.color, "size": noun.size}
+    return [(sort, noun.shape is not None and getattr(noun.shape, sort) == value) for sort, value in stated.items() if value is not None]
+
+
+def _is_related(one: ParsedNoun, other: ParsedNoun, stated: str) -> bool:
+    """Whether both nouns exist, and the first one lies as stated from the second."""
+    if one.shape is None or other.shape is None or not (one.exists and other.exists):
+        return False
+    return relation(one.shape, other.shape) == stated

@@ -1,4 +1,4 @@
-"""Scenes of coloured shapes: what is where, drawn by chance from a seed, and how it looks."""
+"""Scenes of coloured shapes: drawn at random from a seed, and painted as pictures."""
 
 import math
 import random
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
+from showattend.geometry import Box
+
 SIZE = 128  # pixels of a picture's side
-WANDER = 6.0  # pixels that a shape may lie off the line on which those of a scene stand
-APART = 3.0  # pixels at least between two of them
+JITTER = 6.0  # pixels that a shape may lie off the line on which the shapes of a scene stand
+MIN_GAP = 3.0  # pixels between two shapes, at least
 OVERSAMPLING = 3  # pictures are drawn this much larger and reduced, for smooth edges
-RADII = {"small": (12.0, 13.5), "large": (17.0, 18.5)}  # one large and three small ones find room in a line
+RADII = {"small": (12.0, 13.5), "large": (17.0, 18.5)}  # one large and three small ones fit into a line
 COLORS = {
     "red": (214, 40, 40),
     "green": (46, 158, 62),
@@ -21,14 +23,12 @@ COLORS = {
     "white": (248, 248, 248),
 }
 KINDS = ("circle", "square", "triangle", "star", "cross")
-GROUNDS = ((58, 62, 70), (104, 92, 80), (150, 156, 150), (96, 120, 132), (128, 104, 120), (36, 48, 52))
-
-Box = tuple[float, float, float, float]  # left, upper, right, lower, in pixels
+BACKGROUNDS = ((58, 62, 70), (104, 92, 80), (150, 156, 150), (96, 120, 132), (128, 104, 120), (36, 48, 52))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One coloured shape; x and y are its middle, in pixels."""
+    """One coloured shape; x and y are its centre, in pixels."""
 
     kind: str
     color: str
@@ -67,46 +67,45 @@ def neighbours(one: Shape, scene: Scene) -> dict[str, Shape]:
     return {relation(one, other): other for other in others}  # on each side the nearest comes last, and stays
 
 
-def random_scene(chance: random.Random) -> Scene:
+def random_scene(rng: random.Random) -> Scene:
     """Draw a scene: shapes side by side or one above the other, so that every relation is clear."""
-    count = chance.choice((2, 3, 3, 4))
-    looks = chance.sample([(color, kind) for color in COLORS for kind in KINDS], count)
+    count = rng.choice((2, 3, 3, 4))
+    appearances = rng.sample([(color, kind) for color in COLORS for kind in KINDS], count)
     sizes = ["large", *["small"] * (count - 1)]
-    radii = [round(chance.uniform(*RADII[size]), 2) for size in sizes]
-    middles = _line(chance, radii)
-    if chance.random() < 0.5:
-        middles = [(y, x) for x, y in middles]
-    shapes = tuple(
-        Shape(kind, color, size, x, y, radius) for (color, kind), size, (x, y), radius in zip(looks, sizes, middles, radii, strict=True)
-    )
-    return Scene(shapes, chance.choice(GROUNDS), chance.choice(tuple(TEXTURES)))
+    radii = [round(rng.uniform(*RADII[size]), 2) for size in sizes]
+    centres = _line(rng, radii)
+    if rng.random() < 0.5:
+        centres = [(y, x) for x, y in centres]
+    parts = zip(appearances, sizes, centres, radii, strict=True)
+    shapes = tuple(Shape(kind, color, size, x, y, radius) for (color, kind), size, (x, y), radius in parts)
+    return Scene(shapes, rng.choice(BACKGROUNDS), rng.choice(tuple(TEXTURES)))
 
 
-def _line(chance: random.Random, radii: list[float]) -> list[tuple[float, float]]:
-    """Middles of shapes side by side, in an order and with gaps drawn by chance."""
-    height = chance.uniform(max(radii) + WANDER, SIZE - max(radii) - WANDER)
-    room = SIZE - 2 * sum(radii) - APART * (len(radii) - 1)
-    starts = sorted(chance.uniform(0, room) for _ in radii)
-    middles = [(0.0, 0.0)] * len(radii)
-    taken = 0.0
-    for start, i in zip(starts, chance.sample(range(len(radii)), len(radii)), strict=True):
-        middles[i] = round(start + taken + radii[i], 2), round(height + chance.uniform(-WANDER, WANDER), 2)
-        taken += 2 * radii[i] + APART
-    return middles
+def _line(rng: random.Random, radii: list[float]) -> list[tuple[float, float]]:
+    """Centres of shapes side by side, with random order and gaps."""
+    height = rng.uniform(max(radii) + JITTER, SIZE - max(radii) - JITTER)
+    free = SIZE - 2 * sum(radii) - MIN_GAP * (len(radii) - 1)
+    starts = sorted(rng.uniform(0, free) for _ in radii)
+    centres = [(0.0, 0.0)] * len(radii)
+    occupied = 0.0
+    for start, i in zip(starts, rng.sample(range(len(radii)), len(radii)), strict=True):
+        centres[i] = round(start + occupied + radii[i], 2), round(height + rng.uniform(-JITTER, JITTER), 2)
+        occupied += 2 * radii[i] + MIN_GAP
+    return centres
 
 
-def draw_scene(scene: Scene, chance: random.Random) -> Image.Image:
-    """Draw a scene, RGB, SIZE pixels square; chance decides the ground's details."""
+def draw_scene(scene: Scene, rng: random.Random) -> Image.Image:
+    """Draw a scene, RGB, SIZE pixels square; rng draws the details of the ground."""
     side = SIZE * OVERSAMPLING
     image = Image.new("RGB", (side, side), scene.ground)
-    pen = ImageDraw.Draw(image)
-    TEXTURES[scene.texture](pen, side, scene.ground, chance)
+    draw = ImageDraw.Draw(image)
+    TEXTURES[scene.texture](draw, side, scene.ground, rng)
     for shape in scene.shapes:
         x, y, r = (value * OVERSAMPLING for value in (shape.x, shape.y, shape.radius))
         if shape.kind == "circle":
-            pen.ellipse((x - r, y - r, x + r, y + r), fill=COLORS[shape.color])
+            draw.ellipse((x - r, y - r, x + r, y + r), fill=COLORS[shape.color])
         else:
-            pen.polygon([(x + r * u, y + r * v) for u, v in OUTLINES[shape.kind]], fill=COLORS[shape.color])
+            draw.polygon([(x + r * u, y + r * v) for u, v in OUTLINES[shape.kind]], fill=COLORS[shape.color])
     return image.resize((SIZE, SIZE), Image.Resampling.BOX)
 
 
@@ -135,27 +134,27 @@ def _shade(ground: tuple[int, int, int], amount: int) -> tuple[int, int, int]:
     return r, g, b
 
 
-def _plain(pen: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], chance: random.Random) -> None:
+def _plain(draw: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], rng: random.Random) -> None:
     pass
 
 
-def _gradient(pen: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], chance: random.Random) -> None:
-    slope = chance.choice((-40, 40))
+def _gradient(draw: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], rng: random.Random) -> None:
+    slope = rng.choice((-40, 40))
     for y in range(0, side, OVERSAMPLING):
-        pen.rectangle((0, y, side, y + OVERSAMPLING), fill=_shade(ground, round(slope * (y / side - 0.5))))
+        draw.rectangle((0, y, side, y + OVERSAMPLING), fill=_shade(ground, round(slope * (y / side - 0.5))))
 
 
-def _stripes(pen: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], chance: random.Random) -> None:
-    width = chance.randint(8, 18) * OVERSAMPLING
+def _stripes(draw: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], rng: random.Random) -> None:
+    width = rng.randint(8, 18) * OVERSAMPLING
     for start in range(-side, side, 2 * width):
-        pen.line((start, 0, start + side, side), fill=_shade(ground, 14), width=width // 2)
+        draw.line((start, 0, start + side, side), fill=_shade(ground, 14), width=width // 2)
 
 
-def _speckles(pen: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], chance: random.Random) -> None:
+def _speckles(draw: ImageDraw.ImageDraw, side: int, ground: tuple[int, int, int], rng: random.Random) -> None:
     for _ in range(160):
-        x, y = chance.randrange(side), chance.randrange(side)
-        r = chance.randint(2, 5) * OVERSAMPLING // 2
-        pen.ellipse((x - r, y - r, x + r, y + r), fill=_shade(ground, chance.choice((-18, 18))))
+        x, y = rng.randrange(side), rng.randrange(side)
+        r = rng.randint(2, 5) * OVERSAMPLING // 2
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=_shade(ground, rng.choice((-18, 18))))
 
 
 TEXTURES: dict[str, Callable[[ImageDraw.ImageDraw, int, tuple[int, int, int], random.Random], None]] = {
