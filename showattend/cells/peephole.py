@@ -53,7 +53,8 @@ class Peephole(RecurrentCell):
 
     def split_activations(self, activations: Tensor) -> Gates:
         """The pre-activations of each gate by its name, (B,H) each."""
-        return dict(zip(self.gates, activations.chunk(len(self.gates), -1), strict=True))
+        blocks = activations.chunk(len(self.gates), -1)
+        return {gate: blocks[index] for index, gate in enumerate(self.gates)}
 
     def apply_gates(self, activations: Gates, c: Tensor) -> tuple[Tensor, Tensor, Gates]:
         """The equations of the class docstring, for the gates that the cell has.
@@ -122,9 +123,8 @@ class FullGateRecurrence(Peephole):
     def step(self, projected: Tensor, state: State) -> State:
         h, c, *old_gates = state
         activations = self.split_activations(projected + F.linear(h, self.weight_hh))
-        from_gates = F.linear(torch.cat(old_gates, -1), self.R).chunk(3, -1)
-        for gate, u in zip(("i", "f", "o"), from_gates, strict=True):
-            activations[gate] = activations[gate] + u
+        u_i, u_f, u_o = F.linear(torch.cat(old_gates, -1), self.R).chunk(3, -1)
+        activations |= {"i": activations["i"] + u_i, "f": activations["f"] + u_f, "o": activations["o"] + u_o}
         h, c, gates = self.apply_gates(activations, c)
         return h, c, gates["i"], gates["f"], gates["o"]
 

@@ -48,7 +48,7 @@ class Clockwork(RecurrentCell):
     state_names = ("h", "t")
     hidden_size_multiple = 4
     periods: Tensor
-    equation = "h_i = tanh(W_i x + sum_{T_j >= T_i} U_ij h_j) when t mod T_i = 0, else h_i stays"
+    equation = "h_k = tanh(W_k x + sum_{T_j >= T_k} U_kj h_j) when t mod T_k = 0, else h_k stays"
     source = "Koutnik et al. 2014"
     parameter_roles: ClassVar[ParameterRoles] = {
         "U.*": "the rows of U for one module, over the modules that it reads from (the last columns of U)"

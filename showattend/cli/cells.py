@@ -101,8 +101,9 @@ def _print_cell(cell: Description) -> None:
     from showattend.cells.catalogue import equations
 
     print(f"{cell['name']}\n\n{textwrap.indent(equations(cell['name']), '  ')}\n")
-    if any("a_" in line for line in cell["equations"]):
-        print(f"  a = W x + U h + b for each of {', '.join(cell['gates'])}; s = sigmoid; * elementwise")
+    uses_activations = any("a_" in line for line in cell["equations"])
+    activations = f"a = W x + U h + b for each of {', '.join(cell['gates'])}; " if uses_activations else ""
+    print(f"  {activations}s = sigmoid; * elementwise")
     for label, value in _cell_facts(cell):
         print(f"  {label:20}{value}")
 

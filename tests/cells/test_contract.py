@@ -162,6 +162,13 @@ class TestContract:
         twice_x, twice_state = torch.cat((x, x)), tuple(torch.cat((entry, entry)) for entry in state)
         assert close(program.module()(twice_x, twice_state), cell.step(twice_x, twice_state))
 
+    def test_a_step_can_be_traced_by_torch_fx(self, name: str) -> None:
+        """The documentation draws the data flow of a cell, or of the top layer of a stack, from this trace."""
+        cell = random_cell(name).eval()
+        step = _Step(cell if isinstance(cell, RecurrentCell) else cell.layers[-1])
+        graph = torch.fx.Tracer().trace(step, {"state": tuple(torch.fx.PH for _ in step.cell.state_names)})
+        assert sum(node.op == "placeholder" for node in graph.nodes) == 1 + len(step.cell.state_names)
+
     def test_a_saved_and_loaded_cell_is_equal(self, name: str, tmp_path: Path) -> None:
         cell, other = random_cell(name), random_cell(name)
         save_file(cell.state_dict(), tmp_path / "cell.safetensors")
