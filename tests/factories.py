@@ -8,6 +8,7 @@ import lightning
 import torch
 from torch import Tensor
 
+from showattend.attention import Attention, AttentionCache, AttentionOutput, DecoderContext
 from showattend.cells import RecurrentCell, Stack, find_cell, make_cell
 from showattend.config_checks import from_mapping
 from showattend.data.transforms import Preprocessing
@@ -88,6 +89,18 @@ def random_cell(name: str, layers: int | None = None, **options: object) -> Recu
             elif key.endswith("running_mean"):
                 value.normal_()
     return cell
+
+
+class FirstLocation(Attention):
+    """An attention of a user's own: always the first location."""
+
+    def precompute(self, features: Tensor) -> AttentionCache:
+        return (features,)
+
+    def forward(self, cache: AttentionCache, query: DecoderContext) -> AttentionOutput:
+        (features,) = cache
+        alpha = torch.nn.functional.one_hot(torch.zeros(query.h.shape[:2], dtype=torch.long), features.shape[1]).to(features)
+        return AttentionOutput(alpha @ features, alpha)
 
 
 class ClockCell(RecurrentCell):
