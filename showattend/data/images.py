@@ -54,8 +54,13 @@ def open_photo(path: Path, *, size_hint: int | None = None) -> tuple[Image.Image
         if size_hint is not None:
             image.draft("RGB", (size_hint, size_hint))
         image.load()
-        turn = UPRIGHT.get(_orientation(image))
-        return _to_rgb(image if turn is None else image.transpose(turn)), size
+        return upright_rgb(image), size
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An open picture turned upright by its EXIF orientation, as RGB with 8 bits a channel."""
+    transposition = UPRIGHT.get(_orientation(image))
+    return _to_rgb(image if transposition is None else image.transpose(transposition))
 
 
 def photo_size(path: Path) -> tuple[int, int]:

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from showattend.data.images import upright_rgb
 from showattend.data.transforms import Preprocessing
 from showattend.inference.caption import PhotoGrid
 from showattend.pretrained import Pretrained
@@ -33,7 +34,7 @@ def load_photo(photo: PhotoLike, preprocessing: Preprocessing) -> LoadedPhoto:
         InputError: the file holds no readable picture.
     """
     if isinstance(photo, Image.Image):
-        image = ImageOps.exif_transpose(photo).convert("RGB")
+        image = upright_rgb(photo)
         return LoadedPhoto(preprocessing(image), image.size)
     return LoadedPhoto(*preprocessing.load(Path(photo)))
 
