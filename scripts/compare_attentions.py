@@ -1,4 +1,4 @@
-"""What is attention worth? Train captioners that differ in their attention alone on `shapes`, with one budget, and compare.
+"""Compare kinds of attention: train captioners on `shapes` that differ in their attention only, with one budget.
 
     python scripts/compare_attentions.py --out runs/attentions --seeds 0 1 2
 
@@ -55,9 +55,9 @@ def main() -> None:
 def _train(out: Path, root: Path, name: str, seed: int) -> Path:
     """The model of one run."""
     run = f"{name.replace(', ', '-')}-{seed}"
-    places = ["--data.root", root, "--data.cache_dir", out / "cache", "--runs", out, "--name", run]
+    paths = ["--data.root", root, "--data.cache_dir", out / "cache", "--runs", out, "--name", run]
     options = ["--seed_everything", seed, "--trainer.enable_progress_bar", "false", *VARIANTS[name]]
-    train(["fit", *map(str, ["--config", CONFIG, *places, *options])])
+    train(["fit", *map(str, ["--config", CONFIG, *paths, *options])])
     return out / run / "model"
 
 
@@ -65,7 +65,7 @@ def _measure(model: Path, root: Path) -> dict[str, float]:
     photos = read_captions(root).split("test")
     captions = caption_all(Captioner.from_pretrained(model), photos)
     references = {str(photo.id): [caption.split() for caption in photo.captions] for photo in photos}
-    scores = corpus_scores({name: found.words for name, found in captions.items()}, references)
+    scores = corpus_scores({name: caption.words for name, caption in captions.items()}, references)
     truth = check(captions, read_scenes(root))
     return {"bleu4": scores["bleu4"], "cider_d": scores["cider_d"], "true": truth.statements.get("all", 0.0), "pointing": truth.pointing}
 

@@ -25,8 +25,8 @@ def add_parser(commands: Commands) -> None:
     """The options of `showattend evaluate`."""
     evaluate = commands.add_parser(
         "evaluate",
-        help="score captions, a model's or anybody's: BLEU-1..4, ROUGE-L, CIDEr-D",
-        description="Score a model's captions of a data set (--model, --data.root), or captions that are there already, without a model "
+        help="score captions of a model or of a file: BLEU-1..4, ROUGE-L, CIDEr-D",
+        description="Score a model's captions of a data set (--model, --data.root), or captions from a file, without a model "
         "(--results, with --references or --data.root). Each score comes with a 95% bootstrap interval over the photos, all of them with "
         "a signature: a line that says how they were computed.",
     )
@@ -40,7 +40,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def _add_files(evaluate: argparse.ArgumentParser) -> None:
-    files = evaluate.add_argument_group("captions that are there already")
+    files = evaluate.add_argument_group("captions from a file")
     files.add_argument(
         "--results",
         type=Path,
@@ -52,26 +52,27 @@ def _add_files(evaluate: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="with --results: COCO's captions, Karpathy's JSON, Flickr's tokens, or a CSV of image and caption; where the file names "
-        "splits those of --split, else all photos. No photo needs to be there",
+        "splits those of --split, else all photos. No image file is needed",
     )
 
 
 def _add_scores(evaluate: argparse.ArgumentParser) -> None:
-    scores = evaluate.add_argument_group("what is scored, and where the scores go")
+    scores = evaluate.add_argument_group("scores")
     scores.add_argument(
         "--strict", action="store_true", help="a photo without caption or with two, an unknown id, an empty caption: status 2 and no score"
     )
     scores.add_argument(
         "--tokenizer",
-        help="nltk, the words of training (default with a model), or ptb, the official scorers' words (default with --results): "
-        "take ptb to compare with published numbers",
+        help="nltk, the tokens of training (default with a model), or ptb, the official scorers' tokens (default with --results): "
+        "take ptb to compare with published scores",
     )
     scores.add_argument(
         "--official",
         nargs="*",
         metavar="NAME",
         help="meteor (the default) and spice too, by their authors' own Java on PTB tokens: pip install 'showattend[coco]' and a Java, "
-        "8 to 14 for spice. Tried before the work; where one cannot be used a line says why, the others come, and the status is 1",
+        "8 to 14 for spice. Checked before the work; where one cannot be used, a line gives the reason, the other scores are computed, and "
+        "the status is 1",
     )
     scores.add_argument(
         "--spice-models",
@@ -90,7 +91,7 @@ def _add_scores(evaluate: argparse.ArgumentParser) -> None:
         "--report",
         type=Path,
         metavar="FILE.html",
-        help="write one page that needs nothing else: scores, lengths, variety, new captions, the twenty best and worst photos",
+        help="write one self-contained page: scores, lengths, diversity, new captions, the twenty best and worst photos",
     )
 
 

@@ -9,7 +9,7 @@ from showattend.data.captions import image_id
 from showattend.files import write_table, write_text
 from showattend.inference import Caption
 
-Captioned = list[tuple[Path, Caption]]
+CaptionedPhotos = list[tuple[Path, Caption]]
 
 
 def coco_results(captions: Iterable[tuple[int | str, str]]) -> str:
@@ -17,38 +17,38 @@ def coco_results(captions: Iterable[tuple[int | str, str]]) -> str:
     return json.dumps([{"image_id": i, "caption": caption} for i, caption in captions], ensure_ascii=False, indent=0) + "\n"
 
 
-def write_coco(path: Path, done: Captioned) -> None:
+def write_coco(path: Path, captioned: CaptionedPhotos) -> None:
     """Captions as the COCO captions server takes them: the best one of each photo."""
-    write_text(path, coco_results((image_id(photo.name), str(found)) for photo, found in done))
+    write_text(path, coco_results((image_id(photo.name), str(caption)) for photo, caption in captioned))
 
 
-def write_json(path: Path, done: Captioned) -> None:
+def write_json(path: Path, captioned: CaptionedPhotos) -> None:
     """Captions with words, scores, grid shape and boxes, and alphas; of several for one photo the best has rank 1."""
     rows: list[dict[str, Any]] = [
         {
             "file": str(photo),
             "rank": rank,
-            "caption": str(found),
-            "words": found.words,
-            "score": found.score,
-            "grid_shape": found.grid_shape,
-            "crop_box": found.crop_box,
-            "grid_box": found.grid_box,
-            "alphas": [[round(weight, 5) for weight in alpha] for alpha in found.alphas.tolist()],
+            "caption": str(caption),
+            "words": caption.words,
+            "score": caption.score,
+            "grid_shape": caption.grid_shape,
+            "crop_box": caption.crop_box,
+            "grid_box": caption.grid_box,
+            "alphas": [[round(weight, 5) for weight in alpha] for alpha in caption.alphas.tolist()],
         }
-        for photo, rank, found in _ranked(done)
+        for photo, rank, caption in _ranked(captioned)
     ]
     write_text(path, json.dumps(rows, ensure_ascii=False) + "\n")
 
 
-def write_csv(path: Path, done: Captioned) -> None:
+def write_csv(path: Path, captioned: CaptionedPhotos) -> None:
     """File, caption, score and rank."""
-    rows = ((photo, found, f"{found.score:.4f}", rank) for photo, rank, found in _ranked(done))
+    rows = ((photo, caption, f"{caption.score:.4f}", rank) for photo, rank, caption in _ranked(captioned))
     write_table(path, ("file", "caption", "score", "rank"), rows)
 
 
-def _ranked(done: Captioned) -> Iterator[tuple[Path, int, Caption]]:
+def _ranked(captioned: CaptionedPhotos) -> Iterator[tuple[Path, int, Caption]]:
     """Every caption with its photo and its place among the captions of that photo."""
-    for photo, found in done:
-        for rank, one in enumerate((found, *found.alternatives), 1):
-            yield photo, rank, one
+    for photo, caption in captioned:
+        for rank, ranked in enumerate((caption, *caption.alternatives), 1):
+            yield photo, rank, ranked

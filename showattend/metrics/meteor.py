@@ -33,7 +33,7 @@ class Meteor(Metric):
         """METEOR of the corpus and of each photo, from 0 to 1.
 
         Raises:
-            MetricUnavailable: the jar has ended, takes too long, or answers something else than numbers.
+            MetricUnavailable: the jar has ended, takes too long, or its answer is no number.
         """
         with MeteorProcess() as jar:
             return jar.score([" ".join(words) for words in corpus.hypotheses], [list(map(" ".join, texts)) for texts in corpus.references])
@@ -95,7 +95,7 @@ class MeteorProcess:
             references: of each photo, likewise
 
         Raises:
-            MetricUnavailable: the jar has ended, takes too long, or answers something else than numbers.
+            MetricUnavailable: the jar has ended, takes too long, or its answer is no number.
         """
         timer = threading.Timer(SECONDS + SECONDS_PER_PHOTO * len(captions), self.process.kill)
         timer.start()

@@ -52,12 +52,12 @@ def ptb_tokenize(caption: str) -> list[str]:
     >>> ptb_tokenize("A man (left) can't see the dog's ball in Washington D.C.")
     ['a', 'man', '-lrb-', 'left', '-rrb-', 'ca', "n't", 'see', 'the', 'dog', "'s", 'ball', 'in', 'washington', 'd.c.']
     """
-    found = TOKEN.findall(ASTRAL.sub(" ", caption.translate(LOOKALIKES)))
-    tokens = (_name(token) for token in found)
+    matches = TOKEN.findall(ASTRAL.sub(" ", caption.translate(LOOKALIKES)))
+    tokens = (_official_form(token) for token in matches)
     return [token for token in tokens if token not in DROPPED]
 
 
-def _name(token: str) -> str:
+def _official_form(token: str) -> str:
     """A token as the official tokeniser writes it."""
     if token[0] == "." and not token.strip(". "):
         return "..." if len(token) > 1 else "."

@@ -1,4 +1,7 @@
-"""A line that says how scores were computed, so that two numbers can be known to be comparable (after sacreBLEU, Post 2018)."""
+"""The signature of scores: one line with how they were computed, so that readers know which scores are comparable.
+
+After sacreBLEU (Post 2018).
+"""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -17,7 +20,7 @@ def signature(tokenizer: str, scored: int, listed: int, references: int, more: M
         scored: photos with a caption and references
         listed: photos with references
         references: captions of the scored photos
-        more: what else belongs to these scores, such as how captions were searched for
+        more: further fields, such as how captions were generated
     """
     fields = {
         "photos": f"{scored}/{listed}",

@@ -10,7 +10,7 @@ import pytest
 from showattend.cli.main import main
 from showattend.data.captions import read_captions
 
-SAID = {391895: "a man is speaking", 42: "rain falls"}
+CAPTIONS = {391895: "a man is speaking", 42: "rain falls"}
 REFERENCES = {
     391895: ["a man speaks", "someone speaks", "a man is speaking while a bird is chirping in the background"],
     42: ["rain is falling hard on a surface"],
@@ -20,12 +20,12 @@ KNOWN = {"bleu1": 0.427848, "rouge_l": 0.487069, "cider_d": 0.961355}
 CIDER_D = {391895: 1.364055, 42: 0.558655}
 
 
-def file_of(photo: int) -> str:
+def file_name(photo: int) -> str:
     return f"COCO_val2014_{photo:012}.jpg"
 
 
 def coco(path: Path) -> Path:
-    images = [{"id": photo, "file_name": file_of(photo)} for photo in REFERENCES]
+    images = [{"id": photo, "file_name": file_name(photo)} for photo in REFERENCES]
     said = [{"image_id": photo, "caption": text} for photo, texts in REFERENCES.items() for text in texts]
     path.write_text(json.dumps({"images": images, "annotations": [{"id": number, **row} for number, row in enumerate(said)]}))
     return path
@@ -33,7 +33,7 @@ def coco(path: Path) -> Path:
 
 def karpathy(path: Path) -> Path:
     images = [
-        {"filename": file_of(photo), "cocoid": photo, "split": "val", "sentences": [{"raw": text} for text in texts]}
+        {"filename": file_name(photo), "cocoid": photo, "split": "val", "sentences": [{"raw": text} for text in texts]}
         for photo, texts in REFERENCES.items()
     ]
     other = {"filename": "other.jpg", "cocoid": 1, "split": "test", "sentences": [{"raw": "a dog"}]}
@@ -42,12 +42,12 @@ def karpathy(path: Path) -> Path:
 
 
 def tokens(path: Path) -> Path:
-    path.write_text("".join(f"{file_of(photo)}#{n}\t{text} .\n" for photo, texts in REFERENCES.items() for n, text in enumerate(texts)))
+    path.write_text("".join(f"{file_name(photo)}#{n}\t{text} .\n" for photo, texts in REFERENCES.items() for n, text in enumerate(texts)))
     return path
 
 
 def table(path: Path) -> Path:
-    path.write_text("image,caption\n" + "".join(f'{file_of(photo)},"{text}"\n' for photo, texts in REFERENCES.items() for text in texts))
+    path.write_text("image,caption\n" + "".join(f'{file_name(photo)},"{text}"\n' for photo, texts in REFERENCES.items() for text in texts))
     return path
 
 
@@ -61,61 +61,61 @@ def references(tmp_path: Path) -> Path:
     return coco(tmp_path / "captions_val2014.json")
 
 
-def metrics(tmp_path: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    return found
+def read_metrics(tmp_path: Path) -> dict[str, object]:
+    values: dict[str, object] = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    return values
 
 
 @pytest.mark.parametrize("write", [coco, karpathy, tokens, table])
-@pytest.mark.parametrize("call", [int, str, file_of])
-def test_known_answers_whatever_the_format_and_however_photos_are_named(
+@pytest.mark.parametrize("call", [int, str, file_name])
+def test_known_scores_in_every_format_of_references_and_ids(
     write: object, call: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert callable(write)
     assert callable(call)
     path = write(tmp_path / "references")
-    said = results(tmp_path / "said.json", [(call(photo), text) for photo, text in SAID.items()])
+    said = results(tmp_path / "said.json", [(call(photo), text) for photo, text in CAPTIONS.items()])
     line = ["evaluate", "--results", str(said), "--references", str(path), "--out", str(tmp_path / "out")]
-    if write in (tokens, table) and call is not file_of:
+    if write in (tokens, table) and call is not file_name:
         assert main(line) == 2
         error = capsys.readouterr().err
         assert repr(call(391895)) in error
-        assert repr(file_of(391895)) in error
+        assert repr(file_name(391895)) in error
         return
     assert main(line) == 0
-    found = metrics(tmp_path)
-    assert {name: found[name] for name in KNOWN} == pytest.approx(KNOWN, abs=1e-6)
+    values = read_metrics(tmp_path)
+    assert {name: values[name] for name in KNOWN} == pytest.approx(KNOWN, abs=1e-6)
     printed = capsys.readouterr()
-    exact = int if write in (coco, karpathy) else file_of
+    exact = int if write in (coco, karpathy) else file_name
     assert ("looked up" in printed.err) == (call is not exact)
     assert "photos:2/2|references:4|tokens:ptb|ties:shorter" in printed.out
-    assert str(found["signature"]) in printed.out
+    assert str(values["signature"]) in printed.out
     with (tmp_path / "out" / "photos.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["cider_d"]) for row in rows] == pytest.approx(list(CIDER_D.values()), abs=2e-6)
     assert [(row["caption"], row["words"]) for row in rows] == [("a man is speaking", "4"), ("rain falls", "2")]
 
 
-def test_the_other_known_answer_to_all_digits(tmp_path: Path) -> None:
+def test_all_scores_of_a_known_pair(tmp_path: Path) -> None:
     (tmp_path / "refs.csv").write_text("image,caption\n1.jpg,this is a test\n1.jpg,this is also a test\n")
     said = results(tmp_path / "said.json", [("1.jpg", "this is a good test")])
     line = ["evaluate", "--results", str(said), "--references", str(tmp_path / "refs.csv"), "--out", str(tmp_path / "out")]
     assert main(line) == 0
     expected = {"bleu1": 0.8, "bleu2": 0.632456, "bleu3": 0.510873, "bleu4": 9.03602e-5, "rouge_l": 0.907063, "cider_d": 0}
-    found = metrics(tmp_path)
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6, abs=5e-7)
+    values = read_metrics(tmp_path)
+    assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-6, abs=5e-7)
 
 
 PROBLEMS = {
     "missing": ([(42, "rain falls")], "has no caption for 1 photos, such as 391895", "photos:1/2"),
-    "double": ([*SAID.items(), (42, "snow")], "has several captions for 1 photos, such as 42", "photos:2/2"),
-    "unknown": ([*SAID.items(), (7, "snow"), (8, "hail")], "without references for 2 photos, such as 7, 8", "photos:2/2"),
+    "double": ([*CAPTIONS.items(), (42, "snow")], "has several captions for 1 photos, such as 42", "photos:2/2"),
+    "unknown": ([*CAPTIONS.items(), (7, "snow"), (8, "hail")], "without references for 2 photos, such as 7, 8", "photos:2/2"),
     "empty": ([(391895, "a man is speaking"), (42, " .")], "has a caption without a word for 1 photos, such as 42", "photos:2/2"),
 }
 
 
 @pytest.mark.parametrize("kind", PROBLEMS)
-def test_unsound_results_are_counted_and_named_and_refused_if_asked(
+def test_problems_of_results_are_reported_and_refused_with_strict(
     kind: str, references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows, named, photos = PROBLEMS[kind]
@@ -131,26 +131,26 @@ def test_unsound_results_are_counted_and_named_and_refused_if_asked(
     scored = capsys.readouterr()
     assert named in scored.err
     assert photos in scored.out
-    assert named in str(metrics(tmp_path)["problems"])
+    assert named in str(read_metrics(tmp_path)["problems"])
 
 
-def test_flickr30k_s_table_as_it_is_passed_round(tmp_path: Path) -> None:
+def test_the_table_of_flickr30k_is_read(tmp_path: Path) -> None:
     rows = "".join(f"{photo}.jpg| {n}| {text} .\n" for photo, texts in REFERENCES.items() for n, text in enumerate(texts))
     (tmp_path / "results.csv").write_text("image_name| comment_number| comment\n" + rows)
-    said = results(tmp_path / "said.json", [(f"{photo}.jpg", text) for photo, text in SAID.items()])
+    said = results(tmp_path / "said.json", [(f"{photo}.jpg", text) for photo, text in CAPTIONS.items()])
     line = ["evaluate", "--results", str(said), "--references", str(tmp_path / "results.csv"), "--out", str(tmp_path / "out")]
     assert main(line) == 0
-    assert metrics(tmp_path)["cider_d"] == pytest.approx(KNOWN["cider_d"], abs=1e-6)
+    assert read_metrics(tmp_path)["cider_d"] == pytest.approx(KNOWN["cider_d"], abs=1e-6)
 
 
 def test_the_first_of_two_captions_counts_and_an_empty_one_scores_nothing(references: Path, tmp_path: Path) -> None:
     line = ["evaluate", "--references", str(references), "--out", str(tmp_path / "out"), "--results"]
-    said = results(tmp_path / "said.json", [*SAID.items(), (42, "snow")])
+    said = results(tmp_path / "said.json", [*CAPTIONS.items(), (42, "snow")])
     assert main([*line, str(said)]) == 1
-    assert metrics(tmp_path)["cider_d"] == pytest.approx(KNOWN["cider_d"], abs=1e-6)
-    said = results(tmp_path / "said.json", [(391895, SAID[391895]), (42, "")])
+    assert read_metrics(tmp_path)["cider_d"] == pytest.approx(KNOWN["cider_d"], abs=1e-6)
+    said = results(tmp_path / "said.json", [(391895, CAPTIONS[391895]), (42, "")])
     assert main([*line, str(said)]) == 1
-    assert metrics(tmp_path)["cider_d"] == pytest.approx(CIDER_D[391895] / 2, abs=1e-6)
+    assert read_metrics(tmp_path)["cider_d"] == pytest.approx(CIDER_D[391895] / 2, abs=1e-6)
 
 
 def test_splits_are_those_that_the_file_names(references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +164,7 @@ def test_splits_are_those_that_the_file_names(references: Path, tmp_path: Path, 
 
 
 def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = results(tmp_path / "said.json", list(SAID.items()))
+    said = results(tmp_path / "said.json", list(CAPTIONS.items()))
     line = ["evaluate", "--results", str(said), "--references", str(references), "--compare"]
     assert main([*line, str(said)]) == 0
     assert capsys.readouterr().out.count("p 1.000") == 6
@@ -203,7 +203,7 @@ def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, 
 def test_contradictions_and_broken_files_are_one_line(
     options: tuple[str, ...], named: str, references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results(tmp_path / "R", list(SAID.items()))
+    results(tmp_path / "R", list(CAPTIONS.items()))
     (tmp_path / "F").write_bytes(references.read_bytes())
     (tmp_path / "bad").write_text('[{"image_id": 42, "caption": null}]')
     (tmp_path / "broken").write_text("{")
@@ -239,14 +239,14 @@ def test_a_photo_that_the_model_cannot_read_is_missing(
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 7
 
 
-def test_people_of_flickr8k_against_each_other(flickr8k: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flickr8k_captions_against_their_own_references(flickr8k: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The last caption of each photo of the dev set against all five, from the data set and from its file of tokens alone."""
     photos = read_captions(flickr8k).split("val")
     said = results(tmp_path / "said.json", [(photo.id, photo.captions[-1]) for photo in photos])
     line = ["evaluate", "--results", str(said), "--out", str(tmp_path / "out")]
     assert main([*line, "--data.root", str(flickr8k), "--split", "val"]) == 0
     assert f"photos:{len(photos)}/{len(photos)}|references:{5 * len(photos)}|" in capsys.readouterr().out
-    assert metrics(tmp_path)["bleu4"] == pytest.approx(1, abs=1e-6)
+    assert read_metrics(tmp_path)["bleu4"] == pytest.approx(1, abs=1e-6)
     assert main([*line, "--references", str(flickr8k / "Flickr8k.token.txt")]) == 1  # the other photos have no result
     assert f"photos:{len(photos)}/" in capsys.readouterr().out
-    assert metrics(tmp_path)["rouge_l"] == pytest.approx(1, abs=1e-9)
+    assert read_metrics(tmp_path)["rouge_l"] == pytest.approx(1, abs=1e-9)

@@ -73,14 +73,14 @@ def as_coco(shapes: Path, root: Path) -> None:
     (root / "annotations" / "instances_all.json").write_text(json.dumps(whole))
 
 
-def test_it_measures_writes_and_draws(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ground_prints_writes_and_draws(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plot = tmp_path / "curves.png"
-    found = ground(model, shapes, tmp_path / "out", "--split", "train", "--faithfulness", 6, "--plot", plot)
+    written = ground(model, shapes, tmp_path / "out", "--split", "train", "--faithfulness", 6, "--plot", plot)
     printed = capsys.readouterr().out
-    for said in ("pointing", "mass in boxes", "IoU at", "chance", "centre", "deletion", "insertion", "noun", str(plot)):
-        assert said in printed
+    for named in ("pointing", "mass in boxes", "IoU at", "chance", "centre", "deletion", "insertion", "noun", str(plot)):
+        assert named in printed
     assert plot.stat().st_size > 10_000
-    grounding, faithful = found["grounding"], found["faithfulness"]
+    grounding, faithful = written["grounding"], written["faithfulness"]
     rows = list(csv.DictReader((tmp_path / "out" / "mentions.csv").read_text().splitlines()))
     measured = [row for row in rows if row["status"] == "measured"]
     assert grounding["words"] == {"measured": len(measured), "no box": len(rows) - len(measured), "outside crop": 0}
@@ -95,14 +95,14 @@ def test_it_measures_writes_and_draws(model: Path, shapes: Path, tmp_path: Path,
     assert all(row["caption"].split()[int(row["position"])] == row["word"] for row in rows)
 
 
-def test_nouns_for_nothing_counted_as_misses_give_the_demo_s_figure(model: Path, shapes: Path, tmp_path: Path) -> None:
-    found = ground(model, shapes, tmp_path, "--split", "train", "--faithfulness", 0)
+def test_pointing_with_misses_equals_the_demo_s_pointing(model: Path, shapes: Path, tmp_path: Path) -> None:
+    written = ground(model, shapes, tmp_path, "--split", "train", "--faithfulness", 0)
     captions = caption_all(Captioner.from_pretrained(model), read_captions(shapes).split("train"))
-    assert found["grounding"]["pointing_with_misses"] == pytest.approx(check(captions, read_scenes(shapes)).pointing)
-    assert set(found) == {"grounding"}
+    assert written["grounding"]["pointing_with_misses"] == pytest.approx(check(captions, read_scenes(shapes)).pointing)
+    assert set(written) == {"grounding"}
 
 
-def test_the_same_boxes_in_another_format_give_the_same_figures(model: Path, shapes: Path, elsewhere: Path, tmp_path: Path) -> None:
+def test_the_same_boxes_in_another_format_give_the_same_measures(model: Path, shapes: Path, elsewhere: Path, tmp_path: Path) -> None:
     as_entities(shapes, elsewhere)
     options = ("--captions", "references", "--faithfulness", 4)
     here = ground(model, shapes, tmp_path / "here", *options)
@@ -125,7 +125,7 @@ def test_coco_s_instances_by_category(model: Path, shapes: Path, elsewhere: Path
         assert there["measures"][who]["pointing"]["value"] >= here["measures"][who]["pointing"]["value"]  # type: ignore[index]
 
 
-def test_photos_without_boxes_are_named_and_the_others_measured(
+def test_photos_without_boxes_are_reported_and_the_others_measured(
     model: Path, shapes: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     as_entities(shapes, elsewhere)
@@ -137,7 +137,7 @@ def test_photos_without_boxes_are_named_and_the_others_measured(
     assert f"{2 * 5 * (PHOTOS - 1)} words in {PHOTOS - 1} photos" in printed.out
 
 
-def test_boxes_that_a_crop_cuts_off_are_counted_and_named(
+def test_boxes_outside_the_crop_are_counted_and_reported(
     model: Path, shapes: Path, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     as_coco(shapes, elsewhere)
@@ -159,7 +159,7 @@ def test_boxes_that_a_crop_cuts_off_are_counted_and_named(
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "named"),
     [
         (["--boxes", "entitys"], "did you mean 'entities'"),
         (["--boxes", "coco"], "holds no boxes of objects"),
@@ -172,11 +172,11 @@ def test_boxes_that_a_crop_cuts_off_are_counted_and_named(
     ],
 )
 def test_bad_input_is_one_line(
-    more: list[str], said: str, model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    more: list[str], named: str, model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
     more = [argument.format(file=tmp_path / "file") for argument in more]
     assert main(["ground", "--model", str(model), "--data.root", str(shapes), "--workers", "0", *more]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("showattend: ")
-    assert said in error
+    assert named in error

@@ -14,7 +14,7 @@ def ngrams(words: list[str]) -> Counter[tuple[str, ...]]:
     return Counter(tuple(words[i : i + n]) for n in range(1, 5) for i in range(len(words) - n + 1))
 
 
-def plainly(hypotheses: list[list[str]], references: list[list[list[str]]], corpus: list[list[list[str]]]) -> list[float]:
+def cider_d_by_definition(hypotheses: list[list[str]], references: list[list[list[str]]], corpus: list[list[list[str]]]) -> list[float]:
     """The definition, one n-gram at a time; document frequencies from the corpus."""
     frequency: Counter[tuple[str, ...]] = Counter(gram for photo in corpus for gram in {g for words in photo for g in ngrams(words)})
 
@@ -26,15 +26,15 @@ def plainly(hypotheses: list[list[str]], references: list[list[list[str]]], corp
 
     scores = []
     for words, photo in zip(hypotheses, references, strict=True):
-        mine, my_norms, my_length = vector(words)
+        hypothesis, hypothesis_norms, hypothesis_length = vector(words)
         total = 0.0
         for reference in photo:
-            theirs, norms, length = vector(reference)
+            reference_weights, norms, length = vector(reference)
             for n in range(4):
-                value = sum(min(weight, theirs[n][gram]) * theirs[n][gram] for gram, weight in mine[n].items())
-                if my_norms[n] and norms[n]:
-                    value /= my_norms[n] * norms[n]
-                total += value * math.exp(-((my_length - length) ** 2) / 72) / 4
+                value = sum(min(weight, reference_weights[n][gram]) * reference_weights[n][gram] for gram, weight in hypothesis[n].items())
+                if hypothesis_norms[n] and norms[n]:
+                    value /= hypothesis_norms[n] * norms[n]
+                total += value * math.exp(-((hypothesis_length - length) ** 2) / 72) / 4
         scores.append(10 * total / len(photo))
     return scores
 
@@ -43,7 +43,7 @@ def split(*captions: str) -> list[list[str]]:
     return [caption.split() for caption in captions]
 
 
-def test_the_known_answer() -> None:
+def test_cider_d_of_two_known_pairs() -> None:
     references = [
         split("a man speaks", "someone speaks", "a man is speaking while a bird is chirping in the background"),
         split("rain is falling hard on a surface"),
@@ -53,32 +53,34 @@ def test_the_known_answer() -> None:
     assert cider_d(dict(enumerate(hypotheses)), dict(enumerate(references))) == pytest.approx(0.961355, abs=1e-6)
 
 
-def test_one_photo_alone_scores_nothing() -> None:
+def test_cider_d_of_a_single_photo_is_0() -> None:
     assert cider_d({1: ["a", "dog"]}, {1: split("a dog", "the dog")}) == 0.0
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_it_is_its_definition_on_captions_of_every_sort(seed: int) -> None:
-    draw = random.Random(seed)
+def test_cider_d_equals_its_definition_on_random_captions(seed: int) -> None:
+    rng = random.Random(seed)
 
     def caption() -> list[str]:
-        return draw.choices("abcdefgh", k=draw.choice([0, 1, 2, 3, 4, 9, 30]))
+        return rng.choices("abcdefgh", k=rng.choice([0, 1, 2, 3, 4, 9, 30]))
 
-    references = [[caption() for _ in range(draw.randint(1, 6))] for _ in range(40)]
-    hypotheses = [draw.choice([caption(), draw.choice(photo), ["new", "words"] * 3]) for photo in references]
-    assert CiderD(references).scores(range(40), hypotheses).tolist() == pytest.approx(plainly(hypotheses, references, references), abs=1e-9)
+    references = [[caption() for _ in range(rng.randint(1, 6))] for _ in range(40)]
+    hypotheses = [rng.choice([caption(), rng.choice(photo), ["new", "words"] * 3]) for photo in references]
+    assert CiderD(references).scores(range(40), hypotheses).tolist() == pytest.approx(
+        cider_d_by_definition(hypotheses, references, references), abs=1e-9
+    )
 
 
-def test_several_captions_of_some_photos_against_a_larger_corpus() -> None:
-    draw = random.Random(7)
-    references = [[draw.choices("abcdef", k=8) for _ in range(5)] for _ in range(30)]
+def test_captions_of_some_photos_are_scored_against_all_references() -> None:
+    rng = random.Random(7)
+    references = [[rng.choices("abcdef", k=8) for _ in range(5)] for _ in range(30)]
     photos = [3, 3, 17, 0, 29, 3]
-    hypotheses = [draw.choices("abcdefg", k=7) for _ in photos]
-    expected = plainly(hypotheses, [references[i] for i in photos], references)
+    hypotheses = [rng.choices("abcdefg", k=7) for _ in photos]
+    expected = cider_d_by_definition(hypotheses, [references[i] for i in photos], references)
     assert CiderD(references).scores(photos, hypotheses).tolist() == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_vocabulary_of_any_size_has_no_collisions() -> None:
+def test_n_grams_of_70000_words_have_different_codes() -> None:
     references = [[[f"w{i}", f"w{i + 1}", f"w{i * 7 % 70000}"]] for i in range(70000)]
     assert CiderD(references).scores([5, 69999], [references[5][0], references[69998][0]])[0] == pytest.approx(7.5)
 

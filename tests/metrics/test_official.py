@@ -1,4 +1,4 @@
-"""METEOR by its own jar where Java is, and what is said where Java, the package or the models are not."""
+"""METEOR by its own jar, and what is reported without Java, the package or the models."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ Texts = tuple[list[str], list[list[str]]]
 PAIR: Texts = (["this is a good test"], [["this is a test", "this is also a test"]])
 
 
-def listing(folder: Path) -> list[tuple[str, int, int]]:
+def list_files(folder: Path) -> list[tuple[str, int, int]]:
     return sorted((str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in folder.rglob("*") if path.is_file())
 
 
@@ -38,19 +38,19 @@ def corpus(*words: str) -> Corpus:
 
 
 def command(tmp_path: Path, *options: str) -> list[str]:
-    (tmp_path / "said.json").write_text(json.dumps([{"image_id": "1.jpg", "caption": "This is a good test."}]))
+    (tmp_path / "caption.json").write_text(json.dumps([{"image_id": "1.jpg", "caption": "This is a good test."}]))
     (tmp_path / "refs.csv").write_text("image,caption\n1.jpg,this is a test\n1.jpg,this is also a test .\n")
-    files = ["--results", str(tmp_path / "said.json"), "--references", str(tmp_path / "refs.csv"), "--out", str(tmp_path / "out")]
+    files = ["--results", str(tmp_path / "caption.json"), "--references", str(tmp_path / "refs.csv"), "--out", str(tmp_path / "out")]
     return ["evaluate", *files, *options]
 
 
-def test_the_known_answer_and_nothing_written_beside_the_jar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_meteor_of_a_known_pair_writes_nothing_beside_the_jar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pycocoevalcap")
     if shutil.which("java") is None:
         pytest.skip("there is no Java here")
-    before = listing(find_package())
+    before = list_files(find_package())
     assert main(command(tmp_path, "--official", "--tokenizer", "nltk")) == 0
-    assert listing(find_package()) == before
+    assert list_files(find_package()) == before
     printed = capsys.readouterr()
     assert "METEOR    0.4443\n" in printed.out
     assert f"|meteor:1.5,ptb|java:{find_java()[1]}|pycocoevalcap:1" in printed.out
@@ -62,20 +62,22 @@ def test_the_known_answer_and_nothing_written_beside_the_jar(tmp_path: Path, cap
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # theirs leaves its pipes open
-def test_pycocoevalcap_gives_the_same_for_people_s_captions_and_hard_ones(flickr8k: Path) -> None:
+def test_meteor_equals_pycocoevalcap_s(flickr8k: Path) -> None:
     """Its own class beside ours: 50 photos of Flickr8k, and captions that are empty, long, foreign or full of the protocol's signs."""
-    from pycocoevalcap.meteor.meteor import Meteor as Theirs
+    from pycocoevalcap.meteor.meteor import Meteor as OfficialMeteor
 
     photos = read_captions(flickr8k).split("val")[:50]
     tokens = [[" ".join(ptb_tokenize(caption)) for caption in photo.captions] for photo in photos]
     captions = [texts[-1] for texts in tokens] + ["", "a ||| dog", "un café", "a dog " * 60]
     references = [texts[:-1] for texts in tokens] + [["a dog"], ["a dog"], ["un café noir"], ["a dog"]]
     with MeteorProcess() as running:
-        corpus, of_photos = running.score(captions, references)
-    official, each = Theirs().compute_score(dict(enumerate(references)), {n: [said] for n, said in enumerate(captions)})
-    assert corpus == pytest.approx(official, abs=1e-12)
-    assert of_photos == pytest.approx(each, abs=1e-12)
-    assert corpus != pytest.approx(sum(each) / len(each), abs=1e-4)  # the corpus has its own sums
+        corpus, per_photo = running.score(captions, references)
+    expected, expected_per_photo = OfficialMeteor().compute_score(
+        dict(enumerate(references)), {n: [caption] for n, caption in enumerate(captions)}
+    )
+    assert corpus == pytest.approx(expected, abs=1e-12)
+    assert per_photo == pytest.approx(expected_per_photo, abs=1e-12)
+    assert corpus != pytest.approx(sum(expected_per_photo) / len(expected_per_photo), abs=1e-4)  # the corpus has its own sums
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_pycocoevalcap_gives_the_same_for_people_s_captions_and_hard_ones(flickr
         ),
     ],
 )
-def test_a_java_that_is_of_no_use_costs_one_line_and_no_score(
+def test_an_unusable_java_is_reported_in_one_line_and_the_other_scores_stay(
     script: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("pycocoevalcap")
@@ -107,7 +109,7 @@ def test_a_java_that_is_of_no_use_costs_one_line_and_no_score(
     assert "meteor" not in json.loads((tmp_path / "out" / "metrics.json").read_text())
 
 
-def test_without_java_or_the_package_a_line_says_what_to_install(
+def test_a_missing_java_or_package_is_reported_with_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("pycocoevalcap")
@@ -122,7 +124,7 @@ def test_without_java_or_the_package_a_line_says_what_to_install(
 
 
 @pytest.mark.parametrize("version", ["17.0.15", "25", "1.7.0_80", "15.0.2", "unheard-of"])
-def test_spice_asks_for_another_java_before_it_asks_for_models(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spice_checks_the_java_version_before_the_models(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pycocoevalcap")
     java(tmp_path / "bin", f"echo 'version \"{version}\"' >&2", monkeypatch)
     assert OptionalScorers([find_metric("spice")]).reasons == [
@@ -141,54 +143,54 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("models")
 
 
-def test_spice_downloads_nothing_and_is_tried_before_it_is_believed(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spice_downloads_nothing_and_is_checked_first(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the real jars' folder and a Java that fails: what is missing, then what the JVM says."""
     java(tmp_path / "bin", '[ "$1" = -version ] && echo \'version "1.8.0_412"\' >&2 && exit; echo Error: no heap >&2; exit 1', monkeypatch)
-    before = listing(find_package())
-    official = OptionalScorers([find_metric("spice")])
-    assert not official.usable
-    assert "--spice-models DIR" in official.reasons[0]
-    assert MODELS[0] in official.reasons[0]
+    before = list_files(find_package())
+    scorers = OptionalScorers([find_metric("spice")])
+    assert not scorers.usable
+    assert "--spice-models DIR" in scorers.reasons[0]
+    assert MODELS[0] in scorers.reasons[0]
     assert (
         "SPICE fails with Java 1.8.0_412 (Error: no heap)"
         in OptionalScorers([Spice(name="spice", label="SPICE", models=models)]).reasons[0]
     )
-    assert listing(find_package()) == before
+    assert list_files(find_package()) == before
 
 
-def test_how_spice_is_called_and_read(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_and_the_scores_of_spice(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script that answers as the jar does for one photo. The jar itself needs its models and is not run."""
     answer = '[{"image_id": 0, "scores": {"All": {"f": 1.0}}}]'
     known = '[ "$1" = -version ] && echo \'version "11.0.2"\' >&2 && exit'
     java(tmp_path / "bin", f"{known}; pwd > {tmp_path}/folder; echo \"$@\" > {tmp_path}/line; echo '{answer}' > out.json", monkeypatch)
-    official = OptionalScorers([Spice(name="spice", label="SPICE", models=models)])
-    assert [metric.name for metric in official.usable] == ["spice"]
+    scorers = OptionalScorers([Spice(name="spice", label="SPICE", models=models)])
+    assert [metric.name for metric in scorers.usable] == ["spice"]
     line = (tmp_path / "line").read_text()
     assert all(str(tmp_path / "models" / name) in line for name in MODELS)  # it runs elsewhere: paths are whole
     assert "-cache" not in line
     assert not Path((tmp_path / "folder").read_text().strip()).exists()
-    scores = official.scores(corpus("a"))["spice"]
+    scores = scorers.scores(corpus("a"))["spice"]
     assert (scores.value, scores.per_photo.tolist()) == (1.0, [1.0])
-    assert official.scores(corpus("a", "b")) == {}  # the second photo has no answer
-    assert "SPICE leaves no scores with Java 11.0.2" in official.reasons[0]
+    assert scorers.scores(corpus("a", "b")) == {}  # the second photo has no answer
+    assert "SPICE leaves no scores with Java 11.0.2" in scorers.reasons[0]
 
 
-def test_a_scorer_that_fails_in_the_middle_is_told_of_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_that_fails_after_its_check_is_reported_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first start answers rightly, as the check does; the second one dies."""
     pytest.importorskip("pycocoevalcap")
     answer = "case $line in EVAL*) echo .444344; echo .444344;; *) echo 1;; esac"
     mark = tmp_path / "started"
     known = f'echo \'version "8"\' >&2; [ "$1" = -version ] && exit 0; [ -e {mark} ] && exit 1; : > {mark}'
     java(tmp_path / "bin", f"{known}; while read -r line; do {answer}; done", monkeypatch)
-    official = OptionalScorers([find_metric("meteor")])
-    assert [metric.name for metric in official.usable] == ["meteor"]
-    assert official.scores(corpus("a")) == {}
-    assert official.usable == []
-    assert official.signature() == {}
-    assert "it has ended" in official.reasons[0]
+    scorers = OptionalScorers([find_metric("meteor")])
+    assert [metric.name for metric in scorers.usable] == ["meteor"]
+    assert scorers.scores(corpus("a")) == {}
+    assert scorers.usable == []
+    assert scorers.signature() == {}
+    assert "it has ended" in scorers.reasons[0]
 
 
-def test_a_scorer_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jar_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pycocoevalcap")
     sleep = next(str(Path(folder, "sleep")) for folder in os.environ["PATH"].split(":") if Path(folder, "sleep").exists())
     java(tmp_path / "bin", f'[ "$1" = -version ] && echo \'version "8"\' >&2 || exec {sleep} 60', monkeypatch)

@@ -18,30 +18,30 @@ Captions = dict[int | str, list[str]]
 References = dict[int | str, list[list[str]]]
 
 
-def agree(captions: Captions, references: References) -> None:
+def assert_equal_to_pycocoevalcap(captions: Captions, references: References) -> None:
     """All scores, of the corpus and of each photo, are the official ones."""
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
     from pycocoevalcap.rouge.rouge import Rouge
 
-    said = {i: [" ".join(words)] for i, words in captions.items()}
-    theirs = {i: [" ".join(words) for words in of_photo] for i, of_photo in references.items()}
-    official, _ = Bleu(4).compute_score(theirs, said, verbose=0)
+    texts = {i: [" ".join(words)] for i, words in captions.items()}
+    reference_texts = {i: [" ".join(words) for words in of_photo] for i, of_photo in references.items()}
+    official, _ = Bleu(4).compute_score(reference_texts, texts, verbose=0)
     assert list(bleu(captions, references).values()) == pytest.approx(official, abs=1e-9)
-    official, per_photo = Rouge().compute_score(theirs, said)
+    official, per_photo = Rouge().compute_score(reference_texts, texts)
     assert rouge_l(captions, references) == pytest.approx(official, abs=1e-9)
     assert [rouge_l_of(captions[i], references[i]) for i in captions] == pytest.approx(list(per_photo), abs=1e-9)
-    official, per_photo = Cider().compute_score(theirs, said)
-    found = CiderD(list(references.values())).scores(range(len(captions)), list(captions.values()))
-    assert found.tolist() == pytest.approx(list(per_photo), abs=1e-9)
-    assert found.mean() == pytest.approx(official, abs=1e-9)
+    official, per_photo = Cider().compute_score(reference_texts, texts)
+    scores = CiderD(list(references.values())).scores(range(len(captions)), list(captions.values()))
+    assert scores.tolist() == pytest.approx(list(per_photo), abs=1e-9)
+    assert scores.mean() == pytest.approx(official, abs=1e-9)
 
 
-def test_the_dev_photos_of_flickr8k_one_caption_against_the_others(flickr8k: Path) -> None:
+def test_flickr8k_dev_captions_score_as_with_pycocoevalcap(flickr8k: Path) -> None:
     photos = read_captions(flickr8k).split("val")
     tokens = {photo.id: [tokenize(caption) for caption in photo.captions] for photo in photos}
     assert len(tokens) == 1000
-    agree({i: said[0] for i, said in tokens.items()}, {i: said[1:] for i, said in tokens.items()})
+    assert_equal_to_pycocoevalcap({i: texts[0] for i, texts in tokens.items()}, {i: texts[1:] for i, texts in tokens.items()})
 
 
 WORDS = ["a", "dog", "café", "naïve", "日本", "ﬁ", "the", "run-ning", "'s", "😀"]
@@ -59,26 +59,26 @@ WORDS = ["a", "dog", "café", "naïve", "日本", "ﬁ", "the", "run-ning", "'s"
         ("thousands of references", [8], 2000, 2),
     ],
 )
-def test_difficult_sets(name: str, lengths: list[int], most_references: int, photos: int) -> None:
-    draw = random.Random(name)
+def test_difficult_captions_score_as_with_pycocoevalcap(name: str, lengths: list[int], most_references: int, photos: int) -> None:
+    rng = random.Random(name)
 
     def caption() -> list[str]:
-        return draw.choices(WORDS, k=draw.choice(lengths))
+        return rng.choices(WORDS, k=rng.choice(lengths))
 
-    def some() -> int:
-        return most_references if name.startswith("thousands") else draw.randint(1, most_references)
+    def reference_count() -> int:
+        return most_references if name.startswith("thousands") else rng.randint(1, most_references)
 
-    references: References = {i: [caption() for _ in range(some())] for i in range(photos)}
+    references: References = {i: [caption() for _ in range(reference_count())] for i in range(photos)}
     captions: Captions = {}
     for i, of_photo in references.items():
-        captions[i] = draw.choice([caption(), draw.choice(of_photo), ["dog"] * draw.choice(lengths)])
-    agree(captions, references)
+        captions[i] = rng.choice([caption(), rng.choice(of_photo), ["dog"] * rng.choice(lengths)])
+    assert_equal_to_pycocoevalcap(captions, references)
 
 
-def test_the_benchmark_runs_and_finds_both_equal(tmp_path: Path) -> None:
+def test_the_benchmark_runs_and_both_scorers_agree(tmp_path: Path) -> None:
     """The script itself compares every score to 1e-9, in each round."""
     benchmark = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "bench_metrics.py"))
     benchmark["main"](["--photos", "60", "--repeats", "2", "--json", str(tmp_path / "bench.json")])
-    found = json.loads((tmp_path / "bench.json").read_text())
-    assert found["sizes"]["references"] == 300
-    assert len(found["ratios"]) == 2
+    scores = json.loads((tmp_path / "bench.json").read_text())
+    assert scores["sizes"]["references"] == 300
+    assert len(scores["ratios"]) == 2

@@ -1,4 +1,4 @@
-"""Our Penn Treebank tokens against the official Java tokeniser's (Stanford CoreNLP 3.4.1, as coco-caption runs it).
+"""Penn Treebank tokens against those of the official Java tokeniser (Stanford CoreNLP 3.4.1, as coco-caption runs it).
 
 `ptb_cases.tsv` holds hard cases and the words that the Java gave; for Flickr8k's captions the digest of its words stands here.
 """
