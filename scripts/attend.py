@@ -1,11 +1,5 @@
-"""The command `showattend attend` from a clone: python scripts/attend.py --help."""
+"""`showattend attend` as a script: python scripts/attend.py --help."""
 
-import sys
-from pathlib import Path
+from showattend.cli.main import run
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from showattend.cli.main import main
-
-if __name__ == "__main__":
-    sys.exit(main(["attend", *sys.argv[1:]]))
+run("attend")

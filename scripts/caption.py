@@ -1,11 +1,5 @@
-"""The command `showattend caption` from a clone: python scripts/caption.py --help."""
+"""`showattend caption` as a script: python scripts/caption.py --help."""
 
-import sys
-from pathlib import Path
+from showattend.cli.main import run
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from showattend.cli.main import main
-
-if __name__ == "__main__":
-    sys.exit(main(["caption", *sys.argv[1:]]))
+run("caption")

@@ -1,11 +1,5 @@
-"""The command `showattend evaluate` from a clone: python scripts/evaluate.py --help."""
+"""`showattend evaluate` as a script: python scripts/evaluate.py --help."""
 
-import sys
-from pathlib import Path
+from showattend.cli.main import run
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from showattend.cli.main import main
-
-if __name__ == "__main__":
-    sys.exit(main(["evaluate", *sys.argv[1:]]))
+run("evaluate")

@@ -2,7 +2,9 @@
 
 import importlib
 import inspect
+import os
 import re
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -81,6 +83,9 @@ class Registry(Generic[T]):
         if not DOTTED_PATH.fullmatch(path):
             raise InputError(f"'{path}' is no dotted path of a {self.kind}: write it as my_package.module:MyClass")
         module, _, attribute = path.partition(":")
+        # The console command, unlike `python -m`, does not find modules of the working folder; at the end, so that they hide none.
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
         try:
             entry = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:

@@ -69,6 +69,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def run() -> None:
-    """The console command."""
-    sys.exit(main())
+def run(*command: str) -> None:
+    """The console command, or with arguments the start of its command line."""
+    sys.exit(main([*command, *sys.argv[1:]]))

@@ -25,13 +25,18 @@ class Preprocessing:
     `stretch` shows the network all of the photo and gives up its proportions; `crop` keeps them and cuts off the margins,
     as the paper does.
 
+    Args:
+        image_size: S, pixels
+        resize: stretch or crop
+        flip: mirror the photos; in training data.flip adds mirrored photos to the others
+
     Raises:
         InputError: a size below 1 or an unknown way to resize.
     """
 
-    image_size: int = 224  # S, pixels
-    resize: str = "stretch"  # stretch or crop
-    flip: bool = False  # mirrored, to double the training data
+    image_size: int = 224
+    resize: str = "stretch"
+    flip: bool = False
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -13,25 +13,42 @@ MAX_REQUIRED_WORDS = 4
 class GenerationConfig:
     """How captions are searched for, or sampled.
 
+    Args:
+        beam: K, hypotheses per photo; 1 is greedy search
+        max_length: most words, <end> included
+        length_penalty: exponent a of score = log p / length^a, <end> included; 0 ranks by log p
+        num_captions: captions per photo, the best first
+        min_length: fewest words, <end> not included
+        no_repeat_ngram: n: no n-gram occurs twice in a caption; 0 allows all
+        ban: token ids that no caption contains
+        must_include: token ids that every caption contains
+        groups: groups of beams in diverse beam search (Vijayakumar et al. 2018)
+        diversity: penalty, in nats, for each beam of an earlier group with the same token at the same step
+        sample: draw words from the model's distribution instead of searching
+        temperature: divides the log-probabilities; below 1 favours probable words
+        top_k: sample among the k most probable words; 0: all
+        top_p: sample among the fewest words that together have this probability (Holtzman et al. 2020)
+        seed: of sampling
+
     Raises:
         InputError: a value out of its range, or options that contradict each other.
     """
 
-    beam: int = 3  # K, hypotheses per photo; 1 is greedy search
-    max_length: int = 30  # most words, <end> included
-    length_penalty: float = 0.0  # exponent a of score = log p / length^a, <end> included; 0 ranks by log p
-    num_captions: int = 1  # captions per photo, the best first
-    min_length: int = 0  # fewest words, <end> not included
-    no_repeat_ngram: int = 0  # n: no n-gram occurs twice in a caption; 0 allows all
-    ban: tuple[int, ...] = ()  # token ids that no caption contains
-    must_include: tuple[int, ...] = ()  # token ids that every caption contains
-    groups: int = 1  # groups of beams in diverse beam search (Vijayakumar et al. 2018)
-    diversity: float = 0.5  # penalty, in nats, for each beam of an earlier group with the same token at the same step
-    sample: bool = False  # draw words from the model's distribution instead of searching
-    temperature: float = 1.0  # divides the log-probabilities; below 1 favours probable words
-    top_k: int = 0  # sample among the k most probable words; 0: all
-    top_p: float = 1.0  # sample among the fewest words that together have this probability (Holtzman et al. 2020)
-    seed: int = 0  # of sampling
+    beam: int = 3
+    max_length: int = 30
+    length_penalty: float = 0.0
+    num_captions: int = 1
+    min_length: int = 0
+    no_repeat_ngram: int = 0
+    ban: tuple[int, ...] = ()
+    must_include: tuple[int, ...] = ()
+    groups: int = 1
+    diversity: float = 0.5
+    sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
 
     def __post_init__(self) -> None:
         check_types(self)

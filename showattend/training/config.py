@@ -155,6 +155,8 @@ class CaptionerConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
+        if self.preprocessing.flip:
+            raise InputError("preprocessing.flip is true, which would mirror every photo: give --data.flip true to train on both")
 
 
 @dataclass(frozen=True)

@@ -247,7 +247,7 @@ def test_python_m_and_the_version() -> None:
 
 
 @pytest.mark.parametrize("name", ["train", "caption", "evaluate", "attend"])
-def test_scripts_are_doors_to_the_same_commands(name: str) -> None:
+def test_a_script_runs_the_command(name: str) -> None:
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     run = subprocess.run([sys.executable, SCRIPTS / f"{name}.py", "--help"], capture_output=True, text=True, check=True, env=environment)
     assert "usage:" in run.stdout
@@ -300,3 +300,12 @@ def test_fused_captions_are_the_same(model: Path, shapes: Path, capsys: pytest.C
         assert main(["caption", str(shapes / "images"), "--model", str(model), "--workers", "0", *options]) == 0
         said.append(capsys.readouterr().out)
     assert said[0] == said[1]
+
+
+def test_the_console_command_finds_a_cell_in_the_working_folder(tmp_path: Path) -> None:
+    """With -P Python leaves the working folder out of sys.path, as it does for a console command."""
+    (tmp_path / "my_own_cells.py").write_text("from showattend.cells import find_cell\n\n\nclass Mine(find_cell('elman')):\n    pass\n")
+    command = [sys.executable, "-P", "-m", "showattend", "cells", "my_own_cells:Mine"]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS.parent)}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
