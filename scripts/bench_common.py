@@ -38,8 +38,14 @@ def add_names(parser: argparse.ArgumentParser, kind: str, known: Sequence[str]) 
     parser.add_argument("names", nargs="*", type=name, metavar=kind.upper(), help=f"{', '.join(known)} (default: all)")
 
 
-def add_machine_options(parser: argparse.ArgumentParser) -> None:
-    """`--device`, `--threads` and `--seed`."""
+def add_threads_and_seed(parser: argparse.ArgumentParser) -> None:
+    """`--threads` and `--seed`."""
+    parser.add_argument("--threads", type=int, default=1, help="threads of the processor (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and captions (default: %(default)s)")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """`--device`."""
 
     def device(given: str) -> str:
         if given == "cuda" and not torch.cuda.is_available():
@@ -47,8 +53,6 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         return given
 
     parser.add_argument("--device", type=device, default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the processor (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and captions (default: %(default)s)")
 
 
 def machine_name(device: str = "cpu") -> str:

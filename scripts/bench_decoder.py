@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench_common import add_machine_options, add_names, make_parser, peak_increase, print_head, timed, write_json
+from bench_common import add_device, add_names, add_threads_and_seed, make_parser, peak_increase, print_head, timed, write_json
 from bench_decoder_cases import CASES, Case, find_case, make_comparison, training_comparison
 from tqdm import tqdm
 
@@ -119,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print a table, or profiles."""
     parser = make_parser(__doc__, rounds=1)
     add_names(parser, "case", list(CASES))
-    add_machine_options(parser)
+    add_device(parser)
+    add_threads_and_seed(parser)
     parser.add_argument("--cell", default="lstm", help="of ours; results are compared for lstm only (default: %(default)s)")
     parser.add_argument("--baseline", default="plain_decoder:PlainDecoder", metavar="PATH", help="another decoder, see plain_decoder.py")
     parser.add_argument("--profile", action="store_true", help="show which operators of ours take the time, and compare nothing")

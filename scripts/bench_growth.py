@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench_common import add_machine_options, add_names, make_parser, peak_increase, print_head, timed, write_json
+from bench_common import add_device, add_names, add_threads_and_seed, make_parser, peak_increase, print_head, timed, write_json
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -171,7 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables."""
     parser = make_parser(__doc__, rounds=7)
     add_names(parser, "table", TABLES)
-    add_machine_options(parser)
+    add_device(parser)
+    add_threads_and_seed(parser)
     parser.add_argument("--cell", default="lstm", help="of `showattend cells` (default: %(default)s)")
     parser.add_argument("--fuse", action="store_true", help="compile the attention's kernels")
     options = parser.parse_args(arguments)

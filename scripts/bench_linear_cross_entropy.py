@@ -23,7 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench_common import add_machine_options, add_names, make_parser, peak_increase, print_head, write_json
+from bench_common import add_names, add_threads_and_seed, make_parser, peak_increase, print_head, write_json
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -71,15 +71,15 @@ def processor_seconds(run: Callable[[], Any]) -> float:
     return time.process_time() - started
 
 
-def peak_of_step(method: str, rows: int, seed: int) -> int:
+def peak_of_step(method: str, rows: int, threads: int, seed: int) -> int:
     """Bytes that a step adds to the peak; for a process of its own."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     make_step(method, 2, seed)()  # initialises the libraries
     return peak_increase(make_step(method, rows, seed))[0]
 
 
-def measure(name: str, rounds: int, seed: int) -> list[dict[str, Any]]:
-    """All methods for one number of rows."""
+def measure(name: str, rounds: int, threads: int, seed: int) -> list[dict[str, Any]]:
+    """All methods with the same rows."""
     steps = {method: make_step(method, ROWS[name], seed) for method in METHODS}
     expected = steps["full"]()
     for method, step in steps.items():
@@ -88,24 +88,24 @@ def measure(name: str, rounds: int, seed: int) -> list[dict[str, Any]]:
     times = [{method: processor_seconds(step) for method, step in steps.items()} for _ in range(rounds)]
     results = []
     for method in steps:
-        seconds = [taken[method] for taken in times]
+        seconds = [times_of_round[method] for times_of_round in times]
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            peak = pool.apply(peak_of_step, (method, ROWS[name], seed))
+            peak = pool.apply(peak_of_step, (method, ROWS[name], threads, seed))
         median, spread = statistics.median(seconds), [min(seconds), max(seconds)]
         results.append({"case": name, "method": method, "seconds": median, "spread": spread, "bytes": peak})
     return results
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a line for each number of rows and method."""
+    """Print a row for each case and method."""
     parser = make_parser(__doc__, rounds=7)
     add_names(parser, "case", list(ROWS))
-    add_machine_options(parser)
+    add_threads_and_seed(parser)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    print_head(options.device)
+    print_head()
     print(f"{'case':8} {'method':12} {'processor time':>15} {'peak memory':>13}")
-    results = [result for name in options.names or ROWS for result in measure(name, options.rounds, options.seed)]
+    results = [result for name in options.names or ROWS for result in measure(name, options.rounds, options.threads, options.seed)]
     for result in results:
         milliseconds, mebibytes = 1e3 * result["seconds"], result["bytes"] / 2**20
         print(f"{result['case']:8} {result['method']:12} {milliseconds:12.1f} ms {mebibytes:9.1f} MiB")

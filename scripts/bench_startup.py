@@ -65,7 +65,7 @@ def measure(encoders: Sequence[str], rounds: int) -> dict[str, list[float]]:
         commands |= {f"caption, {encoder}": [*caption, str(save_random_model(encoder, folder))] for encoder in encoders}
         repeats = tqdm(range(1 + rounds), unit=" rounds", disable=None)
         times = [{case: seconds_to_first_line(command) for case, command in commands.items()} for _ in repeats]
-    return {case: [taken[case] for taken in times[1:]] for case in commands}  # the first round fills the disk's cache
+    return {case: [times_of_round[case] for times_of_round in times[1:]] for case in commands}  # the first round fills the disk's cache
 
 
 def report(case: str, seconds: Sequence[float], torch_seconds: float) -> dict[str, Any]:

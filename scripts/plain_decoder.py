@@ -102,7 +102,7 @@ class PlainDecoder(nn.Module):
     @torch.no_grad()
     def copy_weights_from(self, decoder: Decoder) -> None:
         """Become the same model as this decoder, weight for weight."""
-        for mine, theirs in (
+        for own, other in (
             (self.embedding, decoder.embedding),
             (self.key, decoder.attention.key),
             (self.query, decoder.attention.query),
@@ -112,12 +112,12 @@ class PlainDecoder(nn.Module):
             (self.output_proj_context, decoder.output_proj_context),
             (self.output, decoder.output),
         ):
-            mine.load_state_dict(theirs.state_dict())
-        for mine, weight, bias in zip(
+            own.load_state_dict(other.state_dict())
+        for own, weight, bias in zip(
             (self.initial_h, self.initial_c), decoder.init_proj.weight.chunk(2), decoder.init_proj.bias.chunk(2), strict=True
         ):
-            mine.weight.copy_(weight)
-            mine.bias.copy_(bias)
+            own.weight.copy_(weight)
+            own.bias.copy_(bias)
         self.cell.weight_ih.copy_(decoder.cell.weight_ih)
         self.cell.weight_hh.copy_(decoder.cell.weight_hh)
         self.cell.bias_ih.copy_(decoder.cell.bias)
