@@ -1,0 +1,24 @@
+"""Encoder and decoder joined: pixels and the encoder's features of them are the same photos."""
+
+import torch
+from factories import random_photos, untrained_model
+
+from showattend.decoding import GenerationConfig
+from showattend.models.inputs import Features, Pixels
+
+
+def test_pixels_and_their_features_give_equal_captions_and_logits() -> None:
+    network, pixels = untrained_model().network, Pixels(random_photos(3, 64))
+    with torch.inference_mode():
+        features = Features(network.encode_photos(pixels))
+        input_ids = torch.tensor([[[1, 4, 5]]]).expand(3, 1, 3)
+        assert torch.equal(network(pixels, input_ids).logits, network(features, input_ids).logits)
+    one, other = (network.caption(photos, GenerationConfig(2, 5)) for photos in (pixels, features))
+    assert torch.equal(one.token_ids, other.token_ids)
+    assert torch.equal(one.scores, other.scores)
+
+
+def test_features_in_half_precision_are_brought_to_the_decoders_precision() -> None:
+    network = untrained_model().network
+    features = Features(torch.rand(2, 4, network.encoder.channels).half())
+    assert network.encode_photos(features).dtype == network.decoder.output.weight.dtype
