@@ -228,6 +228,7 @@ def test_an_unknown_choice_is_refused_with_the_known_ones(bad: dict[str, dict[st
     "option",
     [
         "--model.loss.label_smoothing=-1",
+        "--model.decoder.projection_dim=0",
         "--model.optimizer.weight_decay=-1",
         "--model.optimizer.warmup=-1",
         "--model.optimizer.learning_rate=.nan",
