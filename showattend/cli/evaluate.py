@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from showattend.cli.scoring import ScoringInputs
     from showattend.data.references import References
     from showattend.data.results import Results
-    from showattend.metrics.optional import OptionalScorers
 
 
 def add_parser(commands: Commands) -> None:
@@ -102,17 +100,20 @@ def run(args: argparse.Namespace) -> int:
         0 if every photo has one caption, every caption a photo, and every metric worked, else 1
     """
     from showattend.cli.scoring import ScoringInputs, compare_scores, compute_scores
+    from showattend.cli.scoring_inputs import make_optional_scorers, read_complete_results, read_scoring_references
     from showattend.cli.scoring_output import print_comparison, print_scores, write_report_page, write_scores
+    from showattend.data.results import read_results
 
     _check_sources(args)
     tokenizer = _tokenizer_from_args(args)
     _check_outputs(args)
-    references, training = _read_references(args)
-    other = _read_other_results(args.compare, references) if args.compare else None
-    _print_lines(references.notes)
-    optional = _optional_scorers(args.official, args.spice_models)
+    references, training = read_scoring_references(args.references, args.root, args.layout, args.split)
+    other = read_complete_results(args.compare, references) if args.compare else None
+    _print_lines([*(other.problems.values() if other else ()), *references.notes])
+    optional = make_optional_scorers(args.official, args.spice_models)
     _print_lines(optional.reasons)
-    results, search = _read_results(args.results, references) if args.results else _caption_photos(args, references)
+    results, search = (read_results(args.results, references), "") if args.results else _caption_photos(args, references)
+    _print_lines([results.note] if results.note else [])
     inputs = ScoringInputs(_title(args), references, results, tokenizer, optional, search, training)
     _report_problems(inputs, strict=args.strict)
     failed = len(optional.reasons)
@@ -169,66 +170,6 @@ def _tokenizer_from_args(args: argparse.Namespace) -> str:
     if tokenizer not in TOKENIZERS:
         raise unknown_name("tokenizer", tokenizer, TOKENIZERS)
     return str(tokenizer)
-
-
-def _optional_scorers(names: list[str] | None, spice_models: Path | None) -> OptionalScorers:
-    """The optional metrics that are requested; None: none, no name: METEOR.
-
-    Raises:
-        InputError: an unknown name, or models for SPICE without SPICE.
-    """
-    from showattend.metrics import optional_metrics
-    from showattend.metrics.optional import OptionalScorers
-    from showattend.metrics.spice import Spice
-
-    known = optional_metrics()
-    requested = [] if names is None else list(dict.fromkeys(names or ["meteor"]))
-    for name in requested:
-        if name not in known:
-            raise unknown_name("official metric", name, known)
-    if spice_models and "spice" not in requested:
-        raise InputError("--spice-models are for SPICE: give --official spice too, or leave them out")
-    metrics = (known[name] for name in requested)
-    return OptionalScorers(replace(metric, models=spice_models) if isinstance(metric, Spice) else metric for metric in metrics)
-
-
-def _read_references(args: argparse.Namespace) -> tuple[References, tuple[str, ...]]:
-    """The references, and the captions that a model may have learned from, where they are known."""
-    from showattend.data.captions import read_captions
-    from showattend.data.references import read_references, references_of
-
-    if args.references:
-        return read_references(args.references, args.split), ()
-    data = read_captions(args.root, args.layout)
-    references = references_of(data.split(args.split or "val"))
-    references.notes += data.notes
-    return references, tuple(caption for photo in data.splits["train"] for caption in photo.captions)
-
-
-def _read_other_results(path: Path, references: References) -> Results:
-    """The captions of another system.
-
-    Raises:
-        InputError: they are not one caption for each photo.
-    """
-    from showattend.data.results import read_results
-
-    other = read_results(path, references)
-    wrong = [line.rpartition(": ")[0] for kind, line in other.problems.items() if kind != "empty"]
-    if wrong:
-        raise InputError(f"{wrong[0]}: nothing is compared on a part of them")
-    _print_lines(other.problems.values())
-    return other
-
-
-def _read_results(path: Path, references: References) -> tuple[Results, str]:
-    """The captions of a file, which does not tell how they were generated."""
-    from showattend.data.results import read_results
-
-    results = read_results(path, references)
-    if results.note:
-        print(results.note, file=sys.stderr)
-    return results, ""
 
 
 def _caption_photos(args: argparse.Namespace, references: References) -> tuple[Results, str]:

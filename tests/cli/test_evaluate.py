@@ -190,6 +190,7 @@ def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, 
         (("--results", "R", "--references", "F", "--beam", "5"), "leave out --beam"),
         (("--results", "R", "--references", "F", "--seed", "0"), "leave out --seed"),
         (("--results", "R", "--references", "F", "--spice-models", "none"), "give --official spice"),
+        (("--results", "R", "--references", "F", "--official", "spise"), "did you mean 'spice'"),
         (("--results", "true", "--references", "F"), "image_id: expected int | str, got bool"),
         (("--results", "R", "--references", "unlisted"), "captions of 1 photos that its images do not list, such as 7"),
         (("--results", "R", "--references", "F", "--ban", "dog", "--sample"), "leave out --sample, --ban"),
@@ -213,7 +214,9 @@ def test_contradictions_and_broken_files_are_one_line(
     image = {"filename": "a.jpg", "split": "val", "sentences": [{"raw": "a dog"}]}
     (tmp_path / "twice").write_text(json.dumps({"images": [image, image]}))
     (tmp_path / "silent").write_text(json.dumps({"images": [image | {"sentences": []}]}))
-    line = [option if option.startswith("--") or option in ("ptbb", "5", "0", "dog") else str(tmp_path / option) for option in options]
+    line = [
+        option if option.startswith("--") or option in ("ptbb", "5", "0", "dog", "spise") else str(tmp_path / option) for option in options
+    ]
     assert main(["evaluate", *line]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
