@@ -1,4 +1,4 @@
-"""What goes wrong because of what the user gave: told in one line, without a traceback."""
+"""Errors in the user's input, which commands print in one line without a traceback."""
 
 import difflib
 from collections.abc import Iterable

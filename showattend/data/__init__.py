@@ -1,1 +1,1 @@
-"""From files on disk to batches: readers, the embedded data, preprocessing, the feature cache, the Lightning data module."""
+"""From files on disk to batches: readers of data sets, photos, preprocessing, boxes, and the embedded data set of shapes."""

@@ -44,11 +44,24 @@ class PhotoSource(Protocol):
         """The pixels (3,S,S) or features (L,D) of one photo."""
 
 
-class CaptionedDataset(Dataset[tuple[Tensor, list[list[int]], int]]):
-    """One photo and some of its captions at a time.
+class Sample(NamedTuple):
+    """One photo with some of its captions.
+
+    photo: pixels (3,S,S) or features (L,D)
+    captions: the token ids of each caption
+    photo_index: index of the photo in the dataset
+    """
+
+    photo: Tensor
+    captions: list[list[int]]
+    photo_index: int
+
+
+class CaptionedDataset(Dataset[Sample]):
+    """Photos that can be read, each with some of its captions.
 
     Args:
-        sources: what to read photos from; with several (mirrored ones), one is drawn at each visit
+        sources: where photos are read from; of several (such as mirrored ones), one is drawn at each visit
         captions_per_photo: G, drawn at each visit where there are more; None takes all
     """
 
@@ -64,41 +77,40 @@ class CaptionedDataset(Dataset[tuple[Tensor, list[list[int]], int]]):
         self.rows = [row for row in range(len(photos)) if row not in sources[0].broken]
         self.ids = [photos[row].id for row in self.rows]
         self.references = [[tokenize(caption) for caption in photos[row].captions] for row in self.rows]
-        self.encoded = [[vocabulary.encode(tokens) for tokens in said] for said in self.references]
+        self.encoded = [[vocabulary.encode(tokens) for tokens in captions] for captions in self.references]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int | tuple[int, int]) -> tuple[Tensor, list[list[int]], int]:
-        """A photo with its captions, or, for a pair of numbers, with one of them."""
-        photo, one = index if isinstance(index, tuple) else (index, None)
+    def __getitem__(self, index: int | tuple[int, int]) -> Sample:
+        """A photo with its captions, or, for a pair (photo, caption) of indices, with one of them."""
+        photo, caption = index if isinstance(index, tuple) else (index, None)
         source = self.sources[int(torch.randint(len(self.sources), ()))] if len(self.sources) > 1 else self.sources[0]
-        captions = self.encoded[photo] if one is None else [self.encoded[photo][one]]
+        captions = self.encoded[photo] if caption is None else [self.encoded[photo][caption]]
         if self.captions_per_photo is not None and len(captions) > self.captions_per_photo:
             captions = [captions[i] for i in torch.randperm(len(captions))[: self.captions_per_photo]]
-        return source.read(self.rows[photo]), captions, photo
+        return Sample(source.read(self.rows[photo]), captions, photo)
 
-    def collate(self, items: list[tuple[Tensor, list[list[int]], int]]) -> Batch:
-        """Sort as the decoder likes it and pad."""
-        items = [(photo, sorted(captions, key=len, reverse=True), index) for photo, captions, index in items]
-        items.sort(key=lambda item: len(item[1][0]), reverse=True)
-        group = max(len(captions) for _, captions, _ in items)
-        rows = [torch.tensor(caption, dtype=torch.long) for _, said, _ in items for caption in said + [[]] * (group - len(said))]
-        words = pad_sequence(rows, batch_first=True, padding_value=PAD).unflatten(0, (len(items), group))
-        indices = [index for _, _, index in items]
+    def collate(self, samples: list[Sample]) -> Batch:
+        """Put samples into the order that the decoder needs, the longest captions first, and pad them."""
+        samples = [sample._replace(captions=sorted(sample.captions, key=len, reverse=True)) for sample in samples]
+        samples.sort(key=lambda sample: len(sample.captions[0]), reverse=True)
+        group = max(len(sample.captions) for sample in samples)
+        padded = [sample.captions + [[]] * (group - len(sample.captions)) for sample in samples]
+        rows = [torch.tensor(caption, dtype=torch.long) for captions in padded for caption in captions]
         return Batch(
-            self.sources[0].input_type(torch.stack([photo for photo, _, _ in items])),
-            words,
-            [self.ids[i] for i in indices],
-            [self.references[i] for i in indices],
+            self.sources[0].input_type(torch.stack([sample.photo for sample in samples])),
+            pad_sequence(rows, batch_first=True, padding_value=PAD).unflatten(0, (len(samples), group)),
+            [self.ids[sample.photo_index] for sample in samples],
+            [self.references[sample.photo_index] for sample in samples],
         )
 
 
 class ExactLengths(Sampler[list[tuple[int, int]]]):
-    """Batches of captions of one length, drawn at random without replacement, as (photo, caption) pairs (Xu et al. 2015, section 4.3).
+    """Batches of captions of one length, in random order, as pairs (photo, caption) of indices (Xu et al. 2015, section 4.3).
 
     Args:
-        lengths: of each caption of each photo
+        lengths: the length of each caption of each photo
     """
 
     def __init__(self, lengths: Sequence[Sequence[int]], batch_size: int) -> None:

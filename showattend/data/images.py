@@ -1,4 +1,4 @@
-"""Opening photo files: by content, upright, as RGB, whatever a stranger's file holds."""
+"""Opening photo files by their content: upright, RGB, and one error for every file that holds no picture."""
 
 import io
 import stat
@@ -77,7 +77,7 @@ def photo_size(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong into one line with the file's name; decoders' warnings do not name the file and are silenced."""
+    """Turn every error into one line with the file's name; decoders' warnings, which do not name the file, are silenced."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -88,7 +88,7 @@ def _decoding(path: Path) -> Iterator[None]:
         raise BrokenImage(f"{path}: not a picture in a known format") from error
     except OSError as error:
         raise BrokenImage(f"{path}: {error.strerror or f'cannot be read ({error})'}") from error
-    except Exception as error:  # whatever a decoder raises on a damaged file
+    except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise BrokenImage(f"{path}: cannot be read ({error})") from error
 
 

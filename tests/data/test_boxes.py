@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
-from showattend.data.boxes import ObjectWord, read_boxes
+from showattend.data.boxes import BOX_READERS, ObjectWord, read_boxes
 from showattend.data.boxes.names import category_names, plural
+from showattend.data.boxes.readers import ORDER
 from showattend.data.captions import Photo, read_captions
 from showattend.data.images import photo_size
 from showattend.data.shapes import read_scenes
@@ -58,7 +59,7 @@ def test_entities_own_captions_name_their_own_entities(tmp_path: Path) -> None:
     assert second[1] == [ObjectWord(3, "head", (RIGHT,)), ObjectWord(10, "dog", (LEFT, RIGHT))]
 
 
-def test_a_model_s_words_name_what_these_captions_heads_name(tmp_path: Path) -> None:
+def test_entities_words_of_a_generated_caption_name_the_phrases_of_the_photo_s_captions(tmp_path: Path) -> None:
     photos = [photo(tmp_path), photo(tmp_path, "2.jpg")]
     entities(entities(tmp_path / "flickr30k_entities"), XML, "[/EN#12/other A cat] sleeps", name="2")
     boxes = read_boxes(tmp_path, photos)
@@ -98,7 +99,7 @@ def instances(root: Path, **changes: object) -> Path:
     path = root / "annotations" / "instances_images.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(whole | changes))
-    path.with_name("instances_other.json").write_text("not looked at, for no photo lies in a folder of its name")
+    path.with_name("instances_other.json").write_text("not read, because no photo lies in a folder of this name")
     return root
 
 
@@ -120,6 +121,27 @@ def test_coco_s_categories_are_named_in_singular_plural_and_by_synonyms(tmp_path
     ]
 
 
+@pytest.mark.parametrize("name", BOX_READERS.names())
+def test_every_reader_of_boxes_says_how_it_is_recognised(name: str) -> None:
+    assert name in ORDER
+    assert BOX_READERS.find(name).signs
+
+
+@pytest.mark.parametrize(
+    ("instance", "message"),
+    [
+        (None, "annotations[0]: expected object, got null"),
+        ({"image_id": 7, "category_id": 0, "bbox": [1, 2, 3]}, "annotations[0].bbox: expected array of length 4, got 3"),
+        ({"image_id": 7, "category_id": 0, "bbox": [1, 2, 3, float("nan")]}, "is not finite"),
+        ({"image_id": 7, "category_id": 99, "bbox": [1, 2, 3, 4]}, "annotations[0].category_id: no category has the id 99"),
+    ],
+)
+def test_coco_box_errors_name_record_and_field(instance: object, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        read_boxes(instances(tmp_path, annotations=[instance]), [photo(tmp_path)])
+    assert message in str(refused.value)
+
+
 @pytest.mark.parametrize("changes", [{"categories": []}, {"annotations": [{"id": 1, "image_id": 7}]}, {"images": [{"id": 7}]}])
 def test_coco_in_another_format_is_refused(changes: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="COCO's format") as refused:
@@ -136,7 +158,7 @@ def test_plurals_as_people_write_them() -> None:
     assert "man" not in {word for name in category_names(["dog"]) for word in name}, "synonyms are of categories that are there"
 
 
-def test_shapes_are_named_by_all_that_is_said_of_them(shapes: Path) -> None:
+def test_shapes_are_named_by_nouns_whose_adjectives_are_true(shapes: Path) -> None:
     photos = read_captions(shapes).split("val")
     boxes = read_boxes(shapes, photos)
     truth = {image["filename"]: image["sentences"] for image in json.loads((shapes / "dataset_shapes.json").read_text())["images"]}
@@ -151,7 +173,7 @@ def test_shapes_are_named_by_all_that_is_said_of_them(shapes: Path) -> None:
     assert boxes.object_words(one, ["a", "pink", shape.kind]) == [ObjectWord(2, shape.kind, ())]
 
 
-def test_what_is_no_annotation_is_refused(tmp_path: Path) -> None:
+def test_folders_without_boxes_and_unknown_kinds_are_refused(tmp_path: Path) -> None:
     one = photo(tmp_path)
     with pytest.raises(InputError, match=r"holds no boxes of objects: looked for shapes .*entities .*coco"):
         read_boxes(tmp_path, [one])

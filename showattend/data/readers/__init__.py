@@ -1,4 +1,4 @@
-"""Readers of captioned data sets, one file a format: found by name, by dotted path, or by what lies in a folder or a file."""
+"""Readers of captioned data sets, one file a format, chosen by name or dotted path, or recognised by the files of a folder."""
 
 from pathlib import Path
 
@@ -45,11 +45,11 @@ def find_reader(root: Path, layout: str = "auto") -> CaptionReader:
             raise unknown_name("layout", layout, ["auto", *CAPTION_READERS.entries])
         return CAPTION_READERS.find(layout)()
     readers = {name: CAPTION_READERS.find(name)() for name in FOLDER_ORDER}
-    found = next((reader for reader in readers.values() if reader.recognises(root)), None)
-    if found is None:
+    reader = next((reader for reader in readers.values() if reader.recognises(root)), None)
+    if reader is None:
         signs = ", ".join(f"{' or '.join(reader.signs)} ({name})" for name, reader in readers.items())
         raise InputError(f"{root.absolute()} is laid out like no data set that is known: looked in it for {signs}; see data/README.md")
-    return found
+    return reader
 
 
 def read_listing_file(path: Path) -> Listing:
@@ -60,8 +60,8 @@ def read_listing_file(path: Path) -> Listing:
     """
     file = ListingFile(path)
     readers = [CAPTION_READERS.find(name)() for name in FILE_ORDER]
-    found = next((reader for reader in readers if reader.recognises_file(file)), None)
-    if found is None:
+    reader = next((reader for reader in readers if reader.recognises_file(file)), None)
+    if reader is None:
         formats = ", ".join(reader.file_format for reader in readers)
         raise InputError(f"{path} holds no photo with a caption in a known format: looked for {formats}")
-    return found.read_file(file)
+    return reader.read_file(file)
