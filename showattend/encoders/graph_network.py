@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER, Call, Graph, Part, Ref, refs
+from showattend.encoders.graph import Call, Graph, Part, refs
+from showattend.encoders.graph_arguments import Ref
+from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER
 from showattend.errors import InputError
 
 # No result of a graph may be larger than this many times its input, nor all of them together: a stranger's must not fill the memory.
@@ -40,6 +42,8 @@ class GraphNetwork(nn.Module):
         _check_shapes(self.state_dict(), weights)
         self.load_state_dict(dict(weights), assign=True)
         self._last_uses = _last_uses(graph)
+        # get_submodule splits the path at each call.
+        self._by_path = {path: self.get_submodule(path) for path, part in graph.parts.items() if part.kind != PARAMETER}
 
     def _add(self, path: str, part: Part) -> None:
         """Register a part under its path, inside plain modules that are made on the way."""
@@ -70,10 +74,10 @@ class GraphNetwork(nn.Module):
             InputError: a call fails, or its result is too large.
         """
         values: dict[str, Any] = {self.graph.input: image}
-        total = 0
+        total, limit = 0, MAX_GROWTH * image.numel()
         for call, finished in zip(self.graph.calls, self._last_uses, strict=True):
             try:
-                value = self._execute(call, values, MAX_GROWTH * image.numel())
+                value = self._execute(call, values, limit)
             except torch.OutOfMemoryError:
                 raise
             except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -81,7 +85,7 @@ class GraphNetwork(nn.Module):
             values[call.result] = value
             if isinstance(value, Tensor):
                 total += value.numel()
-                if value.numel() > MAX_GROWTH * image.numel() or total > MAX_TOTAL_GROWTH * image.numel():
+                if value.numel() > limit or total > MAX_TOTAL_GROWTH * image.numel():
                     raise InputError(f"the encoder's graph fails at {call.result}: its results are too large")
             for name in finished:
                 del values[name]
@@ -93,7 +97,7 @@ class GraphNetwork(nn.Module):
     def _execute(self, call: Call, values: Mapping[str, Any], limit: int) -> Any:
         args, kwargs = _resolve(call.args, values), {key: _resolve(value, values) for key, value in call.kwargs.items()}
         if call.kind == "call_module":
-            return self.get_submodule(call.target)(*args, **kwargs)
+            return self._by_path[call.target](*args, **kwargs)
         if call.kind == "get_attr":
             return self.get_parameter(call.target)
         run = (FUNCTIONS if call.kind == "call_function" else METHODS)[call.target].run

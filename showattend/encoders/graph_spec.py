@@ -10,7 +10,9 @@ from typing import Any
 
 from torch import fx, nn
 
-from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER, Graph, Ref, read_spec, to_json
+from showattend.encoders.graph import Graph, read_spec
+from showattend.encoders.graph_arguments import Ref, to_json
+from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER
 from showattend.errors import InputError
 
 # torchvision's function that returns its input in eval mode.

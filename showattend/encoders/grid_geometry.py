@@ -2,7 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from showattend.encoders.graph_schema import FUNCTIONS, Call, Graph, refs
+from showattend.encoders.graph import Call, Graph, refs
+from showattend.encoders.graph_schema import FUNCTIONS
 from showattend.geometry import Box
 
 # Modules and functions with a kernel.

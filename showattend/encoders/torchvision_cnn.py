@@ -67,7 +67,7 @@ class TorchvisionCNN(Encoder):
 
     def with_folded_batchnorm(self) -> Encoder:
         """A frozen copy in eval mode, in which batch normalisation is part of the convolution before it."""
-        return GraphEncoder(self.config, self.graph, self.state_dict()).with_folded_batchnorm()
+        return GraphEncoder.from_graph(self.config, self.graph, self.state_dict()).with_folded_batchnorm()
 
 
 def _normalization(name: str) -> Normalization:

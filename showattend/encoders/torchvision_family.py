@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from showattend.encoders.base import Encoder, EncoderConfig
+from showattend.encoders.graph import read_spec
 from showattend.encoders.graph_encoder import GraphEncoder
 from showattend.encoders.registry import register_family
 
@@ -30,7 +31,7 @@ class TorchvisionFamily:
 
     def rebuild(self, config: EncoderConfig, spec: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Encoder:
         """See `GraphEncoder`."""
-        return GraphEncoder(config, spec, weights)
+        return GraphEncoder.from_graph(config, read_spec(spec), weights)
 
 
 register_family(TorchvisionFamily())

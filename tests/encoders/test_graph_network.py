@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, symbolic_trace
 
 from showattend.encoders import Encoder, EncoderConfig, make_encoder
+from showattend.encoders.graph import read_spec
 from showattend.encoders.graph_encoder import GraphEncoder
 from showattend.encoders.graph_network import GraphNetwork, fold_batchnorm
-from showattend.encoders.graph_schema import read_spec
 from showattend.encoders.graph_spec import to_graph
 from showattend.errors import InputError
 
@@ -245,7 +245,7 @@ def test_mutated_graphs_give_one_line_or_a_network(small: Encoder, tmp_path: Any
         mutate(spec, rng)
         try:
             with torch.inference_mode():
-                output = GraphEncoder(small.config, spec, weights).eval()(pixels)
+                output = GraphEncoder.from_graph(small.config, read_spec(spec), weights).eval()(pixels)
             assert output.features.shape[2] <= 65536
         except InputError as error:
             messages.append(str(error))
