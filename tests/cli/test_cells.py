@@ -130,6 +130,7 @@ def training(shapes: Path, folder: Path, *options: str) -> list[str]:
         "--model.decoder.hidden_size=24",
         "--model.decoder.attention_size=16",
         "--trainer.max_epochs=1",
+        "--seed_everything=0",
     ]
     return [*command, "--trainer.enable_progress_bar=false", *options]
 
