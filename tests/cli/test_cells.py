@@ -145,7 +145,10 @@ def test_a_user_s_own_cell_trains_by_its_dotted_path(
     monkeypatch.syspath_prepend(tmp_path)
     assert main(training(shapes, tmp_path, "--model.decoder.cell=my_cells:Minimal", "--model.decoder.layers=2")) == 0
     photo, out = sorted((shapes / "images").glob("test*"))[0], tmp_path / "gates.png"
-    printed("my_cells:Minimal", "--plot", out, "--model", tmp_path / "run" / "model", "--photo", photo, capsys=capsys)
+    plot = ["my_cells:Minimal", "--plot", out, "--model", tmp_path / "run" / "model", "--photo", photo]
+    capsys.readouterr()  # discard what training printed
+    assert "allow it with --trust my_cells" in refused("cells", *plot, capsys=capsys)
+    printed(*plot, "--trust", "my_cells", capsys=capsys)
     assert out.exists()
     assert "f = s(a_f)" in printed("my_cells:Minimal", capsys=capsys)
 
