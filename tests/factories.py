@@ -149,14 +149,14 @@ class TinyLanguage:
         generator = torch.Generator().manual_seed(seed)
         self.start = torch.randn(photos, 5, generator=generator)
         self.mix = torch.randn(5, 5, generator=generator)
-        self.heard = torch.randn(WORDS, 5, generator=generator)
-        self.say = 2 * torch.randn(5, WORDS, generator=generator)
+        self.input_weight = torch.randn(WORDS, 5, generator=generator)
+        self.output_weight = 2 * torch.randn(5, WORDS, generator=generator)
         self.bias = torch.zeros(WORDS)
         self.bias[END] = end_bias
 
     def step(self, words: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-        h = torch.tanh(state[0] @ self.mix + self.heard[words])
-        return (h @ self.say + self.bias).log_softmax(-1), (h,), h[:, :LOCATIONS].softmax(-1)
+        h = torch.tanh(state[0] @ self.mix + self.input_weight[words])
+        return (h @ self.output_weight + self.bias).log_softmax(-1), (h,), h[:, :LOCATIONS].softmax(-1)
 
     def log_prob(self, photo: int, words: tuple[int, ...]) -> float:
         state: State = (self.start[photo : photo + 1],)
@@ -169,8 +169,8 @@ class TinyLanguage:
 
 def all_captions() -> list[tuple[int, ...]]:
     """All captions that end within LENGTH words."""
-    sayable = [word for word in range(WORDS) if word not in (*FORBIDDEN_IDS, END)]
-    return [(*said, END) for length in range(LENGTH) for said in itertools.product(sayable, repeat=length)]
+    allowed = [word for word in range(WORDS) if word not in (*FORBIDDEN_IDS, END)]
+    return [(*words, END) for length in range(LENGTH) for words in itertools.product(allowed, repeat=length)]
 
 
 def without_padding(words: Tensor) -> tuple[int, ...]:

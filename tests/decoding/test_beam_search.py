@@ -1,4 +1,4 @@
-"""Greedy and beam search against counting everything, on a language small enough to count."""
+"""Greedy and beam search against an enumeration of all captions, in a language with few enough of them."""
 
 import itertools
 from typing import Any
@@ -15,31 +15,31 @@ from showattend.vocabulary import END, PAD, START
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_wide_beam_finds_what_counting_finds(seed: int, length_penalty: float) -> None:
+def test_a_wide_beam_finds_the_best_of_all_captions(seed: int, length_penalty: float) -> None:
     language = TinyLanguage(3, seed)
-    found = generate(language.step, (language.start,), GenerationConfig(beam=80, max_length=LENGTH, length_penalty=length_penalty))
+    result = generate(language.step, (language.start,), GenerationConfig(beam=80, max_length=LENGTH, length_penalty=length_penalty))
     for photo in range(3):
         scores = {words: language.log_prob(photo, words) / len(words) ** length_penalty for words in all_captions()}
         best = max(scores, key=lambda words: scores[words])
-        assert without_padding(found.token_ids[photo, 0]) == best
-        assert found.scores[photo, 0].item() == pytest.approx(scores[best], abs=1e-4)
+        assert without_padding(result.token_ids[photo, 0]) == best
+        assert result.scores[photo, 0].item() == pytest.approx(scores[best], abs=1e-4)
 
 
 @pytest.mark.parametrize("beam", [1, 2, 5])
-def test_every_hypothesis_has_the_probability_that_it_claims(beam: int) -> None:
+def test_the_score_of_every_hypothesis_is_its_log_probability(beam: int) -> None:
     language = TinyLanguage(4, 1)
-    found = generate(language.step, (language.start,), GenerationConfig(beam=beam, max_length=6, num_captions=beam))
+    result = generate(language.step, (language.start,), GenerationConfig(beam=beam, max_length=6, num_captions=beam))
     for photo in range(4):
-        possible = [k for k in range(beam) if found.scores[photo, k] > -torch.inf]  # there may be fewer first words than beams
+        possible = [k for k in range(beam) if result.scores[photo, k] > -torch.inf]  # fewer than the beams where there are few first words
         for k in possible:
-            words = without_padding(found.token_ids[photo, k])
-            assert found.scores[photo, k].item() == pytest.approx(language.log_prob(photo, words), abs=1e-4)
-        assert len({without_padding(found.token_ids[photo, k]) for k in possible}) == len(possible)
+            words = without_padding(result.token_ids[photo, k])
+            assert result.scores[photo, k].item() == pytest.approx(language.log_prob(photo, words), abs=1e-4)
+        assert len({without_padding(result.token_ids[photo, k]) for k in possible}) == len(possible)
 
 
 def test_a_beam_of_one_is_greedy() -> None:
     language = TinyLanguage(5, 2)
-    found = generate(language.step, (language.start,), GenerationConfig(beam=1, max_length=8))
+    result = generate(language.step, (language.start,), GenerationConfig(beam=1, max_length=8))
     for photo in range(5):
         state, last, expected = (language.start[photo : photo + 1],), START, []
         for _ in range(8):
@@ -49,69 +49,69 @@ def test_a_beam_of_one_is_greedy() -> None:
             expected.append(last)
             if last == END:
                 break
-        assert without_padding(found.token_ids[photo, 0]) == tuple(expected)
+        assert without_padding(result.token_ids[photo, 0]) == tuple(expected)
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7])
-def test_a_batch_gives_what_its_photos_give_one_by_one(length_penalty: float) -> None:
+def test_a_photo_has_the_same_captions_alone_and_in_a_batch(length_penalty: float) -> None:
     language = TinyLanguage(6, 3)
-    search = GenerationConfig(beam=3, max_length=7, length_penalty=length_penalty, num_captions=3)
-    together = generate(language.step, (language.start,), search)
+    config = GenerationConfig(beam=3, max_length=7, length_penalty=length_penalty, num_captions=3)
+    batch = generate(language.step, (language.start,), config)
     for photo in range(6):
-        alone = generate(language.step, (language.start[photo : photo + 1],), search)
+        alone = generate(language.step, (language.start[photo : photo + 1],), config)
         for k in range(3):
             words = without_padding(alone.token_ids[0, k])
-            assert without_padding(together.token_ids[photo, k]) == words
-            assert torch.allclose(together.alphas[photo, k, : len(words)], alone.alphas[0, k, : len(words)], atol=1e-6)
+            assert without_padding(batch.token_ids[photo, k]) == words
+            assert torch.allclose(batch.alphas[photo, k, : len(words)], alone.alphas[0, k, : len(words)], atol=1e-6)
 
 
-def test_the_alphas_are_those_of_the_words_of_the_winning_beam() -> None:
+def test_the_alphas_belong_to_the_words_of_the_best_hypothesis() -> None:
     language = TinyLanguage(3, 4)
-    found = generate(language.step, (language.start,), GenerationConfig(beam=4, max_length=6))
+    result = generate(language.step, (language.start,), GenerationConfig(beam=4, max_length=6))
     for photo in range(3):
         state, last = (language.start[photo : photo + 1],), START
-        for t, word in enumerate(without_padding(found.token_ids[photo, 0])):
+        for t, word in enumerate(without_padding(result.token_ids[photo, 0])):
             _, state, alpha = language.step(torch.tensor([last]), state)
-            assert torch.allclose(found.alphas[photo, 0, t], alpha[0], atol=1e-6)
+            assert torch.allclose(result.alphas[photo, 0, t], alpha[0], atol=1e-6)
             last = word
-        assert not found.alphas[photo, 0, len(without_padding(found.token_ids[photo, 0])) :].any()
+        assert not result.alphas[photo, 0, len(without_padding(result.token_ids[photo, 0])) :].any()
 
 
-def test_when_nothing_ends_the_best_unfinished_beam_stands() -> None:
+def test_when_no_hypothesis_ends_the_best_unfinished_one_is_returned() -> None:
     language = TinyLanguage(2, 5, end_bias=-1000.0)
-    found = generate(language.step, (language.start,), GenerationConfig(beam=3, max_length=5))
+    result = generate(language.step, (language.start,), GenerationConfig(beam=3, max_length=5))
     for photo in range(2):
-        words = without_padding(found.token_ids[photo, 0])
+        words = without_padding(result.token_ids[photo, 0])
         assert len(words) == 5
         assert END not in words
-        assert found.scores[photo, 0].item() == pytest.approx(language.log_prob(photo, words), abs=1e-3)
+        assert result.scores[photo, 0].item() == pytest.approx(language.log_prob(photo, words), abs=1e-3)
 
 
-def test_a_finished_beam_ranks_before_an_unfinished_one() -> None:
+def test_an_ended_hypothesis_ranks_before_an_unfinished_one() -> None:
     language = TinyLanguage(8, 6, end_bias=-1.0)
-    found = generate(language.step, (language.start,), GenerationConfig(beam=4, max_length=3, num_captions=4))
+    result = generate(language.step, (language.start,), GenerationConfig(beam=4, max_length=3, num_captions=4))
     for photo in range(8):
-        ended = [END in without_padding(found.token_ids[photo, k]) for k in range(4)]
+        ended = [END in without_padding(result.token_ids[photo, k]) for k in range(4)]
         assert ended == sorted(ended, reverse=True)
 
 
-def test_what_must_never_be_said_is_never_said() -> None:
+def test_forbidden_tokens_never_occur_however_probable() -> None:
     language = TinyLanguage(4, 7)
     language.bias[list(FORBIDDEN_IDS)] = 50.0
-    found = generate(language.step, (language.start,), GenerationConfig(beam=3, max_length=5, num_captions=3))
+    result = generate(language.step, (language.start,), GenerationConfig(beam=3, max_length=5, num_captions=3))
     for photo, k in itertools.product(range(4), range(3)):
-        assert not set(without_padding(found.token_ids[photo, k])) & set(FORBIDDEN_IDS)
+        assert not set(without_padding(result.token_ids[photo, k])) & set(FORBIDDEN_IDS)
 
 
-def test_the_n_best_are_the_n_best_of_all_that_can_be_said() -> None:
+def test_the_n_best_captions_are_the_n_best_of_all_captions() -> None:
     language = TinyLanguage(4, 8)
-    found = generate(language.step, (language.start,), GenerationConfig(beam=80, max_length=LENGTH, num_captions=10))
+    result = generate(language.step, (language.start,), GenerationConfig(beam=80, max_length=LENGTH, num_captions=10))
     for photo in range(4):
         best = sorted(all_captions(), key=lambda words: language.log_prob(photo, words), reverse=True)[:10]
-        assert [without_padding(words) for words in found.token_ids[photo]] == best
+        assert [without_padding(words) for words in result.token_ids[photo]] == best
 
 
-def test_asking_for_more_captions_changes_none_of_the_first() -> None:
+def test_more_captions_per_photo_leave_the_best_one_unchanged() -> None:
     language = TinyLanguage(6, 9)
     one, many = (generate(language.step, (language.start,), GenerationConfig(beam=5, max_length=8, num_captions=n)) for n in (1, 5))
     for photo in range(6):
@@ -119,17 +119,17 @@ def test_asking_for_more_captions_changes_none_of_the_first() -> None:
         assert one.scores[photo, 0] == many.scores[photo, 0]
 
 
-def test_where_there_are_fewer_captions_than_asked_for_the_rest_is_marked() -> None:
+def test_captions_that_do_not_exist_have_a_score_of_minus_infinity() -> None:
     language = TinyLanguage(2, 1)
-    found = generate(language.step, (language.start,), GenerationConfig(beam=30, max_length=2, num_captions=30))
+    result = generate(language.step, (language.start,), GenerationConfig(beam=30, max_length=2, num_captions=30))
     for photo in range(2):
-        there = [
-            without_padding(words) for words, score in zip(found.token_ids[photo], found.scores[photo], strict=True) if score > -torch.inf
+        existing = [
+            without_padding(words) for words, score in zip(result.token_ids[photo], result.scores[photo], strict=True) if score > -torch.inf
         ]
-        assert len(there) == len(set(there)) < 30
+        assert len(existing) == len(set(existing)) < 30
 
 
-def test_a_search_says_what_it_is() -> None:
+def test_a_config_prints_its_beam_and_what_differs_from_the_default() -> None:
     assert str(GenerationConfig()) == "beam 3, length penalty 0"
     assert (
         str(GenerationConfig(beam=5, length_penalty=0.7, num_captions=2, ban=(5, 6)))
@@ -139,7 +139,7 @@ def test_a_search_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "named"),
+    ("options", "message"),
     [
         ({"beam": 0}, "beam"),
         ({"max_length": 0}, "max_length"),
@@ -159,27 +159,27 @@ def test_a_search_says_what_it_is() -> None:
         ({"must_include": (4,), "groups": 3}, "must_include and groups"),
     ],
 )
-def test_numbers_out_of_range_and_contradictions_are_refused(bad: dict[str, Any], named: str) -> None:
-    with pytest.raises(InputError, match=named):
-        GenerationConfig(**bad)
+def test_values_out_of_range_and_contradictory_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        GenerationConfig(**options)
 
 
-@pytest.mark.parametrize(("rows", "beam"), [(1, 1), (1, 5), (2, 3), (4, 17)])
+@pytest.mark.parametrize(("groups", "beam"), [(1, 1), (1, 5), (2, 3), (4, 17)])
 @pytest.mark.parametrize("vocabulary", [5, 30, 101, 1000, 2544])
-def test_the_best_continuations_are_those_of_all_sorted(rows: int, beam: int, vocabulary: int) -> None:
+def test_the_chunked_top_k_equals_a_full_sort(groups: int, beam: int, vocabulary: int) -> None:
     torch.manual_seed(vocabulary)
-    total, frozen = torch.randn(3, rows, beam).double(), torch.rand(3, rows, beam) < 0.3
-    log_probs = 3 * torch.randn(3, rows, beam, vocabulary).double()
+    total, frozen = torch.randn(3, groups, beam).double(), torch.rand(3, groups, beam) < 0.3
+    log_probs = 3 * torch.randn(3, groups, beam, vocabulary).double()
     log_probs[0, :, :, 1:] = -torch.inf
     total[1, :, 1:] = -torch.inf
-    key, parent, word = best_continuations(total, frozen, log_probs)
-    every = (total.unsqueeze(-1) + log_probs).masked_fill(frozen.unsqueeze(-1), -torch.inf)
-    every[..., PAD] = torch.where(frozen, torch.inf, every[..., PAD])
-    assert torch.equal(key, every.flatten(2).sort(descending=True).values[..., :beam])
-    own = parent - beam * torch.arange(rows).unsqueeze(-1)
-    real = key > -torch.inf
-    photo, row = torch.arange(3).view(-1, 1, 1).expand_as(own), torch.arange(rows).view(-1, 1).expand_as(own)
-    assert torch.equal(every[photo, row, own, word][real], key[real])
-    # None is taken twice.
-    places = (own * vocabulary + word).where(real, -torch.arange(1, beam + 1)).sort().values
-    assert (places.diff() > 0).all()
+    keys, parents, token_ids = best_continuations(total, frozen, log_probs)
+    sums = (total.unsqueeze(-1) + log_probs).masked_fill(frozen.unsqueeze(-1), -torch.inf)
+    sums[..., PAD] = torch.where(frozen, torch.inf, sums[..., PAD])
+    assert torch.equal(keys, sums.flatten(2).sort(descending=True).values[..., :beam])
+    beams = parents - beam * torch.arange(groups).unsqueeze(-1)
+    exists = keys > -torch.inf
+    photo, group = torch.arange(3).view(-1, 1, 1).expand_as(beams), torch.arange(groups).view(-1, 1).expand_as(beams)
+    assert torch.equal(sums[photo, group, beams, token_ids][exists], keys[exists])
+    # No continuation is chosen twice.
+    flat_index = (beams * vocabulary + token_ids).where(exists, -torch.arange(1, beam + 1)).sort().values
+    assert (flat_index.diff() > 0).all()

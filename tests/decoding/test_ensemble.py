@@ -1,4 +1,4 @@
-"""Several models that speak as one."""
+"""Ensembles average the probabilities of their members."""
 
 import itertools
 
@@ -15,31 +15,31 @@ def probability(language: TinyLanguage, photo: int, words: tuple[int, ...], word
 
 
 @pytest.mark.parametrize("copies", [1, 2, 3])
-def test_a_model_with_itself_changes_nothing(copies: int) -> None:
+def test_an_ensemble_of_copies_equals_the_model(copies: int) -> None:
     language = TinyLanguage(4, 1)
-    search = GenerationConfig(beam=3, max_length=7, num_captions=3)
-    alone = generate(language.step, (language.start,), search)
-    ensemble = generate(*ensemble_step([(language.step, (language.start,))] * copies), search)
+    config = GenerationConfig(beam=3, max_length=7, num_captions=3)
+    alone = generate(language.step, (language.start,), config)
+    ensemble = generate(*ensemble_step([(language.step, (language.start,))] * copies), config)
     assert torch.equal(ensemble.token_ids, alone.token_ids)
     assert torch.allclose(ensemble.scores, alone.scores, atol=1e-5)
     assert torch.allclose(ensemble.alphas, alone.alphas, atol=1e-6)
 
 
-def test_probabilities_are_averaged_and_the_best_caption_of_the_average_is_found() -> None:
+def test_the_best_caption_by_averaged_probabilities_is_found() -> None:
     one, two = TinyLanguage(3, 2), TinyLanguage(3, 3)
-    found = generate(*ensemble_step([(one.step, (one.start,)), (two.step, (two.start,))]), GenerationConfig(beam=80, max_length=LENGTH))
+    result = generate(*ensemble_step([(one.step, (one.start,)), (two.step, (two.start,))]), GenerationConfig(beam=80, max_length=LENGTH))
     for photo in range(3):
 
         def score(words: tuple[int, ...], photo: int = photo) -> float:
             steps = [(words[:t], word) for t, word in enumerate(words)]
-            means = [(probability(one, photo, said, word) + probability(two, photo, said, word)) / 2 for said, word in steps]
+            means = [(probability(one, photo, prefix, word) + probability(two, photo, prefix, word)) / 2 for prefix, word in steps]
             return float(torch.tensor(means).log().sum())
 
-        assert without_padding(found.token_ids[photo, 0]) == max(all_captions(), key=score)
-        assert found.scores[photo, 0].item() == pytest.approx(score(without_padding(found.token_ids[photo, 0])), abs=1e-4)
+        assert without_padding(result.token_ids[photo, 0]) == max(all_captions(), key=score)
+        assert result.scores[photo, 0].item() == pytest.approx(score(without_padding(result.token_ids[photo, 0])), abs=1e-4)
 
 
-def test_states_of_different_models_stay_apart_and_alphas_of_unlike_grids_are_the_first_ones() -> None:
+def test_states_stay_separate_and_alpha_is_the_first_member_s_where_grids_differ() -> None:
     one, two = TinyLanguage(2, 4), TinyLanguage(2, 5)
 
     def wider(words: torch.Tensor, state: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]:
@@ -55,4 +55,4 @@ def test_states_of_different_models_stay_apart_and_alphas_of_unlike_grids_are_th
     for _ in range(3):
         _, own, expected = one.step(words, own)
     assert torch.equal(alpha, expected)
-    assert all(torch.equal(mine, theirs) for mine, theirs in itertools.zip_longest(state[:1], own))
+    assert all(torch.equal(actual, wanted) for actual, wanted in itertools.zip_longest(state[:1], own))
