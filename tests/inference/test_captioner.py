@@ -1,0 +1,99 @@
+"""`Captioner` on an untrained model: files and open pictures, alternatives, gates, ensembles and attention modes."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from factories import VOCABULARY, untrained_model
+from PIL import Image
+
+from showattend.data.transforms import Preprocessing
+from showattend.decoding import GenerationConfig, Hypotheses
+from showattend.errors import InputError
+from showattend.inference import Captioner, Failure
+from showattend.inference.caption import PhotoGrid, best_caption
+from showattend.vocabulary import END, PAD
+
+# Captions of an untrained model may end at once: several words are required here.
+CONFIG = GenerationConfig(beam=2, max_length=8, min_length=4)
+GRID = PhotoGrid((2, 2), (0, 0, 10, 10), (0, 0, 10, 10))
+
+
+@pytest.fixture
+def captioner() -> Captioner:
+    return Captioner(untrained_model(), "cpu")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_a_file_and_an_open_picture_give_the_same_results(captioner: Captioner, photo: Path) -> None:
+    for source in (photo, str(photo)):
+        with Image.open(photo) as picture:
+            assert captioner.caption(source, CONFIG).score == captioner.caption(picture, CONFIG).score
+            (from_file,), (from_picture,) = captioner.score(source, ["a red star"]), captioner.score(picture, ["a red star"])
+            assert torch.equal(from_file.log_probs, from_picture.log_probs)
+            (caption, gates), (other_caption, other_gates) = captioner.gates(source, CONFIG), captioner.gates(picture, CONFIG)
+            assert caption.words == other_caption.words
+            assert all(torch.equal(gates[0][name], other_gates[0][name]) for name in gates[0])
+
+
+def test_an_open_picture_is_turned_upright(captioner: Captioner, tmp_path: Path, photo: Path) -> None:
+    rotated = tmp_path / "rotated.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown upright after a quarter turn clockwise
+    with Image.open(photo) as picture:
+        picture.transpose(Image.Transpose.ROTATE_90).save(rotated, exif=exif)
+    with Image.open(rotated) as picture:
+        assert captioner.caption(picture, CONFIG).crop_box == captioner.caption(photo, CONFIG).crop_box
+
+
+def test_a_broken_file_fails_alone(captioner: Captioner, photo: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    results = dict(captioner.caption_files([photo, broken], CONFIG))
+    assert isinstance(results[broken], Failure)
+    assert str(results[photo]) == str(captioner.caption(photo, CONFIG))
+    with pytest.raises(InputError, match=r"broken\.jpg"):
+        captioner.caption(broken)
+
+
+def test_gates_have_a_row_for_each_word(captioner: Captioner, photo: Path) -> None:
+    caption, layers = captioner.gates(photo, CONFIG)
+    assert len(caption.words) >= 4
+    assert [values.shape for layer in layers for values in layer.values()] == [(len(caption.words), 8)] * len(layers[0])
+
+
+def test_gates_of_a_caption_without_words_are_refused(captioner: Captioner, photo: Path) -> None:
+    with torch.no_grad():
+        captioner.model.network.decoder.output.bias[END] = 1000.0
+    with pytest.raises(InputError, match="no words"):
+        Captioner(captioner.model, "cpu").gates(photo, GenerationConfig(beam=1))
+
+
+def test_hypotheses_that_do_not_exist_are_no_alternatives() -> None:
+    token_ids = torch.tensor([[[4, 5, END], [4, END, PAD], [PAD, PAD, PAD]]])
+    scores = torch.tensor([[-1.0, -2.0, -math.inf]])
+    caption = best_caption(Hypotheses(token_ids, scores, torch.rand(1, 3, 3, 4)), 0, VOCABULARY, GRID)
+    assert caption.words == VOCABULARY.tokens[4:6]
+    assert [other.words for other in caption.alternatives] == [VOCABULARY.tokens[4:5]]
+    assert caption.alphas.shape == (2, 4)
+
+
+def test_models_with_different_preprocessing_are_no_ensemble() -> None:
+    other = replace(untrained_model(), preprocessing=Preprocessing(32, "crop"))
+    with pytest.raises(InputError, match="differ in preprocessing"):
+        Captioner(untrained_model(), "cpu", ensemble=[other])
+
+
+def test_an_attention_without_modes_refuses_one() -> None:
+    with pytest.raises(InputError, match="an attention mode is for hard attention"):
+        Captioner(untrained_model(), "cpu", attention_mode="argmax")
