@@ -32,7 +32,7 @@ def _replaced(arguments: Sequence[str]) -> Iterator[str]:
 
 def _path(name: str) -> str:
     """The path of a recipe; any other value as it is. `configs/NAME.yaml` is a recipe too, for those without a clone."""
-    if Path(name).exists():
+    if Path(name).is_file():
         return name
     recipe = name.removeprefix("configs/").removesuffix(".yaml")
     return str(FOLDER / f"{recipe}.yaml") if recipe in recipe_names() else name
