@@ -55,12 +55,12 @@ def test_the_folder_is_complete_and_readable_by_others(tmp_path: Path) -> None:
 def test_a_copied_folder_needs_nothing_else(model: Path, shapes: Path, tmp_path: Path) -> None:
     photo = next((shapes / "images").glob("test*"))
     expected = Captioner.from_pretrained(model).caption(photo)
-    found = Captioner.from_pretrained(shutil.copytree(model, tmp_path / "copy")).caption(Image.open(photo))
-    assert found.words == expected.words
-    assert found.score == pytest.approx(expected.score)
-    assert torch.allclose(found.alphas, expected.alphas)
-    assert found.alphas.shape == (len(found.words), found.grid_shape[0] * found.grid_shape[1])
-    assert torch.allclose(found.alphas.sum(1), torch.ones(len(found.words)))
+    caption = Captioner.from_pretrained(shutil.copytree(model, tmp_path / "copy")).caption(Image.open(photo))
+    assert caption.words == expected.words
+    assert caption.score == pytest.approx(expected.score)
+    assert torch.allclose(caption.alphas, expected.alphas)
+    assert caption.alphas.shape == (len(caption.words), caption.grid_shape[0] * caption.grid_shape[1])
+    assert torch.allclose(caption.alphas.sum(1), torch.ones(len(caption.words)))
 
 
 def test_saving_replaces_a_model_but_nothing_else(tmp_path: Path) -> None:

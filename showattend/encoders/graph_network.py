@@ -46,7 +46,7 @@ class GraphNetwork(nn.Module):
         self._by_path = {path: self.get_submodule(path) for path, part in graph.parts.items() if part.kind != PARAMETER}
 
     def _add(self, path: str, part: Part) -> None:
-        """Register a part under its path, inside plain modules that are made on the way."""
+        """Register a part under its path, inside plain modules that are added on the way."""
         parent: nn.Module = self
         *above, name = path.split(".")
         for step in above:

@@ -11,7 +11,7 @@ WINDOWED = ("Conv2d", "MaxPool2d", "AvgPool2d", "max_pool2d", "avg_pool2d")
 
 
 class GridGeometry(NamedTuple):
-    """Centres of the locations' receptive fields, the same across and down, in pixels of the square that the network sees.
+    """Centres of the locations' receptive fields, the same across and down, in pixels of the square that the network gets.
 
     first: of the first location
     step: from one location to the next
@@ -28,7 +28,7 @@ class GridGeometry(NamedTuple):
 
         Args:
             grid_shape: rows and columns
-            image_size: pixels of the square that the network saw
+            image_size: pixels of the square that the network gets
             crop_box: the part of the photo that this square showed, in the photo's pixels
 
         Returns:

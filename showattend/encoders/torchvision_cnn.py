@@ -2,7 +2,7 @@
 
 The map is the last one that is larger than one location and is no pooling's output: conv5_4 of VGG-19 (14x14x512, as in the paper), the
 last block of a ResNet, the last convolution of a MobileNet. Another one is chosen by its name (`layer`). A finer one is had by its stride:
-the last strides are removed and what follows is dilated (Yu & Koltun 2016), so that the pretrained weights see what they saw in training,
+the last strides are removed and what follows is dilated (Yu & Koltun 2016), so that the pretrained weights keep their inputs of training,
 at more places.
 """
 

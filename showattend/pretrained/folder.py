@@ -23,7 +23,7 @@ ENCODER_SPEC = "encoder.json"  # where the encoder needs more than its configura
 
 @dataclass(frozen=True)
 class Pretrained:
-    """All that a captioner is made of."""
+    """Network, vocabulary and settings of a captioner."""
 
     network: CaptionModel
     vocabulary: Vocabulary

@@ -19,7 +19,7 @@ def photos(tmp_path: Path) -> list[Photo]:
     chance = np.random.default_rng(0)
     for n in range(5):
         Image.fromarray(chance.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"{n}.png")
-    return [Photo(n, tmp_path / f"{n}.png", ("said",)) for n in range(5)]
+    return [Photo(n, tmp_path / f"{n}.png", ("a caption",)) for n in range(5)]
 
 
 @pytest.fixture
