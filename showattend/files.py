@@ -31,7 +31,7 @@ MAX_STEM = 40  # characters of the target's name in the temporary file's, which 
 HOST = re.sub(r"\W", "_", socket.gethostname())[:40]
 TEMPORARY = re.compile(rf"\..*\.{re.escape(HOST)}-(\d+)-\w{{8}}(\..*)?", re.DOTALL)
 
-_cleaned: set[Path] = set()  # folders in which this process has looked for what dead ones left
+_cleaned: set[Path] = set()  # folders that this process has cleaned of files of dead processes
 
 
 @contextmanager

@@ -18,19 +18,19 @@ BLUE = Shape("square", "blue", "small", 104, 72, 14)
 SCENE = Scene((RED, BLUE), (50, 50, 50), "plain")
 
 
-def caption(said: str, looks: dict[int, tuple[int, int]]) -> Caption:
-    words = said.split()
+def caption(text: str, attended: dict[int, tuple[int, int]]) -> Caption:
+    words = text.split()
     alphas = torch.full((len(words), 64), 0.001)
-    for word, (row, column) in looks.items():
+    for word, (row, column) in attended.items():
         alphas[word, 8 * row + column] = 1.0
     return Caption(words, 0.0, alphas, (8, 8), (0, 0, 128, 128), (0, 0, 128, 128))
 
 
 def test_attention_on_the_named_shapes_scores_1_and_beside_them_0() -> None:
-    said = "a red circle left of a blue square"
+    text = "a red circle left of a blue square"
     on, beside = {2: (4, 1), 7: (4, 6)}, {2: (0, 7), 7: (0, 0)}
-    assert check({"x": caption(said, on)}, {"x": SCENE}).pointing == 1.0
-    assert check({"x": caption(said, beside)}, {"x": SCENE}).pointing == 0.0
+    assert check({"x": caption(text, on)}, {"x": SCENE}).pointing == 1.0
+    assert check({"x": caption(text, beside)}, {"x": SCENE}).pointing == 0.0
     assert check({"x": caption("a green circle", {2: (4, 1)})}, {"x": SCENE}).pointing == 0.0, "nothing green is there"
 
 
@@ -53,8 +53,8 @@ def test_the_demo_draws_trains_captions_scores_and_plots(
     monkeypatch.setattr("showattend.data.shapes.dataset.PHOTOS", {"train": 48, "val": 4, "test": 6})
     assert main(["demo", "--out", str(tmp_path / "demo"), "--seed", "3"]) == 0
     printed = capsys.readouterr().out
-    for said in ("the model", "an oracle", "blind", "statements that are true", "nouns with the peak of alpha", "Try next"):
-        assert said in printed
+    for expected in ("the model", "an oracle", "blind", "statements that are true", "nouns with the peak of alpha", "Try next"):
+        assert expected in printed
     assert len(list((tmp_path / "demo" / "figures").glob("*.png"))) == 4
     found = json.loads((tmp_path / "demo" / "metrics.json").read_text())
     assert found["oracle"]["bleu4"] > found["blind"]["bleu4"]

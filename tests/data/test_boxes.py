@@ -68,7 +68,7 @@ def test_entities_words_of_a_generated_caption_name_the_phrases_of_the_photo_s_c
 
 
 @pytest.mark.parametrize(
-    ("xml", "sentences", "said"),
+    ("xml", "sentences", "message"),
     [
         ("<annotation>", SENTENCES, "1.xml is no XML of Flickr30k Entities"),
         (XML.replace("<xmin>1</xmin>", ""), SENTENCES, "1.xml is no XML"),
@@ -77,8 +77,8 @@ def test_entities_words_of_a_generated_caption_name_the_phrases_of_the_photo_s_c
         (XML, "\n", "1.txt holds no caption"),
     ],
 )
-def test_entities_in_another_format_are_refused(xml: str, sentences: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said) as refused:
+def test_entities_in_another_format_are_refused(xml: str, sentences: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message) as refused:
         read_boxes(entities(tmp_path, xml, sentences), [photo(tmp_path)])
     assert "\n" not in str(refused.value)
 
@@ -107,8 +107,8 @@ def test_coco_s_categories_are_named_in_singular_plural_and_by_synonyms(tmp_path
     one = photo(tmp_path, captions=("Two men with hot dogs .",))
     boxes = read_boxes(instances(tmp_path), [one])
     people = ((1.0, 2.0, 11.5, 22.0), (30.0, 0.0, 60.0, 40.0))
-    said = "people eat a hot dog near traffic lights while mice watch a ski in dog bowls"
-    assert boxes.object_words(one, tokenize(said)) == [
+    caption = "people eat a hot dog near traffic lights while mice watch a ski in dog bowls"
+    assert boxes.object_words(one, tokenize(caption)) == [
         ObjectWord(0, "person", people),
         ObjectWord(4, "hot dog", ((5.0, 5.0, 10.0, 10.0),)),
         ObjectWord(7, "traffic light", ()),
@@ -150,9 +150,23 @@ def test_coco_in_another_format_is_refused(changes: dict[str, object], tmp_path:
 
 
 def test_plurals_as_people_write_them() -> None:
-    said = {"bus": "buses", "knife": "knives", "sheep": "sheep", "scissors": "scissors", "couch": "couches", "wine glass": "wine glasses"}
-    said |= {"toothbrush": "toothbrushes", "mouse": "mice", "person": "people", "toy": "toys", "teddy bear": "teddy bears", "box": "boxes"}
-    assert {name: plural(name) for name in said} == said
+    plurals = {
+        "bus": "buses",
+        "knife": "knives",
+        "sheep": "sheep",
+        "scissors": "scissors",
+        "couch": "couches",
+        "wine glass": "wine glasses",
+    }
+    plurals |= {
+        "toothbrush": "toothbrushes",
+        "mouse": "mice",
+        "person": "people",
+        "toy": "toys",
+        "teddy bear": "teddy bears",
+        "box": "boxes",
+    }
+    assert {name: plural(name) for name in plurals} == plurals
     assert category_names(["dog", "hot dog"])[("hotdogs",)] == "hot dog"
     assert category_names(["sports ball", "ball"])[("ball",)] == "ball", "a category's own name goes before synonyms"
     assert "man" not in {word for name in category_names(["dog"]) for word in name}, "synonyms are of categories that are there"
@@ -216,7 +230,7 @@ def test_the_network_sees_the_rectangle_where_its_box_is(orientation: int, resiz
     # Pixels cut into halves, for cells that begin in the middle of one.
     fine = np.kron(seen[0].numpy() / 255, np.ones((2, 2)))
     cells = [slice(int(2 * begin), int(2 * end)) for begin, end in itertools.pairwise(edges)]
-    bright = np.array([[fine[down, weight_grad].mean() for weight_grad in cells] for down in cells])
+    bright = np.array([[fine[down, across].mean() for across in cells] for down in cells])
     found = Caption(["word"], 0.0, torch.from_numpy(bright.reshape(1, -1)), (16, 16), visible, area)
     box = tuple(map(float, BOX))
     shares = covered_areas(found, [box]) / cell_areas(found)  # type: ignore[list-item]
@@ -239,9 +253,9 @@ def test_boxes_of_another_size_than_the_upright_photo_s_are_not_used(orientation
 
 
 def test_photos_without_annotation_and_broken_ones_are_named(tmp_path: Path) -> None:
-    known, stranger = photo(tmp_path), photo(tmp_path, "2.jpg")
-    boxes = read_boxes(entities(tmp_path), [known, stranger])
+    known, unknown = photo(tmp_path), photo(tmp_path, "2.jpg")
+    boxes = read_boxes(entities(tmp_path), [known, unknown])
     assert boxes.problem(known) is None
-    assert "2.jpg: no annotation names it" in str(boxes.problem(stranger))
+    assert "2.jpg: no annotation names it" in str(boxes.problem(unknown))
     known.path.write_bytes(b"x")
     assert "not a picture" in str(boxes.problem(known))

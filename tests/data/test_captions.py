@@ -1,4 +1,4 @@
-"""Every layout that data/README.md describes, with what real copies of them get wrong."""
+"""Every layout that data/README.md describes, with the faults of real copies."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,13 @@ def images_csv(root: Path) -> Path:
 def karpathy(root: Path) -> Path:
     photos(root / "val2014", "COCO_val2014_000000000042.jpg", "x.jpg", "y.jpg")
     images = [
-        {"filename": name, "filepath": "val2014", "split": split, "cocoid": number, "sentences": [{"raw": f"said {n}"} for n in range(5)]}
+        {
+            "filename": name,
+            "filepath": "val2014",
+            "split": split,
+            "cocoid": number,
+            "sentences": [{"raw": f"caption {n}"} for n in range(5)],
+        }
         for name, split, number in (("COCO_val2014_000000000042.jpg", "restval", 42), ("x.jpg", "val", 7), ("y.jpg", "test", 8))
     ]
     (root / "dataset_coco.json").write_text(json.dumps({"images": images}))
@@ -51,8 +57,8 @@ def coco(root: Path) -> Path:
     for part, number in (("train2017", 1), ("val2017", 2)):
         photos(root / part, f"{number:012}.jpg")
         images = [{"id": number, "file_name": f"{number:012}.jpg"}]
-        said = [{"id": 10 * number + n, "image_id": number, "caption": f"said {n}"} for n in range(5)]
-        (root / "annotations" / f"captions_{part}.json").write_text(json.dumps({"images": images, "annotations": said}))
+        annotations = [{"id": 10 * number + n, "image_id": number, "caption": f"caption {n}"} for n in range(5)]
+        (root / "annotations" / f"captions_{part}.json").write_text(json.dumps({"images": images, "annotations": annotations}))
     (root / "annotations" / "instances_val2017.json").write_text("{}")
     return root
 
@@ -82,7 +88,7 @@ def test_layouts_are_recognised_and_read(make, layout: str, counts: tuple[int, .
         assert all(photo.path.is_file() and photo.captions for split in found.splits.values() for photo in split)
 
 
-def test_what_flickr_s_lists_get_wrong_is_counted_and_named(tmp_path: Path) -> None:
+def test_faults_of_flickr_s_lists_are_counted_and_named(tmp_path: Path) -> None:
     found = read_captions(flickr(tmp_path / "data"))
     assert [photo.id for photo in found.split("train")] == ["a.jpg", "b.jpg"]
     assert found.split("val")[0].captions == ("A c , number 0 .", "A c , number 1 .")
@@ -108,7 +114,7 @@ def test_every_layout_that_can_be_chosen_is_described() -> None:
     assert all(f"`{name}`" in readme for name in CAPTION_READERS.entries)
 
 
-def test_bad_roots_are_answered_with_what_to_do(tmp_path: Path) -> None:
+def test_errors_about_the_folder_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no folder at"):
         read_captions(tmp_path / "nowhere")
     with pytest.raises(InputError, match="laid out like no data set that is known"):
@@ -118,21 +124,21 @@ def test_bad_roots_are_answered_with_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("dataset.json", "{}", "Karpathy"),
         ("dataset.json", "{", "no JSON"),
         ("annotations/captions_train.json", "[]", "COCO"),
-        ("mine.csv", "photo_name,said\na.jpg,x", "column named image"),
+        ("mine.csv", "photo_name,description\na.jpg,x", "column named image"),
         ("mine.csv", "image,caption\na.jpg,x", "no photo with both"),
         ("captions.txt", "", "no photo with both"),
     ],
 )
-def test_files_in_the_wrong_format_are_refused(name: str, content: str, said: str, tmp_path: Path) -> None:
+def test_files_in_the_wrong_format_are_refused(name: str, content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_captions(tmp_path)
 
 

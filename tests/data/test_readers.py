@@ -213,3 +213,9 @@ def test_text_that_is_not_utf_8_is_refused_with_the_place(tmp_path: Path) -> Non
     (tmp_path / "c.csv").write_bytes(b"image,caption\na.jpg,caf\xe9\n")
     with pytest.raises(InputError, match=r"c.csv: byte 23 is not UTF-8"):
         captions(tmp_path / "c.csv")
+
+
+def test_folders_with_impossible_names_are_reported_as_missing_files(tmp_path: Path) -> None:
+    write(tmp_path / "dataset_x.json", {"images": [IMAGE | {"filepath": "x" * 5000}]})
+    with pytest.raises(InputError, match="1 photos listed without a file"):
+        read_captions(tmp_path)

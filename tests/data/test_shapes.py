@@ -79,7 +79,7 @@ def test_a_shape_s_color_is_in_the_middle_of_its_box() -> None:
             assert picture.getpixel((int(shape.x), int(shape.y))) == COLORS[shape.color]
 
 
-def test_all_that_the_grammar_says_is_true_and_understood() -> None:
+def test_all_captions_of_the_grammar_are_true_and_parsed_back() -> None:
     rng = random.Random(2)
     for scene in scenes():
         for description in describe(scene, rng):
@@ -104,11 +104,11 @@ def test_all_that_the_grammar_says_is_true_and_understood() -> None:
         ("of a the", []),
     ],
 )
-def test_statements_are_judged_one_by_one(caption: str, expected: list[bool]) -> None:
+def test_each_statement_of_a_caption_is_true_or_false(caption: str, expected: list[bool]) -> None:
     assert [true for _, true in parse_caption(caption.split(), SCENE).statements] == expected
 
 
-def test_relations_are_those_of_the_picture_and_turn_round_with_it() -> None:
+def test_relations_are_those_of_the_picture_and_reverse_with_the_order() -> None:
     assert (relation(RED, BLUE), relation(BLUE, RED)) == ("left", "right")
     beneath = Shape("star", "white", "small", 32, 100, 12)
     assert (relation(beneath, RED), relation(RED, beneath)) == ("below", "above")
@@ -125,11 +125,11 @@ def test_a_neighbour_is_the_nearest_shape_on_its_side() -> None:
 def test_shapes_stand_in_a_line_so_that_every_relation_is_clear() -> None:
     lying = 0
     for scene in scenes():
-        weight_grad = [abs(one.x - other.x) for one, other in combinations(scene.shapes, 2)]
+        across = [abs(one.x - other.x) for one, other in combinations(scene.shapes, 2)]
         down = [abs(one.y - other.y) for one, other in combinations(scene.shapes, 2)]
-        further, nearer = (weight_grad, down) if weight_grad[0] > down[0] else (down, weight_grad)
+        further, nearer = (across, down) if across[0] > down[0] else (down, across)
         assert all(far > 1.6 * near for far, near in zip(further, nearer, strict=True))
-        lying += further is weight_grad
+        lying += further is across
     assert 100 < lying < 200, "half of the lines lie, half stand"
 
 

@@ -35,8 +35,8 @@ def test_crop_is_the_paper_s_short_side_256_and_middle_224() -> None:
 
 @pytest.mark.parametrize("resize", ["stretch", "crop"])
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (64, 64)])
-def test_what_is_visible_is_where_the_network_sees_it(resize: str, size: tuple[int, int]) -> None:
-    """A box of the photo lands where `visible` says: this is what the heatmaps rely on."""
+def test_a_box_lies_where_crop_box_says(resize: str, size: tuple[int, int]) -> None:
+    """A box of the photo lies where `crop_box` says; heatmaps rely on it."""
     preprocessing = Preprocessing(96, resize)
     box = (size[0] // 2, size[1] // 2, size[0] // 2 + 20, size[1] // 2 + 16)
     left, upper, right, lower = preprocessing.crop_box(*size)
@@ -57,7 +57,7 @@ STORED = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANS
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_camera_s_orientation_is_obeyed(orientation: int, tmp_path: Path) -> None:
+def test_the_exif_orientation_is_applied(orientation: int, tmp_path: Path) -> None:
     stored = marked(60, 40, (0, 0, 20, 10))
     if orientation in STORED:
         stored = stored.transpose(Image.Transpose[STORED[orientation]])
@@ -92,7 +92,7 @@ def test_the_content_decides_and_not_the_name(tmp_path: Path) -> None:
     assert open_photo(path)[0].size == (9, 9)
 
 
-def test_broken_files_say_what_is_wrong(tmp_path: Path) -> None:
+def test_errors_of_broken_files_name_the_file_and_the_reason(tmp_path: Path) -> None:
     good = tmp_path / "good.jpg"
     marked(200, 200, (0, 0, 99, 99)).save(good)
     contents = {
@@ -100,16 +100,16 @@ def test_broken_files_say_what_is_wrong(tmp_path: Path) -> None:
         "text.jpg": (b"hello", "not a picture"),
         "cut.jpg": (good.read_bytes()[:900], "cannot be read"),
     }
-    for name, (content, said) in contents.items():
+    for name, (content, message) in contents.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(BrokenImage, match=f"{name}.*{said}"):
+        with pytest.raises(BrokenImage, match=f"{name}.*{message}"):
             open_photo(tmp_path / name)
     for missing in (tmp_path / "none.jpg", tmp_path):
         with pytest.raises(BrokenImage):
             open_photo(missing)
 
 
-def test_bad_choices_are_refused() -> None:
+def test_unknown_ways_to_resize_and_sizes_below_1_are_refused() -> None:
     with pytest.raises(InputError, match="did you mean 'crop'"):
         Preprocessing(224, "corp")
     with pytest.raises(InputError, match="image_size"):
