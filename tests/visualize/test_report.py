@@ -1,4 +1,4 @@
-"""The page of `showattend evaluate --report`: whole, alone, safe, and with figures that can be counted by hand."""
+"""The page of `showattend evaluate --report`: valid and self-contained HTML, escaped data, and values that can be counted by hand."""
 
 import json
 from html.parser import HTMLParser
@@ -8,13 +8,12 @@ import pytest
 from PIL import Image
 
 from showattend.cli.main import main
-from showattend.metrics.diversity import distinct, share_different, share_new, vocabulary_size
 
 VOID = {"meta", "img", "rect", "br"}
 
 
 class Page(HTMLParser):
-    """All that a page shows, and whether its elements close in order."""
+    """The elements and texts of a page; asserts that elements close in order."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -40,63 +39,63 @@ class Page(HTMLParser):
         return sum(name == tag for name, _ in self.tags)
 
 
-def page(tmp_path: Path, photos: int, *, said: str = "a dog runs in the snow {}", picture: bool = False) -> Page:
-    """The report of so many photos, each with two references, of which the first half is described well."""
+def page(tmp_path: Path, photos: int, *, caption: str = "a dog runs in the snow {}", with_photos: bool = False) -> Page:
+    """The report of this many photos with two references each; the captions of the first half repeat a reference."""
     lines = ["image,caption"]
     for number in range(photos):
         lines += [f'{number}.jpg,"a dog runs in the snow {number}"', f'{number}.jpg,"<b>snow & ice</b>"']
-        if picture:
+        if with_photos:
             Image.new("RGB", (640, 320), (255, 0, 0)).save(tmp_path / f"{number}.jpg")
     (tmp_path / "mine.csv").write_text("\n".join(lines))
-    rows = [{"image_id": f"{n}.jpg", "caption": said.format(n) if n < photos / 2 else "a cat"} for n in range(photos)]
-    (tmp_path / "said.json").write_text(json.dumps(rows))
-    line = ["evaluate", "--results", str(tmp_path / "said.json"), "--report", str(tmp_path / "page.html")]
-    line += ["--data.root", str(tmp_path), "--split", "train"] if picture else ["--references", str(tmp_path / "mine.csv")]
+    rows = [{"image_id": f"{n}.jpg", "caption": caption.format(n) if n < photos / 2 else "a cat"} for n in range(photos)]
+    (tmp_path / "captions.json").write_text(json.dumps(rows))
+    line = ["evaluate", "--results", str(tmp_path / "captions.json"), "--report", str(tmp_path / "page.html")]
+    line += ["--data.root", str(tmp_path), "--split", "train"] if with_photos else ["--references", str(tmp_path / "mine.csv")]
     assert main(line) == 0
     return Page(tmp_path / "page.html")
 
 
-def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
-    found = page(tmp_path, 50)
+def test_the_page_is_complete_and_needs_no_other_file(tmp_path: Path) -> None:
+    report = page(tmp_path, 50)
     text = (tmp_path / "page.html").read_text()
     assert text.startswith("<!DOCTYPE html>")
     assert 'lang="en"' in text
     assert "viewport" in text
     assert "http:" not in text
     assert "https:" not in text
-    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in found.tags}
-    assert found.count("article") == 40
-    assert "The 20 best photos by CIDEr-D" in found.texts
-    assert any(text.startswith("photos:50/50|") for text in found.texts)
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in report.tags}
+    assert report.count("article") == 40
+    assert "The 20 best photos by CIDEr-D" in report.texts
+    assert any(text.startswith("photos:50/50|") for text in report.texts)
     for name in ("BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D"):
-        assert name in found.texts
+        assert name in report.texts
 
 
 def test_no_photo_is_both_among_the_best_and_the_worst(tmp_path: Path) -> None:
-    found = page(tmp_path, 5)
-    assert found.count("article") == 5
-    assert "The 3 best photos by CIDEr-D" in found.texts
-    shown = [text for text in found.texts if text.endswith(".jpg")]
+    report = page(tmp_path, 5)
+    assert report.count("article") == 5
+    assert "The 3 best photos by CIDEr-D" in report.texts
+    shown = [text for text in report.texts if text.endswith(".jpg")]
     assert set(shown[:3]) == {"0.jpg", "1.jpg", "2.jpg"}
     assert set(shown[3:]) == {"3.jpg", "4.jpg"}
 
 
-def test_what_comes_from_data_is_text_and_nothing_else(tmp_path: Path) -> None:
-    found = page(tmp_path, 4, said="<script>alert('{}')</script>&amp;")
-    assert not {"script", "b"} & {tag for tag, _ in found.tags}
-    assert "<script>alert('0')</script>&amp;" in found.texts
-    assert "<b>snow & ice</b>" in found.texts
+def test_captions_and_references_are_escaped(tmp_path: Path) -> None:
+    report = page(tmp_path, 4, caption="<script>alert('{}')</script>&amp;")
+    assert not {"script", "b"} & {tag for tag, _ in report.tags}
+    assert "<script>alert('0')</script>&amp;" in report.texts
+    assert "<b>snow & ice</b>" in report.texts
 
 
-def test_photos_are_small_and_inside_the_page(tmp_path: Path) -> None:
-    found = page(tmp_path, 8, picture=True)
-    pictures = [attributes["src"] or "" for tag, attributes in found.tags if tag == "img"]
+def test_photos_are_small_and_embedded_in_the_page(tmp_path: Path) -> None:
+    report = page(tmp_path, 8, with_photos=True)
+    pictures = [attributes["src"] or "" for tag, attributes in report.tags if tag == "img"]
     assert len(pictures) == 8
     assert all(source.startswith("data:image/jpeg;base64,/9j/") and len(source) < 5000 for source in pictures)
-    assert "new: in none of the training captions" in found.texts
+    assert "new: in none of the training captions" in report.texts
 
 
-def test_figures_of_the_page_by_hand(tmp_path: Path) -> None:
+def test_the_diversity_table_equals_values_counted_by_hand(tmp_path: Path) -> None:
     """Four photos: "a dog runs in the snow 0" and "… 1", and "a cat" twice; the first references are four different captions."""
     texts = page(tmp_path, 4).texts
     rows = {name: texts[texts.index(name) + 1 :][:2] for name in texts if name.startswith(("different", "distinct"))}
@@ -107,16 +106,6 @@ def test_figures_of_the_page_by_hand(tmp_path: Path) -> None:
     assert any("captions, 4.5 on average" in text for text in texts)
 
 
-def test_variety_by_hand() -> None:
-    captions = [["a", "dog", "a", "dog"], ["a", "cat"], ["a", "cat"], []]
-    assert vocabulary_size(captions) == 3
-    assert distinct(captions, 1) == pytest.approx(3 / 8)
-    assert distinct(captions, 2) == pytest.approx(3 / 5)  # a dog, dog a, a cat of 3 + 1 + 1
-    assert distinct([[]], 2) == 0
-    assert share_different(captions) == 3 / 4
-    assert share_new(captions, [["a", "cat"], ["a"]]) == 1 / 2
-
-
-def test_a_page_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_path_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--results", "R", "--references", "F", "--report", str(tmp_path)]) == 2
     assert "it is a folder" in capsys.readouterr().err
