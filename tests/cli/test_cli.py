@@ -127,7 +127,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         (("attend", photos / "lie.jpg", "--model", model, "--out", tmp_path / "x.png"), "not a picture"),
         (("attend", photo, "--model", model, "--out", tmp_path / "x.doc"), "end its name with"),
         (("evaluate", "--model", model, "--data.root", tmp_path / "nowhere"), "no folder at"),
-        (("evaluate", "--model", model, "--data.root", tmp_path / "none"), "laid out like none of"),
+        (("evaluate", "--model", model, "--data.root", tmp_path / "none"), "laid out like no data set"),
         (("evaluate", "--model", model, "--data.root", shapes, "--split", "dev"), "choose from train, val, test"),
         (("evaluate", "--model", model, "--data.root", shapes, "--data.layout", "cocoo"), "did you mean 'coco'"),
         (("evaluate", "--model", model, "--data.root", shapes, "--out", tmp_path / "file"), "cannot write"),
