@@ -10,7 +10,7 @@ from showattend.files import check_writable
 
 def add_parser(commands: Commands) -> None:
     """The options of `showattend attend`."""
-    attend = commands.add_parser("attend", help="draw where the model looked for each word of a photo's caption")
+    attend = commands.add_parser("attend", help="draw the attention map of each word of a photo's caption")
     attend.add_argument("photo", type=Path, help="a photo")
     add_ensemble_options(attend)
     attend.add_argument("--out", type=Path, required=True, metavar="FILE", help="figure to write: .png, .jpg, .pdf, .svg, .webp")

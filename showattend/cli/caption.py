@@ -35,7 +35,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Caption photos, print a line for each, write the files asked for; 1 if a photo could not be read."""
+    """Caption photos, print a line for each, write the files of the options; 1 if a photo could not be read."""
     from tqdm import tqdm
 
     from showattend.cli.results import write_coco, write_csv, write_json

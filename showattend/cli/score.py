@@ -19,7 +19,7 @@ def add_parser(commands: Commands) -> None:
     """The options of `showattend score`."""
     score = commands.add_parser(
         "score",
-        help="how probable is a given caption, and where would the model look if it said it?",
+        help="log-probability of given captions, word by word, and their attention maps",
         description="Print the log-probability (nats) of each word, given the photo and the words before it, and of the whole caption.",
     )
     score.add_argument("photo", type=Path, help="a photo")

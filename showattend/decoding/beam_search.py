@@ -58,7 +58,7 @@ class BeamSearch:
         return restore_finished(best, log_probs)
 
     def is_done(self, scores: Tensor, upper_bounds: Tensor) -> Tensor:
-        """A photo is done when no unfinished hypothesis can overtake the last of the ended ones that are asked for."""
+        """A photo is done when no unfinished hypothesis can overtake the last of the best `num_captions` ended ones."""
         return self._is_group_done(scores, upper_bounds, self.config.num_captions)
 
     def ranking(self, scores: Tensor, ended: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ class Progress(NamedTuple):
 def generate(step: StepFunction, state: State, config: GenerationConfig, keys: Sequence[int] | None = None) -> Hypotheses:
     """Search for captions of N photos, or sample them.
 
-    A photo is done when no unfinished hypothesis can overtake the last of the ended ones that are asked for. Its hypotheses are
+    A photo is done when no unfinished hypothesis can overtake the last of the best `num_captions` ended ones. Its hypotheses are
     frozen then, so that its result does not depend on the other photos of the batch. A hypothesis that has not ended at
     `max_length` ranks behind every one that has.
 

@@ -22,7 +22,7 @@ class Caption:
         grid_shape: rows and columns of the locations, which are stored row by row from the top left
         crop_box: the part of the photo that the network sees: left, upper, right, lower, in the photo's pixels
         grid_box: what the grid covers, each location in the middle of its cell; it may extend beyond `crop_box`
-        alternatives: the next best captions of the photo, where several were asked for
+        alternatives: the next best captions of the photo, where `num_captions` is above 1
     """
 
     words: list[str]
