@@ -29,7 +29,10 @@ def _page(name: str) -> str:
     summary, formulas, rest = _docstring(name)
     layers = cell["layers"]
     command = f"--model.decoder.cell {name}" + (f" --model.decoder.layers {layers}" if layers > 1 else "")
-    rows = "\n".join(f"| `{key}` | {shape} | {count:,} |" for key, shape, count in _parameters(name))
+    roles = cell["parameter_roles"]
+    rows = "\n".join(
+        f"| `{key}` | {shape} | {count:,} | {roles.get(key.rpartition('.')[2], '')} |" for key, shape, count in _parameters(name)
+    )
     return f"""# `{name}`
 
 {summary}
@@ -56,8 +59,8 @@ Red letters name the block of pre-activations that an arrow carries; a = W x + U
 
 ## Parameters
 
-| tensor | shape | numbers |
-|---|---|---|
+| tensor | shape | numbers | role |
+|---|---|---|---|
 {rows}
 
 ## Train it
@@ -71,7 +74,7 @@ $ showattend fit --config flickr8k --data.root DIR {command}
 def _docstring(name: str) -> tuple[str, str, str]:
     """First paragraph, equations as one aligned block of LaTeX, and the remaining paragraphs."""
     paragraphs = equations(name).split("\n\n")
-    prose = [paragraph for paragraph in paragraphs[1:] if not paragraph.startswith("    ")]
+    prose = [paragraph for paragraph in paragraphs[1:] if not paragraph.startswith(("    ", "Source:"))]
     blocks = [f"$$\n{to_latex(line)}\n$$" for line in equation_lines(name)]
     return paragraphs[0], "\n\n".join(blocks), "\n\n".join(prose)
 

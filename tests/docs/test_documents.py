@@ -71,7 +71,8 @@ def test_the_tutorial_runs_from_its_first_line_to_its_last(workplace: Path, mode
     for arguments in commands(page):
         if arguments[0] != "shapes":  # a smaller data set lies there already
             status = main([*arguments, *(SHORT if arguments[0] == "fit" else [])])
-            assert status == 0, arguments
+            # A model of two steps may say nothing about a photo, which `evaluate` reports with status 1.
+            assert status in ((0, 1) if arguments[0] == "evaluate" else (0,)), arguments
         if arguments[0] == "fit" and "lstm" in arguments:  # two steps teach no nouns: go on with the suite's trained model
             shutil.rmtree(workplace / "runs" / "lstm" / "model")
             shutil.copytree(model, workplace / "runs" / "lstm" / "model")
