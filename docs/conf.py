@@ -20,6 +20,7 @@ extensions = [
     "sphinx_copybutton",
     "mathml",
     "cell_pages",
+    "field_legends",
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
