@@ -257,7 +257,7 @@ def test_a_bad_option_is_one_line_that_names_it(option: str, shapes: Path, tmp_p
     ("typo", "meant"),
     [
         ("--model.decoder.hiden_size=3", "--model.decoder.hidden_size"),
-        ("--model.decoder.hidden_size=3", "--model.decoder.hidden_size"),
+        ("--model.hidden_size=3", "--model.decoder.hidden_size"),
         ("--model.encoder.naem=tiny", "--model.encoder.name"),
         ("--data.bath_size=3", "--data.batch_size"),
         ("--trainer.max_epcohs=3", "--trainer.max_epochs"),
