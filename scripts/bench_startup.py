@@ -38,7 +38,7 @@ def save_random_model(encoder: str, folder: Path) -> Path:
     """A model folder with random weights and a vocabulary of 10,000."""
     config = CaptionerConfig(EncoderConfig(encoder, "none"), generation=GenerationConfig(max_length=12))
     lit = LitCaptioner([*SPECIALS, *(f"word{index}" for index in range(9_996))], config)
-    save_pretrained(Pretrained(lit.network.eval(), lit.vocabulary, lit.preprocessing, lit.search), folder / encoder)
+    save_pretrained(Pretrained(lit.network.eval(), lit.vocabulary, lit.preprocessing, lit.generation), folder / encoder)
     return folder / encoder
 
 

@@ -24,14 +24,14 @@ def test_a_loaded_model_is_the_saved_one(encoder: str, cell: str, tmp_path: Path
     model = untrained_model(encoder, cell)
     save_pretrained(model, tmp_path / "model", trained_on="nothing")
     back = load_pretrained(tmp_path / "model")
-    assert (back.vocabulary, back.preprocessing, back.search, back.metrics) == (
+    assert (back.vocabulary, back.preprocessing, back.generation, back.metrics) == (
         VOCABULARY,
         model.preprocessing,
-        model.search,
+        model.generation,
         model.metrics,
     )
     photos = torch.randint(256, (2, 3, 64, 64), dtype=torch.uint8)
-    mine, theirs = (one.network.caption(Pixels(photos), one.search) for one in (model, back))
+    mine, theirs = (one.network.caption(Pixels(photos), one.generation) for one in (model, back))
     assert torch.equal(mine.token_ids, theirs.token_ids)
     assert torch.allclose(mine.scores, theirs.scores, atol=1e-5)
 
@@ -92,15 +92,15 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"search": 3}, "search is 3"),
+        ({"generation": 3}, "generation is 3"),
         ({"sha256": []}, "sha256"),
-        ({"search__beam": 10**29}, "beam is 1000"),
-        ({"search__beam": 10**6}, "beam"),
+        ({"generation__beam": 10**29}, "beam is 1000"),
+        ({"generation__beam": 10**6}, "beam"),
         ({"preprocessing__image_size": 1.5}, "image_size is 1.5: give a whole number"),
         ({"preprocessing__image_size": 10**6}, "image_size"),
-        ({"search__max_length": 1.5}, "max_length"),
-        ({"search__length_penalty": float("nan")}, "length_penalty is nan"),
-        ({"search__ban": [99]}, "no token id"),
+        ({"generation__max_length": 1.5}, "max_length"),
+        ({"generation__length_penalty": float("nan")}, "length_penalty is nan"),
+        ({"generation__ban": [99]}, "no token id"),
         ({"decoder__cell": ":x"}, "code outside showattend"),
         ({"decoder__cell": 3}, "cell is 3"),
         ({"decoder__cell": "lstmm"}, "did you mean 'lstm'"),

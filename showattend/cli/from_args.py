@@ -50,7 +50,7 @@ def generation_config_from_args(captioner: Captioner, args: argparse.Namespace) 
     Raises:
         InputError: a required word is not in the vocabulary, or see `GenerationConfig`.
     """
-    default, vocabulary = captioner.model.search, captioner.model.vocabulary
+    default, vocabulary = captioner.model.generation, captioner.model.vocabulary
     options: dict[str, Any] = {name: value for name in numeric_generation_options() if (value := getattr(args, name, None)) is not None}
     if args.sample:
         default = replace(default, beam=1)

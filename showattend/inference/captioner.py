@@ -152,7 +152,7 @@ class Captioner:
 
     def _caption_batch(self, batch: "_Batch", config: GenerationConfig | None) -> list[Caption]:
         """The captions of photos that are being encoded."""
-        hypotheses, grid_shape = self.ensemble.generate(batch.pending, config or self.model.search, batch.keys)
+        hypotheses, grid_shape = self.ensemble.generate(batch.pending, config or self.model.generation, batch.keys)
         grids = [photo_grid(self.model, size, grid_shape) for size in batch.sizes]
         return [best_caption(hypotheses, row, self.model.vocabulary, grid) for row, grid in enumerate(grids)]
 

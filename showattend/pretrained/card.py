@@ -42,8 +42,8 @@ def model_card(model: Pretrained, trained_on: str) -> str:
         words=len(model.vocabulary),
         image_size=model.preprocessing.image_size,
         resize=model.preprocessing.resize,
-        beam=model.search.beam,
-        length_penalty=model.search.length_penalty,
-        max_length=model.search.max_length,
+        beam=model.generation.beam,
+        length_penalty=model.generation.length_penalty,
+        max_length=model.generation.max_length,
         metrics="\n".join(f"| {name} | {value:.4f} |" for name, value in model.metrics.items()) or "| none measured | |",
     )

@@ -28,7 +28,7 @@ class Pretrained:
     network: CaptionModel
     vocabulary: Vocabulary
     preprocessing: Preprocessing
-    search: GenerationConfig  # how captions are generated unless the caller says otherwise
+    generation: GenerationConfig  # how captions are generated unless the caller says otherwise
     metrics: Mapping[str, float] = field(default_factory=dict)  # of the split that metrics.json names
 
 
@@ -43,7 +43,7 @@ class FolderConfig:
     vocabulary_size: int
     decoder: DecoderConfig
     preprocessing: Preprocessing
-    search: GenerationConfig
+    generation: GenerationConfig
     sha256: dict[str, str]  # of the weights and the encoder's specification, by file name
 
 

@@ -61,7 +61,7 @@ def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
     network = _build_network(config, spec, state, trust, folder)
     check_finite(state, folder)
     network.eval().requires_grad_(False)
-    return Pretrained(network, vocabulary, config.preprocessing, config.search, _read_metrics(folder))
+    return Pretrained(network, vocabulary, config.preprocessing, config.generation, _read_metrics(folder))
 
 
 def _read_config(folder: Path) -> FolderConfig:
@@ -75,7 +75,7 @@ def _read_config(folder: Path) -> FolderConfig:
         )
     try:
         config = from_mapping(FolderConfig, content, section=CONFIG)
-        for part in (config, config.encoder, config.decoder, config.preprocessing, config.search):
+        for part in (config, config.encoder, config.decoder, config.preprocessing, config.generation):
             check_types(part)
     except TypeError as error:
         raise InputError(f"{folder / CONFIG} is damaged ({error}): {COPY_AGAIN}") from error
@@ -86,21 +86,21 @@ def _read_config(folder: Path) -> FolderConfig:
 
 def _check_limits(config: FolderConfig, state: Mapping[str, Tensor], folder: Path) -> None:
     """Refuse what would take memory or time beyond what the weights are for."""
-    decoder, search = config.decoder, config.search
+    decoder, generation = config.decoder, config.generation
     largest = max((max(tensor.shape, default=0) for tensor in state.values()), default=0)
     try:
         check_range(config, "encoder_dim", "vocabulary_size", minimum=1, maximum=largest)
         check_range(decoder, "layers", "init_layers", maximum=len(state))
         check_range(decoder, "embedding_size", "hidden_size", "attention_size", "projection_dim", maximum=MAX_SIZE)
         check_range(config.preprocessing, "image_size", maximum=MAX_IMAGE_SIZE)
-        check_range(search, "beam", "num_captions", "groups", maximum=MAX_BEAM)
-        check_range(search, "max_length", "min_length", "no_repeat_ngram", maximum=MAX_LENGTH)
-        check_range(search, "top_k", "seed", maximum=MAX_SEED)
+        check_range(generation, "beam", "num_captions", "groups", maximum=MAX_BEAM)
+        check_range(generation, "max_length", "min_length", "no_repeat_ngram", maximum=MAX_LENGTH)
+        check_range(generation, "top_k", "seed", maximum=MAX_SEED)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
     for options in (decoder.cell_options, decoder.attention_options):
         _check_options(options or {}, len(state), folder)
-    for token_id in (*search.ban, *search.must_include):
+    for token_id in (*generation.ban, *generation.must_include):
         if not 0 <= token_id < config.vocabulary_size:
             raise InputError(f"{folder / CONFIG}: {token_id} is no token id of a vocabulary of {config.vocabulary_size}")
 

@@ -70,7 +70,7 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
         "vocabulary_size": len(model.vocabulary),
         "decoder": asdict(model.network.decoder.config),
         "preprocessing": asdict(model.preprocessing),
-        "search": asdict(model.search),
+        "generation": asdict(model.generation),
         "sha256": {name: sha256(folder / name) for name in (WEIGHTS, ENCODER_SPEC) if (folder / name).exists()},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")

@@ -27,7 +27,7 @@ class BaseLitModule(lightning.LightningModule):
     """A captioning model in training; a subclass adds the loss of a step.
 
     Args:
-        search: how captions are generated in validation, and the finished model's default
+        generation: how captions are generated in validation, and the finished model's default
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class BaseLitModule(lightning.LightningModule):
         vocabulary: Vocabulary,
         *,
         preprocessing: Preprocessing,
-        search: GenerationConfig,
+        generation: GenerationConfig,
         optimizer: OptimizerConfig,
     ) -> None:
         super().__init__()
         self.network = network
         self.vocabulary = vocabulary
         self.preprocessing = preprocessing
-        self.search = search
+        self.generation = generation
         self.optimizer_config = optimizer
         self.encoder_is_frozen = not any(p.requires_grad for p in network.encoder.parameters())
         self.scores: dict[str, float] = {}
@@ -97,7 +97,7 @@ class BaseLitModule(lightning.LightningModule):
         self._predict(batch)
 
     def _predict(self, batch: Batch) -> None:
-        words = self.network.caption(batch.photos, self.search).token_ids[:, 0].tolist()
+        words = self.network.caption(batch.photos, self.generation).token_ids[:, 0].tolist()
         # Keyed by id: the padding that distributed samplers add cannot count twice.
         self.predictions |= {i: self.vocabulary.decode(numbers) for i, numbers in zip(batch.ids, words, strict=True)}
         self.references |= dict(zip(batch.ids, batch.references, strict=True))

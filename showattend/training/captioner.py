@@ -43,7 +43,7 @@ class LitCaptioner(BaseLitModule):
             CaptionModel(encoder, decoder),
             Vocabulary(tokens),
             preprocessing=config.preprocessing,
-            search=config.generation,
+            generation=config.generation,
             optimizer=config.optimizer,
         )
         self.config = config

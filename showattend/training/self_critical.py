@@ -39,13 +39,13 @@ class LitSelfCritical(BaseLitModule):
         model = load_pretrained(Path(config.start))
         if model.vocabulary.tokens != tokens:
             raise InputError(f"{config.start} was trained on other words than these data have: give the same data and --data.min_count")
-        search = from_mapping(GenerationConfig, {**asdict(model.search), **(config.generation or {})}, section="generation")
+        generation = from_mapping(GenerationConfig, {**asdict(model.generation), **(config.generation or {})}, section="generation")
         model.network.decoder.requires_grad_(True)
         super().__init__(
             model.network,
             model.vocabulary,
             preprocessing=model.preprocessing,
-            search=search,
+            generation=generation,
             optimizer=config.optimizer,
         )
         self.config = config.self_critical
@@ -55,10 +55,10 @@ class LitSelfCritical(BaseLitModule):
             beam=1,
             sample=True,
             num_captions=self.config.samples,
-            max_length=search.max_length,
+            max_length=generation.max_length,
             temperature=self.config.temperature,
         )
-        self.greedy_config = GenerationConfig(beam=1, max_length=search.max_length)
+        self.greedy_config = GenerationConfig(beam=1, max_length=generation.max_length)
 
     def train(self, mode: bool = True) -> "LitSelfCritical":
         """The network stays in eval mode: captions are sampled without dropout, so their gradient is computed without too."""
@@ -111,11 +111,11 @@ class LitSelfCritical(BaseLitModule):
         """Log the share of the step's time that the rewards took."""
         self.log("reward_share", self.reward_seconds / (time.perf_counter() - self.step_start), batch_size=len(batch.ids))
 
-    def _sample(self, encoder_features: Tensor, search: GenerationConfig) -> Tensor:
+    def _sample(self, encoder_features: Tensor, generation: GenerationConfig) -> Tensor:
         """Captions, the longest of a photo first, (N,S,T)."""
         keys = torch.randint(2**31, (len(encoder_features),)).tolist()
         with torch.no_grad():
-            words = generate(*self.network.make_step_function(Features(encoder_features)), search, keys).token_ids
+            words = generate(*self.network.make_step_function(Features(encoder_features)), generation, keys).token_ids
         order = (words != PAD).sum(-1).argsort(1, descending=True)
         return words.gather(1, order.unsqueeze(-1).expand_as(words))
 

@@ -47,7 +47,7 @@ def test_one_batch_is_learned_to_exact_captions(cell: str, shapes: Path, tmp_pat
         if loss < 0.02:
             break
     model.eval()
-    found = model.network.caption(batch.photos, model.search).token_ids[:, 0]
+    found = model.network.caption(batch.photos, model.generation).token_ids[:, 0]
     for mine, theirs in zip(found, batch.token_ids[:, 0], strict=True):
         assert data.vocabulary.decode(mine.tolist()) == data.vocabulary.decode(theirs.tolist())
 
