@@ -11,6 +11,7 @@ from showattend.cells.catalogue import describe, equation_lines, equations
 
 INPUT, HIDDEN = 1024, 512  # the sizes of the parameter tables
 FOLDER = "cells"
+ROLES = {"weight_ih": "W, multiplies the input", "weight_hh": "U, multiplies the state h", "bias": "b"}
 
 
 def write_pages(app: Sphinx) -> None:
@@ -29,7 +30,7 @@ def _page(name: str) -> str:
     summary, formulas, rest = _docstring(name)
     layers = cell["layers"]
     command = f"--model.decoder.cell {name}" + (f" --model.decoder.layers {layers}" if layers > 1 else "")
-    roles = cell["parameter_roles"]
+    roles = {**ROLES, **cell["parameter_roles"]}
     rows = "\n".join(
         f"| `{key}` | {shape} | {count:,} | {roles.get(key.rpartition('.')[2], '')} |" for key, shape, count in _parameters(name)
     )
