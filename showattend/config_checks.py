@@ -81,8 +81,8 @@ def check_range(
         )
         if not inside:
             bounds = (("at least", minimum), ("more than", above), ("at most", maximum), ("less than", below))
-            wanted = " and ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
-            raise InputError(f"{full_name(config, name)} is {_show(value)}: give {wanted}")
+            allowed = " and ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
+            raise InputError(f"{full_name(config, name)} is {_show(value)}: give {allowed}")
 
 
 def check_choice(config: Any, name: str, known: Iterable[str]) -> None:

@@ -34,7 +34,7 @@ class AttentionSizes:
 
 
 class DecoderContext(NamedTuple):
-    """What the decoder knows before it attends.
+    """The decoder's state before it attends, for all rows.
 
     h: hidden state h_{t-1}, (N,G,H)
     c: cell state c_{t-1}, or h_{t-1} for a cell without one, (N,G,H)

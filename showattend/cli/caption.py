@@ -12,7 +12,7 @@ from showattend.cli.options import Commands, add_ensemble_options, add_generatio
 from showattend.files import check_writable
 
 if TYPE_CHECKING:
-    from showattend.cli.results import CaptionedPhotos
+    from showattend.cli.results import PhotoCaptions
     from showattend.inference import Caption
 
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     captioner = captioner_from_args(args)
     config = generation_config_from_args(captioner, args)
     workers = min(args.workers, len(paths) // args.batch_size)
-    captioned: CaptionedPhotos = []
+    captioned: PhotoCaptions = []
     failures = 0
     results = captioner.caption_files(paths, config, batch_size=args.batch_size, workers=workers)
     # No progress bar among captions on the same terminal.

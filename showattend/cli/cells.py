@@ -13,7 +13,7 @@ from showattend.cli.options import Commands, add_generation_options, add_model_o
 from showattend.errors import InputError
 from showattend.files import check_writable
 
-Description = dict[str, Any]  # of a cell, by catalogue.describe
+CellDescription = dict[str, Any]  # of a cell, by catalogue.describe
 
 
 def add_parser(commands: Commands) -> None:
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _descriptions(args: argparse.Namespace) -> list[Description]:
+def _descriptions(args: argparse.Namespace) -> list[CellDescription]:
     """Of the named cell, or of all registered ones."""
     from showattend.cells import cell_names
     from showattend.cells.catalogue import describe
@@ -65,7 +65,7 @@ def _descriptions(args: argparse.Namespace) -> list[Description]:
     return [describe(name, args.input_size, args.hidden_size) for name in names]
 
 
-def _print_table(cells: Sequence[Description]) -> None:
+def _print_table(cells: Sequence[CellDescription]) -> None:
     rows = [("cell", "parameters", "state", "equation", "source")]
     rows += [(cell["name"], f"{cell['parameters']:,}", " ".join(cell["state"]), cell["equation"], cell["source"]) for cell in cells]
     _print_rows(rows)
@@ -97,7 +97,7 @@ def _column_widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
     return widths
 
 
-def _print_cell(cell: Description) -> None:
+def _print_cell(cell: CellDescription) -> None:
     from showattend.cells.catalogue import equations
 
     print(f"{cell['name']}\n\n{textwrap.indent(equations(cell['name']), '  ')}\n")
@@ -108,7 +108,7 @@ def _print_cell(cell: Description) -> None:
         print(f"  {label:20}{value}")
 
 
-def _cell_facts(cell: Description) -> list[tuple[str, str]]:
+def _cell_facts(cell: CellDescription) -> list[tuple[str, str]]:
     layers = cell["layers"]
     sizes = f"input size {cell['input_size']}, hidden size {cell['hidden_size']}" + (f", {layers} layers" if layers > 1 else "")
     layers_option = f" --model.decoder.layers {layers}" if layers > 1 else ""

@@ -26,7 +26,7 @@ def add_parser(commands: Commands) -> None:
         help="score captions of a model or of a file: BLEU-1..4, ROUGE-L, CIDEr-D",
         description="Score a model's captions of a data set (--model, --data.root), or captions from a file, without a model "
         "(--results, with --references or --data.root). Each score comes with a 95% bootstrap interval over the photos, all of them with "
-        "a signature: a line that says how they were computed.",
+        "a signature: a line that records how they were computed.",
     )
     add_ensemble_options(evaluate)
     add_data_options(evaluate, required=False)

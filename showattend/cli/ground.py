@@ -1,4 +1,4 @@
-"""`showattend ground`: does alpha lie on what the word names, and does the word depend on those locations?"""
+"""`showattend ground`: alpha against boxes of the named objects, and the effect of hiding locations on a word's probability."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def add_parser(commands: Commands) -> None:
         "ground",
         help="attention against boxes of objects, and words against the locations attended to",
         description="For each word that names an object: whether alpha's peak lies in the object's box (pointing), the share of alpha "
-        "in the box (mass), and the overlap of box and locations with large alpha (IoU), beside chance level and an alpha on the centre. "
+        "in the box (mass), and the overlap of box and locations with large alpha (IoU), with chance level and an alpha on the centre to "
+        "compare. "
         "Then faithfulness: how far the word's probability falls when the locations with the largest alpha are hidden, or random ones.",
     )
     add_model_options(ground)
@@ -57,7 +58,7 @@ def add_parser(commands: Commands) -> None:
 
 
 class GroundingInputs(NamedTuple):
-    """What a run works with: the model, the photos that have boxes, and these."""
+    """The model, the photos that have boxes, and the boxes."""
 
     captioner: Captioner
     photos: list[Photo]
@@ -106,7 +107,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         from showattend.visualize import check_format
 
         if not args.faithfulness:
-            raise InputError("--plot draws the curves of --faithfulness N: ask for at least one word, or leave it out")
+            raise InputError("--plot draws the curves of --faithfulness N, and N is 0: give at least 1, or leave --plot out")
         check_format(args.plot)
         check_writable(args.plot)
 

@@ -16,7 +16,7 @@ REASONS = {NO_BOX: "name nothing that has a box in the photo", OUTSIDE_CROP: "na
 
 
 def print_summary(title: str, summary: GroundingSummary, mentions: Sequence[Mention]) -> None:
-    """The measures beside chance level and the photo's center, the words that were not measured, and the most frequent nouns."""
+    """Print the measures with chance level and the centre baseline, the words that were not measured, and the most frequent nouns."""
     print(f"\n{title}\n")
     print(f"  {'':15}" + "".join(f"{source:24}" for source in summary.estimates).rstrip())
     for name in MEASURES:

@@ -16,8 +16,8 @@ from showattend.version import __version__
 COMMANDS = (demo, shapes, training, caption, attend, score, evaluate, ground, cells)
 EPILOG = """\
 first steps:
-  showattend demo                                        train on pictures of shapes, in minutes, and look
-  showattend fit --config configs/flickr8k.yaml --data.root DIR
+  showattend demo                                        train on pictures of shapes and draw the attention: minutes
+  showattend fit --config flickr8k --data.root DIR
   showattend caption photos/ --model runs/flickr8k/model
   showattend attend photo.jpg --model runs/flickr8k/model --out photo-attention.png
   showattend score photo.jpg "a dog runs on the beach" --model runs/flickr8k/model

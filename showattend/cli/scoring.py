@@ -15,7 +15,7 @@ TOKENIZERS = {"nltk": tokenize, "ptb": ptb_tokenize}
 
 
 class ScoringInputs(NamedTuple):
-    """What is scored, and how.
+    """Captions to score, and how to score them.
 
     title: whose captions, on what
     tokenizer: a name of TOKENIZERS
@@ -41,7 +41,7 @@ class TokenizedCaptions(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """The scores of captions by the names of metrics, and the signature that says how they were computed.
+    """The scores of captions by the names of metrics, and the signature, which records how they were computed.
 
     tokens: what was counted
     statistics: of all metrics that have intervals

@@ -1,4 +1,4 @@
-"""What `showattend evaluate` scores against and with: references, another system's captions, optional metrics."""
+"""Inputs of `showattend evaluate` besides the captions: references, another system's captions, optional metrics."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -12,7 +12,7 @@ from showattend.errors import InputError
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo with the captions that people wrote for it."""
+    """A photo with its reference captions."""
 
     id: PhotoId
     path: Path
@@ -42,7 +42,7 @@ def read_captions(root: Path, layout: str = "auto") -> CaptionedPhotos:
     """Read a captioned data set.
 
     Args:
-        root: its folder, laid out as data/README.md says
+        root: its folder, in one of the layouts of data/README.md
         layout: `auto`, a registered layout, or the dotted path of a reader
 
     Raises:
@@ -55,7 +55,7 @@ def read_captions(root: Path, layout: str = "auto") -> CaptionedPhotos:
 
 
 def image_id(name: str) -> PhotoId:
-    """The id that COCO's result format wants: the number in COCO_val2014_000000391895.jpg, else the file's name."""
+    """The id for COCO's result format: the number in COCO_val2014_000000391895.jpg, else the file's name."""
     number = re.fullmatch(r"(?:COCO_\w+?_)?(\d{12})\.\w+", name)
     return int(number.group(1)) if number else name
 

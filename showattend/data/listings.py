@@ -1,4 +1,4 @@
-"""Lists of photos with their captions: what every reader returns, whether or not the photos themselves are there."""
+"""Lists of photos with their captions, as every reader returns them; the photos' files may be missing."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from showattend.data.text_files import read_text, split_lines
 
 SPLITS = ("train", "val", "test")
 PhotoId = int | str  # as in the data set: a number in COCO, the file's name elsewhere
-# How people name the splits; Karpathy's restval is the part of COCO's validation photos that everybody trains on.
+# Common names of the splits; Karpathy's restval is the part of COCO's validation photos that everybody trains on.
 SPLIT_NAMES = {
     "train": ("train", "training", "restval"),
     "val": ("val", "valid", "validation", "dev", "devel", "development"),
@@ -43,7 +43,7 @@ class Listing(NamedTuple):
 
 @dataclass(frozen=True)
 class ListingFile:
-    """A file that may list photos, read once, however many readers look at it."""
+    """A file that may list photos; it is read once for all readers."""
 
     path: Path
 
@@ -73,7 +73,7 @@ class ListingFile:
 
 
 def split_name(name: str) -> str:
-    """`train`, `val` or `test` for the ways in which people write them; any other name as it is.
+    """`train`, `val` or `test` for their common names; any other name as it is.
 
     >>> [split_name(name) for name in ("Train", "validation", "restval", "extra")]
     ['train', 'val', 'train', 'extra']

@@ -1,4 +1,4 @@
-"""References: the captions that people wrote, from one file or from a data set; scores need them, and need no photo."""
+"""Reference captions from one file or from a data set: scores need them, and need no photo."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

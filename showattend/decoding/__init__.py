@@ -1,4 +1,4 @@
-"""From next-token probabilities to captions, as a `GenerationConfig` asks for them; no module here knows a model or a photo."""
+"""From next-token probabilities to captions, by the options of a `GenerationConfig`; nothing here depends on a model or a photo."""
 
 from showattend.decoding.config import GenerationConfig
 from showattend.decoding.constraints import FORBIDDEN_IDS

@@ -39,7 +39,7 @@ class Hypotheses(NamedTuple):
 
 
 class HistoryStep(NamedTuple):
-    """What one step adds to W hypotheses of N photos: back-pointers (N,W), token ids (N,W), alphas (N,W,L)."""
+    """The entries that one step adds to W hypotheses of N photos: back-pointers (N,W), token ids (N,W), alphas (N,W,L)."""
 
     parents: Tensor
     token_ids: Tensor

@@ -1,4 +1,4 @@
-"""What a search strategy must offer to `generate`: how hypotheses are extended, when a photo is done, how results are ranked.
+"""The contract of a search strategy: how hypotheses are extended, when a photo is done, how results are ranked.
 
 N photos have W hypotheses each. All strategies see the log-probabilities of these hypotheses as one (N,W) tensor.
 """

@@ -22,7 +22,7 @@ DEFAULT_WEIGHTS, RANDOM_WEIGHTS = "default", "none"
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Which network, which of its feature maps, and how it is trained.
+    """The encoder's network, its feature map, and its training.
 
     Raises:
         InputError: a value is not of its type or out of its range.
@@ -50,7 +50,7 @@ class EncoderConfig:
 
 
 class EncoderOutput(NamedTuple):
-    """What an encoder computes of N photos.
+    """The features of N photos.
 
     features: row by row from the top left, (N,L,D)
     grid_shape: rows and columns, L = rows * columns
@@ -135,7 +135,7 @@ class Encoder(nn.Module, ABC):
         """Normalised photos (N,3,S,S) to the feature map (N,D,rows,columns)."""
 
     def spec(self) -> dict[str, Any]:
-        """What `rebuild` needs beside configuration and weights, as JSON has it; empty: nothing."""
+        """What `rebuild` needs besides configuration and weights, as a JSON object; by default nothing."""
         return {}
 
     def forward(self, pixels: Tensor) -> EncoderOutput:

@@ -1,4 +1,4 @@
-"""The graph of an encoder: data from a file, perhaps a stranger's, of which `read_spec` admits only what `graph_schema` lists."""
+"""The graph of an encoder, and its check: the file is not trusted, so `read_spec` accepts only what `graph_schema` lists."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -50,7 +50,7 @@ class Graph:
 
 
 def read_spec(spec: Any) -> Graph:
-    """The graph of what `Graph.to_spec` wrote, as a file holds it.
+    """Check a graph in the JSON form that `Graph.to_spec` gives, and build it.
 
     Args:
         spec: input and output, the names of the image and of the feature map; channels of the map; parts, by their path a module's class

@@ -16,7 +16,7 @@ from showattend.encoders.graph_arguments import Ref
 from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER
 from showattend.errors import InputError
 
-# No result of a graph may be larger than this many times its input, nor all of them together: a stranger's must not fill the memory.
+# No result of a graph may be larger than this many times its input, nor all of them together: a file must not fill the memory.
 MAX_GROWTH, MAX_TOTAL_GROWTH = 256, 16_384
 
 

@@ -1,4 +1,4 @@
-"""What the graph of a saved encoder may contain: a whitelist of modules and operations, each with the types and bounds of its arguments.
+"""Whitelist of modules and operations for the graph of a saved encoder, each with the types and bounds of its arguments.
 
 Names are looked up in these tables and are never evaluated. To allow another module or function, add it here with its arguments.
 """

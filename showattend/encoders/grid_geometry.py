@@ -45,7 +45,7 @@ def receptive_field_grid(graph: Graph) -> GridGeometry:
     """The geometry of a graph's output (Dumoulin & Visin 2016), from the convolutions and poolings on the way to it."""
     geometries = {graph.input: GridGeometry(0.5, 1.0)}
     for call in graph.calls:
-        # Branches that meet again look at the same places, but for weights, which look nowhere.
+        # Branches that join have the same geometry, except weights, which have none.
         branches = (geometries[name] for name in refs(call))
         first, step = max(branches, key=lambda geometry: geometry.step, default=GridGeometry(0.5, 1.0))
         kind, options = _options(graph, call)

@@ -70,7 +70,7 @@ def rebuild_encoder(
 
 
 def find_encoder(name: str, *, trusted: Collection[str] | None = None) -> type[Encoder] | EncoderFamily:
-    """What builds the encoder of a name.
+    """The class or the family that builds the encoder of a name.
 
     Args:
         trusted: see `Registry.find`

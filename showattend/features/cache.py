@@ -1,8 +1,8 @@
 """The cache: each photo is decoded once, and a frozen encoder computes its features once.
 
 The rows of all photos lie in one .npy file: features as float16 (N,L,D), or, for an encoder that is trained, pixels (N,3,S,S). A JSON
-manifest beside it says what they were computed from, and the digest of the file. Rows are read with plain file reads: mapped pages would
-count as the process's own memory, and an epoch touches them all.
+manifest next to it records what they were computed from, and the digest of the file. Rows are read with plain file reads: mapped pages
+would count as the process's own memory, and an epoch touches them all.
 """
 
 import hashlib
@@ -117,7 +117,7 @@ def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: En
 
 
 def _open(path: Path, manifest: dict[str, Any]) -> PhotoCache:
-    """The cache of a file that holds what its manifest says.
+    """The cache of a file whose content fits its manifest.
 
     Raises:
         OSError, ValueError, TypeError, KeyError, AttributeError: it is damaged.
@@ -127,7 +127,7 @@ def _open(path: Path, manifest: dict[str, Any]) -> PhotoCache:
     _check_payload(path, content.pop("sha256"))
     array = np.load(path, mmap_mode="r")
     if content != manifest or list(array.shape) != manifest["shape"] or array.dtype.str != manifest["dtype"]:
-        raise ValueError("it does not hold what its name says")
+        raise ValueError("its content does not fit its manifest")
     return PhotoCache(path, array.offset, array.shape, array.dtype, broken)
 
 

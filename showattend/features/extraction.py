@@ -1,4 +1,4 @@
-"""Filling a cache file: the rows of all photos, one batch after another."""
+"""Fills a cache file with the rows of all photos, one batch after another."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ from showattend.files import atomic_write, writable
 
 
 class Payload(NamedTuple):
-    """What was written: reasons of photos that could not be read, by row, and the digest of the file."""
+    """The record of a written file: reasons of photos that could not be read, by row, and the digest of the file."""
 
     broken: dict[int, str]
     sha256: str

@@ -1,4 +1,4 @@
-"""Does alpha lie on what the word names (`measures`), and does the word depend on those locations (`faithfulness`)?"""
+"""Grounding of attention: alpha against boxes of the named objects (`measures`), deletion and insertion curves (`faithfulness`)."""
 
 from showattend.grounding.faithfulness import SHARES, Curves, faithfulness_curves
 from showattend.grounding.measures import MEASURES, points_at

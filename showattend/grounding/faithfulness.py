@@ -1,12 +1,13 @@
-"""Does a word depend on the locations with the largest alpha? Replace them, and measure the word's probability.
+"""Deletion and insertion curves on the encoder features: a word's probability while locations are hidden or shown (RISE).
 
-Deletion and insertion curves (Petsiuk et al. 2018, RISE) on the encoder features: locations are hidden one after the other, or
-shown one after the other, in the order of alpha, the largest first, and for comparison in random orders. If alpha is faithful to
-what the word depends on, the probability falls sooner under deletion and rises sooner under insertion than in random orders.
+Locations are hidden one after the other, or shown one after the other, in the order of alpha, the largest first, and for
+comparison in random orders (Petsiuk et al. 2018). If the word depends on the locations with large alpha, its probability falls
+sooner under deletion and rises sooner under insertion than in random orders.
 
-To hide a location is to put the photo's mean feature in its place, for the whole caption. Zeros would be a feature that the
-decoder has never met, and would change the mean feature, which its initial state is made of. The mean feature holds nothing of any
-location and keeps what is known of the photo as a whole: what falls is the part that the word had from attending.
+A hidden location gets the photo's mean feature, for the whole caption. Zeros would be a feature that never occurs in training, and
+would change the mean feature, from which the decoder's first state is computed. The mean feature says nothing about a single
+location and keeps what is known of the photo as a whole. So the part of the probability that falls is the part that came from
+attending.
 """
 
 from collections.abc import Iterator, Sequence

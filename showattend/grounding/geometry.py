@@ -18,7 +18,7 @@ Bools = NDArray[np.bool_]
 
 
 def location_centers(caption: Caption) -> Floats:
-    """The center of each location on the photo, x and y, (L,2)."""
+    """The centre of each location on the photo, x and y, (L,2)."""
     rows, columns = caption.grid_shape
     left, upper, right, lower = caption.grid_box
     x = left + (np.arange(columns) + 0.5) / columns * (right - left)
@@ -27,7 +27,7 @@ def location_centers(caption: Caption) -> Floats:
 
 
 def centers_inside(caption: Caption, boxes: Sequence[Box]) -> Bools:
-    """Whether a location's center lies in one of the boxes, their edges included, (L,)."""
+    """Whether a location's centre lies in one of the boxes, their edges included, (L,)."""
     x, y = location_centers(caption).T
     left, upper, right, lower = np.array(boxes).T[..., None]
     inside: Bools = ((left <= x) & (x <= right) & (upper <= y) & (y <= lower)).any(0)
@@ -35,7 +35,7 @@ def centers_inside(caption: Caption, boxes: Sequence[Box]) -> Bools:
 
 
 def center_alpha(caption: Caption) -> Floats:
-    """An alpha that is always on the center of the photo: on the nearest location, or shared by the nearest ones, (L,)."""
+    """An alpha that is always on the centre of the photo: on the nearest location, or shared by the nearest ones, (L,)."""
     left, upper, right, lower = caption.crop_box
     distances = np.hypot(*(location_centers(caption) - ((left + right) / 2, (upper + lower) / 2)).T)
     nearest = distances <= distances.min() + 1e-6 * (right - left)

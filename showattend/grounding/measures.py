@@ -1,4 +1,4 @@
-"""How well alpha fits the boxes of what the words name: pointing, mass and intersection over union."""
+"""Measures of alpha against the boxes of the named objects: pointing, mass and intersection over union."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class AttentionMaps(NamedTuple):
     alphas: weights on the locations
     cells: area of each location's cell
     covered: the part of it that lies in the boxes of the mention, in any of them
-    inside: whether the location's center lies in one of them
+    inside: whether the location's centre lies in one of them
     """
 
     alphas: Floats
@@ -33,7 +33,7 @@ class AttentionMaps(NamedTuple):
         return self._replace(alphas=np.full_like(self.alphas, 1 / self.alphas.shape[1]))
 
     def with_center_alphas(self, mentions: Sequence[Mention]) -> "AttentionMaps":
-        """The same mentions with all weight on the center of the photo, where photographers put things."""
+        """The same mentions with all weight on the centre of the photo, where photographers put things."""
         return self._replace(alphas=np.stack([center_alpha(mention.caption) for mention in mentions]))
 
 
@@ -51,7 +51,7 @@ def attention_maps(mentions: Sequence[Mention]) -> AttentionMaps:
 def pointing(alphas: Floats, inside: Bools) -> Floats:
     """Whether alpha's peak lies in a box, (M,): rounds of the pointing game (Zhang et al. 2016), without its tolerance.
 
-    Equal peaks share the point, so that a uniform alpha gets chance level: the share of locations whose center lies in a box.
+    Equal peaks share the point, so that a uniform alpha gets chance level: the share of locations whose centre lies in a box.
     """
     peaks = alphas == alphas.max(1, keepdims=True)
     shares: Floats = (peaks & inside).sum(1) / peaks.sum(1)

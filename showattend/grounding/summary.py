@@ -26,7 +26,7 @@ class GroundingSummary(NamedTuple):
     """How well alpha fits the boxes, over M mentions.
 
     threshold: of IoU, see `best_threshold`
-    estimates: for `model`, `chance` (a uniform alpha) and `centre` (all alpha on the photo's center), each of MEASURES
+    estimates: for `model`, `chance` (a uniform alpha) and `centre` (all alpha on the photo's centre), each of MEASURES
     nouns: the most frequent first
     values: of the model, (M,3)
     """

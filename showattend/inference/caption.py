@@ -1,4 +1,4 @@
-"""What inference returns: captions with their attention maps, scores of given captions, and photos that failed."""
+"""Results of inference: captions with their attention maps, scores of given captions, and photos that failed."""
 
 import math
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Photos, given as files or as open pictures, as the pixels that the network sees."""
+"""Loads photos, given as files or as open pictures, as the network's pixels."""
 
 from pathlib import Path
 from typing import NamedTuple

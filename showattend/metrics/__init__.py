@@ -1,4 +1,4 @@
-"""How good captions are: BLEU, ROUGE-L, CIDEr-D and what else stands in a file of this folder, keyed by photo.
+"""Metrics of captions, keyed by photo: BLEU, ROUGE-L, CIDEr-D, and every other metric that a module of this folder registers.
 
 `base.py` holds the contract of a metric. Every module of this folder is imported here, and so registers its metrics.
 """

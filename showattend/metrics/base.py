@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 
 class MetricUnavailable(RuntimeError):
-    """An optional metric cannot be computed here: the message says why, and what to do."""
+    """An optional metric cannot be computed on this machine; the message gives the reason and a remedy."""
 
 
 class MetricScore(NamedTuple):
@@ -36,7 +36,7 @@ class MetricScore(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(ABC):
-    """How good captions are beside references.
+    """A score of captions against their references.
 
     Args:
         name: key in files and of `--monitor`, such as `bleu4`
@@ -61,14 +61,14 @@ class Metric(ABC):
         """The value of a corpus and of its photos."""
 
     def check(self) -> None:  # noqa: B027 (most metrics need no check)
-        """Find out, before the work, whether the metric can be computed here.
+        """Check before the work that the metric can be computed on this machine.
 
         Raises:
             MetricUnavailable: it cannot.
         """
 
     def signature(self) -> dict[str, str]:
-        """What the signature of scores says of this metric, see `signature`."""
+        """Fields for the signature of scores, see `signature`."""
         return {}
 
 
@@ -138,5 +138,5 @@ def find_metric(name: str) -> Metric:
 
 
 def monitor_choices(stage: str = "val") -> dict[str, str]:
-    """What training may select the best checkpoint by: `val_bleu4` and so on, each with `max` or `min`, the direction of better."""
+    """Metrics that can select the best checkpoint: `val_bleu4` and so on, each with the direction of better, `max` or `min`."""
     return {f"{stage}_{metric.name}": "max" if metric.higher_is_better else "min" for metric in additive_metrics()}

@@ -58,7 +58,7 @@ class CiderD:
     def scores_of_counts(self, photos: Sequence[int], counts: Sequence[NgramCounts]) -> Floats:
         """CIDEr-D of captions from their n-grams, as `ngrams.count` gives them, (M,)."""
         photo = np.asarray(photos, np.int64)
-        # A pair is a caption beside one reference of its photo.
+        # A pair is a caption and one reference of its photo.
         reference, caption = _ranges(self.first_reference[photo], self.references_per_photo[photo])
         difference = _lengths(counts[1], len(photo))[caption] - self.lengths[reference]
         similarity = np.zeros(len(caption))

@@ -1,4 +1,4 @@
-"""The captions of a set of photos beside their references, keyed by photo: no photo is scored twice, and no subset is."""
+"""The captions of a set of photos with their references, keyed by photo, so that no photo counts twice and none is missing."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -35,7 +35,7 @@ class Corpus:
         self.references = [references[photo] for photo in self.ids]
 
     def __len__(self) -> int:
-        """How many photos there are, N."""
+        """The number of photos, N."""
         return len(self.ids)
 
     @cached_property

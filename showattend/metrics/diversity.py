@@ -1,4 +1,4 @@
-"""How varied captions are: words, n-grams, and captions that are in no training set."""
+"""Diversity of captions: words, n-grams, and captions that are in no training set."""
 
 from collections.abc import Collection, Iterable, Sequence
 

@@ -42,7 +42,7 @@ class Meteor(Metric):
         """Score one known pair.
 
         Raises:
-            MetricUnavailable: METEOR cannot be used here; the message says why.
+            MetricUnavailable: METEOR cannot be used on this machine; the message gives the reason.
         """
         caption, references, known = KNOWN
         with MeteorProcess() as jar:

@@ -41,7 +41,7 @@ class OptionalScorers:
         return scores
 
     def signature(self) -> dict[str, str]:
-        """What the signature of scores says of the usable metrics: their versions, then those of what they run on."""
+        """Fields for the signature of scores: the versions of the usable metrics, then those of what they run on."""
         merged = {key: text for metric in self.usable for key, text in metric.signature().items()}
         names = [metric.name for metric in self.usable]
         return {key: merged[key] for key in sorted(merged, key=lambda key: key not in names)}

@@ -1,7 +1,7 @@
-"""The words that the official scorers count: Penn Treebank tokens, without their Java.
+"""Penn Treebank tokens as the official scorers count them, without their Java.
 
-coco-caption runs Stanford's PTBTokenizer in lower case and drops punctuation. The rules here were found by comparing with it;
-tests/test_ptb.py says how far they go.
+coco-caption runs Stanford's PTBTokenizer in lower case and drops punctuation. The rules here are inferred from its output;
+tests/metrics/test_ptb.py lists the cases that still differ.
 """
 
 import re

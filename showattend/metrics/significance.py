@@ -1,4 +1,4 @@
-"""How sure a score is, and whether one system is better than another."""
+"""Bootstrap intervals of scores, and significance tests between two systems on the same photos."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -29,7 +29,7 @@ class Estimate(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What one system scores more than another.
+    """The difference between the scores of two systems.
 
     difference: in the score
     interval: of the difference, by a paired bootstrap over photos (Koehn 2004)

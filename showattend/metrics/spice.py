@@ -48,7 +48,7 @@ class Spice(Metric):
         """Score one caption against itself.
 
         Raises:
-            MetricUnavailable: SPICE cannot be used here; the message says why.
+            MetricUnavailable: SPICE cannot be used on this machine; the message gives the reason.
         """
         value = _run_jar(_find_jar(self.models), [("a dog runs on the beach", ["a dog runs on the beach"])]).value
         if value != 1:
@@ -82,7 +82,7 @@ def _find_jar(models: Path | None) -> _Jar:
 
 
 def _run_jar(jar: _Jar, captions: Sequence[tuple[str, list[str]]]) -> MetricScore:
-    """SPICE of captions beside their references, as texts."""
+    """Run the jar on captions and their references, as texts, in a folder that is removed afterwards."""
     rows = [{"image_id": index, "test": caption, "refs": references} for index, (caption, references) in enumerate(captions)]
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "in.json").write_text(json.dumps(rows), encoding="utf-8")

@@ -52,7 +52,7 @@ class CaptionModel(nn.Module):
             int8: weights and what they multiply in 8 bits
 
         Raises:
-            InputError: `int8` is asked for, and attention or cell do not support it.
+            InputError: `int8`, and attention or cell do not support it.
         """
         if self.decoder.supports_fused_loop and not self.decoder.training:
             return InferenceDecoder(inference_parts(self.decoder), int8=int8)
@@ -61,7 +61,7 @@ class CaptionModel(nn.Module):
         return None
 
     def make_step_function(self, photos: PhotoInputs, inference_decoder: InferenceDecoder | None = None) -> tuple[StepFunction, State]:
-        """What `decoding.generate` searches over: a function from tokens and state to log-probabilities, and the first state.
+        """The arguments of `decoding.generate`: a function from tokens and state to log-probabilities, and the first state.
 
         Args:
             photos: N photos

@@ -11,7 +11,7 @@ INITIALISATIONS = ("default", "xu2015")
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """What a decoder is built from, apart from the sizes that data and encoder decide.
+    """Parts and sizes of a decoder, apart from the sizes that data and encoder decide.
 
     Args:
         projection_dim: D, a learned projection of the encoder's features; null: D is the encoder's

@@ -1,6 +1,6 @@
 """The decoder of Show, Attend and Tell: attention feeds a recurrent cell, whose state predicts the next token (Xu et al. 2015, 3.1.2).
 
-This file is the reference: plain PyTorch, to be read beside the paper. What is unusual about it:
+This file is the reference: plain PyTorch, to be read along with the paper. What is unusual about it:
 
 - Rows are grouped by image. N images have G rows each: captions of the image in training, hypotheses in search. Tensors of an
   image (features, keys) are computed once and never repeated for its rows; states are flat, (N*G, ...).
@@ -114,7 +114,7 @@ class Decoder(nn.Module):
         return features, self.cell.initial_state(h, c)
 
     def init_state(self, encoder_features: Tensor) -> tuple[AttentionCache, State]:
-        """What `step` needs of N images: the attention's cache and the first state, see `project_features_and_init_state`."""
+        """The attention's cache of N images and the first state, see `project_features_and_init_state`; `step` takes both."""
         features, state = self.project_features_and_init_state(encoder_features)
         return self.attention.precompute(features), state
 

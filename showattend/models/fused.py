@@ -1,4 +1,4 @@
-"""What the fused paths in `ops` take from a decoder: weights, callables and the shapes of a batch.
+"""Adapter between a decoder and the fused paths in `ops`: collects weights, callables and the shapes of a batch.
 
 The fused paths know no model; this file is the only one that knows both. `Decoder` is complete without it.
 """

@@ -1,4 +1,4 @@
-"""The two forms in which a photo can come to a captioning model; the type says which one a tensor is."""
+"""Photos as input of a captioning model: pixels, or features that were computed before. The type tells the two apart."""
 
 from typing import NamedTuple
 
@@ -6,13 +6,13 @@ from torch import Tensor
 
 
 class Pixels(NamedTuple):
-    """Photos that the encoder has not seen yet: RGB bytes, (N,3,S,S)."""
+    """Photos that the encoder has still to process: RGB bytes, (N,3,S,S)."""
 
     values: Tensor
 
 
 class Features(NamedTuple):
-    """What the encoder made of photos, as the feature cache holds it: (N,L,encoder_dim)."""
+    """The encoder's features of photos, as the feature cache holds them: (N,L,encoder_dim)."""
 
     values: Tensor
 

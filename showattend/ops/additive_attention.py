@@ -130,7 +130,7 @@ EAGER_KERNELS = Kernels(_energies_in_blocks, partial(_attend, _energies_in_block
 
 @cache
 def compiled_kernels() -> Kernels:
-    """The kernels compiled to one loop each: three to eight times as fast as eager, after some seconds of compiling per process.
+    """The kernels, each compiled to one loop: three to eight times as fast as eager, after some seconds of compiling per process.
 
     Raises:
         InputError: torch.compile fails on this machine.

@@ -33,7 +33,7 @@ from showattend.ops.unroll_plan import NUM_WEIGHTS, State, StepWeights, TimeStep
 
 @dataclass
 class SavedActivations:
-    """What the forward pass stores for the backward pass; rows of all time steps, M in all, the first time step first.
+    """Activations that the backward pass needs; rows of all time steps, M in all, the first time step first.
 
     states: the state before each time step
     inputs: embedding and gated context, (M,E+D)
@@ -72,7 +72,7 @@ class FusedDecoderLoop(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_h: Tensor, grad_contexts: Tensor, grad_alphas: Tensor) -> tuple[Tensor | None, ...]:
-        """Go back through the time steps, then compute the gradients that all time steps share."""
+        """Run the time steps in reverse, then compute the gradients that all time steps share."""
         if ctx.saved is None:
             raise RuntimeError("backward() was called twice: the saved buffers are freed after the first call")
         plan: UnrollPlan = ctx.plan

@@ -108,7 +108,7 @@ class InferenceDecoder:
         self.input_projection = InputProjectionTable(parts.project_embedding, parts.embedding)
 
     def init_state(self, features: Tensor, state: State) -> tuple[InferenceCache, State]:
-        """What `step` needs of N images, and the first state.
+        """The cache of N images and the first state, as `step` takes them.
 
         Args:
             features: (N,L,D)

@@ -28,7 +28,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Args:
         x: (M,K)
-        weight: (N,K), or what `pack` made of it
+        weight: (N,K), or the result of `pack`
         bias: (N,)
 
     Returns:
@@ -39,7 +39,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def pack(weight: Tensor) -> Tensor:
-    """A copy of weight (N,K) in the memory layout that oneDNN's kernels want; only where `is_usable`."""
+    """A copy of weight (N,K) in the memory layout of oneDNN's kernels; only where `is_usable`."""
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)
     return packed
 

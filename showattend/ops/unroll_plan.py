@@ -1,4 +1,4 @@
-"""What the fused decoder loop and the fused decoder step work with: the weights of one step, and the active rows at each time step.
+"""Weights of one decoder step, and the active rows at each time step, for the fused decoder loop and the fused decoder step.
 
 Captions end at different times. As in torch's `PackedSequence`, a time step computes only rows whose captions have not ended.
 Here rows have two axes, N images and G captions of each, and the active rows of a time step are the block
@@ -25,7 +25,7 @@ BatchShape = tuple[int, int]
 
 
 class AttentionParts(NamedTuple):
-    """What the fused loop needs of an additive attention.
+    """The kernels and weights of an additive attention that the fused loop needs.
 
     kernels: the loops over locations
     energy_weight: w, (A,)

@@ -1,4 +1,4 @@
-"""Reading a model folder, perhaps a stranger's: every value is checked before anything is built from it."""
+"""Reads a model folder that is not trusted: every value is checked before anything is built from it."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -34,7 +34,7 @@ from showattend.pretrained.folder import (
 )
 from showattend.vocabulary import Vocabulary
 
-# What a folder may ask for: more would fill the memory of whoever opens it.
+# Upper bounds of the sizes in a folder: larger ones would fill the memory of whoever opens it.
 MAX_SIZE, MAX_IMAGE_SIZE, MAX_BEAM, MAX_LENGTH, MAX_SEED = 2**16, 2**13, 2**10, 2**13, 2**63 - 1
 FLOATS = torch.float32, torch.float64, torch.float16, torch.bfloat16
 COPY_AGAIN = "copy the folder again, whole"
@@ -85,7 +85,7 @@ def _read_config(folder: Path) -> FolderConfig:
 
 
 def _check_limits(config: FolderConfig, state: Mapping[str, Tensor], folder: Path) -> None:
-    """Refuse what would take memory or time beyond what the weights are for."""
+    """Refuse sizes that would take far more memory or time than the weights need."""
     decoder, generation = config.decoder, config.generation
     largest = max((max(tensor.shape, default=0) for tensor in state.values()), default=0)
     try:

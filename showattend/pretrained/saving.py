@@ -1,4 +1,4 @@
-"""Writing a model folder."""
+"""Writes a model folder."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ from showattend.version import __version__
 
 
 def save_pretrained(model: Pretrained, folder: Path, *, trained_on: str = "") -> None:
-    """Write a model folder, whole or not at all.
+    """Write a model folder, complete or not at all.
 
     Args:
         folder: must not exist yet, or be an older model, which is replaced

@@ -35,7 +35,7 @@ def make_figure(rows: int, columns: int, size: tuple[float, float], **layout: An
 
 
 def save_figure(figure: Figure, path: Path | str) -> None:
-    """Write a figure to a file that is complete or not there.
+    """Write a figure to a file, complete or not at all.
 
     Raises:
         InputError: the format is not known, or the file cannot be written.

@@ -230,7 +230,7 @@ def test_help_teaches_and_waits_for_nothing_heavy() -> None:
     run = subprocess.run(
         [sys.executable, "-c", f"try:\n {code}\nexcept SystemExit: pass\n{check}"], capture_output=True, text=True, check=True
     )
-    assert "showattend fit --config configs/flickr8k.yaml" in run.stdout
+    assert "showattend fit --config flickr8k" in run.stdout
 
 
 def test_a_reader_who_leaves_early_is_no_error(model: Path, shapes: Path) -> None:

@@ -165,7 +165,7 @@ def test_boxes_outside_the_crop_are_counted_and_reported(
         (["--boxes", "coco"], "holds no boxes of objects"),
         (["--split", "vals"], "the split 'vals' holds no photo"),
         (["--plot", "curves.txt"], "cannot draw a figure as 'curves.txt'"),
-        (["--plot", "curves.png", "--faithfulness", "0"], "ask for at least one word"),
+        (["--plot", "curves.png", "--faithfulness", "0"], "N is 0: give at least 1"),
         (["--out", "{file}"], "cannot write"),
         (["--attention-mode", "argmax"], "an attention mode is for hard attention"),
         (["--ban", "circle", "--ban", "square", "--ban", "triangle", "--ban", "star", "--ban", "cross"], "nothing to measure"),

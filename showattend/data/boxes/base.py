@@ -62,15 +62,15 @@ class ObjectBoxes(ABC):
         Boxes that were drawn on a photo of another size would be misplaced: the photo may have been reduced since, or the
         boxes may have been drawn before its EXIF rotation.
         """
-        drawn = self.size(photo)
-        if drawn is None:
+        annotated = self.size(photo)
+        if annotated is None:
             return f"{photo.path}: no annotation names it"
         try:
             size = photo_size(photo.path)
         except BrokenImage as error:
             return str(error)
-        if size != drawn:
-            return f"{photo.path}: its boxes are for {drawn[0]} x {drawn[1]} pixels, and upright it has {size[0]} x {size[1]}"
+        if size != annotated:
+            return f"{photo.path}: its boxes are for {annotated[0]} x {annotated[1]} pixels, and upright it has {size[0]} x {size[1]}"
         return None
 
 

@@ -19,7 +19,7 @@ def read_boxes(root: Path, photos: Sequence[Photo], kind: str = "auto") -> Objec
     """Read the boxes of a data set's photos.
 
     Args:
-        root: the data set's folder, laid out as data/README.md says
+        root: the data set's folder, in one of the layouts of data/README.md
         kind: `auto`, a registered name, or a dotted path
 
     Raises:

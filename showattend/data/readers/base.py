@@ -1,6 +1,6 @@
 """The contract of a reader of captioned data sets, and the registry of readers.
 
-A reader knows one layout of a folder. It says by which files the layout is recognised, and it returns the photos of the folder with
+A reader knows one layout of a folder. It names the files by which the layout is recognised, and it returns the photos of the folder with
 their captions and splits. Many layouts keep their captions in a single file; a reader of such a layout also reads the file alone, as
 references for scores, without any photo.
 """
@@ -67,5 +67,5 @@ def one_file(root: Path, sign: str) -> Path:
 
 
 def first_folder(root: Path, names: Iterable[str]) -> Path | None:
-    """The first of some folders that there is; None: there is none."""
+    """The first of some folders that exists; None: none does."""
     return next((path for name in names if (path := root / name).is_dir()), None)

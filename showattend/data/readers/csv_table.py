@@ -13,7 +13,7 @@ PHOTO_FOLDERS = ("images", "Images", "photos")
 
 @CAPTION_READERS.register("csv")
 class CsvReader(CaptionReader):
-    """One CSV, and photos in `images`, in `photos` or beside it."""
+    """One CSV, and photos in `images`, in `photos` or in the CSV's own folder."""
 
     signs = ("*.csv",)
     file_format = "a CSV"
@@ -23,7 +23,7 @@ class CsvReader(CaptionReader):
         return read_photos(self.read_file(ListingFile(one_file(root, self.signs[0]))), first_folder(root, PHOTO_FOLDERS) or root)
 
     def recognises_file(self, file: ListingFile) -> bool:
-        """Whether the file is not JSON: whatever else it is must be tried before."""
+        """Whether the file is not JSON; readers of other formats are tried before this one."""
         return not file.starts_as_json
 
     def read_file(self, file: ListingFile) -> Listing:

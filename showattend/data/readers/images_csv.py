@@ -1,4 +1,4 @@
-"""The widespread repackaging of Flickr8k and Flickr30k: captions.txt, a CSV, beside a folder Images."""
+"""The widespread repackaging of Flickr8k and Flickr30k: captions.txt, a CSV, next to a folder Images."""
 
 from pathlib import Path
 

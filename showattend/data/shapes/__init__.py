@@ -1,4 +1,4 @@
-"""The embedded data set: pictures of coloured shapes, described by a small grammar, with the scene of each stored beside it."""
+"""The embedded data set: pictures of coloured shapes, described by a small grammar, with the scene of each picture."""
 
 from showattend.data.shapes.dataset import INDEX, read_scenes, write_shapes
 from showattend.data.shapes.grammar import ParsedCaption, ParsedNoun, describe, parse_caption

@@ -62,12 +62,12 @@ def _settings(index: Path) -> object:
 def _scenes(seed: int, photos: dict[str, int]) -> Iterator[tuple[str, str, Scene, random.Random]]:
     """Names, splits and scenes, each with an rng of its own; all scenes differ, so that no two splits share a picture."""
     rng = random.Random(seed)
-    seen: set[Scene] = set()
+    known: set[Scene] = set()
     for split, count in photos.items():
         for number in range(count):
-            while (scene := random_scene(rng)) in seen:
+            while (scene := random_scene(rng)) in known:
                 pass
-            seen.add(scene)
+            known.add(scene)
             yield f"{split}_{number:05}.png", split, scene, random.Random(rng.getrandbits(64))
 
 

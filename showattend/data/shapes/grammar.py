@@ -104,8 +104,8 @@ class ParsedCaption(NamedTuple):
 def parse_caption(words: Sequence[str], scene: Scene) -> ParsedCaption:
     """Find the statements of a caption of the grammar, or of any other caption as far as the grammar goes.
 
-    A noun states a kind, an adjective a colour or a size, and `left of` and the like a relation between the nouns beside
-    it. A colour or size is true if the scene holds a shape of that kind which has it; a relation, if both nouns are.
+    A noun states a kind, an adjective a colour or a size, and `left of` and the like a relation between the nouns before and
+    after it. A colour or size is true if the shape that fits the noun best has it; a relation, if both nouns exist and lie so.
     """
     statements: list[tuple[str, bool]] = []
     nouns: list[ParsedNoun] = []

@@ -53,7 +53,7 @@ class Scene:
 
 
 def relation(one: Shape, other: Shape) -> str:
-    """Where `one` lies as seen from `other`: left, right, above or below, by the direction in which they lie further apart."""
+    """Where `one` lies relative to `other`: left, right, above or below, by the direction in which they lie further apart."""
     dx, dy = one.x - other.x, one.y - other.y
     if abs(dx) > abs(dy):
         return "left" if dx < 0 else "right"
