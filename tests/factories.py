@@ -63,11 +63,11 @@ def random_photos(count: int = 2, size: int = 224) -> torch.Tensor:
 
 
 def untrained_model(encoder: str = "tiny", cell: str = "lstm") -> Pretrained:
-    looking = make_encoder(EncoderConfig(encoder, "none"))
+    encoder_module = make_encoder(EncoderConfig(encoder, "none"))
     sizes = {"embedding_size": 8, "hidden_size": 8, "attention_size": 8}
     config = DecoderConfig(**sizes, cell=cell, layers=find_cell(cell).min_layers)
     return Pretrained(
-        CaptionModel(looking, Decoder(config, vocabulary_size=len(VOCABULARY), encoder_dim=looking.channels)).eval(),
+        CaptionModel(encoder_module, Decoder(config, vocabulary_size=len(VOCABULARY), encoder_dim=encoder_module.channels)).eval(),
         VOCABULARY,
         Preprocessing(64, "crop"),
         GenerationConfig(2, 6, 0.5),
@@ -180,9 +180,9 @@ def without_padding(words: Tensor) -> tuple[int, ...]:
 def chi_squared_p(counts: Tensor, expected: Tensor) -> float:
     """The probability of counts as far from the expected ones, or farther; what is expected less than five times is one class."""
     common = expected >= 5
-    seen = torch.cat((counts[common], counts[~common].sum().view(1)))
-    wanted = torch.cat((expected[common], expected[~common].sum().view(1)))
-    statistic = ((seen - wanted).square() / wanted.clamp(min=0.5)).sum()
+    observed = torch.cat((counts[common], counts[~common].sum().view(1)))
+    expected = torch.cat((expected[common], expected[~common].sum().view(1)))
+    statistic = ((observed - expected).square() / expected.clamp(min=0.5)).sum()
     return float(torch.special.gammaincc(common.sum() / 2, statistic / 2))
 
 

@@ -97,9 +97,9 @@ class BaseLitModule(lightning.LightningModule):
         self._predict(batch)
 
     def _predict(self, batch: Batch) -> None:
-        words = self.network.caption(batch.photos, self.generation).token_ids[:, 0].tolist()
+        captions = self.network.caption(batch.photos, self.generation).token_ids[:, 0].tolist()
         # Keyed by id: the padding that distributed samplers add cannot count twice.
-        self.predictions |= {i: self.vocabulary.decode(numbers) for i, numbers in zip(batch.ids, words, strict=True)}
+        self.predictions |= {i: self.vocabulary.decode(token_ids) for i, token_ids in zip(batch.ids, captions, strict=True)}
         self.references |= dict(zip(batch.ids, batch.references, strict=True))
 
     def _score(self, stage: str) -> None:

@@ -130,7 +130,7 @@ class LitCaptioner(BaseLitModule):
         )
 
     def _scheduled_inputs(self, batch: Batch, input_ids: Tensor) -> Tensor:
-        """The input words, a growing share of them replaced by the model's own (scheduled sampling)."""
+        """The input ids, a growing share of them replaced by the model's own samples (scheduled sampling)."""
         share = self.config.loss.scheduled_sampling
         if not share:
             return input_ids

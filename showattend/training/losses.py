@@ -1,4 +1,4 @@
-"""What training minimises beside the cross-entropy: the doubly stochastic penalty, and what cannot be derived (REINFORCE)."""
+"""Losses beside the cross-entropy: the doubly stochastic penalty, and the score-function (REINFORCE) loss with its baselines."""
 
 import torch
 from torch import Tensor
@@ -14,9 +14,9 @@ def caption_log_likelihoods(logits: Tensor, targets: Tensor, mask: Tensor) -> Te
     """log p(y | a) of every caption: the sum over its words, in nats.
 
     Args:
-        logits: of the M words at the places of `mask`, in the order of `pack`, (M,V)
-        targets: these words, (M,)
-        mask: where in the captions they stand, (N,G,T)
+        logits: of the M tokens where `mask` is true, in the order of `flatten_tokens`, (M,V)
+        targets: their ids, (M,)
+        mask: true where there is a token, (N,G,T)
 
     Returns:
         (N,G); 0 for a caption without words
@@ -32,7 +32,7 @@ def doubly_stochastic_penalty(alphas: Tensor, mask: Tensor, *, target: float | N
 
     Args:
         alphas: weights on the locations at each word, (..., T, L)
-        mask: true where there is a word, (..., T)
+        mask: true where there is a token, (..., T)
         target: tau; None means T / L with the caption's own T, which the authors say would be more principled
         reduction: what the sum is divided by: the captions' `word`s, as the likelihood is, so that a weight means what it means
             in the paper; the number of `caption`s; or that of captions times `location`s
@@ -60,7 +60,7 @@ def attention_entropy(alphas: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         alphas: weights on the locations at each word, (..., T, L)
-        mask: true where there is a word, (..., T)
+        mask: true where there is a token, (..., T)
 
     Returns:
         a scalar
@@ -69,32 +69,32 @@ def attention_entropy(alphas: Tensor, mask: Tensor) -> Tensor:
     return entropies.sum() / mask.sum().clamp(min=1)
 
 
-def leave_one_out(rewards: Tensor, sizes: Tensor | None = None) -> Tensor:
-    """For each of S draws the mean reward of the others: a baseline that owes nothing to the draw itself (Kool et al. 2019).
+def leave_one_out(rewards: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """For each of S samples the mean reward of the others: a baseline independent of the sample itself (Kool et al. 2019).
 
-    Where the draws are captions of unlike size, such as a photo's captions, what is averaged is the reward per word, and the
-    baseline is that mean times the caption's own words.
+    For captions of different lengths, such as a photo's references, the reward per token is averaged, and the baseline is that
+    mean times the caption's own length.
 
     Args:
         rewards: (..., S)
-        sizes: words of each caption, 0 where there is none, (..., S); None: all alike
+        lengths: tokens of each caption, 0 where there is none, (..., S); None: all alike
 
     Returns:
-        baselines (..., S); the draw's own reward, and so no advantage, where there is no other
+        baselines (..., S); the sample's own reward, and so no advantage, where there is no other
     """
-    sizes = torch.ones_like(rewards) if sizes is None else sizes.to(rewards.dtype)
-    there = sizes > 0
-    rates = torch.where(there, rewards / sizes.clamp(min=1), 0.0)
-    others = there.sum(-1, keepdim=True) - 1
-    baselines = sizes * (rates.sum(-1, keepdim=True) - rates) / others.clamp(min=1)
+    lengths = torch.ones_like(rewards) if lengths is None else lengths.to(rewards.dtype)
+    mask = lengths > 0
+    rates = torch.where(mask, rewards / lengths.clamp(min=1), 0.0)
+    others = mask.sum(-1, keepdim=True) - 1
+    baselines = lengths * (rates.sum(-1, keepdim=True) - rates) / others.clamp(min=1)
     return torch.where(others > 0, baselines, rewards)
 
 
 def reinforce_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:
-    """A quantity whose gradient is REINFORCE's (Williams 1992): minus the sum of advantage times log-probability of what was drawn.
+    """Score-function loss (Williams 1992): minus the sum of advantage times log-probability of the samples.
 
     Args:
-        log_probs: of all that was drawn for a caption, with gradient, (N,G)
+        log_probs: of a caption's samples, with gradient, (N,G)
         advantages: reward less baseline, (N,G)
 
     Returns:

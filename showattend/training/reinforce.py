@@ -45,15 +45,15 @@ class Reinforce(nn.Module):
         score = reinforce_loss(output.sampled_log_probs.sum(-1), advantages) / mask.sum().clamp(min=1)
         return self.config.weight * score - self.config.entropy * attention_entropy(output.alphas, mask)
 
-    def _baseline(self, rewards: Tensor, words: Tensor) -> Tensor:
+    def _baseline(self, rewards: Tensor, lengths: Tensor) -> Tensor:
         if self.config.baseline == "leave_one_out":
             if rewards.shape[1] == 1:
                 raise InputError(
                     "leave_one_out needs more than one sample: give --model.reinforce.samples 2, or several --data.captions_per_photo"
                 )
             group = (-1, self.config.samples if self.config.samples > 1 else rewards.shape[1])
-            return leave_one_out(rewards.reshape(group), words.reshape(group)).view_as(rewards)
-        mean = rewards.sum() / (words > 0).sum().clamp(min=1)
+            return leave_one_out(rewards.reshape(group), lengths.reshape(group)).view_as(rewards)
+        mean = rewards.sum() / (lengths > 0).sum().clamp(min=1)
         before = torch.where(self.average.isnan(), mean, self.average)
         self.average.copy_(self.config.decay * before + (1 - self.config.decay) * mean)
-        return before * (words > 0)
+        return before * (lengths > 0)

@@ -1,4 +1,4 @@
-"""Scheduled sampling: a model that always heard what people said learns little about its own mistakes."""
+"""Scheduled sampling: a growing share of the decoder's input ids are its own samples instead of the reference's."""
 
 import torch
 from torch import Tensor
@@ -8,29 +8,29 @@ from showattend.vocabulary import PAD, START
 
 
 @torch.no_grad()
-def sample_decoder_inputs(decoder: Decoder, encoder_features: Tensor, words: Tensor, share: float) -> Tensor:
-    """Put words that the decoder draws, after what it has heard so far, in the place of some of the words given.
+def sample_decoder_inputs(decoder: Decoder, encoder_features: Tensor, input_ids: Tensor, share: float) -> Tensor:
+    """Replace some of the reference's input ids by samples from the decoder, given the inputs before them.
 
-    A coin decides for each word (Bengio et al. 2015, section 2.4, with the share 1 - epsilon). No gradient goes through what
-    is drawn, so that training on the mixed words is the paper's training. `<start>`, and padding, stay.
+    Each token is replaced independently (Bengio et al. 2015, section 2.4, with the share 1 - epsilon). No gradient flows through
+    the samples, as in the paper. `<start>` and padding are never replaced.
 
     Args:
-        annotations: the encoder's grid, (N,L,encoder_dim)
-        words: as `Decoder.forward` hears them, (N,G,T)
-        share: probability of a drawn word
+        encoder_features: (N,L,encoder_dim)
+        input_ids: of the references, as `Decoder.forward` takes them, (N,G,T)
+        share: probability that a token is replaced
 
     Returns:
         (N,G,T)
     """
-    photos, group, length = words.shape
-    memory, state = decoder.init_state(encoder_features)
+    photos, group, length = input_ids.shape
+    cache, state = decoder.init_state(encoder_features)
     state = tuple(entry.repeat_interleave(group, 0) for entry in state)
-    columns = words.flatten(0, 1).unbind(-1)
-    heard = [columns[0]]
-    for given in columns[1:]:
-        logits, state, _ = decoder.step(heard[-1], state, memory)
+    columns = input_ids.flatten(0, 1).unbind(-1)
+    mixed = [columns[0]]
+    for reference in columns[1:]:
+        logits, state, _ = decoder.step(mixed[-1], state, cache)
         logits[:, [PAD, START]] = -torch.inf
-        drawn = logits.float().softmax(-1).multinomial(1).squeeze(-1)
-        own = (torch.rand(photos * group, device=words.device) < share) & (given != PAD)
-        heard.append(torch.where(own, drawn, given))
-    return torch.stack(heard, -1).view(photos, group, length)
+        samples = logits.float().softmax(-1).multinomial(1).squeeze(-1)
+        replaced = (torch.rand(photos * group, device=input_ids.device) < share) & (reference != PAD)
+        mixed.append(torch.where(replaced, samples, reference))
+    return torch.stack(mixed, -1).view(photos, group, length)

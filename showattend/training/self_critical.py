@@ -112,19 +112,19 @@ class LitSelfCritical(BaseLitModule):
         self.log("reward_share", self.reward_seconds / (time.perf_counter() - self.step_start), batch_size=len(batch.ids))
 
     def _sample(self, encoder_features: Tensor, generation: GenerationConfig) -> Tensor:
-        """Captions, the longest of a photo first, (N,S,T)."""
+        """Token ids of generated captions, the longest of a photo first, (N,S,T)."""
         keys = torch.randint(2**31, (len(encoder_features),)).tolist()
         with torch.no_grad():
-            words = generate(*self.network.make_step_function(Features(encoder_features)), generation, keys).token_ids
-        order = (words != PAD).sum(-1).argsort(1, descending=True)
-        return words.gather(1, order.unsqueeze(-1).expand_as(words))
+            token_ids = generate(*self.network.make_step_function(Features(encoder_features)), generation, keys).token_ids
+        order = (token_ids != PAD).sum(-1).argsort(1, descending=True)
+        return token_ids.gather(1, order.unsqueeze(-1).expand_as(token_ids))
 
-    def _reward(self, ids: Sequence[int | str], words: Tensor) -> Tensor:
-        """CIDEr-D of captions (N,S,T), (N,S); `<end>` counts as a word, or captions would learn to break off."""
-        samples = words.shape[1]
+    def _reward(self, ids: Sequence[int | str], token_ids: Tensor) -> Tensor:
+        """CIDEr-D of captions (N,S,T), (N,S); `<end>` counts as a word, or captions would learn to stop early."""
+        samples = token_ids.shape[1]
         captions = []
-        for numbers in words.flatten(0, 1).tolist():
-            said = self.vocabulary.decode(numbers)
-            captions.append([*said, SPECIALS[END]] if END in numbers else said)
+        for ids_of_caption in token_ids.flatten(0, 1).tolist():
+            tokens = self.vocabulary.decode(ids_of_caption)
+            captions.append([*tokens, SPECIALS[END]] if END in ids_of_caption else tokens)
         photos = [self.rows[photo] for photo in ids for _ in range(samples)]
-        return torch.tensor(self.rewards.scores(photos, captions), dtype=torch.float32, device=words.device).view(-1, samples)
+        return torch.tensor(self.rewards.scores(photos, captions), dtype=torch.float32, device=token_ids.device).view(-1, samples)

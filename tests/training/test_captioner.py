@@ -30,7 +30,7 @@ from showattend.vocabulary import PAD
 @pytest.mark.parametrize("cell", cell_names())
 def test_one_batch_is_learned_to_exact_captions(cell: str, shapes: Path, tmp_path: Path) -> None:
     lightning.seed_everything(0, verbose=False)
-    # Of these eight captions two are the longest: the light GRU normalises over rows, and one row alone teaches it little.
+    # Of these eight captions two are the longest: the light GRU normalises over rows, and one row alone has no variance.
     data = CaptionDataModule(DataConfig(shapes, min_count=1, batch_size=8, cache_dir=tmp_path, num_workers=0, captions_per_photo=1))
     layers = find_cell(cell).min_layers
     model = LitCaptioner(data.tokens, small_config(decoder={"cell": cell, "layers": layers, "dropout": 0.0}))
@@ -47,9 +47,9 @@ def test_one_batch_is_learned_to_exact_captions(cell: str, shapes: Path, tmp_pat
         if loss < 0.02:
             break
     model.eval()
-    found = model.network.caption(batch.photos, model.generation).token_ids[:, 0]
-    for mine, theirs in zip(found, batch.token_ids[:, 0], strict=True):
-        assert data.vocabulary.decode(mine.tolist()) == data.vocabulary.decode(theirs.tolist())
+    captions = model.network.caption(batch.photos, model.generation).token_ids[:, 0]
+    for caption, reference in zip(captions, batch.token_ids[:, 0], strict=True):
+        assert data.vocabulary.decode(caption.tolist()) == data.vocabulary.decode(reference.tolist())
 
 
 def test_what_a_gpu_captures_of_a_step_is_its_losses(shapes: Path, tmp_path: Path) -> None:
@@ -124,19 +124,19 @@ def test_averaged_weights_are_the_exponential_moving_average_of_the_steps(shapes
     """Polyak's average with a decay, as the option --ema trains: m <- d m + (1 - d) w, begun by the first step's weights."""
 
     class Recorder(lightning.Callback):
-        seen: ClassVar[list[torch.Tensor]] = []
+        weights: ClassVar[list[torch.Tensor]] = []
 
         def on_train_batch_end(self, trainer: object, model: LitCaptioner, *_: object) -> None:
-            self.seen.append(model.network.decoder.output.weight.detach().clone())
+            self.weights.append(model.network.decoder.output.weight.detach().clone())
 
     model = fit_captioner(
         shapes, tmp_path, steps=5, optimizer={"learning_rate": 0.01}, trainer={"callbacks": [Recorder(), moving_average(0.6)]}
     )
-    expected = Recorder.seen[0]
-    for weights in Recorder.seen[1:]:
+    expected = Recorder.weights[0]
+    for weights in Recorder.weights[1:]:
         expected = 0.6 * expected + 0.4 * weights
     assert torch.allclose(model.network.decoder.output.weight, expected, atol=1e-6)
-    assert not torch.allclose(expected, Recorder.seen[-1], atol=1e-4)
+    assert not torch.allclose(expected, Recorder.weights[-1], atol=1e-4)
 
 
 def test_the_run_s_folder_is_complete(run: Path) -> None:

@@ -101,9 +101,9 @@ def test_the_authors_initialisation() -> None:
 def test_batches_of_one_length_hold_every_caption_once() -> None:
     lengths = [[5, 7, 5], [7], [5, 9, 9, 7], [5]]
     batches = ExactLengths(lengths, 2)
-    drawn = list(batches)
-    assert len(drawn) == len(batches) == 2 + 2 + 1
-    assert sorted(pair for batch in drawn for pair in batch) == [(p, c) for p, said in enumerate(lengths) for c in range(len(said))]
-    for batch in drawn:
+    epoch = list(batches)
+    assert len(epoch) == len(batches) == 2 + 2 + 1
+    assert sorted(pair for batch in epoch for pair in batch) == [(p, c) for p, captions in enumerate(lengths) for c in range(len(captions))]
+    for batch in epoch:
         assert len({lengths[photo][caption] for photo, caption in batch}) == 1
-    assert any(list(batches) != drawn for _ in range(10))
+    assert any(list(batches) != epoch for _ in range(10))

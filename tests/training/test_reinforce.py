@@ -23,17 +23,17 @@ from showattend.training.reinforce import Reinforce
 L, T, V = 3, 3, 8
 
 
-class Told(HardAttention):
-    """Hard attention that looks where it is told, word after word."""
+class GivenLocations(HardAttention):
+    """Hard attention that takes a given sequence of locations instead of sampling them."""
 
-    def forward(self, memory: AttentionCache, query: DecoderContext) -> AttentionOutput:
-        features, *keys, _ = memory
+    def forward(self, cache: AttentionCache, query: DecoderContext) -> AttentionOutput:
+        features, *keys, _ = cache
         log_alpha = self.energies(keys, query.h).log_softmax(-1)
         place = self.places[self.word]
         self.word += 1
         return AttentionOutput(features[:, place : place + 1].expand(-1, query.h.shape[1], -1), log_alpha.exp(), log_alpha[..., place])
 
-    def tell(self, places: tuple[int, ...]) -> None:
+    def set_locations(self, places: tuple[int, ...]) -> None:
         self.places, self.word = places, 0
 
 
@@ -41,7 +41,7 @@ def make() -> tuple[Decoder, Tensor, Tensor]:
     config = DecoderConfig(None, 3, 4, 3, "hard", {"expected": 0.0, "gain": 3.0}, dropout=0.0)
     decoder = Decoder(config, vocabulary_size=V, encoder_dim=4).double().train()
     with torch.no_grad():
-        # Words that depend on the place, so that there is something to learn.
+        # Outputs that depend on the location, so that its gradient is not zero.
         decoder.output_proj_context.weight.mul_(6)
         decoder.output.weight.mul_(4)
     # Two photos, one with a long caption and one with a short one.
@@ -52,44 +52,44 @@ def flat(gradients: tuple[Tensor | None, ...], decoder: Decoder) -> Tensor:
     return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(decoder.parameters(), gradients, strict=True)])
 
 
-def heard(captions: Tensor) -> Tensor:
+def input_ids_of(captions: Tensor) -> Tensor:
     return captions[..., :-1] * (captions[..., 1:] > 0)
 
 
 def exact(decoder: Decoder, encoder_features: Tensor, captions: Tensor) -> Tensor:
     """The gradient of -E[log p(y | s, a)] per word, s over all L**T sequences."""
-    told = Told.__new__(Told)
-    told.__dict__ = decoder.attention.__dict__.copy()
-    attention, decoder.attention = decoder.attention, told
+    given = GivenLocations.__new__(GivenLocations)
+    given.__dict__ = decoder.attention.__dict__.copy()
+    attention, decoder.attention = decoder.attention, given
     expectation = torch.zeros(()).double()
     for places in itertools.product(range(L), repeat=T):
-        told.tell(places)
-        words, targets = heard(captions), captions[..., 1:]
-        spoken = decoder(encoder_features, words)
-        assert spoken.sampled_log_probs is not None
-        likelihood = caption_log_likelihoods(spoken.logits, flatten_tokens(targets, targets > 0), targets > 0)
+        given.set_locations(places)
+        words, targets = input_ids_of(captions), captions[..., 1:]
+        output = decoder(encoder_features, words)
+        assert output.sampled_log_probs is not None
+        likelihood = caption_log_likelihoods(output.logits, flatten_tokens(targets, targets > 0), targets > 0)
         # Of a shorter caption several sequences are the same.
         times = L ** (T - (targets > 0).sum(-1))
-        expectation = expectation + (spoken.sampled_log_probs.sum(-1).exp() * likelihood / times).sum()
+        expectation = expectation + (output.sampled_log_probs.sum(-1).exp() * likelihood / times).sum()
     decoder.attention = attention
     return flat(torch.autograd.grad(-expectation / (captions[..., 1:] > 0).sum(), list(decoder.parameters()), allow_unused=True), decoder)
 
 
-def estimates(decoder: Decoder, encoder_features: Tensor, captions: Tensor, *, baseline: str, samples: int, draws: int) -> Tensor:
-    """Single estimates of the gradient, each from `samples` draws, (draws, parameters)."""
+def estimates(decoder: Decoder, encoder_features: Tensor, captions: Tensor, *, baseline: str, samples: int, count: int) -> Tensor:
+    """Single estimates of the gradient, each from `samples` sequences of locations, (count, parameters)."""
     reinforce = Reinforce(ReinforceConfig(weight=1.0, entropy=0.0, baseline=baseline, samples=samples)).double()
     captions = captions.repeat_interleave(samples, 1)
-    words, targets = heard(captions), captions[..., 1:]
+    words, targets = input_ids_of(captions), captions[..., 1:]
     mask = targets > 0
-    found = []
-    for draw in range(draws + 20):
-        spoken = decoder(encoder_features, words)
-        loss = caption_loss(spoken.hidden, spoken.output, flatten_tokens(targets, mask)) + reinforce(
-            spoken, flatten_tokens(targets, mask), mask
+    gradients = []
+    for index in range(count + 20):
+        output = decoder(encoder_features, words)
+        loss = caption_loss(output.hidden, output.output, flatten_tokens(targets, mask)) + reinforce(
+            output, flatten_tokens(targets, mask), mask
         )
-        if draw >= 20:  # the moving average begins with a draw of its own
-            found.append(flat(torch.autograd.grad(loss, list(decoder.parameters()), allow_unused=True), decoder))
-    return torch.stack(found)
+        if index >= 20:  # the moving average begins with the first batch
+            gradients.append(flat(torch.autograd.grad(loss, list(decoder.parameters()), allow_unused=True), decoder))
+    return torch.stack(gradients)
 
 
 def test_both_estimators_are_right_on_average_and_leave_one_out_varies_less() -> None:
@@ -98,16 +98,16 @@ def test_both_estimators_are_right_on_average_and_leave_one_out_varies_less() ->
     learns = [not name.startswith("attention") for name, p in decoder.named_parameters() for _ in range(p.numel())]
     variances = {}
     for baseline in ("moving_average", "leave_one_out"):
-        found = estimates(decoder, encoder_features, captions, baseline=baseline, samples=4, draws=600)
-        error = found.mean(0) - truth
-        deviation = found.std(0) / len(found) ** 0.5
-        # About 200 numbers: one of them lies more than 4.5 standard errors away once in 700 seeds; this seed is fixed.
+        gradients = estimates(decoder, encoder_features, captions, baseline=baseline, samples=4, count=600)
+        error = gradients.mean(0) - truth
+        deviation = gradients.std(0) / len(gradients) ** 0.5
+        # About 200 parameters: one of them lies more than 4.5 standard errors away once in 700 seeds; this seed is fixed.
         assert (error.abs() <= 4.5 * deviation + 1e-9).all()
         of_attention = ~torch.tensor(learns)
         # The test can fail: without the score function the attention's gradient would be far from the truth.
         assert (truth[of_attention].abs() > 10 * deviation[of_attention]).any()
-        variances[baseline] = found[:, of_attention].var(0).sum().item()
-    # Each variance is known within a tenth (600 draws): a quarter less is far outside chance.
+        variances[baseline] = gradients[:, of_attention].var(0).sum().item()
+    # Each variance is known within a tenth (600 estimates): a quarter less is far outside chance.
     assert variances["leave_one_out"] < 0.75 * variances["moving_average"]
 
 
@@ -118,7 +118,7 @@ def test_captions_of_one_photo_are_each_other_s_baseline() -> None:
     assert leave_one_out(rewards, words)[0].tolist() == pytest.approx(expected)
 
 
-def test_a_draw_without_others_has_no_advantage() -> None:
+def test_a_sample_without_others_has_no_advantage() -> None:
     rewards = torch.tensor([[-7.0, 0.0]])
     assert torch.equal(leave_one_out(rewards, torch.tensor([[3, 0]])), rewards)
 
@@ -127,15 +127,15 @@ def test_the_log_likelihood_of_a_caption_is_the_sum_over_its_words() -> None:
     mask = torch.tensor([[[True, True, True], [True, False, False]], [[True, True, False], [False, False, False]]])
     targets = torch.randint(1, V, mask.shape) * mask
     logits = torch.randn(int(mask.sum()), V)
-    found = caption_log_likelihoods(logits, flatten_tokens(targets, mask), mask)
-    numbers = flatten_tokens(torch.arange(mask.numel()).view(mask.shape), mask)  # where each packed word comes from
+    log_likelihoods = caption_log_likelihoods(logits, flatten_tokens(targets, mask), mask)
+    indices = flatten_tokens(torch.arange(mask.numel()).view(mask.shape), mask)  # each token's position
     expected = torch.zeros(4)
-    for row, number in enumerate(numbers.tolist()):
-        expected[number // 3] += logits[row].log_softmax(-1)[targets.flatten()[number]]
-    assert torch.allclose(found.flatten(), expected)
+    for row, index in enumerate(indices.tolist()):
+        expected[index // 3] += logits[row].log_softmax(-1)[targets.flatten()[index]]
+    assert torch.allclose(log_likelihoods.flatten(), expected)
 
 
-def test_entropy_is_that_of_a_die_and_ignores_padding() -> None:
+def test_the_entropy_is_the_mean_over_tokens_and_ignores_padding() -> None:
     alphas = torch.tensor([[0.25] * 4, [1.0, 0, 0, 0], [0.5, 0.5, 0, 0]])
     mask = torch.tensor([True, True, False])
     assert attention_entropy(alphas, mask).item() == pytest.approx(torch.tensor(4.0).log().item() / 2)
@@ -167,13 +167,13 @@ def test_reinforce_for_soft_attention_is_refused(shapes: Path, tmp_path: Path, c
     assert "--model.decoder.attention hard" in capsys.readouterr().err
 
 
-def test_leave_one_out_of_one_is_refused(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_leave_one_out_of_one_caption_is_refused(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--model.decoder.attention=hard", "--model.reinforce={baseline: leave_one_out}", "--data.captions_per_photo=1")
     assert fit(shapes, tmp_path, *options) == 2
     assert "samples" in capsys.readouterr().err
 
 
-def test_the_way_to_look_is_chosen_at_inference(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_attention_mode_is_chosen_at_inference(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fit(shapes, tmp_path, "--model.decoder.attention=hard") == 0
     photo, model = str(next((shapes / "images").iterdir())), str(tmp_path / "run" / "model")
     for mode in ("expected", "argmax", "sample"):
@@ -182,7 +182,7 @@ def test_the_way_to_look_is_chosen_at_inference(shapes: Path, tmp_path: Path, ca
     assert "argmax" in capsys.readouterr().err
 
 
-def test_a_way_to_look_for_soft_attention_is_refused(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_attention_mode_for_soft_attention_is_refused(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = str(next((shapes / "images").iterdir()))
     assert main(["caption", photo, "--model", str(model), "--attention-mode", "argmax"]) == 2
     assert "hard attention" in capsys.readouterr().err

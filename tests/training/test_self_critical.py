@@ -25,7 +25,7 @@ from showattend.vocabulary import START
 CONFIG = Path(__file__).parents[2] / "configs" / "scst.yaml"
 
 
-def ready(model: Path, shapes: Path, cache: Path, **options: Any) -> tuple[LitSelfCritical, Batch]:
+def lit_and_batch(model: Path, shapes: Path, cache: Path, **options: Any) -> tuple[LitSelfCritical, Batch]:
     """A model about to be trained, and a batch of all training photos."""
     config = DataConfig(shapes, min_count=1, batch_size=48, cache_dir=cache, num_workers=0, captions_per_photo=1)
     data = CaptionDataModule(config)
@@ -37,7 +37,7 @@ def ready(model: Path, shapes: Path, cache: Path, **options: Any) -> tuple[LitSe
 @pytest.mark.parametrize(("baseline", "temperature"), [("greedy", 1.0), ("leave_one_out", 1.0), ("leave_one_out", 0.5)])
 def test_the_gradient_is_that_of_the_expected_reward(baseline: str, temperature: float, model: Path, shapes: Path, tmp_path: Path) -> None:
     """For captions of one word its expectation is a sum over the vocabulary; the mean of 400 estimates lies within 4.5 errors of it."""
-    lit, batch = ready(
+    lit, batch = lit_and_batch(
         model,
         shapes,
         tmp_path,
@@ -45,21 +45,20 @@ def test_the_gradient_is_that_of_the_expected_reward(baseline: str, temperature:
         generation={"max_length": 1, "length_penalty": 0.0},
     )
     for parameter in (lit.network.decoder.output.weight, lit.network.decoder.output.bias):
-        parameter.data.mul_(0.3 * temperature)  # less sure of itself, so that much is drawn
+        parameter.data.mul_(0.3 * temperature)  # flatter probabilities, so that samples differ
     batch = repeated(batch, 1)
     bias = lit.network.decoder.output.bias
 
     logits = lit.network(batch.photos, torch.full((4, 1, 1), START)).logits
-    banned = logits.index_fill(1, torch.tensor(FORBIDDEN_IDS), -torch.inf)
+    allowed = logits.index_fill(1, torch.tensor(FORBIDDEN_IDS), -torch.inf)
     rewards = torch.stack([lit._reward(batch.ids, torch.full((4, 1, 1), word))[:, 0] for word in range(len(lit.vocabulary))], 1)
-    (exact,) = torch.autograd.grad(-((banned / temperature).softmax(-1) * rewards).sum() / 4, bias)
+    (exact,) = torch.autograd.grad(-((allowed / temperature).softmax(-1) * rewards).sum() / 4, bias)
 
     estimates = []
     for _ in range(50):
         loss, *_ = lit._losses(repeated(batch, 8))
         estimates.append(torch.autograd.grad(loss, bias)[0])
-    found = torch.stack(estimates)
-    assert_within(found, exact, 4.5)
+    assert_within(torch.stack(estimates), exact, 4.5)
 
 
 def repeated(batch: Batch, times: int) -> Batch:
@@ -68,14 +67,14 @@ def repeated(batch: Batch, times: int) -> Batch:
     return Batch(photos, batch.token_ids[:4].repeat(times, 1, 1), batch.ids[:4] * times, batch.references[:4] * times)
 
 
-def assert_within(found: Tensor, exact: Tensor, errors: float) -> None:
-    error = found.std(0) / len(found) ** 0.5
-    assert exact.abs().max() > 10 * error.min()  # there is something to find
-    assert ((found.mean(0) - exact).abs() <= errors * error + 1e-6).all()
+def assert_within(estimates: Tensor, exact: Tensor, errors: float) -> None:
+    error = estimates.std(0) / len(estimates) ** 0.5
+    assert exact.abs().max() > 10 * error.min()  # the gradient is far from zero
+    assert ((estimates.mean(0) - exact).abs() <= errors * error + 1e-6).all()
 
 
-def test_drawing_and_learning_see_the_same_probabilities(model: Path, shapes: Path, tmp_path: Path) -> None:
-    lit, _ = ready(model, shapes, tmp_path)
+def test_captions_are_sampled_and_scored_without_dropout_and_only_the_decoder_is_trained(model: Path, shapes: Path, tmp_path: Path) -> None:
+    lit, _ = lit_and_batch(model, shapes, tmp_path)
     assert not any(module.training for module in lit.network.modules())
     trained = {name for name, parameter in lit.network.named_parameters() if parameter.requires_grad}
     assert trained == {f"decoder.{name}" for name, _ in lit.network.decoder.named_parameters()}
@@ -83,7 +82,7 @@ def test_drawing_and_learning_see_the_same_probabilities(model: Path, shapes: Pa
 
 @pytest.mark.parametrize("baseline", ["greedy", "leave_one_out"])
 def test_the_reward_of_a_batch_rises(baseline: str, model: Path, shapes: Path, tmp_path: Path) -> None:
-    lit, batch = ready(model, shapes, tmp_path, self_critical={"baseline": baseline})
+    lit, batch = lit_and_batch(model, shapes, tmp_path, self_critical={"baseline": baseline})
     optimizer = torch.optim.Adam(lit.network.decoder.parameters(), lr=1e-3)
     rewards = []
     for _ in range(30):
@@ -96,15 +95,15 @@ def test_the_reward_of_a_batch_rises(baseline: str, model: Path, shapes: Path, t
 
 
 def test_rewards_are_cider_d_with_the_end_as_a_word(model: Path, shapes: Path, tmp_path: Path) -> None:
-    lit, batch = ready(model, shapes, tmp_path)
+    lit, batch = lit_and_batch(model, shapes, tmp_path)
     whole = batch.token_ids[:, :, 1:]
-    broken_off = whole.clone()
-    broken_off[broken_off == 2] = 0
-    own, shorter = lit._reward(batch.ids, whole), lit._reward(batch.ids, broken_off)
+    without_end = whole.clone()
+    without_end[without_end == 2] = 0
+    own, shorter = lit._reward(batch.ids, whole), lit._reward(batch.ids, without_end)
     assert (own > shorter).all()
     first = lit.rows[batch.ids[0]]
-    said = [*lit.vocabulary.decode(whole[0, 0].tolist()), "<end>"]
-    assert own[0, 0].item() == pytest.approx(float(lit.rewards.scores([first], [said])[0]), rel=1e-5)
+    tokens = [*lit.vocabulary.decode(whole[0, 0].tolist()), "<end>"]
+    assert own[0, 0].item() == pytest.approx(float(lit.rewards.scores([first], [tokens])[0]), rel=1e-5)
 
 
 def command(model: Path, shapes: Path, tmp_path: Path, *options: str) -> list[str]:
@@ -142,7 +141,7 @@ def test_what_cannot_be_refined_is_one_line(model: Path, shapes: Path, tmp_path:
     assert not (tmp_path / "scst").exists()
 
 
-def test_leave_one_out_needs_another() -> None:
+def test_leave_one_out_needs_two_samples() -> None:
     with pytest.raises(InputError, match="at least 2"):
         SelfCriticalConfig(samples=1)
 
