@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "showattend"
 FLOORS = [
     {"errors", "version", "geometry"},
     {"files", "vocabulary", "registry", "config_checks"},
+    {"generation_config"},
     {"ops"},
     {"cells", "attention", "encoders", "decoding"},
     {"models"},

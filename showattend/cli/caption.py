@@ -25,7 +25,6 @@ def add_parser(commands: Commands) -> None:
     )
     caption.add_argument("photos", nargs="+", metavar="PATH", help="photo, folder (searched to the bottom) or glob")
     add_ensemble_options(caption)
-    caption.add_argument("--num-captions", type=int, metavar="N", help="captions for each photo, the best first, with their scores")
     caption.add_argument("--json", type=Path, metavar="FILE", help="write captions with words, scores and alphas' grid as JSON")
     caption.add_argument("--csv", type=Path, metavar="FILE", help="write file, caption and score as CSV")
     caption.add_argument("--coco", type=Path, metavar="FILE", help="write the result format of the COCO captions server")

@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from showattend.errors import InputError
+from showattend.generation_config import GenerationConfig
 
 if TYPE_CHECKING:
-    from showattend.decoding import GenerationConfig
     from showattend.inference import Captioner
     from showattend.vocabulary import Vocabulary
 
 
 def numeric_generation_options() -> list[str]:
     """The fields of GenerationConfig that hold one number: each is an option of the same name."""
-    from showattend.decoding import GenerationConfig
-
     return [field.name for field in fields(GenerationConfig) if not isinstance(field.default, bool | tuple)]
 
 

@@ -1,12 +1,18 @@
 """Options that several commands share; nothing heavy is imported here."""
 
 import argparse
+import inspect
+import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TypeAlias
 
+from showattend.generation_config import GenerationConfig
+
 # What `add_subparsers` returns; argparse gives it no public name.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+SAMPLING = ("sample", "temperature", "top_k", "top_p", "seed")
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -47,25 +53,28 @@ def add_data_options(parser: argparse.ArgumentParser, *, required: bool = True) 
 
 
 def add_generation_options(parser: argparse.ArgumentParser) -> None:
-    """The fields of `GenerationConfig`, see `from_args.generation_config_from_args`."""
-    search = parser.add_argument_group("beam search (default: as the model was validated)")
-    search.add_argument("--beam", type=int, metavar="K", help="hypotheses kept per photo; 1 is greedy")
-    search.add_argument("--max-length", type=int, metavar="T", help="most tokens of a caption, <end> counted")
-    search.add_argument("--min-length", type=int, metavar="T", help="fewest words of a caption")
-    search.add_argument("--length-penalty", type=float, metavar="A", help="rank by log p / length^A: 0 prefers short captions")
-    search.add_argument("--no-repeat-ngram", type=int, metavar="N", help="no N words twice in the same order")
-    search.add_argument(
-        "--must-include", action="append", default=[], metavar="WORD", help="every caption contains it; may be given up to 4 times"
-    )
-    search.add_argument("--ban", action="append", default=[], metavar="WORD", help="no caption contains it; may be given often")
-    search.add_argument("--groups", type=int, metavar="G", help="diverse beam search: G groups of beams that avoid each other's words")
-    search.add_argument("--diversity", type=float, metavar="X", help="penalty, in nats, on a word of an earlier group (default: 0.5)")
+    """An option for each field of `GenerationConfig`, see `from_args.generation_config_from_args`."""
+    search = parser.add_argument_group("generation (default: as the model was validated)")
     sampling = parser.add_argument_group("sampling, instead of beam search")
-    sampling.add_argument("--sample", action="store_true", help="draw every word from the model's distribution")
-    sampling.add_argument("--temperature", type=float, metavar="X", help="below 1 prefers probable words, above 1 improbable ones")
-    sampling.add_argument("--top-k", type=int, metavar="K", help="draw among the K most probable words")
-    sampling.add_argument("--top-p", type=float, metavar="P", help="draw among the fewest words that have the probability P together")
-    sampling.add_argument("--seed", type=int, help="other seeds draw other captions; the same one draws the same (default: 0)")
+    descriptions = field_descriptions(GenerationConfig)
+    for field in fields(GenerationConfig):
+        group = sampling if field.name in SAMPLING else search
+        option, text = f"--{field.name.replace('_', '-')}", descriptions[field.name]
+        if isinstance(field.default, bool):
+            group.add_argument(option, action="store_true", help=text)
+        elif isinstance(field.default, tuple):
+            words = text.removesuffix(", by their ids")
+            group.add_argument(option, action="append", default=[], metavar="WORD", help=f"{words}; may be given often")
+        else:
+            number = float if isinstance(field.default, float) else int
+            group.add_argument(option, type=number, metavar="X" if number is float else "N", help=text)
+
+
+def field_descriptions(config: type) -> dict[str, str]:
+    """What the `Args` section of a dataclass says of each field."""
+    section = inspect.getdoc(config).partition("Args:\n")[2].partition("\n\n")[0]  # type: ignore[union-attr]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def add_speed_options(parser: argparse.ArgumentParser) -> None:

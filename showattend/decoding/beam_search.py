@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from showattend.decoding.config import GenerationConfig
 from showattend.decoding.strategy import Extension
+from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import PAD
 
 

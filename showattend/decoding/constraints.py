@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from showattend.decoding.config import GenerationConfig
+from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import END, PAD, START, UNKNOWN
 
 FORBIDDEN_IDS = (PAD, START, UNKNOWN)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from showattend.decoding.beam_search import BeamSearch, Candidates, argsort_with_priority, best_continuations, restore_finished
-from showattend.decoding.config import GenerationConfig
 from showattend.decoding.strategy import Extension
+from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import PAD
 
 

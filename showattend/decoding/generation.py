@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from showattend.decoding.beam_search import BeamSearch
-from showattend.decoding.config import GenerationConfig
 from showattend.decoding.constrained import ConstrainedBeamSearch
 from showattend.decoding.constraints import TokenConstraints
 from showattend.decoding.diverse import DiverseBeamSearch
 from showattend.decoding.sampling import Sampling
 from showattend.decoding.strategy import Extension, SearchStrategy
+from showattend.generation_config import GenerationConfig
 from showattend.ops.cuda_graphs import is_capturing
 from showattend.vocabulary import END, PAD, START
 

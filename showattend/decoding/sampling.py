@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from showattend.decoding.config import GenerationConfig
 from showattend.decoding.strategy import Extension
+from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import PAD
 
 

@@ -1,4 +1,4 @@
-"""The options of caption generation, checked before any work begins."""
+"""The options of caption generation, checked before any work begins. Light to import: the command line is made from them."""
 
 from dataclasses import dataclass, fields
 
@@ -14,21 +14,21 @@ class GenerationConfig:
     """How captions are searched for, or sampled.
 
     Args:
-        beam: K, hypotheses per photo; 1 is greedy search
+        beam: hypotheses kept for each photo; 1 is greedy search
         max_length: most words, <end> included
         length_penalty: exponent a of score = log p / length^a, <end> included; 0 ranks by log p
         num_captions: captions per photo, the best first
         min_length: fewest words, <end> not included
-        no_repeat_ngram: n: no n-gram occurs twice in a caption; 0 allows all
-        ban: token ids that no caption contains
-        must_include: token ids that every caption contains
+        no_repeat_ngram: length of the n-grams that occur at most once in a caption; 0 allows all
+        ban: words that no caption contains, by their ids
+        must_include: words that every caption contains, by their ids
         groups: groups of beams in diverse beam search (Vijayakumar et al. 2018)
         diversity: penalty, in nats, for each beam of an earlier group with the same token at the same step
         sample: draw words from the model's distribution instead of searching
         temperature: divides the log-probabilities; below 1 favours probable words
         top_k: sample among the k most probable words; 0: all
         top_p: sample among the fewest words that together have this probability (Holtzman et al. 2020)
-        seed: of sampling
+        seed: of sampling; the same seed draws the same captions
 
     Raises:
         InputError: a value out of its range, or options that contradict each other.
