@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_OPTIONS := --numprocesses auto --maxprocesses 4
 
-.PHONY: demo test slow check format docs test-lowest coverage clean
+.PHONY: demo test slow check format docs test-lowest coverage torture soak clean
 
 demo: .venv/installed
 	$(BIN)/showattend demo
@@ -19,6 +19,7 @@ check: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python scripts/audit.py
 
 format: .venv/installed
 	$(BIN)/ruff check --fix
@@ -35,6 +36,14 @@ test-lowest:
 	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[dev,oracles]'
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest $(PYTEST_OPTIONS)
 
+# Broken photos, annotations, models and configurations, kills and full disks: the table of docs/robustness.md. `make test` runs a sample.
+torture: .venv/installed
+	$(BIN)/python -m scripts.torture
+
+# A hundred thousand photos through one `showattend caption`; memory over time.
+soak: .venv/installed
+	$(BIN)/python -m scripts.torture.soak
+
 coverage: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS) --cov=showattend --cov-report=term
 
@@ -45,4 +54,4 @@ coverage: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache docs/_build docs/cells
+	rm -rf .venv .venv-lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build docs/cells

@@ -17,6 +17,7 @@ from showattend.visualize.figures import make_figure
 
 COLUMNS = 6
 PANEL_WIDTH = 2.1  # inches
+MAX_PANEL_HEIGHT = 4 * PANEL_WIDTH  # a taller photo is drawn narrower: a figure as high as it is long would fill the memory
 DARKEST = 0.3  # brightness of the photo where alpha is zero
 HIGHLIGHT = (0.45, 0.30, 0.0)  # added to red, green and blue where alpha is largest
 MAX_SIDE = 640  # pixels; a panel cannot show more, and more only makes the file larger
@@ -55,7 +56,7 @@ def attention_figure(photo: Image.Image, caption: Caption) -> Figure:
     columns = min(COLUMNS, panels)
     rows = math.ceil(panels / columns)
     photo, caption = _downscale(photo, caption)
-    panel_height = PANEL_WIDTH * photo.height / photo.width + 0.34
+    panel_height = min(PANEL_WIDTH * photo.height / photo.width, MAX_PANEL_HEIGHT) + 0.34
     figure, axes = make_figure(rows, columns, (columns * PANEL_WIDTH, rows * panel_height + 0.45))
     for axis in axes.flat:
         axis.axis("off")
