@@ -5,9 +5,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from showattend.data.folders import DataFolder, normalise
 from showattend.data.listings import SPLITS, ListedPhoto, Listing, PhotoId, clean_captions
 from showattend.data.readers import find_reader
 from showattend.errors import InputError
+
+NO_FILE = "listed without a file"
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ def read_captions(root: Path, layout: str = "auto") -> CaptionedPhotos:
     root = Path(root).expanduser()
     if not root.is_dir():
         raise InputError(f"no folder at {root}: give the data set's folder with --data.root DIR (data/README.md shows the layouts)")
-    return _keep_complete(find_reader(root, layout).read(root), root)
+    folder = DataFolder(root)
+    return _keep_complete(find_reader(folder, layout).read(folder), root)
 
 
 def image_id(name: str) -> PhotoId:
@@ -63,34 +67,41 @@ def image_id(name: str) -> PhotoId:
 def _keep_complete(listing: Listing, root: Path) -> CaptionedPhotos:
     """Sort photos into splits; count and leave out those without a file, a caption or a split."""
     data = CaptionedPhotos({split: [] for split in SPLITS}, list(listing.notes))
-    left_out: dict[str, list[str]] = {}
+    left_out: dict[str, list[ListedPhoto]] = {}
     folders = _Folders()
     ids: set[PhotoId] = set()
     empty = 0
     for listed in listing.photos:
         captions = clean_captions(listed.captions)
-        reason = _reason_to_leave_out(listed, captions, folders)
+        path = folders.find(listed.file) if listed.file else None
+        reason = _reason_to_leave_out(listed, path, captions)
         if reason:
-            left_out.setdefault(reason, []).append(listed.file.name if listed.file else str(listed.id))
+            left_out.setdefault(reason, []).append(listed)
         elif listed.id in ids:
             raise InputError(f"{root}: the photo {listed.id} is listed twice: take one of the two out")
         else:
-            assert listed.file is not None
+            assert path is not None
             ids.add(listed.id)
             empty += len(listed.captions) - len(captions)
-            data.splits[listed.split].append(Photo(listed.id, listed.file, captions))
-    data.notes += [f"{len(names)} photos {reason}, left out (such as {names[0]})" for reason, names in left_out.items()]
+            data.splits[listed.split].append(Photo(listed.id, path, captions))
+    data.notes += [f"{len(photos)} photos {reason}, left out (such as {_name(photos[0])})" for reason, photos in left_out.items()]
     if empty:
         data.notes.append(f"{empty} empty captions of photos that have others, left out")
     if not ids:
-        raise InputError(f"{root} holds no photo with both a file and a caption: {'; '.join(data.notes) or 'it lists none'}")
+        sought = [f"looked for {photo.file}" for photo in left_out.get(NO_FILE, ())[:1]]
+        reasons = "; ".join([*data.notes, *sought]) or "it lists none"
+        raise InputError(f"{root} holds no photo with both a file and a caption: {reasons}")
     return data
 
 
-def _reason_to_leave_out(listed: ListedPhoto, captions: tuple[str, ...], folders: "_Folders") -> str:
+def _name(photo: ListedPhoto) -> str:
+    return photo.file.name if photo.file else str(photo.id)
+
+
+def _reason_to_leave_out(listed: ListedPhoto, path: Path | None, captions: tuple[str, ...]) -> str:
     """Why a photo cannot be used; empty: it can."""
-    if listed.file is None or listed.file.name not in folders.names(listed.file.parent):
-        return "listed without a file"
+    if path is None:
+        return NO_FILE
     if not captions:
         return "without a caption"
     if listed.split in SPLITS:
@@ -101,18 +112,25 @@ def _reason_to_leave_out(listed: ListedPhoto, captions: tuple[str, ...], folders
 
 
 class _Folders:
-    """The names of the files of folders, each folder read once."""
+    """The regular files of folders, and links to them, each folder read once."""
 
     def __init__(self) -> None:
-        self.known: dict[Path, set[str]] = {}
+        self.known: dict[Path, dict[str, str]] = {}
 
-    def names(self, folder: Path) -> set[str]:
-        """The names of the regular files in a folder, and of links to them; none where there is no such folder."""
+    def find(self, path: Path) -> Path | None:
+        """The file that a path names: exactly, or but for capitals and composed accents; None: there is no such file."""
+        names = self._names(path.parent)
+        name = path.name if names.get(path.name) == path.name else names.get(normalise(path.name))
+        return path.with_name(name) if name else None
+
+    def _names(self, folder: Path) -> dict[str, str]:
+        """The names of the files in a folder by themselves and by their normal form; none where there is no such folder."""
         if folder not in self.known:
             try:
-                self.known[folder] = {entry.name for entry in os.scandir(folder) if _is_file(entry)}
+                names = sorted(entry.name for entry in os.scandir(folder) if _is_file(entry))
             except OSError:
-                self.known[folder] = set()
+                names = []
+            self.known[folder] = {normalise(name): name for name in names} | {name: name for name in names}
         return self.known[folder]
 
 

@@ -12,6 +12,7 @@ from showattend.errors import InputError
 
 T = TypeVar("T")
 MAX_BYTES = 2**31  # several times the largest file of COCO
+SAMPLE = 2**15  # bytes at either end of a file by which its format is recognised
 FIELD = re.compile(r" - at `\$(.*)`$")
 
 
@@ -42,6 +43,15 @@ def parse_json(text: str, path: Path) -> Any:
         raise InputError(f"{path} is no JSON of ours: its lists and objects are nested too deeply") from error
     except ValueError as error:
         raise InputError(f"{path} is no JSON: {str(error).partition(';')[0]}") from error
+
+
+def is_json_lines(text: str) -> bool:
+    """Whether the first line of a text is a JSON object, and the next line begins another one."""
+    first, _, rest = text.lstrip().partition("\n")
+    try:
+        return rest.lstrip()[:1] == "{" and isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def check_schema(value: Any, schema: type[T], where: str) -> T:
@@ -84,3 +94,16 @@ def check_file_names(*values: object) -> None:
     for value in values:
         if isinstance(value, str) and "\0" in value:
             raise ValueError(f"{value[:40]!r} holds a null character, which no file's name has")
+
+
+def sample_of(path: Path) -> str:
+    """The beginning and the end of a file, to recognise its format by; an unreadable file is empty."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(SAMPLE)
+            file.seek(max(len(start), path.stat().st_size - SAMPLE))
+            content = start + file.read(SAMPLE)
+    except OSError:
+        return ""
+    utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    return content.replace(b"\0", b"").decode("latin-1").lstrip("ÿþ") if utf16 else content.decode("utf-8-sig", errors="replace")

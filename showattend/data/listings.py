@@ -1,13 +1,14 @@
 """Lists of photos with their captions, as every reader returns them; the photos' files may be missing."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from showattend.data.json_files import parse_json
-from showattend.data.text_files import read_text, split_lines
+from showattend.data.json_files import is_json_lines, parse_json
+from showattend.data.text_files import DecodedText, read_decoded, split_lines
 
 SPLITS = ("train", "val", "test")
 PhotoId = int | str  # as in the data set: a number in COCO, the file's name elsewhere
@@ -17,6 +18,7 @@ SPLIT_NAMES = {
     "val": ("val", "valid", "validation", "dev", "devel", "development"),
     "test": ("test", "testing"),
 }
+JSON_LINES_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines")
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 
 
@@ -48,9 +50,22 @@ class ListingFile:
     path: Path
 
     @cached_property
+    def decoded(self) -> DecodedText:
+        """The file's text with its encoding."""
+        return read_decoded(self.path)
+
+    @property
     def text(self) -> str:
         """All of the file."""
-        return read_text(self.path)
+        return self.decoded.text
+
+    @property
+    def notes(self) -> list[str]:
+        """A line that names an encoding which could only be guessed."""
+        guessed = self.decoded.encoding == "windows-1252"
+        return (
+            [f"{self.path} is not UTF-8 and was read as Latin-1 (windows-1252): save it as UTF-8 if letters are wrong"] if guessed else []
+        )
 
     @cached_property
     def first_line(self) -> str:
@@ -61,6 +76,11 @@ class ListingFile:
     def starts_as_json(self) -> bool:
         """Whether the first character is that of a JSON list or object."""
         return self.text.lstrip()[:1] in ("{", "[")
+
+    @cached_property
+    def is_json_lines(self) -> bool:
+        """Whether every line is a JSON object of its own."""
+        return self.starts_as_json and (self.path.suffix.lower() in JSON_LINES_SUFFIXES or is_json_lines(self.text))
 
     @cached_property
     def json(self) -> Any:
@@ -80,6 +100,15 @@ def split_name(name: str) -> str:
     """
     name = name.strip()
     return SPLIT_OF.get(name.lower(), name)
+
+
+def split_in_name(name: str) -> str:
+    """The split that a file or folder is named after, perhaps with more words around it; empty: none.
+
+    >>> [split_in_name(name) for name in ("train2017", "flickr_valid", "Test", "latest")]
+    ['train', 'val', 'test', '']
+    """
+    return next((split for word in re.findall(r"[^\W\d_]+", name) if (split := SPLIT_OF.get(word.lower()))), "")
 
 
 def clean_captions(captions: Iterable[str | None]) -> tuple[str, ...]:

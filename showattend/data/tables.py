@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -11,8 +12,24 @@ from showattend.data.text_files import split_lines
 from showattend.errors import InputError
 
 DELIMITERS = ",\t|;"
-PHOTO_COLUMNS = ("image", "image_name", "file_name", "filename", "photo")
-CAPTION_COLUMNS = ("caption", "comment", "text")
+PHOTO_COLUMNS = (
+    "image",
+    "image_name",
+    "file_name",
+    "filename",
+    "photo",
+    "image_path",
+    "image_file",
+    "filepath",
+    "path",
+    "file",
+    "img",
+    "image_id",
+)
+CAPTION_COLUMNS = ("caption", "comment", "text", "captions", "raw", "sentence", "description")
+SPLIT_COLUMNS = ("split", "set", "subset", "partition")
+NUMBERED = re.compile(r"(caption|comment|text|sentence|description)s?[ _-]?\d+")
+PHOTO_NAME = re.compile(r"[^<>]+\.(jpe?g|png|webp|gif|bmp|tiff?|heic|avif)", re.IGNORECASE)
 MAX_FIELD = 2**24  # characters; Python's csv module stops at 131,072 otherwise
 
 
@@ -49,8 +66,10 @@ def read_table(file: ListingFile) -> Table:
         if not any(field.strip() for field in fields):
             continue
         if not table.columns:
-            table.columns.extend(_columns(file, fields))
-            continue
+            headless = _columns_of_headless(fields)
+            table.columns.extend(headless or _columns(file, fields))
+            if not headless:
+                continue
         fields = _without_empty_end(fields, len(table.columns))
         if len(fields) > len(table.columns):
             fields = _rejoin(file, raw, line, delimiter, table.columns)
@@ -69,8 +88,19 @@ def find_column(file: ListingFile, table: Table, names: Sequence[str]) -> str:
     """
     name = next((name for name in names if name in table.columns), None)
     if name is None:
-        raise InputError(f"{file.path} needs a column named {' or '.join(names)}; it has {', '.join(table.columns) or 'none'}")
+        raise InputError(f"{file.path} needs a column named {' or '.join(names[:5])}; it has {', '.join(table.columns) or 'none'}")
     return name
+
+
+def find_caption_columns(file: ListingFile, table: Table) -> list[str]:
+    """The columns that hold a caption each: numbered ones, such as caption_0 to caption_4, with the plain one, or the plain one alone.
+
+    Raises:
+        InputError: there is none.
+    """
+    numbered = [name for name in table.columns if NUMBERED.fullmatch(name)]
+    plain = [name for name in CAPTION_COLUMNS if name in table.columns][:1]
+    return [*plain, *numbered] if numbered else [find_column(file, table, CAPTION_COLUMNS)]
 
 
 def _parse(file: ListingFile, delimiter: str) -> list[tuple[int, list[str]]]:
@@ -104,6 +134,13 @@ def _columns(file: ListingFile, fields: Sequence[str]) -> list[str]:
     return columns
 
 
+def _columns_of_headless(fields: Sequence[str]) -> list[str]:
+    """The columns of a table whose first row is a photo with its caption already, perhaps with the caption's number between them."""
+    if len(fields) < 2 or not PHOTO_NAME.fullmatch(fields[0].strip()):
+        return []
+    return ["image", "number", "caption"] if len(fields) > 2 and fields[1].strip().isdecimal() else ["image", "caption"]
+
+
 def _without_empty_end(fields: list[str], least: int) -> list[str]:
     """The fields without empty ones at the end, but at least so many of them as there are columns."""
     end = len(fields)
@@ -114,7 +151,7 @@ def _without_empty_end(fields: list[str], least: int) -> list[str]:
 
 def _rejoin(file: ListingFile, raw: Sequence[str], line: int, delimiter: str, columns: Sequence[str]) -> list[str]:
     """The fields of a row of which the last one holds delimiters."""
-    if len(raw) != 1 or '"' in raw[0] or columns[-1] not in CAPTION_COLUMNS:
+    if len(raw) != 1 or '"' in raw[0] or columns[-1] not in CAPTION_COLUMNS or any(map(NUMBERED.fullmatch, columns)):
         raise InputError(
             f"{file.path} line {line}: the row has more fields than the {len(columns)} columns: put captions with '{delimiter}' into quotes"
         )

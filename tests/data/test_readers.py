@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from showattend.data.captions import read_captions
-from showattend.data.readers import CAPTION_READERS, FILE_ORDER, FOLDER_ORDER, CaptionReader, find_reader, read_listing_file
+from showattend.data.readers import CAPTION_READERS, FILE_ORDER, FOLDER_ORDER, CaptionReader, DataFolder, find_reader, read_listing_file
 from showattend.data.references import References, read_references
 from showattend.data.results import read_results
 from showattend.errors import InputError
@@ -25,9 +25,8 @@ def test_every_reader_says_how_it_is_recognised(name: str, tmp_path: Path) -> No
     reader = CAPTION_READERS.find(name)()
     assert name in FOLDER_ORDER
     assert reader.signs
-    assert not reader.recognises(tmp_path)
-    write(tmp_path / reader.signs[0].replace("*", "x"), "")
-    assert reader.recognises(tmp_path)
+    assert reader.example
+    assert not reader.recognises(DataFolder(tmp_path))
 
 
 @pytest.mark.parametrize("name", CAPTION_READERS.names())
@@ -60,7 +59,7 @@ def test_an_unrecognised_folder_is_answered_with_what_was_looked_for_and_where(t
         find_reader(tmp_path)
     assert str(tmp_path) in str(refused.value)
     for name in FOLDER_ORDER:
-        assert f"{CAPTION_READERS.find(name).signs[0]} ({name})" in str(refused.value)
+        assert f"{' or '.join(CAPTION_READERS.find(name).signs)} ({name})" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -209,10 +208,90 @@ def test_an_unknown_split_is_named(tmp_path: Path) -> None:
     assert "in the split 'extra'" in read_captions(tmp_path).notes[0]
 
 
-def test_text_that_is_not_utf_8_is_refused_with_the_place(tmp_path: Path) -> None:
-    (tmp_path / "c.csv").write_bytes(b"image,caption\na.jpg,caf\xe9\n")
-    with pytest.raises(InputError, match=r"c.csv: byte 23 is not UTF-8"):
+CAPTIONS_TABLE = "image,caption\na.jpg,Ein kleiner Hund läuft über die Straße .\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1"])
+def test_tables_json_tokens_and_results_are_read_in_the_encoding_that_they_have(encoding: str, tmp_path: Path) -> None:
+    text = "Ein kleiner Hund läuft über die Straße ."
+    files = {
+        "c.csv": f"image,caption\na.jpg,{text}\n",
+        "c.token": f"a.jpg#0\t{text}\n",
+        "c.jsonl": json.dumps({"image": "a.jpg", "caption": text}, ensure_ascii=False) + "\n",
+        "dataset.json": json.dumps({"images": [IMAGE | {"filename": "a.jpg", "sentences": [{"raw": text}]}]}, ensure_ascii=False),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content.encode(encoding))
+        assert captions(tmp_path / name) == {"a.jpg": (text,)}, name
+    (tmp_path / "r.json").write_bytes(json.dumps([{"image_id": 1, "caption": text}], ensure_ascii=False).encode(encoding))
+    assert read_results(tmp_path / "r.json", References({1: ("a",)})).captions == {1: text}
+
+
+def test_a_file_that_was_read_as_latin_1_is_named(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_bytes(CAPTIONS_TABLE.encode("latin-1"))
+    assert "was read as Latin-1" in read_references(tmp_path / "c.csv").notes[0]
+
+
+@pytest.mark.parametrize(
+    "content", ["一只狗在跑".encode("gb18030"), "собака бежит".encode("koi8-r"), "café ok ".encode() + b"caf\xe9", b"a\x81"]
+)
+def test_text_in_an_encoding_that_cannot_be_recognised_is_refused_with_the_place(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_bytes(b"image,caption\na.jpg," + content + b"\n")
+    with pytest.raises(InputError, match=r"c.csv: byte \d+ is not UTF-8"):
         captions(tmp_path / "c.csv")
+
+
+def test_a_table_without_a_header_is_read(tmp_path: Path) -> None:
+    assert captions(write(tmp_path / "c.token", "a.jpg\ta dog\na.jpg\ta cat\n")) == {"a.jpg": ("a dog", "a cat")}
+    assert captions(write(tmp_path / "c.csv", "a.jpg,0,a dog , running\n")) == {"a.jpg": ("a dog , running",)}
+
+
+def test_numbered_columns_and_lists_in_a_field_hold_a_caption_each(tmp_path: Path) -> None:
+    numbered = write(tmp_path / "c.csv", "image,caption_0,caption_1,caption_2\na.jpg,a dog,,a cat\n")
+    assert captions(numbered) == {"a.jpg": ("a dog", "a cat")}
+    listed = write(tmp_path / "d.csv", 'raw,split,filename\n"[""a dog"", ""a, cat""]",val,a.jpg\n')
+    assert captions(listed) == {"a.jpg": ("a dog", "a, cat")}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"image": "a.jpg", "caption": "a dog"}\n{"image": "a.jpg", "caption": null}\n{"image": "a.jpg", "caption": "a cat"}\n',
+        '{"file_name": "a.jpg", "text": ["a dog", "a cat"]}\n',
+        '[{"image": "a.jpg", "sentences": [{"raw": "a dog"}, {"raw": "a cat"}]}]',
+        '{"a.jpg": ["a dog", "a cat"]}',
+    ],
+)
+def test_captions_as_json_lines_lists_and_objects(content: str, tmp_path: Path) -> None:
+    assert captions(write(tmp_path / "c.jsonl" if "}\n" in content else tmp_path / "c.json", content)) == {"a.jpg": ("a dog", "a cat")}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"caption": "a dog"}', "line 2 names no photo"),
+        ('{"image": "a.jpg"}', "line 2 has no caption"),
+        ('{"image": "a.jpg", "caption": 3}', "line 2: the caption '3' is no text"),
+        ('{"image": ["a"], "caption": "a"}', "line 2: .* is no name of a photo"),
+        ('{"image": "a.jpg", "caption": "a", "split": "test"}', "line 2: a.jpg is in the splits val and test"),
+        ("{", "line 2 is no JSON"),
+        ("[1]", "line 2: expected an object"),
+    ],
+)
+def test_errors_in_json_lines_name_the_line(line: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        captions(write(tmp_path / "c.jsonl", '{"image": "a.jpg", "caption": "a dog", "split": "val"}\n' + line))
+
+
+def test_captions_of_vizwiz_that_are_marked_as_rejected_are_counted_and_left_out(tmp_path: Path) -> None:
+    annotations = [
+        {"image_id": 1, "caption": "a dog", "is_rejected": False, "is_precanned": False},
+        {"image_id": 1, "caption": "spam", "is_rejected": True, "is_precanned": False},
+        {"image_id": 1, "caption": "Quality issues are too severe", "is_rejected": False, "is_precanned": True},
+    ]
+    references = read_references(write(tmp_path / "v.json", {"images": [{"id": 1}], "annotations": annotations}))
+    assert references.captions == {1: ("a dog",)}
+    assert "2 captions" in references.notes[0]
 
 
 def test_folders_with_impossible_names_are_reported_as_missing_files(tmp_path: Path) -> None:

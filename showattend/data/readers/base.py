@@ -10,28 +10,41 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from showattend.data.listings import Listing, ListingFile
+from showattend.data.folders import DataFolder
+from showattend.data.listings import SPLITS, ListedPhoto, Listing, ListingFile
 from showattend.errors import InputError
 from showattend.registry import Registry
+
+# Folders of photos in the data sets as they are downloaded.
+PHOTO_FOLDERS = ("images", "photos", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k-images", "flickr30k_images", "train_images")
 
 
 class CaptionReader(ABC):
     """One layout of captioned data sets.
 
-    signs: glob patterns, relative to the folder; a folder in which one of them matches has this layout
+    signs: glob patterns, relative to the folder; a folder in which one of them matches, or up to two folders below it, has this layout
+    example: how a folder of this layout lies, for the message about a folder that no reader recognises
     file_format: the name of the captions' file in messages; empty: captions cannot be read without the folder
     """
 
     signs: ClassVar[tuple[str, ...]] = ()
+    example: ClassVar[str] = ""
     file_format: ClassVar[str] = ""
 
-    def recognises(self, root: Path) -> bool:
+    def find(self, root: DataFolder) -> list[Path]:
+        """The files by which a folder is recognised as of this layout; none: it has another one."""
+        return root.find(self.signs)
+
+    def recognises(self, root: DataFolder) -> bool:
         """Whether a folder has this layout."""
-        return any(path for sign in self.signs for path in root.glob(sign))
+        return bool(self.find(root))
 
     @abstractmethod
-    def read(self, root: Path) -> Listing:
+    def read(self, root: DataFolder) -> Listing:
         """All photos that the folder lists, with the paths where their files should lie; whether they do is not checked here.
+
+        Args:
+            root: `root / "name"` is a path in the folder, `Path(root)` the folder's own
 
         Raises:
             InputError: a file is not in the format; the message names file, record and field.
@@ -49,23 +62,36 @@ class CaptionReader(ABC):
         """
         raise InputError(f"{file.path}: {type(self).__name__} reads folders only")
 
+    def only_file(self, root: DataFolder) -> Path:
+        """The only file by which the folder is recognised.
+
+        Raises:
+            InputError: there is none, or several.
+        """
+        paths = self.find(root)
+        if len(paths) != 1:
+            names = f": {', '.join(path.name for path in paths[:4])}" if paths else ""
+            raise InputError(f"{root} needs one file {' or '.join(self.signs)}, and it holds {len(paths)}{names}: leave one")
+        return paths[0]
+
 
 CAPTION_READERS: Registry[CaptionReader] = Registry("layout", CaptionReader)  # type: ignore[type-abstract]
 
 
-def one_file(root: Path, sign: str) -> Path:
-    """The only file of a folder that matches a pattern.
-
-    Raises:
-        InputError: there is none, or several.
-    """
-    paths = sorted(root.glob(sign))
-    if len(paths) != 1:
-        names = f": {', '.join(path.name for path in paths[:4])}" if paths else ""
-        raise InputError(f"{root} needs one file {sign}, and it holds {len(paths)}{names}: leave one")
-    return paths[0]
+def place_photos(root: DataFolder, listing: Listing, preferred: Iterable[str] = PHOTO_FOLDERS) -> Listing:
+    """The photos of a list with the paths of their files in a folder; see `DataFolder.locate`."""
+    splits = {str(photo.file): photo.split for photo in listing.photos if photo.split in SPLITS}
+    paths = root.locate([str(photo.file) for photo in listing.photos], tuple(preferred), splits)
+    return listing._replace(photos=[photo._replace(file=paths[str(photo.file)]) for photo in listing.photos])
 
 
-def first_folder(root: Path, names: Iterable[str]) -> Path | None:
-    """The first of some folders that exists; None: none does."""
-    return next((path for name in names if (path := root / name).is_dir()), None)
+def split_by_tenths(listing: Listing) -> Listing:
+    """Photos in the order of their names; where no photo has a split, every tenth is for val and every tenth for test."""
+    photos = sorted(listing.photos, key=lambda photo: str(photo.id))
+    if not any(photo.split for photo in photos):
+        photos = [_with_split(photo, index) for index, photo in enumerate(photos)]
+    return listing._replace(photos=photos)
+
+
+def _with_split(photo: ListedPhoto, index: int) -> ListedPhoto:
+    return photo._replace(split={8: "val", 9: "test"}.get(index % 10, "train"))

@@ -1,13 +1,15 @@
 """COCO's captions as they are published (Chen et al. 2015), and files in the same format."""
 
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from showattend.data.folders import DataFolder
 from showattend.data.json_files import check_file_names, check_schema, check_texts
-from showattend.data.listings import SPLITS, ListedPhoto, Listing, ListingFile, PhotoId
-from showattend.data.readers.base import CAPTION_READERS, CaptionReader
+from showattend.data.listings import ListedPhoto, Listing, ListingFile, PhotoId, split_in_name
+from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos
 from showattend.errors import InputError
 
 
@@ -26,6 +28,8 @@ class Annotation(msgspec.Struct):
 
     image_id: PhotoId
     caption: str | None
+    is_rejected: bool = False  # in VizWiz: no description of the photo
+    is_precanned: bool = False  # in VizWiz: "Quality issues are too severe to recognize visual content."
 
     def __post_init__(self) -> None:
         check_texts(self.image_id, self.caption)
@@ -42,39 +46,73 @@ class Content(msgspec.Struct):
 class CocoReader(CaptionReader):
     """annotations/captions_PART.json, and the photos of each part in a folder of its name, such as train2017."""
 
-    signs = ("annotations/captions_*.json",)
+    signs = ("annotations/captions_*.json", "captions_*.json")
+    example = "annotations/captions_train2017.json and train2017/NAME.jpg"
     file_format = "COCO's captions"
 
-    def read(self, root: Path) -> Listing:
+    def read(self, root: DataFolder) -> Listing:
         """Photos of all parts whose names begin with that of a split."""
-        photos = []
-        for path in sorted(root.glob(self.signs[0])):
-            part = path.stem.removeprefix("captions_")
-            split = next((split for split in SPLITS if part.startswith(split)), None)
-            if split is not None:
-                for photo in self.read_file(ListingFile(path)).photos:
-                    if photo.file is None:
-                        raise InputError(f"{path}: the photo {photo.id} has no file_name: a data set needs it")
-                    photos.append(photo._replace(file=root / part / photo.file, split=split))
-        return Listing(photos)
+        parts = {path.stem.removeprefix("captions_"): path for path in self.find(root)}
+        parts = {part: path for part, path in parts.items() if split_in_name(part)}
+        year, note = _choose_year(root, list(parts))
+        listings = [read_part(root, path, part) for part, path in parts.items() if _year(part) == year]
+        return Listing(
+            [photo for listing in listings for photo in listing.photos],
+            [*([note] if note else []), *(note for listing in listings for note in listing.notes)],
+        )
 
     def recognises_file(self, file: ListingFile) -> bool:
         """Whether the file is a JSON object with annotations."""
-        return file.starts_as_json and isinstance(file.json, dict) and "annotations" in file.json
+        return file.starts_as_json and not file.is_json_lines and isinstance(file.json, dict) and "annotations" in file.json
 
     def read_file(self, file: ListingFile) -> Listing:
         """Photos by their numbers, in the order of `images`."""
         content = check_schema(file.json, Content, f"{file.path} is not in COCO's format of captions")
         captions: dict[PhotoId, list[str | None]] = defaultdict(list)
+        rejected = [annotation for annotation in content.annotations if annotation.is_rejected or annotation.is_precanned]
         for annotation in content.annotations:
-            captions[annotation.image_id].append(annotation.caption)
+            if not (annotation.is_rejected or annotation.is_precanned):
+                captions[annotation.image_id].append(annotation.caption)
         _check_listed(file.path, captions, content.images)
         return Listing(
             [
                 ListedPhoto(image.id, Path(image.file_name) if image.file_name else None, captions.get(image.id, []))
                 for image in content.images
-            ]
+            ],
+            [
+                *file.notes,
+                *([f"{len(rejected)} captions of {file.path} that are marked as rejected or precanned, left out"] if rejected else []),
+            ],
         )
+
+
+def read_part(root: DataFolder, path: Path, part: str) -> Listing:
+    """The photos of one file, which lie in a folder named like its part.
+
+    Raises:
+        InputError: a photo has no name of a file.
+    """
+    listing = CocoReader().read_file(ListingFile(path))
+    unnamed = next((photo for photo in listing.photos if photo.file is None), None)
+    if unnamed is not None:
+        raise InputError(f"{path}: the photo {unnamed.id} has no file_name: a data set needs it")
+    folders = (part, f"{part}_images", split_in_name(part))
+    return place_photos(root, listing._replace(photos=[photo._replace(split=split_in_name(part)) for photo in listing.photos]), folders)
+
+
+def _year(part: str) -> str:
+    return part.lstrip("abcdefghijklmnopqrstuvwxyz_")
+
+
+def _choose_year(root: DataFolder, parts: Sequence[str]) -> tuple[str, str]:
+    """COCO of 2014 and of 2017 are the same photos: take the one whose photos are here, the newer one of two, and say so."""
+    years = sorted({_year(part) for part in parts})
+    if len(years) < 2:
+        return "".join(years), ""
+    folders = {part for name in root.files for part in PurePosixPath(name).parts[:-1]}
+    year = max(years, key=lambda year: (sum(part in folders for part in parts if _year(part) == year), year))
+    left_out = ", ".join(f"captions_{part}.json" for part in parts if _year(part) != year)
+    return year, f"{root} has captions of several years, which share photos: {left_out} left out"
 
 
 def _check_listed(path: Path, captions: dict[PhotoId, list[str | None]], images: list[Image]) -> None:

@@ -1,57 +1,40 @@
 """Flickr8k's official layout (Hodosh et al. 2013): a file of tokens, and a list of names for each split."""
 
-from collections import defaultdict
 from pathlib import Path
 
+from showattend.data.folders import DataFolder
 from showattend.data.listings import ListedPhoto, Listing, ListingFile
-from showattend.data.readers.base import CAPTION_READERS, CaptionReader, first_folder
-from showattend.data.text_files import read_text, split_lines
-from showattend.errors import InputError
+from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos
+from showattend.data.readers.flickr import is_token_file, read_split_lists, read_tokens
 
 TOKENS = "Flickr8k.token.txt"
 PHOTO_FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images")
-SPLIT_LISTS = {"train": "Flickr_8k.trainImages.txt", "val": "Flickr_8k.devImages.txt", "test": "Flickr_8k.testImages.txt"}
+SPLIT_LISTS = (("train", "Flickr_8k.trainImages.txt"), ("val", "Flickr_8k.devImages.txt"), ("test", "Flickr_8k.testImages.txt"))
 
 
 @CAPTION_READERS.register("flickr8k")
 class Flickr8kReader(CaptionReader):
-    """Flickr8k.token.txt with a caption a line, `NAME.jpg#N<TAB>caption`; Flickr30k's own file of tokens is alike."""
+    """Flickr8k.token.txt, the lists beside it, and photos in folders of their own, as the two zips unpack."""
 
     signs = (TOKENS,)
+    example = f"{TOKENS} and {PHOTO_FOLDERS[0]}/NAME.jpg"
     file_format = "Flickr's tokens"
 
-    def read(self, root: Path) -> Listing:
+    def read(self, root: DataFolder) -> Listing:
         """Photos of the tokens and of the lists of splits; a list may be missing."""
-        folder = first_folder(root, PHOTO_FOLDERS)
-        if folder is None:
-            raise InputError(f"{root} has {TOKENS} but no photos: put them into {root / PHOTO_FOLDERS[0]}")
-        split_of: dict[str, str] = {}
-        for split, name in SPLIT_LISTS.items():
-            path = root / name
-            if path.is_file():
-                split_of |= {line.strip(): split for line in split_lines(read_text(path)) if line.strip()}
-        listed = {str(photo.id): photo.captions for photo in self.read_file(ListingFile(root / TOKENS)).photos}
-        captions = dict.fromkeys(split_of, ()) | listed
-        return Listing([ListedPhoto(name, folder / name, captions[name], split_of.get(name, "none")) for name in captions])
+        split_of = read_split_lists(root, SPLIT_LISTS)
+        tokens = self.read_file(ListingFile(self.only_file(root)))
+        listed = {str(photo.id): photo for photo in tokens.photos}
+        photos = [
+            ListedPhoto(name, Path(name), listed[name].captions if name in listed else (), split_of.get(name, "none"))
+            for name in dict.fromkeys([*split_of, *listed])
+        ]
+        return place_photos(root, tokens._replace(photos=photos), PHOTO_FOLDERS)
 
     def recognises_file(self, file: ListingFile) -> bool:
         """Whether the first line is `NAME#N<TAB>…`."""
-        key, tab, _ = file.first_line.partition("\t")
-        return bool(tab) and "#" in key and key.strip().rpartition("#")[2].isdecimal()
+        return is_token_file(file)
 
     def read_file(self, file: ListingFile) -> Listing:
         """Each photo with its captions, in the order of the file."""
-        captions: dict[str, list[str]] = defaultdict(list)
-        for number, line in enumerate(split_lines(file.text), 1):
-            if line.strip():
-                name, caption = self._parse_line(line, f"{file.path} line {number}")
-                captions[name].append(caption)
-        return Listing([ListedPhoto(name, Path(name), texts) for name, texts in captions.items()])
-
-    @staticmethod
-    def _parse_line(line: str, where: str) -> tuple[str, str]:
-        key, tab, caption = line.partition("\t")
-        name, mark, number = key.strip().rpartition("#")
-        if not (tab and mark and name and number.isdecimal()) or "\0" in name:
-            raise InputError(f"{where}: expected NAME.jpg#N<TAB>caption, found {line[:60]!r}")
-        return name, caption
+        return read_tokens(file)

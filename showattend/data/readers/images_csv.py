@@ -1,10 +1,11 @@
-"""The widespread repackaging of Flickr8k and Flickr30k: captions.txt, a CSV, next to a folder Images."""
+"""The widespread repackaging of Flickr8k and Flickr30k: captions.txt, a table, next to a folder of photos."""
 
-from pathlib import Path
-
+from showattend.data.folders import DataFolder
 from showattend.data.listings import Listing, ListingFile
-from showattend.data.readers.base import CAPTION_READERS, CaptionReader
-from showattend.data.readers.csv_table import CsvReader, read_photos
+from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos, split_by_tenths
+from showattend.data.readers.csv_table import CsvReader
+
+PHOTO_FOLDERS = ("Images", "flickr30k_images", "photos")
 
 
 @CAPTION_READERS.register("images-csv")
@@ -12,7 +13,8 @@ class ImagesCsvReader(CaptionReader):
     """captions.txt is a table as `csv` reads it; as a file of references it is read there."""
 
     signs = ("captions.txt",)
+    example = "captions.txt with image,caption and Images/NAME.jpg"
 
-    def read(self, root: Path) -> Listing:
+    def read(self, root: DataFolder) -> Listing:
         """Photos of the table in the folder Images."""
-        return read_photos(CsvReader().read_file(ListingFile(root / self.signs[0])), root / "Images")
+        return split_by_tenths(place_photos(root, CsvReader().read_file(ListingFile(self.only_file(root))), PHOTO_FOLDERS))

@@ -1,13 +1,13 @@
 """Karpathy and Fei-Fei's JSON (2015) of Flickr8k, Flickr30k or COCO, with splits and captions in one file."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from showattend.data.folders import DataFolder
 from showattend.data.json_files import check_file_names, check_schema, check_texts
 from showattend.data.listings import ListedPhoto, Listing, ListingFile, PhotoId, split_name
-from showattend.data.readers.base import CAPTION_READERS, CaptionReader, first_folder, one_file
+from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos
 
 PHOTO_FOLDERS = ("images", "Images", "Flicker8k_Dataset", "flickr30k-images")
 
@@ -45,31 +45,22 @@ class KarpathyReader(CaptionReader):
     """dataset*.json, and photos in the folders that it names or in one folder."""
 
     signs = ("dataset*.json",)
+    example = "dataset_NAME.json and images/NAME.jpg"
     file_format = "Karpathy's JSON"
 
-    def read(self, root: Path) -> Listing:
+    def read(self, root: DataFolder) -> Listing:
         """Photos in the folders that the file names, else in the folder of photos."""
-        folder = first_folder(root, PHOTO_FOLDERS) or root
-
-        def locate(image: Image) -> Path:
-            return root / image.filepath / image.filename if image.filepath else folder / image.filename
-
-        return _read(ListingFile(one_file(root, self.signs[0])), locate)
+        return place_photos(root, self.read_file(ListingFile(self.only_file(root))), PHOTO_FOLDERS)
 
     def recognises_file(self, file: ListingFile) -> bool:
         """Whether the file is a JSON object; COCO's captions, which are one too, must be tried before."""
-        return file.starts_as_json and isinstance(file.json, dict)
+        return file.starts_as_json and not file.is_json_lines and isinstance(file.json, dict) and "images" in file.json
 
     def read_file(self, file: ListingFile) -> Listing:
         """Photos by `cocoid`, else by their file's name."""
-        return _read(file, lambda image: Path(image.filename))
-
-
-def _read(file: ListingFile, locate: Callable[[Image], Path]) -> Listing:
-    """The photos of a file, with the paths that `locate` gives them."""
-    photos = []
-    for image in check_schema(file.json, Content, f"{file.path} is not in Karpathy's format").images:
-        captions = [sentence.raw for sentence in image.sentences]
-        photo_id = image.filename if image.cocoid is None else image.cocoid
-        photos.append(ListedPhoto(photo_id, locate(image), captions, split_name(image.split)))
-    return Listing(photos)
+        photos = []
+        for image in check_schema(file.json, Content, f"{file.path} is not in Karpathy's format").images:
+            captions = [sentence.raw for sentence in image.sentences]
+            photo_id = image.filename if image.cocoid is None else image.cocoid
+            photos.append(ListedPhoto(photo_id, Path(image.filepath) / image.filename, captions, split_name(image.split)))
+        return Listing(photos, file.notes)

@@ -1,0 +1,48 @@
+"""A text file beside each photo: photo.txt, a caption a line, beside photo.jpg, as programs that prepare training data write them."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from showattend.data.folders import PHOTO_SUFFIXES, DataFolder
+from showattend.data.listings import ListedPhoto, Listing, ListingFile, split_in_name
+from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
+from showattend.data.text_files import split_lines
+
+TEXT_SUFFIXES = (".txt", ".caption")
+
+
+@CAPTION_READERS.register("text-files")
+class TextFilesReader(CaptionReader):
+    """Photos anywhere in the folder, each with a text file of the same name; a folder named after a split holds photos of that split."""
+
+    signs = ("NAME.txt beside NAME.jpg",)
+    example = "NAME.jpg and NAME.txt, a caption a line"
+
+    def find(self, root: DataFolder) -> list[Path]:
+        """The texts that lie beside a photo of the same name."""
+        return [root / text for _, text in _pairs(root)]
+
+    def read(self, root: DataFolder) -> Listing:
+        """Photos by their paths in the folder; those without a text have no caption."""
+        texts = dict(_pairs(root))
+        photos = [_read_photo(root, name, texts.get(name)) for name in root.files if _suffix(name) in PHOTO_SUFFIXES]
+        return split_by_tenths(Listing(photos))
+
+
+def _read_photo(root: DataFolder, name: str, text: str | None) -> ListedPhoto:
+    captions = [line for line in split_lines(ListingFile(root / text).text) if line.strip()] if text else []
+    split = next((split for part in PurePosixPath(name).parts[-2::-1] if (split := split_in_name(part))), "")
+    return ListedPhoto(name, root / name, captions, split)
+
+
+def _pairs(root: DataFolder) -> Iterator[tuple[str, str]]:
+    """Photos and the texts of the same name."""
+    texts = {name.rpartition(".")[0]: name for name in root.files if _suffix(name) in TEXT_SUFFIXES}
+    for name in root.files:
+        stem = name.rpartition(".")[0]
+        if stem in texts and _suffix(name) in PHOTO_SUFFIXES:
+            yield name, texts[stem]
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
