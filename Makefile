@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_OPTIONS := --numprocesses auto --maxprocesses 4
 
-.PHONY: demo test slow check format docs test-lowest coverage torture soak clean
+.PHONY: demo test slow check lint format docs test-lowest coverage torture soak clean
 
 demo: .venv/installed
 	$(BIN)/showattend demo
@@ -15,11 +15,13 @@ test: .venv/installed
 slow: .venv/installed
 	$(BIN)/python -m pytest -m slow
 
-check: .venv/installed
+check: lint
+	$(BIN)/python scripts/audit.py
+
+lint: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python scripts/audit.py
 
 format: .venv/installed
 	$(BIN)/ruff check --fix
