@@ -53,11 +53,13 @@ class AttentionOutput(NamedTuple):
     alpha: weights on the locations, (N,G,L); a row sums to 1, or to less if the attention can attend to something else
     sampled_log_prob: log-probability of the sampled location, zero in rows that sampled none, (N,G);
         None: this attention never samples, or did not sample in this call
+    location: index of the one location that the context comes from, (N,G); None: the context comes from all of them
     """
 
     context: Tensor
     alpha: Tensor
     sampled_log_prob: Tensor | None = None
+    location: Tensor | None = None
 
 
 class Attention(nn.Module, ABC):

@@ -67,7 +67,8 @@ class HardAttention(AdditiveAttention):
         location = self._choose_location(alpha)
         chosen = features.gather(1, location.expand(-1, -1, features.shape[-1]))
         context = torch.where(use_expected.unsqueeze(-1), expected, chosen)
-        return AttentionOutput(context, alpha, log_alpha.gather(-1, location).squeeze(-1).masked_fill(use_expected, 0.0))
+        sampled_log_prob = log_alpha.gather(-1, location).squeeze(-1).masked_fill(use_expected, 0.0)
+        return AttentionOutput(context, alpha, sampled_log_prob, None if self.training else location.squeeze(-1))
 
     def _choose_location(self, alpha: Tensor) -> Tensor:
         """Indices of locations, (N,G,L) to (N,G,1)."""

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -23,6 +23,14 @@ class Caption:
         crop_box: the part of the photo that the network sees: left, upper, right, lower, in the photo's pixels
         grid_box: what the grid covers, each location in the middle of its cell; it may extend beyond `crop_box`
         alternatives: the next best captions of the photo, where `num_captions` is above 1
+        photo: the file or open picture that was captioned
+        log_probs: of each word and of `<end>`, given the words before it, in nats, (T+1,)
+        betas: mean over the channels of the gate on the context at each word, (T,); None for a decoder without this gate
+        locations: index of the location that hard attention chose at each word, (T,); None where it took the expected features
+        gates: for each layer of cells, the lowest first, the gates' names and values (T,H)
+
+    `log_probs`, `betas`, `locations` and `gates` take a second pass through the decoder: see `details` of `Captioner.caption`.
+    In a notebook a caption shows itself as the viewer.
     """
 
     words: list[str]
@@ -32,9 +40,33 @@ class Caption:
     crop_box: Box
     grid_box: Box
     alternatives: list["Caption"] = field(default_factory=list)
+    photo: Any = field(default=None, repr=False)
+    log_probs: Tensor | None = field(default=None, repr=False)
+    betas: Tensor | None = field(default=None, repr=False)
+    locations: Tensor | None = field(default=None, repr=False)
+    gates: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
 
     def __str__(self) -> str:
         return " ".join(self.words)
+
+    def figure(self, **options: Any) -> Any:
+        """The attention map of each word as a `matplotlib.figure.Figure`.
+
+        Args:
+            options: those of `visualize.attention_figure`, such as style="heat" or columns=3
+
+        Raises:
+            InputError: the photo is not known or its file can no longer be read, or an option has no such value.
+        """
+        from showattend.visualize import attention_figure, photo_of
+
+        return attention_figure(photo_of(self), self, **options)
+
+    def _repr_html_(self) -> str:
+        """The viewer, for notebooks; the words alone where the photo is not at hand."""
+        from showattend.visualize import notebook_html
+
+        return notebook_html(self)
 
 
 class CaptionScore(NamedTuple):

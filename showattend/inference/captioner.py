@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from showattend.encoders.feature_extractor import prefetch_one
 from showattend.errors import InputError
 from showattend.features.decoded_photos import DecodedPhotos
 from showattend.inference.caption import Caption, CaptionScore, Failure, best_caption
+from showattend.inference.details import add_details
 from showattend.inference.ensemble import Ensemble, PendingFeatures
 from showattend.inference.gates import record_gates
 from showattend.inference.photo import LoadedPhoto, PhotoLike, load_photo, photo_grid
@@ -76,13 +78,23 @@ class Captioner:
         model, *others = (load_pretrained(Path(each), trust=trust) for each in (folder, *ensemble))
         return cls(model, device, ensemble=others, attention_mode=attention_mode, fuse=fuse, int8=int8)
 
-    def caption(self, photo: PhotoLike, config: GenerationConfig | None = None) -> Caption:
+    def caption(self, photo: PhotoLike, config: GenerationConfig | None = None, *, details: bool = False, gates: bool = False) -> Caption:
         """Caption one photo, a file or an open picture.
+
+        Args:
+            details: add what the decoder knew at each word, see `Caption`, by a second pass over each caption
+            gates: with the details, the gates of the cell too
 
         Raises:
             InputError: the file holds no readable picture.
         """
-        return self._caption_one(load_photo(photo, self.model.preprocessing), config)
+        loaded = load_photo(photo, self.model.preprocessing)
+        caption = replace(self._caption_one(loaded, config), photo=photo)
+        if not (details or gates):
+            return caption
+        encoded = [Features(features) for features, _ in self.ensemble.encode(loaded.pixels)]
+        best, *others = (add_details(self.ensemble.models, encoded, one, gates=gates) for one in (caption, *caption.alternatives))
+        return replace(best, alternatives=others)
 
     def gates(self, photo: PhotoLike, config: GenerationConfig | None = None) -> tuple[Caption, list[dict[str, Tensor]]]:
         """Caption one photo, a file or an open picture, and record the gates of the cell at each word.
@@ -98,8 +110,11 @@ class Captioner:
         caption = self._caption_one(loaded, config)
         return caption, record_gates(self.model, self._encode(loaded)[0], caption.words)
 
-    def score(self, photo: PhotoLike, captions: Sequence[str]) -> list[CaptionScore]:
+    def score(self, photo: PhotoLike, captions: Sequence[str], *, details: bool = False, gates: bool = False) -> list[CaptionScore]:
         """How probable these captions are for a photo, a file or an open picture, and alpha at each of their words.
+
+        Args:
+            details, gates: see `caption`
 
         Raises:
             InputError: the file holds no readable picture, or a caption has no words.
@@ -108,7 +123,11 @@ class Captioner:
         for caption, words in zip(captions, tokens, strict=True):
             if not words:
                 raise InputError(f"the caption '{caption}' has no words: give at least one")
-        return self.score_words(photo, tokens)
+        scores = self.score_words(photo, tokens)
+        if not (details or gates):
+            return scores
+        features, _ = self._encode(load_photo(photo, self.model.preprocessing))
+        return [one._replace(caption=add_details([self.model], [features], one.caption, gates=gates)) for one in scores]
 
     def score_words(self, photo: PhotoLike, captions: Sequence[list[str]]) -> list[CaptionScore]:
         """As `score`, for captions that are lists of words already.
@@ -118,7 +137,8 @@ class Captioner:
         """
         loaded = load_photo(photo, self.model.preprocessing)
         features, grid_shape = self._encode(loaded)
-        return score_captions(self.model, features, captions, photo_grid(self.model, loaded.size, grid_shape))
+        scores = score_captions(self.model, features, captions, photo_grid(self.model, loaded.size, grid_shape))
+        return [score._replace(caption=replace(score.caption, photo=photo)) for score in scores]
 
     def caption_files(
         self, paths: Sequence[Path], config: GenerationConfig | None = None, *, batch_size: int = 32, workers: int = 0
@@ -133,7 +153,8 @@ class Captioner:
         for reasons, batch in prefetch_one(map(self._submit_readable, loader)):
             captions = iter(self._caption_batch(batch, config) if batch.sizes else ())
             for reason in reasons:
-                yield next(remaining), Failure(reason) if reason else next(captions)
+                path = next(remaining)
+                yield path, Failure(reason) if reason else replace(next(captions), photo=path)
 
     def _submit_readable(self, decoded: tuple[Tensor, list[Tensor], list[str]]) -> tuple[list[str], "_Batch"]:
         """Start to encode the photos of a batch that could be read; the reasons, empty for these, are returned too."""

@@ -40,6 +40,7 @@ class Ensemble:
 
     def __init__(self, models: Sequence[Pretrained], device: torch.device, *, fuse: bool = False, int8: bool = False) -> None:
         _check_compatible(models)
+        self.models = models
         self.networks = [model.network.to(device).eval() for model in models]
         self.device = device
         if fuse:
@@ -53,6 +54,10 @@ class Ensemble:
     def submit(self, pixels: Tensor) -> PendingFeatures:
         """Start to encode N photos, uint8 (N,3,S,S), with each model."""
         return [extractor.submit(pixels.to(self.device)) for extractor in self.extractors]
+
+    def encode(self, pixels: Tensor) -> list[EncoderOutput]:
+        """The features of one photo, uint8 (3,S,S), by each model."""
+        return [extractor(pixels.unsqueeze(0).to(self.device)) for extractor in self.extractors]
 
     def generate(self, pending: PendingFeatures, config: GenerationConfig, keys: Sequence[int] | None = None) -> EnsembleOutput:
         """Wait for the features and search for captions.

@@ -31,9 +31,9 @@ def record_gates(model: Pretrained, features: Features, words: Sequence[str]) ->
     )  # <start> and all words but the last
     with recording_gates(model.network) as layers:
         model.network(features, input_ids.view(1, 1, -1))
-    return [_concatenate(steps) for steps in layers]
+    return [concatenate_steps(steps) for steps in layers]
 
 
-def _concatenate(steps: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+def concatenate_steps(steps: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Values of each gate at all steps, from one dictionary per step."""
     return {name: torch.cat([gates[name] for gates in steps]).cpu() for name in steps[0]} if steps else {}

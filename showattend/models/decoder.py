@@ -192,7 +192,7 @@ class Decoder(nn.Module):
             h.append(state[0])
             outputs.append(attended)
             previous = shape
-        contexts, alphas, sampled_log_probs = zip(*outputs, strict=True)
+        contexts, alphas, sampled_log_probs, _ = zip(*outputs, strict=True)
         return torch.cat(h), torch.cat(contexts), torch.cat(alphas), None if sampled_log_probs[0] is None else torch.cat(sampled_log_probs)
 
     def _attend_and_step(self, embedding: Tensor, projected: Tensor, state: State, cache: AttentionCache) -> tuple[State, AttentionOutput]:
@@ -207,7 +207,7 @@ class Decoder(nn.Module):
         """
         h, c = state[0], state[1] if self.has_cell_state else state[0]
         query = DecoderContext(*(entry.unflatten(0, (len(cache[0]), -1)) for entry in (h, c, embedding)))  # (N,G,·)
-        context, alpha, sampled_log_prob = self.attention(cache, query)
+        context, alpha, sampled_log_prob, _ = self.attention(cache, query)
         context = context.flatten(0, 1)  # (N*G,D)
         if self.beta is not None:
             context = torch.sigmoid(self.beta(h)) * context

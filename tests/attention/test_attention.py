@@ -46,7 +46,7 @@ def test_alpha_can_be_trained_towards_one_location(name: str) -> None:
 def test_dot_attention_is_the_softmax_of_scaled_products() -> None:
     attention, encoder_features, query = make("dot"), random_grid(), random_query()
     w = attention.state_dict()
-    context, alpha, _ = attention(attention.precompute(encoder_features), query)
+    context, alpha, *_ = attention(attention.precompute(encoder_features), query)
     for n in range(N):
         keys = encoder_features[n] @ w["key.weight"].T + w["key.bias"]
         for g in range(G):
@@ -68,7 +68,7 @@ def test_multi_head_attention_equals_torch_multihead_attention() -> None:
         oracle.out_proj.weight.copy_(w["mix.weight"])
         oracle.out_proj.bias.copy_(w["mix.bias"])
     expected, weights = oracle(query.h @ w["query.weight"].T, encoder_features, encoder_features)
-    context, alpha, _ = attention(attention.precompute(encoder_features), query)
+    context, alpha, *_ = attention(attention.precompute(encoder_features), query)
     assert torch.allclose(context, expected)
     assert torch.allclose(alpha, weights)
 
@@ -76,7 +76,7 @@ def test_multi_head_attention_equals_torch_multihead_attention() -> None:
 def test_adaptive_attention_equals_the_equations_of_lu_et_al() -> None:
     attention, encoder_features, query = make("adaptive"), random_grid(), random_query()
     w = attention.state_dict()
-    context, alpha, _ = attention(attention.precompute(encoder_features), query)
+    context, alpha, *_ = attention(attention.precompute(encoder_features), query)
     for n in range(N):
         for g in range(G):
             h, c, x = query.h[n, g], query.c[n, g], query.embedding[n, g]
@@ -92,7 +92,7 @@ def test_adaptive_attention_equals_the_equations_of_lu_et_al() -> None:
 
 def test_mean_attention_returns_the_mean_feature_for_every_query() -> None:
     attention, encoder_features = make("mean"), random_grid()
-    context, _, _ = attention(attention.precompute(encoder_features), random_query())
+    context, *_ = attention(attention.precompute(encoder_features), random_query())
     assert torch.allclose(context, encoder_features.mean(1, keepdim=True).expand_as(context))
 
 
@@ -100,7 +100,7 @@ def test_hard_attention_has_three_inference_modes() -> None:
     attention, soft, encoder_features, query = make("hard"), make("soft"), random_grid(), random_query()
     assert isinstance(attention, HardAttention)
     soft.load_state_dict(attention.state_dict())
-    context, alpha, _ = attention(attention.precompute(encoder_features), query)
+    context, alpha, *_ = attention(attention.precompute(encoder_features), query)
     assert torch.allclose(context, soft(soft.precompute(encoder_features), query).context)
     attention.set_inference_mode("argmax")
     chosen = attention(attention.precompute(encoder_features), query).context
@@ -121,7 +121,7 @@ def test_hard_attention_in_training_samples_for_some_images_and_returns_log_prob
     attention = make("hard", expected=0.5).train()
     encoder_features = torch.randn(200, L, D).double()
     query = DecoderContext(torch.randn(200, 2, H).double(), torch.randn(200, 2, H).double(), torch.randn(200, 2, E).double())
-    context, alpha, sampled_log_prob = attention(attention.precompute(encoder_features), query)
+    context, alpha, sampled_log_prob, _ = attention(attention.precompute(encoder_features), query)
     assert sampled_log_prob is not None
     sampled = sampled_log_prob < 0
     assert torch.equal(sampled[:, 0], sampled[:, 1])  # decided per image, not per token

@@ -45,7 +45,7 @@ class TestAttentionContract:
         attention = make(name)
         cache = attention.precompute(random_grid())
         assert all(len(entry) == N for entry in cache)
-        context, alpha, sampled_log_prob = attention(cache, random_query())
+        context, alpha, sampled_log_prob, _ = attention(cache, random_query())
         assert context.shape == (N, G, D)
         assert alpha.shape == (N, G, L)
         assert sampled_log_prob is None or sampled_log_prob.shape == (N, G)
