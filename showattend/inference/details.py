@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,7 +41,7 @@ def add_details(models: Sequence[Pretrained], features: Sequence[Features], capt
     model, words = models[0], len(caption.words)
     token_ids = torch.tensor(model.vocabulary.encode(caption.words), device=features[0].values.device)
     input_ids, target_ids = token_ids[:-1].view(1, 1, -1), token_ids[1:]
-    with recording_gates(model.network) if gates else nullcontext([]) as layers, _recording(model.network.decoder) as recorded:
+    with recording_gates(model.network) as layers, _recording(model.network.decoder) as recorded:
         outputs = [member.network(own, input_ids) for member, own in zip(models, features, strict=True)]
     members = torch.stack([output.logits.float().log_softmax(-1) for output in outputs])
     log_probs = (members.logsumexp(0) - math.log(len(models))).gather(-1, target_ids.unsqueeze(-1))[:, 0]
@@ -49,7 +49,7 @@ def add_details(models: Sequence[Pretrained], features: Sequence[Features], capt
         caption,
         log_probs=log_probs.cpu(),
         betas=torch.cat(recorded.betas)[:words].cpu() if recorded.betas else None,
-        gates=[{name: values[:words] for name, values in concatenate_steps(steps).items()} for steps in layers],
+        gates=[{name: values[:words] for name, values in concatenate_steps(steps).items()} for steps in layers if gates],
     )
     if not recorded.locations:
         return caption

@@ -1,20 +1,37 @@
-"""Figures of attention maps, of a cell's gates and of deletion and insertion curves; and the HTML report of an evaluation."""
+"""Attention maps as figures, animations and the viewer; figures of gates and of curves; the HTML report of an evaluation."""
 
-from showattend.visualize.attention import attention_figure, attention_map
+from showattend.visualize.attention import attention_figure, captions_figure
 from showattend.visualize.curves import curves_figure
 from showattend.visualize.figures import check_format, save_figure
 from showattend.visualize.gates import gates_figure
+from showattend.visualize.maps import attention_map, photo_of
+from showattend.visualize.options import STYLES, UPSAMPLINGS, DrawingOptions
+from showattend.visualize.outputs import ENDINGS, check_ending, write_attention
 from showattend.visualize.report import DiversityInputs, PhotoReport, ScoreRow, write_report
+from showattend.visualize.viewer import IndexEntry, index_page, notebook_html, viewer_data, viewer_page
 
 __all__ = [
+    "ENDINGS",
+    "STYLES",
+    "UPSAMPLINGS",
     "DiversityInputs",
+    "DrawingOptions",
+    "IndexEntry",
     "PhotoReport",
     "ScoreRow",
     "attention_figure",
     "attention_map",
+    "captions_figure",
+    "check_ending",
     "check_format",
     "curves_figure",
     "gates_figure",
+    "index_page",
+    "notebook_html",
+    "photo_of",
     "save_figure",
+    "viewer_data",
+    "viewer_page",
+    "write_attention",
     "write_report",
 ]

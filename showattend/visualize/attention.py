@@ -1,91 +1,188 @@
-"""Attention maps: alpha over the photo, for each word of a caption."""
+"""Figures of attention maps: alpha over the photo, for each word of a caption, as small panels for a page."""
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+from matplotlib.textpath import TextPath
 from PIL import Image
-from torch.nn import functional as F
 
-from showattend.geometry import Box
 from showattend.inference import Caption
-from showattend.visualize.figures import make_figure
+from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes
+from showattend.visualize.options import DrawingOptions
 
-COLUMNS = 6
-PANEL_WIDTH = 2.1  # inches
-MAX_PANEL_HEIGHT = 4 * PANEL_WIDTH  # a taller photo is drawn narrower: a figure as high as it is long would fill the memory
-DARKEST = 0.3  # brightness of the photo where alpha is zero
-HIGHLIGHT = (0.45, 0.30, 0.0)  # added to red, green and blue where alpha is largest
-MAX_SIDE = 640  # pixels; a panel cannot show more, and more only makes the file larger
+# Inches; a figure is as wide as the text of a page, and its letters can be read there without enlarging it.
+PAGE_WIDTH, GAP, WORD_HEIGHT, LINE_HEIGHT = 6.9, 0.06, 0.17, 0.17
+PANEL_WIDTH = 1.09  # of a photo of 3 by 2; others have about the same area
+MAX_PANEL_HEIGHT = 3.2  # a figure as high as some photos are would fill the memory
+SMALLEST_SIDE = 0.02
+WORD_SIZE, TITLE_SIZE, SMALLEST_SIZE = 8.0, 9.0, 4.5  # points
+DPI = 220  # of .png, .jpg and .webp
+MAX_SIDE = 480  # pixels; a panel cannot show more, and more only makes the file larger
+ACCENT = "#e8590c"
+LEVELS = (0.3, 0.6, 0.9)  # of the contours, as shares of the largest weight
 
 
-def attention_map(caption: Caption, word: int, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Alpha of one word at every pixel of the photo.
-
-    The weight of a location is placed at the centre of its grid cell, with bicubic interpolation between the centres. What the
-    network does not see is zero.
+def attention_figure(photo: Image.Image, caption: Caption, **options: Any) -> Figure:
+    """The photo, and for each word the photo with alpha over it.
 
     Args:
-        word: index of the word in the caption
-        size: width and height of the photo in pixels
+        photo: upright, RGB
+        options: the fields of `DrawingOptions`
 
-    Returns:
-        (height, width), from 0 to 1 where alpha is largest
+    Raises:
+        InputError: see `DrawingOptions`.
     """
-    rows, columns = caption.grid_shape
-    width, height = size
-    left, upper, right, lower = caption.grid_box
-    # Pixel centres in the coordinates of grid_sample: -1 and 1 are the edges of the grid.
-    x = (2 * (torch.arange(width) + 0.5) - left - right) / (right - left)
-    y = (2 * (torch.arange(height) + 0.5) - upper - lower) / (lower - upper)
-    pixels = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
-    alpha = caption.alphas[word].float().view(1, 1, rows, columns)
-    weights = F.grid_sample(alpha, pixels[None], mode="bicubic", padding_mode="border", align_corners=False)[0, 0].clamp(min=0)
-    left, upper, right, lower = (round(edge) for edge in caption.crop_box)
-    weights[:upper] = weights[lower:] = weights[:, :left] = weights[:, right:] = 0.0
-    return (weights / weights.max().clamp(min=1e-12)).numpy()
+    return captions_figure(photo, {"": caption}, DrawingOptions(**options))
 
 
-def attention_figure(photo: Image.Image, caption: Caption) -> Figure:
-    """The photo, and for each word the photo with alpha over it."""
-    panels = len(caption.words) + 1
-    columns = min(COLUMNS, panels)
-    rows = math.ceil(panels / columns)
-    photo, caption = _downscale(photo, caption)
-    panel_height = min(PANEL_WIDTH * photo.height / photo.width, MAX_PANEL_HEIGHT) + 0.34
-    figure, axes = make_figure(rows, columns, (columns * PANEL_WIDTH, rows * panel_height + 0.45))
-    for axis in axes.flat:
-        axis.axis("off")
-    axes.flat[0].imshow(photo)
-    for word, axis in zip(range(len(caption.words)), axes.flat[1:], strict=False):
-        _draw_word(axis, photo, caption, word)
-    figure.suptitle(str(caption) or "(no words)", fontsize=12, wrap=True)
-    figure.tight_layout(pad=0.5)
+def captions_figure(photo: Image.Image, captions: Mapping[str, Caption], options: DrawingOptions) -> Figure:
+    """The captions of one photo by several models, each as in `attention_figure`, one above the other.
+
+    Args:
+        captions: by the name of their model
+
+    Raises:
+        InputError: a chosen word does not exist.
+    """
+    small = fit_within(photo, MAX_SIDE)
+    scale = small.width / photo.width, small.height / photo.height
+    blocks = [
+        _Block(name, scale_boxes(caption, *scale), [None, *options.chosen_words(len(caption.words))]) for name, caption in captions.items()
+    ]
+    layout = _Layout.fit(small.width / small.height, max(len(block.panels) for block in blocks), options.columns)
+    titles = [_wrap(f"{block.name}: {block.text}" if block.name else block.text, layout.width) for block in blocks]
+    rows = [math.ceil(len(block.panels) / layout.columns) for block in blocks]
+    heights = [LINE_HEIGHT * len(lines) + 0.08 + count * layout.row_height for lines, count in zip(titles, rows, strict=True)]
+    figure = Figure(figsize=(layout.width, sum(heights) + GAP), dpi=DPI)
+    top = sum(heights) + GAP
+    for block, lines, height in zip(blocks, titles, heights, strict=True):
+        _draw_block(figure, small, block, lines, top, layout, options)
+        top -= height
     return figure
 
 
-def _downscale(photo: Image.Image, caption: Caption) -> tuple[Image.Image, Caption]:
-    """The photo with at most MAX_SIDE pixels per side, and the caption with its boxes in those pixels."""
-    scale = min(1.0, MAX_SIDE / max(photo.size))
-    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
-    scale_x, scale_y = size[0] / photo.width, size[1] / photo.height
+class _Block(NamedTuple):
+    """The panels of one caption; None is the photo without a map."""
 
-    def scaled(box: Box) -> Box:
-        left, upper, right, lower = box
-        return left * scale_x, upper * scale_y, right * scale_x, lower * scale_y
+    name: str
+    caption: Caption
+    panels: Sequence[int | None]
 
-    caption = replace(caption, crop_box=scaled(caption.crop_box), grid_box=scaled(caption.grid_box))
-    return photo.resize(size, Image.Resampling.LANCZOS), caption
+    @property
+    def text(self) -> str:
+        return str(self.caption) or "(no words)"
 
 
-def _draw_word(axis: Axes, photo: Image.Image, caption: Caption, word: int) -> None:
-    """One panel: the photo, dark where alpha is small and highlighted where it is large."""
-    weights = attention_map(caption, word, photo.size)[..., None]
-    colors = np.asarray(photo, dtype=np.float32) / 255
-    overlaid = colors * (DARKEST + (1 - DARKEST) * weights) + np.array(HIGHLIGHT, dtype=np.float32) * weights
-    axis.imshow(overlaid.clip(0, 1))
-    axis.set_title(caption.words[word], fontsize=12, pad=3)
+class _Layout(NamedTuple):
+    """Inches of a grid of panels."""
+
+    width: float
+    columns: int
+    slot: float  # from one panel to the next
+    panel: tuple[float, float]
+
+    @property
+    def row_height(self) -> float:
+        return WORD_HEIGHT + self.panel[1] + GAP
+
+    @classmethod
+    def fit(cls, aspect: float, panels: int, columns: int | None) -> "_Layout":
+        """A grid for photos of this width over height."""
+        width = min(max(PANEL_WIDTH * math.sqrt(aspect / 1.5), 0.45), (PAGE_WIDTH - GAP) / 2)
+        slot = max(width, 0.8) + GAP
+        height = min(max(width / aspect, SMALLEST_SIDE), MAX_PANEL_HEIGHT)
+        width = max(min(width, height * aspect), SMALLEST_SIDE)
+        columns = min(panels, columns or max(1, int((PAGE_WIDTH - GAP + 1e-6) // slot)))
+        return cls(max(columns * slot + GAP, 2.2), columns, slot, (width, height))
+
+
+def _draw_block(
+    figure: Figure, photo: Image.Image, block: _Block, title: Sequence[str], top: float, layout: _Layout, options: DrawingOptions
+) -> None:
+    """A caption and its panels, below a line that is `top` inches above the figure's lower edge."""
+    width, height = figure.get_size_inches()
+    for n, line in enumerate(title):
+        y = (top - 0.06 - LINE_HEIGHT * (n + 0.5)) / height
+        figure.text(0.5, y, line, ha="center", va="center", fontsize=TITLE_SIZE, parse_math=False)
+    top -= LINE_HEIGHT * len(title) + 0.08
+    start = (width - layout.columns * layout.slot + GAP) / 2 + (layout.slot - GAP - layout.panel[0]) / 2
+    for place, word in enumerate(block.panels):
+        row, column = divmod(place, layout.columns)
+        lower = top - row * layout.row_height - WORD_HEIGHT - layout.panel[1]
+        box = ((start + column * layout.slot) / width, lower / height, layout.panel[0] / width, layout.panel[1] / height)
+        axis = figure.add_axes(box)
+        axis.axis("off")
+        _draw_panel(axis, photo, block.caption, word, options, layout.slot - GAP)
+
+
+def _draw_panel(axis: Axes, photo: Image.Image, caption: Caption, word: int | None, options: DrawingOptions, slot: float) -> None:
+    """The photo, with the map of a word and the word above it."""
+    edges: dict[str, Any] = {"extent": (0, photo.width, photo.height, 0), "aspect": "auto", "interpolation": "antialiased"}
+    if word is None:
+        axis.imshow(photo, **edges)
+        _draw_unseen(axis, photo, caption)
+        return
+    weights = attention_map(caption, word, photo.size, options.upsample)
+    axis.imshow(overlay(photo, weights, options), **edges)
+    _draw_unseen(axis, photo, caption)
+    if options.style == "contour" and weights.min() < LEVELS[-1]:
+        x, y = np.arange(photo.width) + 0.5, np.arange(photo.height) + 0.5
+        lines = axis.contour(x, y, weights, levels=LEVELS, colors=ACCENT, linewidths=(0.5, 0.8, 1.1))
+        lines.set(path_effects=[withStroke(linewidth=2.0, foreground="white")])
+    if options.style == "boxes":
+        alpha = caption.alphas[word].float().numpy()
+        for cell in main_cells(alpha):
+            _draw_cell(axis, caption, cell, max(0.25, float(alpha[cell] / alpha.max())))
+    if caption.locations is not None:
+        _draw_cell(axis, caption, int(caption.locations[word]), 1.0)
+    axis.set_xlim(0, photo.width)
+    axis.set_ylim(photo.height, 0)
+    text = caption.words[word]
+    axis.set_title(text, fontsize=_fitting_size(text, WORD_SIZE, slot), pad=2.5, parse_math=False)
+
+
+def _draw_unseen(axis: Axes, photo: Image.Image, caption: Caption) -> None:
+    """Hatching over what the network did not see."""
+    for left, upper, right, lower in unseen_boxes(caption, photo.size):
+        size = right - left, lower - upper
+        axis.add_patch(Rectangle((left, upper), *size, facecolor="white", alpha=0.62, linewidth=0))
+        axis.add_patch(Rectangle((left, upper), *size, fill=False, hatch="/////", hatch_linewidth=0.35, edgecolor="0.35", linewidth=0))
+
+
+def _draw_cell(axis: Axes, caption: Caption, location: int, strength: float) -> None:
+    """The outline of a location's cell."""
+    left, upper, right, lower = cell_box(caption, location)
+    for color, width in (("white", 1.8), (ACCENT, 0.9)):
+        rectangle = Rectangle((left, upper), right - left, lower - upper, fill=False, edgecolor=color, linewidth=width, alpha=strength)
+        axis.add_patch(rectangle)
+
+
+def _text_width(text: str, size: float) -> float:
+    """Inches."""
+    return float(TextPath((0, 0), text, prop=FontProperties(size=size)).get_extents().width) / 72 if text.strip() else 0.0
+
+
+def _fitting_size(text: str, size: float, width: float) -> float:
+    """The font size, at most `size`, at which a text is no wider than `width` inches."""
+    return max(SMALLEST_SIZE, size * min(1.0, width / max(_text_width(text, size), 1e-6)))
+
+
+def _wrap(text: str, width: float) -> list[str]:
+    """Lines of about equal length, none wider than the figure where a word is not."""
+    words, needed = text.split(), _text_width(text, TITLE_SIZE)
+    limit = needed / math.ceil(needed / (width - 0.2)) + 0.1 if needed > width - 0.2 else math.inf
+    lines = [""]
+    for word in words:
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and _text_width(longer, TITLE_SIZE) > min(limit + 0.3, width - 0.1):
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.figure import Figure
 
 from showattend.errors import InputError
@@ -11,6 +12,7 @@ from showattend.files import atomic_write
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # distinct for colour-blind readers too (Okabe & Ito)
 FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".webp")
 DPI = 110
+TEXT_AS_TEXT: Any = {"svg.fonttype": "none", "pdf.fonttype": 42}  # not as outlines: it can be searched, copied and restyled
 
 
 def check_format(path: Path) -> None:
@@ -30,7 +32,7 @@ def make_figure(rows: int, columns: int, size: tuple[float, float], **layout: An
         size: width and height in inches
         layout: further arguments of `Figure.subplots`
     """
-    figure = Figure(figsize=size)
+    figure = Figure(figsize=size, dpi=DPI)
     return figure, figure.subplots(rows, columns, squeeze=False, **layout)
 
 
@@ -42,5 +44,5 @@ def save_figure(figure: Figure, path: Path | str) -> None:
     """
     path = Path(path)
     check_format(path)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=DPI)
+    with atomic_write(path) as temporary, matplotlib.rc_context(TEXT_AS_TEXT):
+        figure.savefig(temporary, dpi="figure")

@@ -1,0 +1,130 @@
+"""A caption that types itself while the map moves: frames of a GIF or an animated WebP."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from showattend.inference import Caption
+from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes
+from showattend.visualize.options import DrawingOptions
+
+MAX_SIDE, MIN_WIDTH = 480, 240  # pixels of the photo
+MARGIN, FONT_SIZE, LINE = 12, 20, 27  # pixels
+WORD_TIME, MOVE_TIME, END_TIME = 560, 70, 1800  # milliseconds
+MOVES = 3  # frames from one map to the next
+PAPER, INK, ACCENT = (255, 255, 255), (28, 29, 33), (194, 65, 12)
+
+
+def save_animation(path: Path, photo: Image.Image, caption: Caption, options: DrawingOptions) -> None:
+    """Write the frames to a file whose ending is .gif or .webp.
+
+    Args:
+        photo: upright, RGB
+    """
+    frames, times = zip(*_frames(photo, caption, options), strict=True)
+    if path.suffix.lower() == ".gif":
+        # One palette for all frames: a palette of its own for each would make the photo flicker.
+        palette = _palette(frames)
+        frames = tuple(frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=list(times), loop=0)
+
+
+def _palette(frames: Sequence[Image.Image]) -> Image.Image:
+    """256 colours of some of the frames side by side."""
+    some = frames[:: max(1, len(frames) // 6)]
+    sheet = Image.new("RGB", (sum(frame.width for frame in some), some[0].height))
+    for n, frame in enumerate(some):
+        sheet.paste(frame, (n * frame.width, 0))
+    return sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
+
+
+def _frames(photo: Image.Image, caption: Caption, options: DrawingOptions) -> Iterator[tuple[Image.Image, int]]:
+    """Frames and how long each is shown, in milliseconds."""
+    small = fit_within(photo, MAX_SIDE)
+    caption = scale_boxes(caption, small.width / photo.width, small.height / photo.height)
+    page = _Page(small, caption)
+    words = options.chosen_words(len(caption.words))
+    yield page.frame(small, -1), WORD_TIME
+    before = None
+    for word in words:
+        weights = attention_map(caption, word, small.size, options.upsample)
+        if before is not None:
+            for move in range(1, MOVES):
+                share = move / MOVES
+                mixed = (1 - share) * before + share * weights
+                yield page.frame(_draw_map(small, caption, None, mixed, options), word), MOVE_TIME
+        yield page.frame(_draw_map(small, caption, word, weights, options), word), WORD_TIME
+        before = weights
+    yield page.frame(small, len(caption.words)), END_TIME
+
+
+def _draw_map(photo: Image.Image, caption: Caption, word: int | None, weights: np.ndarray, options: DrawingOptions) -> Image.Image:
+    """The photo with the map of a word; boxes, and hard attention's location, only while the map stands still (`word` is given)."""
+    picture = Image.fromarray((255 * overlay(photo, weights, options)).round().astype(np.uint8))
+    draw = ImageDraw.Draw(picture)
+    cells: list[int] = []
+    if word is not None and options.style in ("boxes", "contour"):
+        cells = main_cells(caption.alphas[word].float().numpy())
+    if word is not None and caption.locations is not None:
+        cells.append(int(caption.locations[word]))
+    for cell in cells:
+        left, upper, right, lower = (round(edge) for edge in cell_box(caption, cell))
+        draw.rectangle((left, upper, max(left, right - 1), max(upper, lower - 1)), outline=PAPER, width=4)
+        draw.rectangle((left + 1, upper + 1, max(left + 1, right - 2), max(upper + 1, lower - 2)), outline=ACCENT, width=2)
+    return picture
+
+
+class _Page:
+    """A white page with the photo on top and the caption below it."""
+
+    def __init__(self, photo: Image.Image, caption: Caption) -> None:
+        self.photo, self.words = photo, caption.words or ["(no words)"]
+        self.unseen = unseen_boxes(caption, photo.size)
+        self.width = max(photo.width, MIN_WIDTH)
+        font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+        self.font = ImageFont.truetype(str(font), FONT_SIZE)
+        self.lines = self._wrap()
+        self.size = (self.width, photo.height + 2 * MARGIN + LINE * len(self.lines))
+
+    def _wrap(self) -> list[list[int]]:
+        """Indices of the words of each line."""
+        lines: list[list[int]] = [[]]
+        for word in range(len(self.words)):
+            line = [*lines[-1], word]
+            if lines[-1] and self._length(line) > self.width - 2 * MARGIN:
+                lines.append([word])
+            else:
+                lines[-1] = line
+        return lines
+
+    def _length(self, line: Sequence[int]) -> float:
+        return self.font.getlength(" ".join(self.words[word] for word in line))
+
+    def frame(self, picture: Image.Image, current: int) -> Image.Image:
+        """The page when the words up to `current` are typed; this one is in the accent colour."""
+        page = Image.new("RGB", self.size, PAPER)
+        left = (self.width - self.photo.width) // 2
+        page.paste(picture, (left, 0))
+        for box in self.unseen:
+            self._hatch(page, left, [round(edge) for edge in box])
+        draw = ImageDraw.Draw(page)
+        for row, line in enumerate(self.lines):
+            x, y = float(MARGIN), self.photo.height + MARGIN + LINE * row
+            for word in line:
+                if word <= current or not self.words:
+                    draw.text((x, y), self.words[word], font=self.font, fill=ACCENT if word == current else INK)
+                x += self.font.getlength(self.words[word] + " ")
+        return page
+
+    def _hatch(self, page: Image.Image, offset: int, box: Sequence[int]) -> None:
+        """Lighten and hatch what the network did not see."""
+        left, upper, right, lower = box
+        area = (left + offset, upper, right + offset, lower)
+        light = Image.blend(page.crop(area), Image.new("RGB", (right - left, lower - upper), PAPER), 0.62)
+        draw = ImageDraw.Draw(light)
+        for start in range(-light.height, light.width, 8):
+            draw.line((start, light.height, start + light.height, 0), fill=(120, 122, 130))
+        page.paste(light, area[:2])
