@@ -106,3 +106,9 @@ def test_an_unknown_format_is_refused_and_nothing_is_written(tmp_path: Path) -> 
 def test_figures_do_not_import_pyplot() -> None:
     code = "import sys, showattend.visualize; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("size", [(1, 9000), (9000, 1)])
+def test_a_figure_of_a_very_long_photo_stays_small(size: tuple[int, int]) -> None:
+    figure = attention_figure(Image.new("RGB", size), make_caption(3, (7, 7), (0, 0, *size)))
+    assert max(figure.get_size_inches()) < 10
