@@ -8,12 +8,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from showattend.cli import attend, caption, cells, demo, evaluate, ground, score, shapes, training
+from showattend.cli import attend, caption, cells, configs, data, demo, evaluate, ground, score, shapes, training
 from showattend.errors import InputError
 from showattend.version import __version__
 
 # In the order of `showattend --help`.
-COMMANDS = (demo, shapes, training, caption, attend, score, evaluate, ground, cells)
+COMMANDS = (demo, shapes, data, configs, training, caption, attend, score, evaluate, ground, cells)
 EPILOG = """\
 first steps:
   showattend demo                                        train on pictures of shapes and draw the attention: minutes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from showattend.data.folders import DataFolder, normalise
 from showattend.data.listings import SPLITS, ListedPhoto, Listing, PhotoId, clean_captions
-from showattend.data.readers import find_reader
+from showattend.data.readers import CAPTION_READERS, find_reader
 from showattend.errors import InputError
 
 NO_FILE = "listed without a file"
@@ -24,10 +24,12 @@ class Photo:
 
 @dataclass
 class CaptionedPhotos:
-    """The photos of each split, and what was left out of them."""
+    """The photos of each split, what was left out of them, and the layout in which they were recognised, with the files of captions."""
 
     splits: dict[str, list[Photo]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # one line for each reason to leave something out, with its count
+    layout: str = ""
+    lists: list[Path] = field(default_factory=list)
 
     def split(self, name: str) -> list[Photo]:
         """The photos of one split.
@@ -55,7 +57,11 @@ def read_captions(root: Path, layout: str = "auto") -> CaptionedPhotos:
     if not root.is_dir():
         raise InputError(f"no folder at {root}: give the data set's folder with --data.root DIR (data/README.md shows the layouts)")
     folder = DataFolder(root)
-    return _keep_complete(find_reader(folder, layout).read(folder), root)
+    reader = find_reader(folder, layout)
+    data = _keep_complete(reader.read(folder), root)
+    data.layout = next((name for name, entry in CAPTION_READERS.entries.items() if type(reader) is entry), layout)
+    data.lists = reader.find(folder)
+    return data
 
 
 def image_id(name: str) -> PhotoId:

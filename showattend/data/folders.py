@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from showattend.data.listings import split_in_name
 from showattend.errors import InputError
@@ -26,7 +27,7 @@ SIGN_DEPTH = 2  # folders below it in which the file that a layout is recognised
 class DataFolder(os.PathLike[str]):
     """A folder, and all regular files in it and in the folders below it, hidden ones not counted.
 
-    `folder / "name"` is a path in it, as with a `Path`.
+    What a `Path` can do it can do too: `folder / "name"`, `folder.glob("*.txt")`.
     """
 
     def __init__(self, root: Path) -> None:
@@ -40,6 +41,9 @@ class DataFolder(os.PathLike[str]):
 
     def __truediv__(self, name: str | os.PathLike[str]) -> Path:
         return self.root / name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.root, name)
 
     @cached_property
     def files(self) -> list[str]:

@@ -41,7 +41,7 @@ from showattend.data.readers import CaptionReader
 
 class Mine(CaptionReader):
     def read(self, root):
-        return Listing([ListedPhoto("a", root / "a.png", ["a dog"], "train")])
+        return Listing([ListedPhoto(path.stem, root / path.name, ["a dog"], "train") for path in root.glob("*.png")])
 """
 
 
