@@ -1,5 +1,6 @@
 """Batches of photos with their captions, and the datasets and samplers that make them."""
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
@@ -57,6 +58,19 @@ class Sample(NamedTuple):
     photo_index: int
 
 
+class SampleKey(NamedTuple):
+    """One visit of a photo.
+
+    photo: index in the dataset
+    caption: index of one caption; None: all, or as many as the dataset draws
+    seed: of what is drawn at this visit
+    """
+
+    photo: int
+    caption: int | None
+    seed: int
+
+
 class CaptionedDataset(Dataset[Sample]):
     """Photos that can be read, each with some of its captions.
 
@@ -82,13 +96,14 @@ class CaptionedDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int | tuple[int, int]) -> Sample:
-        """A photo with its captions, or, for a pair (photo, caption) of indices, with one of them."""
-        photo, caption = index if isinstance(index, tuple) else (index, None)
-        source = self.sources[int(torch.randint(len(self.sources), ()))] if len(self.sources) > 1 else self.sources[0]
+    def __getitem__(self, key: int | SampleKey) -> Sample:
+        """A photo with its captions; an index stands for the key with the seed 0."""
+        photo, caption, seed = key if isinstance(key, tuple) else SampleKey(key, None, 0)
+        rng = torch.Generator().manual_seed(seed)
+        source = self.sources[int(torch.randint(len(self.sources), (), generator=rng))]
         captions = self.encoded[photo] if caption is None else [self.encoded[photo][caption]]
         if self.captions_per_photo is not None and len(captions) > self.captions_per_photo:
-            captions = [captions[i] for i in torch.randperm(len(captions))[: self.captions_per_photo]]
+            captions = [captions[i] for i in torch.randperm(len(captions), generator=rng)[: self.captions_per_photo]]
         return Sample(source.read(self.rows[photo]), captions, photo)
 
     def collate(self, samples: list[Sample]) -> Batch:
@@ -106,26 +121,61 @@ class CaptionedDataset(Dataset[Sample]):
         )
 
 
-class ExactLengths(Sampler[list[tuple[int, int]]]):
-    """Batches of captions of one length, in random order, as pairs (photo, caption) of indices (Xu et al. 2015, section 4.3).
+class TrainingBatches(Sampler[list[SampleKey]]):
+    """Batches in random order, for each epoch another one that depends on nothing but the seed and the epoch.
+
+    A resumed run therefore repeats it, from any batch on, and so does a run with another number of worker processes.
+
+    Args:
+        groups: pairs (photo, caption) of indices; a batch holds pairs of one group. None for a caption: see `SampleKey`
+    """
+
+    def __init__(self, groups: Sequence[Sequence[tuple[int, int | None]]], batch_size: int, seed: int) -> None:
+        self.groups = groups
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+        self.skipped = (0, 0)
+
+    @property
+    def sampler(self) -> "TrainingBatches":
+        """Where Lightning looks for `set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration."""
+        self.epoch = epoch
+
+    def resume(self, epoch: int, batch: int) -> None:
+        """Begin the next iteration in an epoch after a number of its batches."""
+        self.epoch = epoch
+        self.skipped = (epoch, batch)
+
+    def __len__(self) -> int:
+        return sum(math.ceil(len(pairs) / self.batch_size) for pairs in self.groups)
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        digest = hashlib.sha256(f"{self.seed} {self.epoch}".encode()).digest()
+        rng = torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
+        batches = []
+        for pairs in self.groups:
+            order = torch.randperm(len(pairs), generator=rng).tolist()
+            seeds = torch.randint(2**62, (len(pairs),), generator=rng).tolist()
+            keys = [SampleKey(pairs[i][0], pairs[i][1], seed) for i, seed in zip(order, seeds, strict=True)]
+            batches += [keys[begin : begin + self.batch_size] for begin in range(0, len(keys), self.batch_size)]
+        if len(self.groups) > 1:
+            batches = [batches[i] for i in torch.randperm(len(batches), generator=rng).tolist()]
+        return iter(batches[self.skipped[1] if self.skipped[0] == self.epoch else 0 :])
+
+
+def by_length(lengths: Sequence[Sequence[int]]) -> list[list[tuple[int, int | None]]]:
+    """Groups of captions of one length, for `TrainingBatches` (Xu et al. 2015, section 4.3).
 
     Args:
         lengths: the length of each caption of each photo
     """
-
-    def __init__(self, lengths: Sequence[Sequence[int]], batch_size: int) -> None:
-        self.batch_size = batch_size
-        self.of_length: dict[int, list[tuple[int, int]]] = {}
-        for photo, captions in enumerate(lengths):
-            for caption, length in enumerate(captions):
-                self.of_length.setdefault(length, []).append((photo, caption))
-
-    def __len__(self) -> int:
-        return sum(math.ceil(len(pairs) / self.batch_size) for pairs in self.of_length.values())
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        batches = []
-        for pairs in self.of_length.values():
-            order = [pairs[i] for i in torch.randperm(len(pairs))]
-            batches += [order[begin : begin + self.batch_size] for begin in range(0, len(order), self.batch_size)]
-        return (batches[i] for i in torch.randperm(len(batches)))
+    groups: dict[int, list[tuple[int, int | None]]] = {}
+    for photo, captions in enumerate(lengths):
+        for caption, length in enumerate(captions):
+            groups.setdefault(length, []).append((photo, caption))
+    return list(groups.values())

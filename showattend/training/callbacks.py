@@ -9,7 +9,6 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import (
     Callback,
-    EarlyStopping,
     LearningRateMonitor,
     ModelCheckpoint,
     ModelSummary,
@@ -21,25 +20,34 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from showattend.errors import InputError
 from showattend.pretrained import Pretrained, save_pretrained
 from showattend.training.base import BaseLitModule
+from showattend.training.checkpoints import BEST, LAST
 from showattend.training.config import MONITORS, RunConfig
+from showattend.training.interruption import EpochCheckpoint, SignalCheckpoint, Terminated
+from showattend.training.resume import BestCheckpoint, ResumableEarlyStopping, ResumeState
 
 GPU_CHECK_STEPS = 50
 
 
-def make_callbacks(run: RunConfig, folder: Path, *, trained_on: str, progress_bar: bool, model_summary: bool) -> list[Callback]:
-    """The callbacks of `fit` and `refine`.
+def make_callbacks(
+    run: RunConfig, folder: Path, resume: ResumeState, *, trained_on: str, progress_bar: bool, model_summary: bool
+) -> list[Callback]:
+    """The callbacks of `fit` and `refine`, in the order in which their hooks must run.
 
     Args:
         folder: of the run
         trained_on: for the model card
     """
     mode, checkpoints = MONITORS[run.monitor], folder / "checkpoints"
+    signals = SignalCheckpoint(checkpoints / LAST, run.every_n_steps)
     callbacks: list[Callback] = [
+        # Before all that log or draw at a step: a checkpoint before the step must be as if none of it had happened.
+        resume,
+        signals,
         StopOnDivergence(folder),
-        ModelCheckpoint(checkpoints, "best", run.monitor, mode=mode, enable_version_counter=False),
-        # A second one, because save_last writes only along with a better one; after it, because the trainer's own is the first.
-        ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
-        EarlyStopping(run.monitor, mode=mode, patience=run.patience),
+        BestCheckpoint(checkpoints, Path(BEST).stem, run.monitor, mode=mode, enable_version_counter=False),
+        # After the best one, whose state it holds; and the trainer's own is the first.
+        EpochCheckpoint(signals),
+        ResumableEarlyStopping(run.monitor, mode=mode, patience=run.patience),
         LearningRateMonitor("step"),
         ModelWriter(folder / "model", trained_on=trained_on),
     ]
@@ -75,12 +83,17 @@ class ModelWriter(lightning.Callback):
         """The last epoch may have been the best."""
         self._write(trainer, pl_module)
 
+    def on_exception(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException) -> None:
+        """A run that ends at a signal leaves its best model too."""
+        if isinstance(exception, Terminated):
+            self._write(trainer, pl_module)
+
     def _write(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         checkpoint = trainer.checkpoint_callback
         if not (trainer.is_global_zero and isinstance(checkpoint, ModelCheckpoint) and isinstance(pl_module, BaseLitModule)):
             return
         # Relative to the run's folder, which may have moved since the run began.
-        path, score = self.folder.parent / "checkpoints" / "best.ckpt", str(checkpoint.best_model_score)
+        path, score = self.folder.parent / "checkpoints" / BEST, str(checkpoint.best_model_score)
         if not path.exists() or score == self.written:
             return
         self.written = score
@@ -121,7 +134,7 @@ class StopOnDivergence(lightning.Callback):
 
     def _error(self, trainer: lightning.Trainer, problem: str) -> InputError:
         rate = trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else 0.0
-        last = self.folder / "checkpoints" / "last.ckpt"
+        last = self.folder / "checkpoints" / LAST
         checkpoint = f"the last good checkpoint is {last}" if last.exists() else "there is no good checkpoint yet"
         return InputError(
             f"training diverged: {problem} at step {trainer.global_step}, learning rate {rate:.3g}; {checkpoint}: "

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from showattend.errors import InputError
 from showattend.training.error_messages import in_one_line
+from showattend.training.interruption import Terminated
 from showattend.training.lightning_cli import TrainingCLI
 from showattend.training.recipes import with_recipe_paths
 
@@ -23,6 +24,8 @@ HARMLESS_WARNINGS = (
     ".*callbacks used to create the checkpoint need to be provided.*",
     ".*directory .* exists and is not empty.*",
     ".*treespec, LeafSpec.*",
+    # The batches of a resumed epoch begin where the checkpoint says.
+    ".*your dataloader is not resumable.*",
 )
 # Sections of the configuration that are written without `model.` in messages.
 SECTIONS = re.compile(r"^(?=(?:encoder|preprocessing|decoder|loss|reinforce|optimizer|generation|self_critical)\.)")
@@ -50,6 +53,8 @@ def train(arguments: Sequence[str]) -> int:
                 auto_configure_optimizers=False,
                 trainer_defaults={"devices": 1},
             )
+        except Terminated as stop:
+            return int(stop.code or 0)
         except (ArgumentError, MisconfigurationException) as error:
             raise in_one_line(error, command) from error
         except InputError as error:

@@ -198,14 +198,12 @@ class RefineConfig:
         self_critical: samples and baseline
         optimizer: how the expected reward is maximised
         generation: fields of GenerationConfig to change, such as {beam: 5}; null: the model's own settings
-        trust: modules of your own, such as [my_package.cells], that the model's files may import
     """
 
     start: str
     self_critical: SelfCriticalConfig = field(default_factory=SelfCriticalConfig)
     optimizer: OptimizerConfig = field(default_factory=refining_optimizer)
     generation: dict[str, Any] | None = None
-    trust: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -261,6 +259,8 @@ class RunConfig:
         monitor: validation metric that selects the best checkpoint: val_loss, val_bleu4, val_cider_d, or another metric's name after val_
         patience: stop after this many validations without a better checkpoint
         ema: decay of an exponential moving average of the weights, such as 0.999, which is validated and saved; 0: none
+        every_n_steps: save checkpoints/last.ckpt after this many training steps too, not only after each epoch; 0: not
+        trust: a module of your own, such as my_package.cells, or a list of them, that a checkpoint or a model's files may import
 
     Raises:
         InputError: a value of another type or out of its range, or an unknown name.
@@ -271,9 +271,16 @@ class RunConfig:
     monitor: str = "val_bleu4"
     patience: int = 5
     ema: float = 0.0
+    every_n_steps: int = 0
+    trust: str | list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_types(self)
         check_choice(self, "monitor", MONITORS)
-        check_range(self, "patience", minimum=0)
+        check_range(self, "patience", "every_n_steps", minimum=0)
         check_range(self, "ema", minimum=0, below=1)
+
+    @property
+    def trusted(self) -> list[str]:
+        """The trusted modules as a list."""
+        return [self.trust] if isinstance(self.trust, str) else self.trust

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
-from showattend.data.batches import Batch, CaptionedDataset, ExactLengths
+from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches, by_length
 from showattend.data.captions import CaptionedPhotos, read_captions
 from showattend.features.cache import default_cache_dir, open_or_build_cache
 from showattend.training.config import DataConfig
@@ -39,6 +39,13 @@ class CaptionDataModule(lightning.LightningDataModule):
         self.vocabulary = Vocabulary.build(captions, min_count=config.min_count, max_size=config.max_words)
         self.tokens = self.vocabulary.tokens  # the model's decoder is built to this size
         self.datasets: dict[str, CaptionedDataset] = {}
+        self.seed = torch.initial_seed()
+        self.position = (0, 0)
+
+    def resume(self, seed: int, epoch: int, batch: int) -> None:
+        """Begin with the batch after `batch` batches of an epoch, in the order and with the draws of an earlier run."""
+        self.seed = seed
+        self.position = (epoch, batch)
 
     def setup(self, stage: str) -> None:
         """Open, or make, the cached rows of the splits that this stage needs."""
@@ -60,18 +67,27 @@ class CaptionDataModule(lightning.LightningDataModule):
 
     def _loader(self, split: str) -> DataLoader[Batch]:
         dataset: Any = self.datasets[split]
-        batches: dict[str, Any] = {"batch_size": self.config.batch_size, "shuffle": split == "train"}
-        if split == "train" and self.config.batching == "length":
-            lengths = [[len(caption) for caption in captions] for captions in dataset.encoded]
-            batches = {"batch_sampler": ExactLengths(lengths, self.config.batch_size)}
+        batches: dict[str, Any] = {"batch_size": self.config.batch_size}
+        if split == "train":
+            batches = {"batch_sampler": self._training_batches(dataset)}
         return DataLoader(
             dataset,
             **batches,
+            generator=torch.Generator().manual_seed(0),  # nothing that loaders draw is used: the global generator is the model's
             num_workers=self.config.num_workers,
             collate_fn=dataset.collate,
             persistent_workers=self.config.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def _training_batches(self, dataset: CaptionedDataset) -> TrainingBatches:
+        if self.config.batching == "length":
+            groups = by_length([[len(caption) for caption in captions] for captions in dataset.encoded])
+        else:
+            groups = [[(photo, None) for photo in range(len(dataset))]]
+        batches = TrainingBatches(groups, self.config.batch_size, self.seed)
+        batches.resume(*self.position)
+        return batches
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training photos, in a new order each epoch."""

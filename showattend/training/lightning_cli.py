@@ -1,23 +1,25 @@
 """LightningCLI with showattend's configuration dataclasses, and one fresh folder for each run."""
 
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from showattend.errors import InputError
 from showattend.training.base import BaseLitModule
 from showattend.training.callbacks import make_callbacks
 from showattend.training.captioner import LitCaptioner
+from showattend.training.checkpoints import AtomicCheckpointIO, check_hyper_parameters, read_checkpoint
 from showattend.training.config import CaptionerConfig, DataConfig, RefineConfig, RunConfig
 from showattend.training.datamodule import CaptionDataModule
-from showattend.training.runs import keep_metrics, make_run_folder, resumed_folder
+from showattend.training.metrics_file import MetricsFile
+from showattend.training.resume import ResumeState, check_options, plain_options
+from showattend.training.runs import last_checkpoint, make_run_folder
 from showattend.training.self_critical import LitSelfCritical
 
 
@@ -78,7 +80,8 @@ class TrainingCLI(LightningCLI):
         self.run = RunConfig(**{field.name: options[field.name] for field in fields(RunConfig)})
         check_trainer_options(options.trainer)
         self.datamodule = CaptionDataModule(self._get(self.config_init, "data"))
-        self.model = self.module_class(self.datamodule.tokens, self._get(self.config_init, "model"))
+        trust = {"trust": self.run.trusted} if self.module_class is LitSelfCritical else {}
+        self.model = self.module_class(self.datamodule.tokens, self._get(self.config_init, "model"), **trust)
         self.trainer = self.instantiate_trainer()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -87,21 +90,27 @@ class TrainingCLI(LightningCLI):
             self.save_config_callback = None
             return self._one_device(super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs))
         self.datamodule.photos.split("val")  # an error now, not after an epoch
-        self.folder = self._make_folder()
         options = self.config[str(self.subcommand)].trainer
+        resumed = self._find_checkpoint()
+        self.folder = self._make_folder()
+        metrics = MetricsFile(self.folder, resumed.get("metrics_rows", 0) if self.folder_is_resumed else 0)
         callbacks = make_callbacks(
             self.run,
             self.folder,
+            ResumeState(self.plain_options, metrics),
             trained_on=str(self.datamodule.config.root),
             progress_bar=options.enable_progress_bar is not False,
             model_summary=options.enable_model_summary is not False,
         )
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
-        loggers = [logger(save_dir=self.folder, name="", version="") for logger in (CSVLogger, TensorBoardLogger)]
+        # TensorBoard hides the events that the resumed run writes again.
+        board = TensorBoardLogger(self.folder, name="", version="", purge_step=resumed.get("steps"))
+        plugins = self._get(self.config_init, "trainer").get("plugins") or []
+        kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
         try:
-            return self._one_device(super().instantiate_trainer(logger=loggers, default_root_dir=self.folder, **kwargs))
+            return self._one_device(super().instantiate_trainer(logger=[metrics, board], default_root_dir=self.folder, **kwargs))
         except Exception as error:
-            if not any(self.folder.iterdir()):
+            if not self.folder_is_resumed and not any(self.folder.iterdir()):
                 self.folder.rmdir()
             if isinstance(error, ValueError | TypeError) and not isinstance(error, InputError):
                 raise InputError(f"the trainer refuses an option: {' '.join(str(error).split())}") from error
@@ -113,33 +122,54 @@ class TrainingCLI(LightningCLI):
             raise InputError(f"captions are validated on one device, not {trainer.world_size}: give --trainer.devices 1")
         return trainer
 
-    def _make_folder(self) -> Path:
-        """A fresh folder in `runs`, or with `--ckpt_path last` the run's own."""
+    def _find_checkpoint(self) -> dict[str, Any]:
+        """What the checkpoint to resume holds for that; without one, nothing.
+
+        Raises:
+            InputError: it cannot be resumed, or not with these options.
+        """
         options = self.config[str(self.subcommand)]
         configs = options.get("config") or []
         options.name = self.run.name or (Path(configs[-1].relative).stem if configs else "fit")
-        folder = Path(self.run.runs) / options.name
-        if options.ckpt_path == "last":
+        self.plain_options = plain_options({**options.as_dict(), "model": asdict(self._get(self.config_init, "model"))})
+        self.differences: list[str] = []
+        self.folder_is_resumed = options.ckpt_path == "last"
+        if options.ckpt_path is None:
+            return {}
+        path = last_checkpoint(Path(self.run.runs) / options.name) if self.folder_is_resumed else Path(options.ckpt_path)
+        self.config_init[str(self.subcommand)]["ckpt_path"] = str(path)
+        checkpoint = read_checkpoint(path)
+        if not isinstance(checkpoint.get("resume"), dict):
+            raise InputError(f"{path} holds no position to resume from: give a checkpoint of showattend fit or refine")
+        self.differences = check_options(checkpoint["resume"]["options"], self.plain_options)
+        return {**checkpoint["resume"], "steps": checkpoint["global_step"]}
+
+    def _make_folder(self) -> Path:
+        """A fresh folder in `runs`, or with `--ckpt_path last` the run's own."""
+        folder = Path(self.run.runs) / str(self.config[str(self.subcommand)].name)
+        if self.folder_is_resumed:
             self.save_config_callback = None  # the run's first configuration is kept
-            return resumed_folder(folder)
+            return folder
         return make_run_folder(folder)
 
     def _parse_ckpt_path(self) -> None:
-        """Read the model's options from the checkpoint, as Lightning does, with one line where it cannot be read."""
-        path = self.config[self.config.subcommand].get("ckpt_path")
+        """Read the model's options from the checkpoint, as Lightning does, after a check of what they are."""
+        options = self.config[self.config.subcommand]
+        path = options.get("ckpt_path")
         if self.config.subcommand == "fit" and path in (None, "last"):
             return
         if path in (None, "last", "best"):
             raise InputError(f"{self.config.subcommand} needs a checkpoint: give --ckpt_path runs/NAME/checkpoints/best.ckpt")
-        try:
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:  # the unpickler raises almost anything on a damaged file
-            raise InputError(f"cannot read the checkpoint {path} ({error}): give last, or the path of a .ckpt file") from error
+        trusted = [options.trust] if isinstance(options.trust, str) else list(options.trust)
+        if model := options.get("model"):  # the user has typed these paths
+            trusted += [model.get(name) for name in ("encoder.name", "decoder.cell", "decoder.attention") if model.get(name)]
+        check_hyper_parameters(read_checkpoint(Path(path))["hyper_parameters"], Path(path), trusted)
         super()._parse_ckpt_path()
 
     def before_fit(self) -> None:
         """Print where the run's files will be."""
-        keep_metrics(self.folder)
+        if self.differences:
+            print(f"Resumed with other options: {', '.join(self.differences)}", file=sys.stderr)
         print(f"Training on {self.trainer.strategy.root_device}. This run: {self.folder}")
         print("  (config.yaml, metrics.csv, TensorBoard's events, checkpoints/, and in model/ the best model so far)")
         sys.stdout.flush()

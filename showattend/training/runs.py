@@ -5,6 +5,7 @@ from pathlib import Path
 
 from showattend.errors import InputError
 from showattend.files import writable
+from showattend.training.checkpoints import LAST
 
 
 def make_run_folder(path: Path) -> Path:
@@ -25,20 +26,13 @@ def make_run_folder(path: Path) -> Path:
     raise AssertionError("there is always a next number")
 
 
-def resumed_folder(folder: Path) -> Path:
-    """The folder of an earlier run that is resumed.
+def last_checkpoint(folder: Path) -> Path:
+    """The last checkpoint of a run.
 
     Raises:
-        InputError: there is no checkpoint to resume from.
+        InputError: there is none.
     """
-    if not (folder / "checkpoints" / "last.ckpt").exists():
-        raise InputError(f"no checkpoints/last.ckpt in {folder}: give the --name of the run to resume")
-    return folder
-
-
-def keep_metrics(folder: Path) -> None:
-    """Rename the metrics of a resumed run's earlier part, because the logger starts a new file."""
-    metrics = folder / "metrics.csv"
-    if metrics.exists():
-        number = next(n for n in itertools.count(1) if not (folder / f"metrics-{n}.csv").exists())
-        metrics.rename(folder / f"metrics-{number}.csv")
+    path = folder / "checkpoints" / LAST
+    if not path.exists():
+        raise InputError(f"no checkpoints/{LAST} in {folder}: give the --name of the run to resume")
+    return path

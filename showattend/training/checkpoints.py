@@ -1,0 +1,100 @@
+"""Checkpoint files: written whole or not at all, read without running code, refused in one line."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from showattend.errors import InputError
+from showattend.files import atomic_write, writable
+from showattend.registry import check_trusted
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+# What a checkpoint of a showattend run holds beside what Lightning needs.
+REQUIRED = ("state_dict", "words", "hyper_parameters")
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write a checkpoint beside its target, sync it and rename it; Lightning's own goes through TMPDIR and copies."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Replace `path` by the new checkpoint; after an error or a kill the old file is there, whole.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        path = Path(path)
+        with atomic_write(path) as temporary:
+            try:
+                with temporary.open("wb") as file:
+                    torch.save(checkpoint, file)
+            except RuntimeError as error:
+                # The archive writer hides the system's error behind one of its own.
+                system = next((each for each in _chain(error) if isinstance(each, OSError)), None)
+                with writable(path):
+                    raise system or OSError(str(error).splitlines()[0]) from error
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a checkpoint to the CPU, without unpickling any class."""
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of a showattend run; tensors stay in the file until they are used.
+
+    Raises:
+        InputError: it is not there, damaged, or something else.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # the unpickler raises almost anything on a damaged file
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(f"cannot read the checkpoint {path} ({reason}): {_advice(path)}") from error
+    missing = [name for name in REQUIRED if not isinstance(content, dict) or name not in content]
+    if missing:
+        raise InputError(f"{path} is no checkpoint of this version of showattend (it lacks {missing[0]}): {_advice(path)}")
+    return dict(content)
+
+
+def check_hyper_parameters(options: Any, path: Path, trusted: Collection[str]) -> None:
+    """Refuse a checkpoint whose options name code that is not trusted.
+
+    Args:
+        options: the checkpoint's hyper_parameters
+        trusted: modules and dotted paths that may be imported
+
+    Raises:
+        InputError: it does.
+    """
+    if not _is_plain(options):
+        raise InputError(f"{path} is damaged: its options are no plain values: {_advice(path)}")
+    for section, name, kind in (("encoder", "name", "encoder"), ("decoder", "cell", "cell"), ("decoder", "attention", "attention")):
+        part = options.get(section)
+        if isinstance(part, dict) and isinstance(part.get(name), str):
+            check_trusted(kind, part[name], trusted)
+
+
+def _is_plain(options: Any) -> bool:
+    """Whether there are only values that stand for themselves: the argument parser builds objects of what has a class_path."""
+    if isinstance(options, dict):
+        return all(isinstance(key, str) and key != "class_path" and _is_plain(value) for key, value in options.items())
+    if isinstance(options, list | tuple):
+        return all(_is_plain(value) for value in options)
+    return isinstance(options, bool | int | float | str | None)
+
+
+def _advice(path: Path) -> str:
+    best = path.with_name(BEST)
+    if path.name != BEST and best.exists():
+        return f"give --ckpt_path {best}"
+    return "give last, or the path of a .ckpt file"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that it followed from."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__

@@ -1,0 +1,203 @@
+"""A run that is killed and resumed is the run that nobody has killed, to the last bit."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from showattend.cli.main import main
+from showattend.training.base import BaseLitModule
+from showattend.training.captioner import LitCaptioner
+from showattend.training.self_critical import LitSelfCritical
+
+SMALL = ["--model.decoder.embedding_size=16", "--model.decoder.hidden_size=16", "--model.decoder.attention_size=16"]
+SMALL += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.log_every_n_steps=1"]
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.fixture
+def fit(shapes: Path, tmp_path: Path) -> Callable[..., int]:
+    def run(name: str, *extra: str) -> int:
+        command = ["fit", "--config=shapes", f"--data.root={shapes}", f"--data.cache_dir={tmp_path / 'cache'}", f"--runs={tmp_path}"]
+        command += ["--data.batch_size=10", "--data.captions_per_photo=2", "--data.num_workers=0", "--data.flip=true", *SMALL]
+        command += ["--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=1", "--monitor=val_loss", f"--name={name}"]
+        return main([*command, *extra])
+
+    return run
+
+
+def kill_at(step: int, module: type[BaseLitModule], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the training step after `step` steps be the last that the process sees."""
+    original = module.training_step
+    steps = 0
+
+    def training_step(self: BaseLitModule, *args: object) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        if steps > step:
+            raise Killed
+        return original(self, *args)
+
+    monkeypatch.setattr(module, "training_step", training_step)
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    for name in ("last.ckpt", "best.ckpt"):
+        states = [torch.load(folder / "checkpoints" / name, weights_only=True) for folder in (one, other)]
+        assert_equal(states[0]["state_dict"], states[1]["state_dict"], name)
+        assert_equal(states[0]["optimizer_states"], states[1]["optimizer_states"], name)
+        assert_equal(states[0]["lr_schedulers"], states[1]["lr_schedulers"], name)
+        assert_equal(states[0]["resume"], states[1]["resume"], name)
+    for name in ("model.safetensors", "metrics.json"):
+        assert (one / "model" / name).read_bytes() == (other / "model" / name).read_bytes(), name
+
+
+def assert_equal(one: object, other: object, where: str) -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where  # type: ignore[arg-type]
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys()  # type: ignore[attr-defined]
+        for key in one:
+            assert_equal(one[key], other[key], f"{where}/{key}")  # type: ignore[index]
+    elif isinstance(one, list | tuple):
+        for i, (a, b) in enumerate(zip(one, other, strict=True)):  # type: ignore[call-overload]
+            assert_equal(a, b, f"{where}/{i}")
+    else:
+        assert one == other, where
+
+
+@pytest.mark.parametrize(
+    ("step", "options"),
+    [
+        (5, ["--ema=0.9"]),
+        pytest.param(8, [], marks=pytest.mark.slow),
+        (8, ["--every_n_steps=1", "--ema=0.9"]),
+        pytest.param(8, ["--every_n_steps=3", "--trainer.val_check_interval=2"], marks=pytest.mark.slow),
+        pytest.param(9, ["--every_n_steps=2", "--trainer.accumulate_grad_batches=2"], marks=pytest.mark.slow),
+        pytest.param(9, ["--every_n_steps=1", "--trainer.max_epochs=-1", "--trainer.max_steps=13"], marks=pytest.mark.slow),
+        pytest.param(
+            12,
+            ["--data.batching=length", "--every_n_steps=5", "--trainer.check_val_every_n_epoch=2", "--trainer.max_epochs=2"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(7, ["--data.num_workers=1", "--every_n_steps=1", "--trainer.limit_train_batches=3"], marks=pytest.mark.slow),
+        (4, ["--every_n_steps=1", "--model.decoder.attention=hard", "--model.loss.scheduled_sampling=0.3"]),
+    ],
+)
+def test_a_killed_and_resumed_fit_ends_as_the_uninterrupted_one(
+    step: int, options: list[str], fit: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fit("whole", *options) == 0
+    with monkeypatch.context() as patch:
+        kill_at(step, LitCaptioner, patch)
+        with pytest.raises(Killed):
+            fit("killed", *options)
+    assert fit("killed", *options, "--ckpt_path=last") == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert (tmp_path / "whole" / "metrics.csv").read_bytes() == (tmp_path / "killed" / "metrics.csv").read_bytes()
+
+
+def test_a_killed_and_resumed_refine_ends_as_the_uninterrupted_one(
+    model: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["refine", "--config=scst", f"--data.root={shapes}", f"--data.cache_dir={tmp_path / 'cache'}", f"--runs={tmp_path}"]
+    command += [f"--model.start={model}", "--data.min_count=1", "--data.num_workers=0", "--data.batch_size=20", "--every_n_steps=1"]
+    command += ["--trainer.enable_progress_bar=false", "--trainer.max_epochs=2", "--trainer.enable_model_summary=false"]
+    assert main([*command, "--name=whole"]) == 0
+    with monkeypatch.context() as patch:
+        kill_at(5, LitSelfCritical, patch)
+        with pytest.raises(Killed):
+            main([*command, "--name=killed"])
+    assert main([*command, "--name=killed", "--ckpt_path=last"]) == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def resume(run: Path, shapes: Path, tmp_path: Path, *extra: str) -> list[str]:
+    """The command that resumes a copy of the finished run."""
+    shutil.copytree(run, tmp_path / "run", dirs_exist_ok=True)
+    command = ["fit", "--config=shapes", f"--data.root={shapes}", f"--data.cache_dir={tmp_path / 'cache'}", f"--runs={tmp_path}"]
+    command += ["--name=run", "--ckpt_path=last", "--trainer.max_epochs=24", "--trainer.check_val_every_n_epoch=12"]
+    return [*command, "--trainer.enable_progress_bar=false", *extra]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--model.decoder.hidden_size=16",
+        "--model.decoder.cell=gru",
+        "--model.decoder.attention=hard",
+        "--model.decoder.layers=2",
+        "--model.optimizer.name=rmsprop",
+        "--model.generation.beam=7",
+        "--data.batch_size=7",
+        "--ema=0.5",
+        "--monitor=val_loss",
+    ],
+)
+def test_another_option_than_the_run_s_is_refused_by_name(
+    option: str, run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(resume(run, shapes, tmp_path, option)) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("showattend: ")
+    assert option.partition("=")[0] in line
+
+
+def test_an_option_that_may_change_is_printed_and_a_finished_run_stays_finished(
+    run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(resume(run, shapes, tmp_path, "--patience=9")) == 0
+    assert "Resumed with other options: patience 9 (was 100)" in capsys.readouterr().err
+    for name in ("metrics.csv", "model/model.safetensors", "checkpoints/last.ckpt"):
+        assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes()
+
+
+@pytest.mark.parametrize("content", ["cut", "foreign", "empty", "not ours"])
+def test_a_damaged_last_checkpoint_is_one_line_that_names_the_best(
+    content: str, run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = resume(run, shapes, tmp_path)
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    if content == "not ours":
+        torch.save({"state_dict": {}}, last)
+    else:
+        last.write_bytes({"cut": last.read_bytes()[:1000], "foreign": b"PK not a checkpoint", "empty": b""}[content])
+    assert main(command) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("showattend: ")
+    assert f"--ckpt_path {last.with_name('best.ckpt')}" in line
+
+
+def test_sigterm_saves_and_ends_with_143(shapes: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "showattend",
+        "fit",
+        "--config=shapes",
+        f"--data.root={shapes}",
+        f"--runs={tmp_path}",
+        "--name=run",
+        *SMALL,
+    ]
+    command += [f"--data.cache_dir={tmp_path / 'cache'}", "--data.num_workers=0", "--trainer.max_epochs=5000", "--patience=5000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    end = time.monotonic() + 120
+    while not last.exists() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    output, error = process.communicate(timeout=120)
+    assert process.returncode == 143, error
+    assert f"{last} is saved" in error
+    assert "finished" not in output
+    assert torch.load(last, weights_only=True)["global_step"] > 0
