@@ -111,7 +111,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         torch.manual_seed(0)
         self.workers, self.folder = options.workers, folder
-        self.paths = find_photos([options.photos])[: options.count] if options.photos else draw_photos(folder, options.count)
+        self.paths = find_photos([options.photos]).paths[: options.count] if options.photos else draw_photos(folder, options.count)
         write_captions(folder / "captions.csv", self.paths)
         self.data = CaptionDataModule(DataConfig(folder, "csv", min_count=1, cache_dir=folder / "cache", num_workers=self.workers))
         words = [*self.data.tokens, *(f"unused{index}" for index in range(V - len(self.data.tokens)))]

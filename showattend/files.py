@@ -30,6 +30,9 @@ ADVICE = {
 MAX_STEM = 40  # characters of the target's name in the temporary file's, which would be too long for the file system otherwise
 HOST = re.sub(r"\W", "_", socket.gethostname())[:40]
 TEMPORARY = re.compile(rf"\..*\.{re.escape(HOST)}-(\d+)-\w{{8}}(\..*)?", re.DOTALL)
+# Paths of this process's own open files, which are not opened anew: that would cut off what they hold.
+DESCRIPTORS = {"/dev/stdout": 1, "/dev/stderr": 2}
+OWN_DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/self/fd)/(\d+)")
 
 _cleaned: set[Path] = set()  # folders that this process has cleaned of files of dead processes
 
@@ -44,7 +47,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         InputError: the target cannot be written; the message names it and says why.
     """
     path = Path(path)
-    through = _written_through(path)
+    through = is_written_through(path)
     target = path if through else Path(os.path.realpath(path))
     with writable(path):
         folder = Path(tempfile.gettempdir()) if through else target.parent
@@ -60,9 +63,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
             yield temporary
         with writable(path):
             if through:
-                _copy_into(temporary, path)
+                copy_into(temporary, path)
             else:
-                _rename(temporary, target)
+                rename_durably(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -109,13 +112,15 @@ def check_writable(path: Path) -> None:
     Raises:
         InputError: it is a folder, or its folder can neither be written to nor be made.
     """
-    if path.is_dir():
+    with writable(path), suppress(FileNotFoundError, NotADirectoryError):
+        path.lstat()  # raises for a name that is too long
+    if os.path.isdir(path):
         raise InputError(f"cannot write {path}: it is a folder: give the name of a file")
-    if _written_through(path):
+    if is_written_through(path):
         if not os.access(path, os.W_OK):
             raise InputError(f"cannot write {path}: you may not write to it: choose another file")
         return
-    nearest = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
+    nearest = next(parent for parent in Path(os.path.realpath(path)).parents if os.path.exists(parent))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise InputError(f"cannot write {path}: {nearest} is no folder that you may write to")
 
@@ -132,7 +137,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
             raise
 
 
-def _written_through(path: Path) -> bool:
+def is_written_through(path: Path) -> bool:
     """Whether a path is, or leads to, a device, a pipe or a socket, which must not be replaced by a file."""
     if path.parts[:2] in (("/", "dev"), ("/", "proc")) and path.parts[2:3] != ("shm",):
         return True
@@ -143,12 +148,15 @@ def _written_through(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def _copy_into(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as source, path.open("wb") as target:
+def copy_into(temporary: Path, path: Path) -> None:
+    """Write a file's content to a device or a pipe; to standard output and the like behind what was written there before."""
+    descriptor = OWN_DESCRIPTOR.fullmatch(str(path))
+    number = DESCRIPTORS.get(str(path)) if descriptor is None else int(descriptor.group(1))
+    with temporary.open("rb") as source, path.open("wb") if number is None else os.fdopen(os.dup(number), "wb") as target:
         shutil.copyfileobj(source, target)
 
 
-def _rename(temporary: Path, target: Path) -> None:
+def rename_durably(temporary: Path, target: Path) -> None:
     """Make the temporary file the target, with its content and its name safe on the disk."""
     # mkstemp makes private files; a result is as readable as any other file of the user's.
     mask = os.umask(0)

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "showattend"
 FLOORS = [
     {"errors", "version", "geometry"},
-    {"files", "vocabulary", "registry", "config_checks"},
+    {"files", "console", "vocabulary", "registry", "config_checks"},
     {"generation_config"},
     {"ops"},
     {"cells", "attention", "encoders", "decoding"},

@@ -51,7 +51,7 @@ def _folder(rng: random.Random, folder: Path, model: str) -> Result:
         return result
     from showattend.data.photos import find_photos
 
-    expected = len(find_photos([str(photos)]))
+    expected = len(find_photos([str(photos)]).paths)
     captioned = len(ended.stdout.splitlines())
     skipped = sum(line.startswith("skipped ") for line in ended.stderr.splitlines())
     if captioned + skipped != expected:

@@ -5,11 +5,14 @@ Nothing heavy is imported before a command runs, so that `showattend --help` ans
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
 from showattend.cli import attend, caption, cells, configs, data, demo, evaluate, ground, score, shapes, training
-from showattend.errors import InputError
+from showattend.cli.options import whole_number
+from showattend.cli.stopping import Terminated, discard_unwritten_output, flush_output, in_one_line, termination_as_exception
+from showattend.console import prepare_streams, print_error
 from showattend.version import __version__
 
 # In the order of `showattend --help`.
@@ -34,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"showattend {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error (anywhere on the line)")
+    parser.add_argument("--max-pixels", metavar="N", help="read pictures of up to N pixels (anywhere on the line; default: 178956970)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(commands)
@@ -44,29 +48,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 after success, 1 if some photos failed, 2 after bad input
+        0 after success, 1 if some photos failed, 2 after bad input or where nothing can be written, 128 and its number after a signal
     """
+    prepare_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        if arguments and arguments[0] in training.COMMANDS:
-            return training.run(arguments)
-        args = make_parser().parse_args(arguments)
-        run: Callable[[argparse.Namespace], int] = args.run
-        return run(args)
-    except InputError as error:
-        if debug:
+        try:
+            status = _run(_take_max_pixels(arguments))
+        except SystemExit:  # after --help, say
+            flush_output()
             raise
-        print(f"showattend: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # The reader of our output has closed it (caption … | head): no error of ours, and nobody to report it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        print("showattend: stopped", file=sys.stderr)
-        return 130
+        flush_output()
+        return status
+    except Exception as error:
+        message = in_one_line(error)
+        if debug or message is None:
+            raise
+        if message:
+            print_error(f"showattend: {message}")
+        return 2 if message else 1
+    except KeyboardInterrupt as error:
+        print_error("showattend: stopped" + "".join(f"; {kept}" for kept in error.args))
+        return 128 + (error.signal if isinstance(error, Terminated) else signal.SIGINT)
+    finally:
+        discard_unwritten_output()
+
+
+def _run(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] in training.COMMANDS:
+        return training.run(arguments)
+    args = make_parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = args.run
+    with termination_as_exception():
+        return run(args)
+
+
+def _take_max_pixels(arguments: list[str]) -> list[str]:
+    """Take --max-pixels N, which every command has, out of the arguments, and hand it on to the worker processes."""
+    taken = argparse.ArgumentParser(prog="showattend", add_help=False, allow_abbrev=False)
+    taken.add_argument("--max-pixels", type=whole_number(1))
+    if not any(argument.partition("=")[0] == "--max-pixels" for argument in arguments):
+        return arguments
+    args, rest = taken.parse_known_args(arguments)
+    os.environ["SHOWATTEND_MAX_PIXELS"] = str(args.max_pixels)
+    return rest
 
 
 def run(*command: str) -> None:

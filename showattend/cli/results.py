@@ -1,15 +1,28 @@
-"""Files of captions: JSON, CSV, and the result format of the COCO captions server."""
+"""Files of captions: JSON, CSV, and the result format of the COCO captions server, written photo by photo and read again to go on."""
 
+import csv
+import io
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
+from showattend.cli.growing_file import Layout
 from showattend.data.captions import image_id
-from showattend.files import write_table, write_text
+from showattend.errors import InputError
 from showattend.inference import Caption
 
-PhotoCaptions = list[tuple[Path, Caption]]
+JSON_LAYOUT = Layout(head=b"[", first=b"\n", separator=b",\n", tail=b"\n]\n")
+CSV_HEADER = ("file", "caption", "score", "rank")
+
+
+class Entry(NamedTuple):
+    """The rows of one photo in a file: the photo's key, where the rows end, and how many they are."""
+
+    key: object
+    end: int
+    rows: int
 
 
 def coco_results(captions: Iterable[tuple[int | str, str]]) -> str:
@@ -17,38 +30,162 @@ def coco_results(captions: Iterable[tuple[int | str, str]]) -> str:
     return json.dumps([{"image_id": i, "caption": caption} for i, caption in captions], ensure_ascii=False, indent=0) + "\n"
 
 
-def write_coco(path: Path, captioned: PhotoCaptions) -> None:
+class CaptionFormat(ABC):
+    """A format of caption files: how the rows of a photo are written, and which photos a file holds."""
+
+    layout = JSON_LAYOUT
+
+    @abstractmethod
+    def rows(self, photo: Path, caption: Caption) -> list[bytes]:
+        """The rows of a photo; of several captions the best has rank 1."""
+
+    @abstractmethod
+    def key(self, photo: Path) -> object:
+        """What the rows of a photo are recognised by."""
+
+    @abstractmethod
+    def row_keys(self, file: BinaryIO) -> Iterator[tuple[object, int]]:
+        """The key and the end of each whole row of a file.
+
+        Raises:
+            ValueError: this is no file of the format.
+        """
+
+    def entries(self, path: Path) -> Iterator[Entry]:
+        """The photos of a file, in order.
+
+        Raises:
+            InputError: it cannot be read, or is no file that `showattend caption` writes.
+        """
+        entry: Entry | None = None
+        try:
+            with path.open("rb") as file:
+                for key, end in self.row_keys(file):
+                    if entry is not None and entry.key != key:
+                        yield entry
+                        entry = None
+                    entry = Entry(key, end, entry.rows + 1 if entry else 1)
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(f"cannot go on from {path}: it is no such file as showattend caption writes: leave out --resume") from error
+        if entry is not None:
+            yield entry
+
+
+class JsonFormat(CaptionFormat):
+    """Captions with words, scores, grid shape and boxes, and alphas; a row a line. A name that is no UTF-8 is exact."""
+
+    def rows(self, photo: Path, caption: Caption) -> list[bytes]:
+        """One object for each caption."""
+        return [_json({"file": str(photo), "rank": rank, **_details(ranked)}) for rank, ranked in _ranked(caption)]
+
+    def key(self, photo: Path) -> object:
+        """The path as it is."""
+        return str(photo)
+
+    def row_keys(self, file: BinaryIO) -> Iterator[tuple[object, int]]:
+        """The field `file`."""
+        return ((row["file"], end) for row, end in _json_rows(file))
+
+
+class CocoFormat(CaptionFormat):
     """Captions as the COCO captions server takes them: the best one of each photo."""
-    write_text(path, coco_results((image_id(photo.name), str(caption)) for photo, caption in captioned))
+
+    def rows(self, photo: Path, caption: Caption) -> list[bytes]:
+        """One object."""
+        return [_json({"image_id": image_id(photo.name), "caption": str(caption)})]
+
+    def key(self, photo: Path) -> object:
+        """The photo's id."""
+        return image_id(photo.name)
+
+    def row_keys(self, file: BinaryIO) -> Iterator[tuple[object, int]]:
+        """The field `image_id`."""
+        return ((row["image_id"], end) for row, end in _json_rows(file))
 
 
-def write_json(path: Path, captioned: PhotoCaptions) -> None:
-    """Captions with words, scores, grid shape and boxes, and alphas; of several for one photo the best has rank 1."""
-    rows: list[dict[str, Any]] = [
-        {
-            "file": str(photo),
-            "rank": rank,
-            "caption": str(caption),
-            "words": caption.words,
-            "score": caption.score,
-            "grid_shape": caption.grid_shape,
-            "crop_box": caption.crop_box,
-            "grid_box": caption.grid_box,
-            "alphas": [[round(weight, 5) for weight in alpha] for alpha in caption.alphas.tolist()],
-        }
-        for photo, rank, caption in _ranked(captioned)
-    ]
-    write_text(path, json.dumps(rows, ensure_ascii=False) + "\n")
+class CsvFormat(CaptionFormat):
+    """File, caption, score and rank; what UTF-8 cannot hold is escaped."""
+
+    layout = Layout(head=",".join(CSV_HEADER).encode() + b"\r\n", first=b"", separator=b"", tail=b"")
+
+    def rows(self, photo: Path, caption: Caption) -> list[bytes]:
+        """One line for each caption."""
+        return [_csv_row((photo, ranked, f"{ranked.score:.4f}", rank)) for rank, ranked in _ranked(caption)]
+
+    def key(self, photo: Path) -> object:
+        """The path, escaped as in the file."""
+        return _encode(str(photo)).decode()
+
+    def row_keys(self, file: BinaryIO) -> Iterator[tuple[object, int]]:
+        """The first column; a row may have line breaks within quotes, and the last one may be torn."""
+        record, end = b"", 0
+        for line in file:
+            record += line
+            if record.count(b'"') % 2 or not line.endswith(b"\n"):
+                continue
+            end += len(record)
+            fields = next(csv.reader([record.decode()]))
+            if end == len(record):
+                if tuple(fields) != CSV_HEADER:
+                    raise ValueError("another header")
+            else:
+                _, _, score, rank = fields
+                float(score), int(rank)
+                yield fields[0], end
+            record = b""
 
 
-def write_csv(path: Path, captioned: PhotoCaptions) -> None:
-    """File, caption, score and rank."""
-    rows = ((photo, caption, f"{caption.score:.4f}", rank) for photo, rank, caption in _ranked(captioned))
-    write_table(path, ("file", "caption", "score", "rank"), rows)
+FORMATS: dict[str, CaptionFormat] = {"json": JsonFormat(), "csv": CsvFormat(), "coco": CocoFormat()}
 
 
-def _ranked(captioned: PhotoCaptions) -> Iterator[tuple[Path, int, Caption]]:
-    """Every caption with its photo and its place among the captions of that photo."""
-    for photo, caption in captioned:
-        for rank, ranked in enumerate((caption, *caption.alternatives), 1):
-            yield photo, rank, ranked
+def _details(caption: Caption) -> dict[str, Any]:
+    return {
+        "caption": str(caption),
+        "words": caption.words,
+        "score": caption.score,
+        "grid_shape": caption.grid_shape,
+        "crop_box": caption.crop_box,
+        "grid_box": caption.grid_box,
+        "alphas": [[round(weight, 5) for weight in alpha] for alpha in caption.alphas.tolist()],
+    }
+
+
+def _ranked(caption: Caption) -> Iterator[tuple[int, Caption]]:
+    """Every caption of a photo with its rank."""
+    return enumerate((caption, *caption.alternatives), 1)
+
+
+def _json(row: dict[str, Any]) -> bytes:
+    # Half of a surrogate pair, which stands for a byte that is no UTF-8, becomes \udcXX: that is its escape in JSON as well.
+    return _encode(json.dumps(row, ensure_ascii=False))
+
+
+def _csv_row(fields: Iterable[object]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(fields)
+    return _encode(text.getvalue())
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _json_rows(file: BinaryIO) -> Iterator[tuple[dict[str, Any], int]]:
+    """Objects of a list with one of them on each line, and where they end; the last one may be torn."""
+    end = len(first := file.readline())
+    if first != b"[\n":
+        raise ValueError("not a row a line")
+    for line in file:
+        content = line.rstrip(b"\n").removesuffix(b",")
+        if content == b"]":
+            return
+        try:
+            row = json.loads(content)
+        except ValueError:
+            if file.readline():
+                raise
+            return  # torn
+        yield row, end + len(content)
+        end += len(line)

@@ -1,6 +1,8 @@
 """Opening photo files by their content: upright, RGB, and one error for every file that holds no picture."""
 
 import io
+import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator
@@ -16,7 +18,11 @@ from showattend.errors import InputError
 # Formats of photos. All others of Pillow stay closed: some start programs (EPS runs Ghostscript), and few people test them.
 COMMON_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM")  # those that Pillow loads first
 OTHER_FORMATS = ("WEBP", "TIFF", "JPEG2000", "AVIF")
+# Suffixes by which Pillow knows no format, of files that hold one of ours: a JPEG with several pictures.
+MORE_SUFFIXES = frozenset({".mpo"})
 MAX_BYTES = 2**30
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)  # from here on Pillow refuses; a small file may hold any number of pixels
+MAX_PIXELS_VARIABLE = "SHOWATTEND_MAX_PIXELS"  # an environment variable, so that worker processes have it too
 # The transposition that puts a picture upright, by its EXIF orientation.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -33,6 +39,25 @@ WHITES = (1.0, 255.0, 2.0**16 - 1, 2.0**24 - 1, 2.0**32 - 1)
 
 class BrokenImage(InputError):
     """A file that does not hold a readable picture."""
+
+
+def photo_suffixes() -> frozenset[str]:
+    """The suffixes of all formats that are read, in small letters with their dots."""
+    Image.init()
+    formats = {name for name in (*COMMON_FORMATS, *OTHER_FORMATS) if name in Image.OPEN}
+    return MORE_SUFFIXES | {suffix for suffix, name in Image.registered_extensions().items() if name in formats}
+
+
+def max_pixels() -> int:
+    """How many pixels a picture may have, by the environment variable.
+
+    Raises:
+        InputError: the variable holds no number.
+    """
+    text = os.environ.get(MAX_PIXELS_VARIABLE) or str(MAX_PIXELS)
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise InputError(f"{MAX_PIXELS_VARIABLE} is {text!r}: give a number of pixels, such as {MAX_PIXELS}")
+    return int(text)
 
 
 def open_photo(path: Path, *, size_hint: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
@@ -84,12 +109,26 @@ def _decoding(path: Path) -> Iterator[None]:
             yield
     except BrokenImage:
         raise
+    except InputError as error:
+        raise BrokenImage(f"{path}: {error}") from error
     except UnidentifiedImageError as error:
         raise BrokenImage(f"{path}: not a picture in a known format") from error
+    except Image.DecompressionBombError as error:
+        raise BrokenImage(f"{path}: {_too_large(error)}") from error
+    except MemoryError as error:
+        raise BrokenImage(f"{path}: there is not enough memory for its pixels") from error
     except OSError as error:
         raise BrokenImage(f"{path}: {error.strerror or f'cannot be read ({error})'}") from error
     except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise BrokenImage(f"{path}: cannot be read ({error})") from error
+
+
+def _too_large(pixels: object) -> str:
+    count = next((int(word) for word in re.findall(r"\d+", str(pixels))), 0)
+    return (
+        f"the picture has {count / 1e6:.0f} million pixels, and at most {max_pixels() / 1e6:.0f} million are read: "
+        f"make it smaller, or allow more with --max-pixels {count} (in Python: the environment variable {MAX_PIXELS_VARIABLE})"
+    )
 
 
 def _check_regular(path: Path) -> None:
@@ -109,12 +148,18 @@ def _read_file(path: Path) -> bytes:
 
 
 def _identify(file: BinaryIO) -> Image.Image:
-    """A picture whose header is read, in one of the formats of photos."""
+    """A picture whose header is read, in one of the formats of photos, and of a size that is allowed."""
+    limit = max_pixels()
+    if limit > MAX_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, -(-limit // 2))  # Pillow refuses from twice this number on
     try:
-        return Image.open(file, formats=COMMON_FORMATS)
+        image = Image.open(file, formats=COMMON_FORMATS)
     except UnidentifiedImageError:
         Image.init()
-        return Image.open(file, formats=[name for name in OTHER_FORMATS if name in Image.OPEN])
+        image = Image.open(file, formats=[name for name in OTHER_FORMATS if name in Image.OPEN])
+    if image.width * image.height > limit:
+        raise Image.DecompressionBombError(str(image.width * image.height))
+    return image
 
 
 def _orientation(image: Image.Image) -> int:
@@ -132,11 +177,21 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """RGB with 8 bits a channel; greys of more bits are scaled, which `convert` would cut off at 255 instead."""
-    if image.mode == "RGB":
+    """RGB with 8 bits a channel, on white; greys of more bits are scaled, which `convert` would cut off at 255 instead."""
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode == "F" or image.mode.startswith("I"):
         values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
         white = 2.0**16 - 1 if image.mode.startswith("I;16") else next((w for w in WHITES if values.max() <= w), values.max())
         image = Image.fromarray((values.clip(0, None) * (255 / white)).round().astype(np.uint8))
+    elif image.has_transparency_data:
+        image = _on_white(image)
     return image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """A picture with transparent parts as a viewer shows it, on white; colours that lie hidden under them do not count."""
+    image = image.convert("RGBA")
+    background = Image.new("RGB", image.size, "white")
+    background.paste(image, mask=image.getchannel("A"))
+    return background

@@ -1,42 +1,80 @@
 """The photos that a user names by files, folders and globs."""
 
 import glob
-from collections.abc import Iterable
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from showattend.data.images import photo_suffixes
 from showattend.errors import InputError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+MAX_NAMED = 8  # suffixes that a note names
+NOT_A_FILE = "pipes, sockets, devices and links to nowhere"
+UNREADABLE = "folders that may not be read"
 
 
-def find_photos(patterns: Iterable[str]) -> list[Path]:
-    """The photos that files, folders (searched to the bottom) and globs name, in order, each once.
+class FoundPhotos(NamedTuple):
+    """Photos in order, each once, and a line about files in folders that were not taken for photos, or an empty one."""
+
+    paths: list[Path]
+    note: str
+
+
+def find_photos(patterns: Iterable[str]) -> FoundPhotos:
+    """The photos that files, folders (searched to the bottom) and globs name.
+
+    In a folder those files are photos that have the suffix of a format that is read; a file that is named is a photo by its content,
+    whatever its suffix. Hidden files in folders do not count.
 
     Raises:
         InputError: a pattern names nothing, or a folder holds no photo.
     """
     photos: dict[Path, None] = {}
+    skipped: Counter[str] = Counter()
     for pattern in patterns:
-        photos |= dict.fromkeys(_match(pattern))
-    return list(photos)
+        photos |= dict.fromkeys(_match(pattern, skipped))
+    return FoundPhotos(list(photos), _note(skipped))
 
 
-def _match(pattern: str) -> list[Path]:
-    path = Path(pattern).expanduser()
-    if path.is_dir():
-        photos = sorted(inner for inner in path.rglob("*") if _is_photo(inner))
+def _match(pattern: str, skipped: Counter[str]) -> list[Path]:
+    path = Path(os.path.expanduser(pattern))  # which leaves names such as ~a.jpg as they are
+    if os.path.isdir(path):
+        photos = sorted(_photos_in(path, skipped))
         if not photos:
-            raise InputError(f"the folder {path} holds no photo: looked for {', '.join(sorted(SUFFIXES))}")
+            raise InputError(f"the folder {path} holds no photo: looked for {', '.join(sorted(photo_suffixes()))}")
         return photos
-    if path.is_file():
+    if os.path.isfile(path):
         return [path]
-    photos = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]
+    photos = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if os.path.isfile(name)]
     if not photos:
-        reason = "it is no regular file" if path.exists() else "there is no such file"
+        reason = "it is no regular file" if os.path.exists(path) else "there is no such file"
         raise InputError(f"no photo at {pattern}: {reason}; give files, folders or globs")
     return photos
 
 
-def _is_photo(path: Path) -> bool:
-    """Whether a file's name is that of a picture, hidden files not counted, and the file is a regular one."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+def _photos_in(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
+    """The photos below a folder; of all other files the suffixes are counted."""
+    suffixes = photo_suffixes()
+    for parent, _, names in os.walk(folder, onerror=lambda _: skipped.update([UNREADABLE])):
+        for name in names:
+            if name.startswith("."):
+                continue
+            path = Path(parent, name)
+            suffix = path.suffix.lower()
+            if suffix not in suffixes:
+                skipped[suffix or "no suffix"] += 1
+            elif os.path.isfile(path):
+                yield path
+            else:
+                skipped[NOT_A_FILE] += 1
+
+
+def _note(skipped: Counter[str]) -> str:
+    if not skipped:
+        return ""
+    frequent = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{suffix} ({count})" for suffix, count in frequent[:MAX_NAMED]]
+    more = ["…"] if len(skipped) > MAX_NAMED else []
+    return f"{skipped.total()} files in folders are not taken for photos: {', '.join([*named, *more])}; name a photo itself to have it read"

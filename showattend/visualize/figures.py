@@ -12,6 +12,7 @@ from showattend.files import atomic_write
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # distinct for colour-blind readers too (Okabe & Ito)
 FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".webp")
 DPI = 110
+MAX_PIXELS = 16_000  # of a side: a WebP cannot have more, and a caption of a thousand words would need gigabytes
 TEXT_AS_TEXT: Any = {"svg.fonttype": "none", "pdf.fonttype": 42}  # not as outlines: it can be searched, copied and restyled
 
 
@@ -45,4 +46,4 @@ def save_figure(figure: Figure, path: Path | str) -> None:
     path = Path(path)
     check_format(path)
     with atomic_write(path) as temporary, matplotlib.rc_context(TEXT_AS_TEXT):
-        figure.savefig(temporary, dpi="figure")
+        figure.savefig(temporary, dpi=min(figure.dpi, MAX_PIXELS / max(figure.get_size_inches())))

@@ -119,3 +119,57 @@ def test_a_photo_of_many_gigabytes_is_not_read(tmp_path: Path) -> None:
         file.truncate(2**31)
     with pytest.raises(BrokenImage, match=r"2\.1 GB"):
         open_photo(tmp_path / "huge.jpg")
+
+
+def test_a_picture_of_too_many_pixels_says_how_to_allow_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "scan.png")
+    with pytest.raises(BrokenImage, match=r"scan.png: .* 200 million pixels, .* --max-pixels 200000000"):
+        photo_size(tmp_path / "scan.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+    monkeypatch.setenv("SHOWATTEND_MAX_PIXELS", "200000000")
+    assert photo_size(tmp_path / "scan.png") == (20_000, 10_000)
+    monkeypatch.setenv("SHOWATTEND_MAX_PIXELS", "100")
+    with pytest.raises(BrokenImage, match="at most 0 million"):
+        photo_size(photo(tmp_path / "a.png"))
+    monkeypatch.setenv("SHOWATTEND_MAX_PIXELS", "many")
+    with pytest.raises(BrokenImage, match="'many': give a number"):
+        photo_size(photo(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "PA", "L", "RGB", "1", "gif"])
+def test_transparent_parts_are_white(mode: str, tmp_path: Path) -> None:
+    """Half of the picture is opaque black, the other half has a colour that nobody sees."""
+    alpha = Image.new("L", (8, 8), 255)
+    alpha.paste(0, (0, 0, 4, 8))
+    path = tmp_path / ("a.gif" if mode == "gif" else "a.tif" if mode == "PA" else "a.png")
+    if mode in ("RGBA", "LA"):
+        image = Image.new(mode, (8, 8), "black")
+        image.putalpha(alpha)
+        image.save(path)
+    elif mode == "PA":
+        path = tmp_path / "a.png"
+        image = Image.new("P", (8, 8), 1)
+        image.putpalette([255, 0, 0, 0, 0, 0])
+        image.paste(0, (0, 0, 4, 8))
+        image.save(path, transparency=b"\x00\xff")
+    else:
+        index = {"P": 7, "gif": 7, "L": 7, "1": 255, "RGB": (1, 2, 3)}[mode]
+        image = Image.new("P" if mode == "gif" else mode, (8, 8), 0)
+        if mode in ("P", "gif"):
+            image.putpalette([0, 0, 0] * 7 + [200, 0, 0])
+        image.paste(index, (0, 0, 4, 8))
+        image.save(path, transparency=index)
+    seen = np.asarray(open_photo(path)[0])
+    assert (seen[:, :4] == 255).all()
+    assert (seen[:, 4:] == 0).all()
+
+
+def test_a_folder_has_the_suffixes_of_all_formats(tmp_path: Path) -> None:
+    for name in ("a.JPG", "b.jfif", "c.jpe", "d.pgm", "e.apng", "f.mpo", "g.jp2", "h.avif"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "i.tga").write_bytes(b"x")
+    (tmp_path / "none").write_bytes(b"x")
+    found = find_photos([str(tmp_path)])
+    assert [path.name[0] for path in found.paths] == list("abcdefgh")
+    assert found.note.startswith("2 files in folders are not taken for photos: .tga (1), no suffix (1)")
+    assert find_photos([str(tmp_path / "i.tga"), str(tmp_path / "i.tga")]) == ([tmp_path / "i.tga"], "")

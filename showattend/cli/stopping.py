@@ -1,0 +1,101 @@
+"""How a command ends before its end: signals as exceptions, and what the system refuses in one line."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
+
+from showattend.console import discard_output, writable_output
+from showattend.errors import InputError
+from showattend.files import DISK_ERRORS
+
+# What torch, its threads and worker processes say where memory, threads, processes or open files are used up; and what to do.
+LIMITS = {
+    r"alloc|out of memory|not enough memory|cannot allocate": "memory is used up: take a smaller --batch-size, or --workers 0",
+    r"can't start new thread|resource temporarily unavailable": "no more threads or processes may be started: raise ulimit -u",
+    r"too many open files": "too few files may be open: raise ulimit -n, or take --workers 0",
+    r"dataloader worker .* (?:exited|is killed)": "a process that reads photos was killed, perhaps for want of memory: take --workers 0",
+}
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by a signal other than Ctrl-C's."""
+
+    signal: int = signal.SIGTERM
+
+
+class HungUp(Terminated):
+    """The terminal was closed."""
+
+    signal = signal.SIGHUP
+
+
+@contextmanager
+def termination_as_exception() -> Iterator[None]:
+    """Within it SIGTERM and SIGHUP raise Terminated, so that files are finished and temporary ones removed."""
+    before = {}
+    with suppress(ValueError):  # not the main thread
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP, and that is to stay so
+                before[number] = signal.signal(number, _raise)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise(number: int, _: FrameType | None) -> NoReturn:
+    raise HungUp() if number == signal.SIGHUP else Terminated()
+
+
+def in_one_line(error: BaseException) -> str | None:
+    """The message of an error that is no fault of the program: bad input, or what the system refuses.
+
+    Returns:
+        the message; an empty one where nothing is to be said, because nobody reads our output; None for any other error
+    """
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, BrokenPipeError) and error.filename is None:
+        # The reader of our output has closed it (caption … | head): no error of ours, and nobody to report it to.
+        return ""
+    text = " ".join(str(error).split())
+    for pattern, advice in LIMITS.items():
+        if isinstance(error, OSError | RuntimeError | ImportError | MemoryError) and re.search(pattern, text, re.IGNORECASE):
+            return f"{advice} ({text[:200]})"
+    if isinstance(error, MemoryError):
+        return "memory is used up: take a smaller --batch-size, or --workers 0"
+    if isinstance(error, OSError) and error.errno is not None:
+        if error.filename is None:  # our files' errors have names, so it is most probably standard output
+            place = "cannot write standard output" if error.errno in DISK_ERRORS else "the system refused"
+        else:
+            place = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
+        return f"{place}: {error.strerror}"
+    return None
+
+
+def flush_output() -> None:
+    """Write what standard output still holds.
+
+    Raises:
+        InputError: it refuses to be written to.
+        BrokenPipeError: its reader has ended.
+    """
+    with writable_output():
+        sys.stdout.flush()
+
+
+def discard_unwritten_output() -> None:
+    """Where standard output refuses what it still holds, drop that, so that Python does not try again at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            discard_output(stream)
+        except ValueError:  # closed
+            continue

@@ -1,0 +1,35 @@
+"""Names and messages on the terminal."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from showattend.console import printable
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("plain ünï 中文.png", "plain ünï 中文.png"),
+        ("a\nb\rc\td", "a\\nb\\rc\\td"),
+        ("\x1b[2J\x07\x7f", "\\x1b[2J\\x07\\x7f"),
+        (os.fsdecode(b"m_\xff.png"), "m_\\xff.png"),
+        ("a\u2028b\u0085c", "a\\u2028b\\x85c"),
+        ("gnp.\u202egpj", "gnp.\\u202egpj"),
+        ("👩\u200d🚀", "👩\u200d🚀"),
+    ],
+)
+def test_a_name_is_one_line_without_control_characters(name: str, shown: str) -> None:
+    assert printable(name) == shown
+    assert len(printable(name).splitlines()) == 1
+
+
+def test_closed_standard_streams_discard_and_take_no_file_s_descriptor() -> None:
+    code = (
+        "import os\nfrom showattend.console import prepare_streams\nprepare_streams()\n"
+        "print('lost')\nassert os.open(os.devnull, os.O_RDONLY) > 2\nassert os.readlink('/proc/self/fd/1') == os.devnull"
+    )
+    run = subprocess.run(["/bin/sh", "-c", '"$0" -c "$1" >&- 2>&- <&-', sys.executable, code], check=False)
+    assert run.returncode == 0
