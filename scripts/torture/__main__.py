@@ -3,13 +3,16 @@
 import argparse
 import gc
 import os
+import pickle
 import platform
 import shutil
 import sys
 import tempfile
 import time
+import traceback
 from datetime import date
 from pathlib import Path
+from typing import NoReturn
 
 # Before torch and hypothesis are imported: a fork cannot use a GPU, and the working folder stays clean.
 os.environ.update({"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""})
@@ -20,14 +23,15 @@ from scripts.torture.fixtures import make_fixtures
 from scripts.torture.outcome import FAILURES, Plan, Record, table
 from scripts.torture.sandbox import run_forked
 
+# The longest first: two run at once.
 KINDS = {
+    "kills": kills.run,
+    "configs": configs.run,
     "photos": photos.run,
     "annotations": annotations.run,
     "model folders": model_folders.run,
-    "encoder graphs": encoder_graphs.run,
-    "configs": configs.run,
-    "kills": kills.run,
     "starvation": starvation.run,
+    "encoder graphs": encoder_graphs.run,
 }
 
 
@@ -38,7 +42,9 @@ def main() -> int:
     kept = args.keep or Path(tempfile.mkdtemp(prefix="torture-failed-"))
     started = time.monotonic()
     try:
-        records = run_kinds(args.only or list(KINDS), args.seed, args.quick, kept, work)
+        _import_everything()
+        plan = Plan(args.seed, args.quick, _make_fixtures(work))
+        records = run_kinds(args.only or list(KINDS), plan, kept, work, args.jobs)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     minutes = (time.monotonic() - started) / 60
@@ -54,23 +60,50 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def run_kinds(names: list[str], seed: int, quick: bool, kept: Path, work: Path) -> list[Record]:
-    """Run some kinds one after another."""
-    _import_everything()
+def run_kinds(names: list[str], plan: Plan, kept: Path, work: Path, jobs: int) -> list[Record]:
+    """Run each kind in a process of its own, `jobs` of them at once."""
+    waiting, running, records = sorted(names, key=list(KINDS).index), {}, {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            name = waiting.pop(0)
+            process = os.fork()
+            if process == 0:
+                _run_kind(name, plan, kept, work)
+            running[process] = name
+        process, status = os.wait()
+        name = running.pop(process)
+        if status:
+            raise SystemExit(f"the attempts of {name} stopped by an error of their own")
+        with (work / f"{name}.pickle").open("rb") as file:
+            records[name] = pickle.load(file)
+    return [records[name] for name in names]
+
+
+def _run_kind(name: str, plan: Plan, kept: Path, work: Path) -> NoReturn:
+    """In a fork: run one kind, and leave its record in a file."""
+    status = 1
+    try:
+        started = time.monotonic()
+        record = Record(name, kept, work)
+        KINDS[name](plan, record)
+        with (work / f"{name}.pickle").open("wb") as file:
+            pickle.dump(record, file)
+        failed = sum(record.counts[outcome] for outcome in FAILURES)
+        print(f"{name}: {record.tried} tried, {failed} failed, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _make_fixtures(work: Path) -> Path:
     fixtures = work / "fixtures"
     fixtures.mkdir(parents=True)
     ended = run_forked(lambda: make_fixtures(fixtures), fixtures, timeout=300)
     if ended.status != 0:
         raise SystemExit(f"the fixtures were not made:\n{ended.stderr}")
-    records = []
-    for name in names:
-        started = time.monotonic()
-        record = Record(name, kept, work)
-        KINDS[name](Plan(seed, quick, fixtures), record)
-        records.append(record)
-        failed = sum(record.counts[outcome] for outcome in FAILURES)
-        print(f"{name}: {record.tried} tried, {failed} failed, {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    return records
+    return fixtures
 
 
 def _import_everything() -> None:
@@ -106,6 +139,7 @@ def _parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=list(KINDS), metavar="KIND", help=f"one of: {', '.join(KINDS)}; may be given often"
     )
+    parser.add_argument("--jobs", type=int, default=2, help="kinds that run at once (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where the inputs of failures are kept (default: a new folder)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table to a file as well")
     return parser.parse_args()
