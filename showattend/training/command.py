@@ -2,6 +2,7 @@
 
 import logging
 import re
+import traceback
 import warnings
 from argparse import ArgumentError
 from collections.abc import Sequence
@@ -59,4 +60,14 @@ def train(arguments: Sequence[str]) -> int:
             raise in_one_line(error, command) from error
         except InputError as error:
             raise type(error)(SECTIONS.sub("--model.", str(error))) from error
+        except (ValueError, TypeError) as error:
+            if not _is_lightnings_own(error):
+                raise
+            raise in_one_line(error, command) from error
     return 0
+
+
+def _is_lightnings_own(error: BaseException) -> bool:
+    """Whether Lightning itself raised an error: it checks some options only when it uses them."""
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].startswith("lightning.")
