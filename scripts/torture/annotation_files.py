@@ -24,6 +24,10 @@ KARPATHY: dict[str, Any] = {
     ]
 }
 RESULTS: list[Any] = [{"image_id": 0, "caption": CAPTION}, {"image_id": 1, "caption": "a star"}]
+TEXTCAPS: dict[str, Any] = {"data": [{"image_id": "a", "caption_str": CAPTION, "reference_strs": [CAPTION], "set_name": "val"}]}
+RECORDS: list[Any] = [{"image": PNG, "caption": CAPTION}, {"image": PNG, "captions": ["a star", "a circle"], "split": "val"}]
+LINES = "".join(json.dumps(record) + "\n" for record in RECORDS)
+METADATA = json.dumps({"file_name": PNG, "text": CAPTION}) + "\n"
 TOKENS = f"{PNG}#0\t{CAPTION}\n{PNG}#1\tA star .\n"
 TABLE = f'image,caption,split\n{PNG},"{CAPTION}",val\n{PNG},a star,val\n'
 SENTENCES = "[/EN#1/other A red star] is above [/EN#2/other a blue circle] .\n"

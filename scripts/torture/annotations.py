@@ -37,9 +37,9 @@ class _TimedOut(BaseException):
 
 
 def run(plan: Plan, record: Record) -> None:
-    """About 2,500 examples in a full run, spread evenly over the formats."""
+    """About 3,600 examples in a full run, spread evenly over the formats."""
     for number, (name, case) in enumerate(cases().items()):
-        _run_case(name, case, plan, record, plan.count(250, 6), plan.seed * 1000 + number)
+        _run_case(name, case, plan, record, plan.count(150, 4), plan.seed * 1000 + number)
 
 
 def cases() -> dict[str, Case]:
@@ -54,8 +54,8 @@ def cases() -> dict[str, Case]:
         references = read_references(root / "references.json")
         return read_results(path, references)
 
-    def folder(root: Path, path: Path) -> object:
-        return read_captions(root)
+    def folder(root: Path, path: Path, layout: str = "auto") -> object:
+        return read_captions(root, layout)
 
     def references(root: Path, path: Path) -> object:
         return read_references(path)
@@ -74,9 +74,19 @@ def cases() -> dict[str, Case]:
     return {
         "COCO folder": Case(files.json_file(files.CAPTIONS_COCO), "annotations/captions_val2017.json", folder),
         "Karpathy folder": Case(files.json_file(files.KARPATHY), "dataset.json", folder),
-        "Flickr8k folder": Case(files.text_file(files.TOKENS), "Flickr8k.token.txt", folder, {"Images/x": ""}),
+        "Flickr8k folder": Case(files.text_file(files.TOKENS), "Flickr8k.token.txt", folder),
         "CSV folder": Case(files.text_file(files.TABLE), "captions.csv", folder),
         "images and CSV folder": Case(files.text_file(files.TABLE), "captions.txt", folder),
+        "Flickr30k folder": Case(files.text_file(files.TOKENS), "results_20130124.token", folder),
+        "TextCaps folder": Case(files.json_file(files.TEXTCAPS), "TextCaps_0.1_val.json", folder),
+        "folder like COCO": Case(files.json_file(files.CAPTIONS_COCO), "annotations/val.json", partial(folder, layout="coco-like")),
+        "JSON lines folder": Case(files.text_file(files.LINES), "captions.jsonl", partial(folder, layout="json")),
+        "JSON records folder": Case(files.json_file(files.RECORDS), "captions.json", folder),
+        "metadata, CSV": Case(files.text_file(files.TABLE), "val/metadata.csv", folder),
+        "metadata, JSON lines": Case(files.text_file(files.METADATA), "val/metadata.jsonl", folder),
+        "text files": Case(files.text_file(files.CAPTION), "a.txt", folder),
+        "references, TextCaps": Case(files.json_file(files.TEXTCAPS), "captions.json", references),
+        "references, JSON lines": Case(files.text_file(files.LINES), "captions.jsonl", references),
         "references, COCO": Case(files.json_file(files.CAPTIONS_COCO), "captions.json", references),
         "references, Karpathy": Case(files.json_file(files.KARPATHY), "captions.json", references),
         "references, text": Case(st.one_of(files.text_file(files.TABLE), files.text_file(files.TOKENS)), "captions.txt", references),
