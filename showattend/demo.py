@@ -11,7 +11,7 @@ from typing import NamedTuple
 from showattend.data.boxes import shape_words
 from showattend.data.captions import Photo, read_captions
 from showattend.data.images import open_photo
-from showattend.data.shapes import Scene, describe, parse_caption, read_scenes, write_shapes
+from showattend.data.shapes import Scene, describe_scene, parse_caption, read_scenes, write_shapes
 from showattend.files import write_text
 from showattend.grounding import points_at
 from showattend.inference import Caption, Captioner, Failure
@@ -103,7 +103,7 @@ def _print_scores(
     common, _ = Counter(caption for photo in train_photos for caption in photo.captions).most_common(1)[0]
     hypotheses = {
         "model": {name: caption.words for name, caption in captions.items()},
-        "oracle": {name: describe(scenes[name], rng, 1)[0].words for name in references},
+        "oracle": {name: describe_scene(scenes[name], rng, 1)[0].words for name in references},
         "blind": {name: common.split() for name in references},
     }
     scores = {source: bleu(captions_of, references) for source, captions_of in hypotheses.items()}

@@ -8,6 +8,11 @@ class InputError(ValueError):
     """Bad input: the message says what is wrong, with the value, and what to do about it."""
 
 
+def one_line(error: Exception) -> str:
+    """A library's error for use inside a message: on one line, at most 200 characters, or its type if it has no text."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a list of names, with the nearest one that is.
 

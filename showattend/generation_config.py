@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from showattend.config_checks import check_types
+from showattend.config_checks import check_range, check_types
 from showattend.errors import InputError
 
 # Constrained search has a bank of beams for every subset of the required words: 16 banks for 4 words.
@@ -52,14 +52,11 @@ class GenerationConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name in ("beam", "max_length", "num_captions", "groups"):
-            _check_at_least(name, getattr(self, name), 1)
-        for name in ("length_penalty", "min_length", "no_repeat_ngram", "diversity", "top_k", "seed"):
-            _check_at_least(name, getattr(self, name), 0)
+        check_range(self, "beam", "max_length", "num_captions", "groups", minimum=1)
+        check_range(self, "length_penalty", "min_length", "no_repeat_ngram", "diversity", "top_k", "seed", minimum=0)
         if self.temperature <= 0:
             raise InputError(f"temperature is {self.temperature}: give more than 0 (a beam of 1 is greedy search)")
-        if not 0 < self.top_p <= 1:
-            raise InputError(f"top_p is {self.top_p}: give more than 0 and at most 1")
+        check_range(self, "top_p", above=0, maximum=1)
         if self.min_length >= self.max_length:
             raise InputError(f"min_length {self.min_length} leaves no place for <end> in max_length {self.max_length}: lower min_length")
         if self.sample:
@@ -105,8 +102,3 @@ class GenerationConfig:
             raise InputError(f"{required} words are required: give at most {MAX_REQUIRED_WORDS}, because each doubles the number of beams")
         if required >= self.max_length:
             raise InputError(f"{required} required words and <end> do not fit into max_length {self.max_length}: raise max_length")
-
-
-def _check_at_least(name: str, value: float, least: int) -> None:
-    if value < least:
-        raise InputError(f"{name} is {value}: give at least {least}")

@@ -1,6 +1,7 @@
-"""What several test files share: a little world of shapes, and a model trained on it for a moment."""
+"""Fixtures of several test modules: a small data set of shapes, and a model trained on it for a few seconds."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning  # noqa: F401 (it logs to the stderr that it is imported under: not that of one test, which the next finds closed)
@@ -27,7 +28,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished training run, short but long enough to say words."""
+    """The folder of a finished training run, long enough that the captions are not empty."""
     folder = tmp_path_factory.mktemp("runs")
     options = {"config": CONFIG, "data.root": shapes, "data.cache_dir": folder / "cache", "runs": folder, "name": "run"}
     options |= {"trainer.max_epochs": 24, "trainer.check_val_every_n_epoch": 12, "trainer.enable_progress_bar": "false"}
@@ -41,9 +42,24 @@ def model(run: Path) -> Path:
 
 
 @pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that must end with status 2 and one line on stderr, and returns the line."""
+
+    def run_command(*arguments: object) -> str:
+        capsys.readouterr()
+        assert main([str(argument) for argument in arguments]) == 2
+        error = capsys.readouterr().err.strip()
+        assert error.startswith("showattend: ")
+        assert "\n" not in error
+        return error
+
+    return run_command
+
+
+@pytest.fixture
 def flickr8k() -> Path:
     if not (SHARED / "flickr8k" / "Flickr8k.token.txt").exists():
-        pytest.skip("the photos of Flickr8k are not here")
+        pytest.skip("there are no photos of Flickr8k in shared")
     return SHARED / "flickr8k"
 
 
@@ -51,5 +67,5 @@ def flickr8k() -> Path:
 def mobilenet_weights() -> Path:
     path = SHARED / "weights" / "mobilenet_v2-imagenet.safetensors"
     if not path.exists():
-        pytest.skip("the weights of MobileNetV2 are not here")
+        pytest.skip("there are no weights of MobileNetV2 in shared")
     return path

@@ -37,7 +37,7 @@ class Outer:
         check_range(self, "share", minimum=0, below=1)
 
 
-def test_good_values_are_accepted() -> None:
+def test_values_of_the_declared_types_and_ranges_are_accepted() -> None:
     config = Outer(3, share=0, limit=2, ids=(1, 2), options={"heads": 4})
     assert config.share == 0
 

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from showattend.cli.main import main
-from showattend.data.shapes.grammar import describe
+from showattend.data.shapes.grammar import describe_scene
 from showattend.data.shapes.scene import Scene, Shape
 from showattend.demo import CONFIG, check
 from showattend.inference import Caption
@@ -26,12 +26,12 @@ def caption(text: str, attended: dict[int, tuple[int, int]]) -> Caption:
     return Caption(words, 0.0, alphas, (8, 8), (0, 0, 128, 128), (0, 0, 128, 128))
 
 
-def test_attention_on_the_named_shapes_scores_1_and_beside_them_0() -> None:
+def test_attention_on_the_named_shapes_scores_1_and_off_them_0() -> None:
     text = "a red circle left of a blue square"
-    on, beside = {2: (4, 1), 7: (4, 6)}, {2: (0, 7), 7: (0, 0)}
+    on, off = {2: (4, 1), 7: (4, 6)}, {2: (0, 7), 7: (0, 0)}
     assert check({"x": caption(text, on)}, {"x": SCENE}).pointing == 1.0
-    assert check({"x": caption(text, beside)}, {"x": SCENE}).pointing == 0.0
-    assert check({"x": caption("a green circle", {2: (4, 1)})}, {"x": SCENE}).pointing == 0.0, "nothing green is there"
+    assert check({"x": caption(text, off)}, {"x": SCENE}).pointing == 0.0
+    assert check({"x": caption("a green circle", {2: (4, 1)})}, {"x": SCENE}).pointing == 0.0, "the scene has nothing green"
 
 
 def test_statements_score_is_the_share_of_true_statements() -> None:
@@ -39,7 +39,7 @@ def test_statements_score_is_the_share_of_true_statements() -> None:
 
     truth = check({"x": caption("a red circle right of a green square", {})}, {"x": SCENE})
     assert truth.statements == {"kind": 1.0, "color": 0.5, "relation": 0.0, "all": 0.6}
-    for description in describe(SCENE, random.Random(0)):
+    for description in describe_scene(SCENE, random.Random(0)):
         assert check({"x": caption(" ".join(description.words), {})}, {"x": SCENE}).statements["all"] == 1.0
 
 
@@ -56,15 +56,15 @@ def test_the_demo_draws_trains_captions_scores_and_plots(
     for expected in ("the model", "an oracle", "blind", "statements that are true", "nouns with the peak of alpha", "Try next"):
         assert expected in printed
     assert len(list((tmp_path / "demo" / "figures").glob("*.png"))) == 4
-    found = json.loads((tmp_path / "demo" / "metrics.json").read_text())
-    assert found["oracle"]["bleu4"] > found["blind"]["bleu4"]
+    metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert metrics["oracle"]["bleu4"] > metrics["blind"]["bleu4"]
     assert (tmp_path / "demo" / "run" / "model" / "model.safetensors").exists()
 
 
 @pytest.mark.slow
 def test_the_full_demo_reaches_its_targets(tmp_path: Path) -> None:
     assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
-    found = json.loads((tmp_path / "demo" / "metrics.json").read_text())
-    assert found["model"]["bleu4"] >= 0.9 * found["oracle"]["bleu4"]
-    assert found["statements"]["all"] >= 0.85
-    assert found["pointing"] >= 0.75
+    metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert metrics["model"]["bleu4"] >= 0.9 * metrics["oracle"]["bleu4"]
+    assert metrics["statements"]["all"] >= 0.85
+    assert metrics["pointing"] >= 0.75

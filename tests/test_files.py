@@ -52,11 +52,11 @@ def test_a_new_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == stat.S_IMODE((tmp_path / "b.txt").stat().st_mode)
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_link_stays_a_link_and_its_target_is_written(there: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target_exists", [True, False])
+def test_a_link_stays_a_link_and_its_target_is_written(target_exists: bool, tmp_path: Path) -> None:
     target = tmp_path / "elsewhere" / "target.txt"
     target.parent.mkdir()
-    if there:
+    if target_exists:
         target.write_text("old")
     (tmp_path / "link.txt").symlink_to(target)
     write_text(tmp_path / "link.txt", "new")

@@ -1,4 +1,4 @@
-"""The house's rule: imports point one way."""
+"""Imports point one way: a part of the package imports only parts of lower layers."""
 
 import ast
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "showattend"
-FLOORS = [
+# Lowest first. Parts of one layer do not import each other.
+LAYERS = [
     {"errors", "version", "geometry"},
     {"files", "console", "vocabulary", "registry", "config_checks"},
     {"generation_config"},
@@ -21,49 +22,43 @@ FLOORS = [
     {"demo"},
     {"cli"},
 ]
-ROOMS = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-# A caption shows itself in notebooks, by what draws captions.
+# The notebook display of a caption is drawn by visualize, imported when it is shown.
 EXCEPTIONS = {("inference/caption.py", "showattend.visualize")}
-
-
-def room(name: str) -> str:
-    return name.split(".")[1]
 
 
 def imports(path: Path) -> set[str]:
     """All that a file imports, also inside functions."""
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.add(node.module or "")
-    return found
+            names.add(node.module or "")
+    return names
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_from_below_only(path: Path) -> None:
-    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if own in ("__init__", "__main__"):
+def test_a_module_imports_only_from_lower_layers(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if part in ("__init__", "__main__"):
         return
     for name in imports(path):
-        if (str(path.relative_to(PACKAGE)), name) in EXCEPTIONS:
-            continue
-        if name.startswith("showattend.") and room(name) != own:
-            assert ROOMS[room(name)] < ROOMS[own], f"{path.name} imports {name}, which lies above it or beside it"
+        if name.startswith("showattend.") and (str(path.relative_to(PACKAGE)), name) not in EXCEPTIONS:
+            other = name.split(".")[1]
+            assert other == part or LAYER_OF[other] < LAYER_OF[part], f"{path.name} imports {name}, which is in no lower layer"
 
 
-def test_lightning_and_drawing_stay_in_their_rooms() -> None:
-    for path in MODULES:
-        names = {name.split(".")[0] for name in imports(path)}
-        inside = path.relative_to(PACKAGE)
-        if inside.parts[0] != "training":
-            assert "lightning" not in names, path
-        if inside.parts[0] != "visualize":
-            assert "matplotlib" not in names, path
-        if inside.parts[0] != "encoders":
-            assert "torchvision" not in names, path
+def test_every_part_of_the_package_has_a_layer() -> None:
+    parts = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
+    assert parts - {"__init__", "__main__"} == set(LAYER_OF)
+
+
+@pytest.mark.parametrize(("library", "part"), [("lightning", "training"), ("matplotlib", "visualize"), ("torchvision", "encoders")])
+def test_only_one_part_imports_a_large_library(library: str, part: str) -> None:
+    users = {path.relative_to(PACKAGE).parts[0] for path in MODULES if library in {name.split(".")[0] for name in imports(path)}}
+    assert users == {part}

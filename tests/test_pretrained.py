@@ -1,3 +1,5 @@
+"""Model folders: saving and loading give an equal model, and damaged, changed or hostile folders are refused."""
+
 import hashlib
 import json
 import re
@@ -207,7 +209,7 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
         load_pretrained(tmp_path / "model")
 
 
-def test_changed_files_are_refused(tmp_path: Path) -> None:
+def test_files_changed_after_saving_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     save_pretrained(untrained_model(), folder)
     whole = (folder / "model.safetensors").read_bytes()
@@ -236,7 +238,7 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
         load_pretrained(folder)
 
 
-def test_weights_are_plain_tensors(tmp_path: Path) -> None:
+def test_weights_of_the_decoder_are_in_the_safetensors_file(tmp_path: Path) -> None:
     save_pretrained(untrained_model(), tmp_path / "model")
     assert "decoder.cell.weight_hh" in load_file(tmp_path / "model" / "model.safetensors")
 

@@ -1,3 +1,5 @@
+"""Registries: names, dotted paths, and the error for an unknown or malformed one."""
+
 from pathlib import Path
 
 import pytest

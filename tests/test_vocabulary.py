@@ -1,3 +1,5 @@
+"""The vocabulary: tokenising, building, encoding, and files."""
+
 import json
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def test_words_are_ordered_by_count_then_spelling_and_counted_from_the_special_o
     assert Vocabulary.build(CAPTIONS, max_size=1).tokens[4:] == ["a"]
 
 
-def test_encoding_there_and_back() -> None:
+def test_decode_reverses_encode_up_to_unknown_words() -> None:
     vocabulary = Vocabulary.build(CAPTIONS, min_count=2)
     token_ids = vocabulary.encode(["a", "dog", "barks"])
     assert token_ids == [START, 4, 5, UNKNOWN, END]
@@ -51,7 +53,7 @@ def test_saved_words_come_back_and_can_be_read_by_a_person(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", json.dumps(["a", "b"]), json.dumps(["<pad>", "<start>", "<end>", "<unk>", "a", "a"])])
-def test_a_damaged_file_is_refused(content: str, tmp_path: Path) -> None:
+def test_a_damaged_vocabulary_file_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "vocabulary.json"
     path.write_text(content)
     with pytest.raises(InputError):

@@ -7,7 +7,7 @@ from equations import to_latex
 from sphinx.application import Sphinx
 
 from showattend.cells import Stack, cell_names, find_cell, make_cell
-from showattend.cells.catalogue import describe, equation_lines, equations
+from showattend.cells.catalogue import describe_cell, equation_lines, equations
 
 INPUT, HIDDEN = 1024, 512  # the sizes of the parameter tables
 FOLDER = "cells"
@@ -26,7 +26,7 @@ def write_pages(app: Sphinx) -> None:
 
 
 def _page(name: str) -> str:
-    cell = describe(name, INPUT, HIDDEN)
+    cell = describe_cell(name, INPUT, HIDDEN)
     summary, formulas, rest = _docstring(name)
     layers = cell["layers"]
     command = f"--model.decoder.cell {name}" + (f" --model.decoder.layers {layers}" if layers > 1 else "")

@@ -38,7 +38,7 @@ def equation_lines(name: str) -> list[str]:
     return lines
 
 
-def describe(name: str, input_size: int, hidden_size: int) -> dict[str, Any]:
+def describe_cell(name: str, input_size: int, hidden_size: int) -> dict[str, Any]:
     """A cell as a dictionary, ready for JSON.
 
     Raises:

@@ -13,7 +13,7 @@ from showattend.cli.options import Commands, add_generation_options, add_model_o
 from showattend.errors import InputError
 from showattend.files import check_writable
 
-CellDescription = dict[str, Any]  # of a cell, by catalogue.describe
+CellDescription = dict[str, Any]  # of a cell, by catalogue.describe_cell
 
 
 def add_parser(commands: Commands) -> None:
@@ -59,10 +59,10 @@ def run(args: argparse.Namespace) -> int:
 def _descriptions(args: argparse.Namespace) -> list[CellDescription]:
     """Of the named cell, or of all registered ones."""
     from showattend.cells import cell_names
-    from showattend.cells.catalogue import describe
+    from showattend.cells.catalogue import describe_cell
 
     names = [args.cell] if args.cell else cell_names()
-    return [describe(name, args.input_size, args.hidden_size) for name in names]
+    return [describe_cell(name, args.input_size, args.hidden_size) for name in names]
 
 
 def _print_table(cells: Sequence[CellDescription]) -> None:

@@ -8,9 +8,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from showattend.config_checks import check_types
+from showattend.config_checks import check_choice, check_range, check_types
 from showattend.data.images import open_photo
-from showattend.errors import InputError, unknown_name
 from showattend.geometry import Box
 
 RESIZES = ("stretch", "crop")
@@ -40,10 +39,8 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         check_types(self)
-        if self.image_size < 1:
-            raise InputError(f"image_size is {self.image_size}: give at least 1")
-        if self.resize not in RESIZES:
-            raise unknown_name("resize", self.resize, RESIZES)
+        check_range(self, "image_size", minimum=1)
+        check_choice(self, "resize", RESIZES)
 
     def __call__(self, image: Image.Image) -> Tensor:
         """A picture to bytes (3,S,S)."""

@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from showattend.encoders.graph import Call, Graph, Part, refs
 from showattend.encoders.graph_arguments import Ref
 from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER
-from showattend.errors import InputError
+from showattend.errors import InputError, one_line
 
 # No result of a graph may be larger than this many times its input, nor all of them together: a file must not fill the memory.
 MAX_GROWTH, MAX_TOTAL_GROWTH = 256, 16_384
@@ -65,7 +65,7 @@ class GraphNetwork(nn.Module):
         try:
             parent.add_module(name, kind(**part.arguments))
         except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"the encoder's graph is not valid: {path}: {_one_line(error)}") from error
+            raise InputError(f"the encoder's graph is not valid: {path}: {one_line(error)}") from error
 
     def forward(self, image: Tensor) -> Tensor:
         """Execute the calls.
@@ -81,7 +81,7 @@ class GraphNetwork(nn.Module):
             except torch.OutOfMemoryError:
                 raise
             except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
-                raise InputError(f"the encoder's graph fails at {call.result}: {_one_line(error)}") from error
+                raise InputError(f"the encoder's graph fails at {call.result}: {one_line(error)}") from error
             values[call.result] = value
             if isinstance(value, Tensor):
                 total += value.numel()
@@ -191,7 +191,3 @@ def _check_shapes(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor])
         if expected[name].shape != weights[name].shape:
             shapes = f"{tuple(expected[name].shape)} and {tuple(weights[name].shape)}"
             raise InputError(f"the encoder's graph does not fit its weights: '{name}' has the shapes {shapes}")
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

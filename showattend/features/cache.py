@@ -25,7 +25,7 @@ from showattend.data.captions import Photo
 from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
-from showattend.errors import InputError
+from showattend.errors import InputError, one_line
 from showattend.features.extraction import write_payload
 from showattend.files import write_text
 from showattend.models.inputs import Features, Pixels
@@ -84,7 +84,7 @@ def open_or_build_cache(
         try:
             return _open(path, manifest)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            print(f"the cache {path} is damaged ({_one_line(error)}): it is built again", file=sys.stderr)
+            print(f"the cache {path} is damaged ({one_line(error)}): it is built again", file=sys.stderr)
     payload = write_payload(path, manifest["shape"], manifest["dtype"], photos, preprocessing, encoder, batch_size, workers)
     _remember(path, payload.sha256)
     write_text(path.with_suffix(".json"), json.dumps({**manifest, **payload._asdict()}, indent=1))
@@ -156,7 +156,3 @@ def _remember(path: Path, sha256: str) -> None:
 def _record(path: Path, sha256: str) -> dict[str, Any]:
     status = path.stat()
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino, "sha256": sha256}
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

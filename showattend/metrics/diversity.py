@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-Tokens = Sequence[str]
+from showattend.metrics.corpus import Tokens
 
 
 def distinct(captions: Iterable[Tokens], n: int) -> float:

@@ -9,14 +9,14 @@ from importlib.metadata import version
 from showattend.metrics.significance import RESAMPLES
 from showattend.version import __version__
 
-TOKENS = {"nltk": f"nltk-{version('nltk')},lower-case,no-punctuation", "ptb": "ptb"}
+TOKEN_LABELS = {"nltk": f"nltk-{version('nltk')},lower-case,no-punctuation", "ptb": "ptb"}
 
 
 def signature(tokenizer: str, scored: int, listed: int, references: int, more: Mapping[str, str]) -> str:
     """The signature of scores.
 
     Args:
-        tokenizer: a name of TOKENS
+        tokenizer: a name of TOKEN_LABELS
         scored: photos with a caption and references
         listed: photos with references
         references: captions of the scored photos
@@ -25,7 +25,7 @@ def signature(tokenizer: str, scored: int, listed: int, references: int, more: M
     fields = {
         "photos": f"{scored}/{listed}",
         "references": str(references),
-        "tokens": TOKENS[tokenizer],
+        "tokens": TOKEN_LABELS[tokenizer],
         "ties": "shorter",
         "smooth": "none",
         "idf": "references",

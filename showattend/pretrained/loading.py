@@ -17,7 +17,7 @@ from showattend.cells.registry import cells
 from showattend.config_checks import check_range, check_types, from_mapping
 from showattend.data.json_files import check_texts, read_json
 from showattend.encoders import rebuild_encoder
-from showattend.errors import InputError
+from showattend.errors import InputError, one_line
 from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder
 from showattend.pretrained.folder import (
@@ -120,7 +120,7 @@ def _read_weights(folder: Path, config: FolderConfig) -> dict[str, Tensor]:
     except (SafetensorError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"the weights {folder / WEIGHTS} are damaged ({_one_line(error)}): {COPY_AGAIN}") from error
+        raise InputError(f"the weights {folder / WEIGHTS} are damaged ({one_line(error)}): {COPY_AGAIN}") from error
 
 
 def _read_vocabulary(folder: Path, config: FolderConfig) -> Vocabulary:
@@ -189,7 +189,7 @@ def _build_network(
     except (TypeError, ValueError, RuntimeError, ArithmeticError, LookupError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"no network can be built from {folder / CONFIG} ({_one_line(error)}): {COPY_AGAIN}") from error
+        raise InputError(f"no network can be built from {folder / CONFIG} ({one_line(error)}): {COPY_AGAIN}") from error
     if encoder.channels != config.encoder_dim:
         raise InputError(f"{folder / CONFIG}: encoder_dim is {config.encoder_dim}, the encoder has {encoder.channels} channels")
     _check_weights_fit(network.state_dict(), state, folder)
@@ -208,7 +208,3 @@ def _check_weights_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tenso
         if a.shape != b.shape or a.is_floating_point() != b.is_floating_point() or b.dtype != dtype:
             described = " and ".join(f"{tuple(each.shape)} {str(each.dtype).removeprefix('torch.')}" for each in (a, b))
             raise InputError(f"the weights in {folder} do not fit its config.json: '{name}' is {described}")
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[-1].strip()[:200]

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from showattend.metrics import Estimate
-from showattend.visualize.figures import COLORS, make_figure
+from showattend.visualize.figures import LINE_COLORS, make_figure
 
 ORDER_LABELS = {"alpha": "in the order of alpha, the largest first", "random": "in random orders"}
 AXIS_LABELS = {"deletion": "share of the locations hidden", "insertion": "share of the locations shown"}
@@ -20,7 +20,7 @@ def curves_figure(points: Mapping[str, Mapping[str, Sequence[Estimate]]]) -> Fig
     """
     figure, axes = make_figure(1, len(points), (9.0, 3.8), sharey=True)
     for axis, (name, orders) in zip(axes.flat, points.items(), strict=True):
-        for (order, estimates), color, line in zip(orders.items(), COLORS, ("-", "--"), strict=False):
+        for (order, estimates), color, line in zip(orders.items(), LINE_COLORS, ("-", "--"), strict=False):
             shares = np.linspace(0, 1, len(estimates))
             means = [estimate.value for estimate in estimates]
             axis.plot(shares, means, line, color=color, marker="o", markersize=3.5, label=ORDER_LABELS[order])

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from showattend.errors import InputError
 from showattend.files import atomic_write
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # distinct for colour-blind readers too (Okabe & Ito)
+LINE_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # distinct for colour-blind readers too (Okabe & Ito)
 FORMATS = (".png", ".jpg", ".jpeg", ".pdf", ".svg", ".webp")
 DPI = 110
 MAX_PIXELS = 16_000  # of a side: a WebP cannot have more, and a caption of a thousand words would need gigabytes

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from showattend.errors import InputError
 from showattend.inference import Caption
-from showattend.visualize.figures import COLORS, make_figure
+from showattend.visualize.figures import LINE_COLORS, make_figure
 
 WORD_WIDTH = 0.62  # inches
 MEANS_HEIGHT, UNITS_HEIGHT = 2.0, 1.3  # inches
@@ -44,7 +44,7 @@ def gates_figure(caption: Caption, layers: list[dict[str, Tensor]]) -> Figure:
 
 def _draw_means(axis: Axes, gates: dict[str, Tensor]) -> None:
     """A line for each gate: the mean over its units, with the range from the first to the third quartile."""
-    for (name, values), color in zip(gates.items(), COLORS, strict=False):
+    for (name, values), color in zip(gates.items(), LINE_COLORS, strict=False):
         units = values.float().numpy()
         words = range(len(units))
         axis.plot(words, units.mean(1), color=color, marker="o", markersize=3.5, label=name)

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from showattend.metrics.corpus import Tokens
+
 WIDTH, HEIGHT = 400, 160  # of the bars
 TOP = 20  # space above the bars, for the label of the scale
 BAR_WIDTH = 0.4  # share of a column; each column has two bars
 MAX_LABELS = 20
-
-Tokens = Sequence[str]
 
 
 class Bar(NamedTuple):

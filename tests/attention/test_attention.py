@@ -56,9 +56,8 @@ def test_dot_attention_is_the_softmax_of_scaled_products() -> None:
 
 
 def test_multi_head_attention_equals_torch_multihead_attention() -> None:
-    attention, encoder_features, query = make("multi_head", heads=4), random_grid(), random_query()
-    w = attention.state_dict()
-    # torch's wants keys of the model's own size: A = D makes them comparable.
+    encoder_features, query = random_grid(), random_query()
+    # torch's module has keys of the model's own size: A = D makes the two comparable.
     attention = make_attention("multi_head", AttentionSizes(D, H, E, D), {"heads": 4}).double().eval()
     w = attention.state_dict()
     oracle = torch.nn.MultiheadAttention(D, 4, kdim=D, vdim=D, batch_first=True).double()

@@ -6,7 +6,7 @@ import pytest
 from factories import HIDDEN, PARTS
 
 from showattend.cells import RecurrentCell, cell_names, find_cell, make_cell
-from showattend.cells.catalogue import count_parameters, describe, equation_lines, equations, match_hidden_sizes
+from showattend.cells.catalogue import count_parameters, describe_cell, equation_lines, equations, match_hidden_sizes
 from showattend.errors import InputError
 
 
@@ -30,7 +30,7 @@ def test_equations_are_the_whole_docstring() -> None:
 
 
 def test_a_description_holds_what_the_class_declares() -> None:
-    description = describe("depth_gated", 10, 4)
+    description = describe_cell("depth_gated", 10, 4)
     assert description["parameters"] == count_parameters("depth_gated", 10, 4)
     assert description["layers"] == 2
     assert description["state"] == ["h", "c"]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,6 @@ README = Path(__file__).parents[2] / "README.md"
 def printed(*arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
     assert main(["cells", *map(str, arguments)]) == 0
     return capsys.readouterr().out
-
-
-def refused(*arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
-    assert main([str(argument) for argument in arguments]) == 2
-    error = capsys.readouterr().err.strip()
-    assert error.startswith("showattend: ")
-    assert "\n" not in error
-    return error
 
 
 @pytest.mark.parametrize("columns", ["240", "90"])
@@ -103,16 +96,14 @@ def test_recorded_gates_equal_those_of_single_decoder_steps(model: Path, shapes:
             assert torch.allclose(gates["o"][t], o[0], atol=1e-4)
 
 
-def test_bad_input_is_refused_with_one_line(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_refused_with_one_line(model: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
     photo = sorted((shapes / "images").glob("test*"))[0]
     plot = ["--plot", tmp_path / "a.png"]
-    assert "did you mean 'peephole'" in refused("cells", "peephol", capsys=capsys)
-    assert "give 512, or other periods" in refused("cells", "clockwork", "--hidden-size", 514, capsys=capsys)
-    assert "give --model DIR and --photo PATH too" in refused("cells", "lstm", *plot, capsys=capsys)
-    assert "was trained with the cell 'lstm', not 'gru'" in refused(
-        "cells", "gru", *plot, "--model", model, "--photo", photo, capsys=capsys
-    )
-    assert "end its name with" in refused("cells", "--plot", "a.doc", "--model", model, "--photo", photo, capsys=capsys)
+    assert "did you mean 'peephole'" in refused("cells", "peephol")
+    assert "give 512, or other periods" in refused("cells", "clockwork", "--hidden-size", 514)
+    assert "give --model DIR and --photo PATH too" in refused("cells", "lstm", *plot)
+    assert "was trained with the cell 'lstm', not 'gru'" in refused("cells", "gru", *plot, "--model", model, "--photo", photo)
+    assert "end its name with" in refused("cells", "--plot", "a.doc", "--model", model, "--photo", photo)
     assert not list(tmp_path.iterdir())
 
 
@@ -136,7 +127,7 @@ def training(shapes: Path, folder: Path, *options: str) -> list[str]:
 
 
 def test_a_user_s_own_cell_trains_by_its_dotted_path(
-    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shapes: Path, tmp_path: Path, refused: Callable[..., str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The example of the README."""
     (code,) = re.findall(r"```python\n(import torch.*?class Minimal.*?)```", README.read_text(encoding="utf-8"), re.S)
@@ -147,7 +138,7 @@ def test_a_user_s_own_cell_trains_by_its_dotted_path(
     photo, out = sorted((shapes / "images").glob("test*"))[0], tmp_path / "gates.png"
     plot = ["my_cells:Minimal", "--plot", out, "--model", tmp_path / "run" / "model", "--photo", photo]
     capsys.readouterr()  # discard what training printed
-    assert "allow it with --trust my_cells" in refused("cells", *plot, capsys=capsys)
+    assert "allow it with --trust my_cells" in refused("cells", *plot)
     printed(*plot, "--trust", "my_cells", capsys=capsys)
     assert out.exists()
     assert "f = s(a_f)" in printed("my_cells:Minimal", capsys=capsys)
@@ -177,7 +168,7 @@ def test_a_cell_with_special_state_or_parameters_trains_saves_and_captions(
     ],
 )
 def test_fit_refuses_a_wrong_cell_option_with_one_line(
-    options: list[str], message: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str], message: str, shapes: Path, tmp_path: Path, refused: Callable[..., str]
 ) -> None:
-    assert message in refused(*training(shapes, tmp_path, *options), capsys=capsys)
+    assert message in refused(*training(shapes, tmp_path, *options))
     assert not (tmp_path / "run").exists()

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,28 +21,18 @@ from showattend.vocabulary import tokenize
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
-def refused(*arguments: object, capsys: pytest.CaptureFixture[str]) -> str:
-    """Run a command that must end with status 2 and one line; the line."""
-    assert main([str(argument) for argument in arguments]) == 2
-    error = capsys.readouterr().err.strip()
-    assert "Traceback" not in error
-    assert error.startswith("showattend: ")
-    assert "\n" not in error
-    return error
-
-
 @pytest.fixture
 def photos(shapes: Path, tmp_path: Path) -> Path:
     """A folder with two good pictures, three bad ones and a text."""
     folder = tmp_path / "photos"
-    (folder / "deeper").mkdir(parents=True)
+    (folder / "folder").mkdir(parents=True)
     good = sorted((shapes / "images").glob("test*"))
     (folder / "COCO_val2014_000000000042.png").write_bytes(good[0].read_bytes())
-    (folder / "deeper" / "b.jpg").write_bytes(good[1].read_bytes())
+    (folder / "folder" / "b.jpg").write_bytes(good[1].read_bytes())
     (folder / "empty.jpg").touch()
-    (folder / "lie.jpg").write_text("no picture")
+    (folder / "no_picture.jpg").write_text("no picture")
     (folder / "cut.png").write_bytes(good[2].read_bytes()[:200])
-    (folder / "notes.txt").write_text("not asked for")
+    (folder / "notes.txt").write_text("not a photo")
     return folder
 
 
@@ -64,8 +55,8 @@ def test_captions_of_a_folder_with_broken_photos(model: Path, photos: Path, tmp_
     ]
 
 
-def test_files_globs_and_repeats(model: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one = photos / "deeper" / "b.jpg"
+def test_a_photo_named_twice_is_captioned_once(model: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = photos / "folder" / "b.jpg"
     assert main(["caption", str(one), f"{photos}/**/b.*", "--model", str(model), "--beam", "1"]) == 0
     assert len(capsys.readouterr().out.strip().splitlines()) == 1
 
@@ -73,11 +64,11 @@ def test_files_globs_and_repeats(model: Path, photos: Path, capsys: pytest.Captu
 def test_captions_do_not_depend_on_the_batch(model: Path, shapes: Path) -> None:
     captioner = Captioner.from_pretrained(model)
     paths = sorted((shapes / "images").glob("*.png"))[:7]
-    together = [str(found) for _, found in captioner.caption_files(paths, batch_size=3)]
+    together = [str(caption) for _, caption in captioner.caption_files(paths, batch_size=3)]
     assert together == [str(captioner.caption(path)) for path in paths]
 
 
-def test_the_result_file_is_what_coco_s_own_tools_read(model: Path, shapes: Path, tmp_path: Path) -> None:
+def test_the_result_file_is_read_by_coco_s_own_tools(model: Path, shapes: Path, tmp_path: Path) -> None:
     assert main(["evaluate", "--model", str(model), "--data.root", str(shapes), "--split", "test", "--out", str(tmp_path / "out")]) == 0
     photos = read_captions(shapes).split("test")
     coco = COCO()
@@ -85,8 +76,8 @@ def test_the_result_file_is_what_coco_s_own_tools_read(model: Path, shapes: Path
     coco.createIndex()
     results = coco.loadRes(str(tmp_path / "out" / "results.json"))
     assert sorted(results.getImgIds()) == sorted(photo.id for photo in photos)
-    said = {row["image_id"]: row["caption"].split() for row in json.loads((tmp_path / "out" / "results.json").read_text())}
-    expected = corpus_scores(said, {photo.id: [tokenize(caption) for caption in photo.captions] for photo in photos})
+    captions = {row["image_id"]: row["caption"].split() for row in json.loads((tmp_path / "out" / "results.json").read_text())}
+    expected = corpus_scores(captions, {photo.id: [tokenize(caption) for caption in photo.captions] for photo in photos})
     written = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert {name: written[name] for name in expected} == expected
     assert list(expected) == ["bleu1", "bleu2", "bleu3", "bleu4", "rouge_l", "cider_d"]
@@ -107,82 +98,64 @@ def test_attend_draws_over_the_original_photo(model: Path, shapes: Path, tmp_pat
     assert str(Captioner.from_pretrained(model).caption(photo)) in capsys.readouterr().out
 
 
-def test_bad_input_is_one_line_and_leaves_nothing(
-    model: Path, shapes: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+# Commands, and a part of the message: {tmp} holds an empty folder `empty` and an empty file `file`, {photo} is a good photo.
+TINY_FIT = "fit --data.root {shapes} --model.encoder.name tiny --model.encoder.weights none"
+BAD_COMMANDS = [
+    ("caption {tmp}/empty --model {model}", "holds no photo"),
+    ("caption nowhere*.jpg --model {model}", "no photo at"),
+    ("caption {photo} --model {tmp}/nowhere", "no model folder"),
+    ("caption {photo} --model {tmp}/empty", "lacks config.json"),
+    ("caption {photo} --model {model} --beam 0", "beam is 0"),
+    ("caption {photo} --model {model} --csv {tmp}/file/x.csv", "cannot write"),
+    ("caption {photo} --model {model} --json {tmp}/empty", "is a folder"),
+    ("attend {photos}/no_picture.jpg --model {model} --out {tmp}/x.png", "not a picture"),
+    ("attend {photo} --model {model} --out {tmp}/x.doc", "end its name with"),
+    ("evaluate --model {model} --data.root {tmp}/nowhere", "no folder at"),
+    ("evaluate --model {model} --data.root {tmp}/empty", "laid out like no data set"),
+    ("evaluate --model {model} --data.root {shapes} --split dev", "choose from train, val, test"),
+    ("evaluate --model {model} --data.root {shapes} --data.layout cocoo", "did you mean 'coco'"),
+    ("evaluate --model {model} --data.root {shapes} --out {tmp}/file", "cannot write"),
+    ("demo --out {tmp}/file/demo", "cannot write"),
+    ("fit", "data.root"),
+    ("fit --data.root {tmp}/nowhere", "no folder at"),
+    ("fit --config {tmp}/nowhere.yaml", "does not exist"),
+    ("fit --data.root {shapes} --data.min_count 1000000", "lower min_count"),
+    ("fit --data.root {shapes} --model.hiden_size 3", "hiden_size"),
+    ("fit --data.root {shapes} --model.decoder.hidden_size many", "model.decoder.hidden_size"),
+    ("fit --data.root {shapes} --model.encoder.name resnet5O", "did you mean 'resnet50'"),
+    ("fit --data.root {shapes} --model.encoder.weights {tmp}/no.pth", "no weights at"),
+    ("fit --data.root {shapes} --model.encoder.weights {tmp}/file", "cannot read weights"),
+    (f"{TINY_FIT} --model.decoder.cell lstmm", "did you mean 'lstm'"),
+    (f"{TINY_FIT} --runs {{tmp}} --ckpt_path last", "--name"),
+    (f"{TINY_FIT} --runs {{tmp}}/file", "cannot write"),
+    ("validate --data.root {shapes}", "needs a checkpoint"),
+    ("validate --data.root {shapes} --ckpt_path {tmp}/nowhere.ckpt", "cannot read the checkpoint"),
+    ("validate --data.root {shapes} --ckpt_path {tmp}/file", "cannot read the checkpoint"),
+    ("test --data.root {shapes} --ckpt_path best", "needs a checkpoint"),
+]
+
+
+@pytest.mark.parametrize(("command", "message"), BAD_COMMANDS)
+def test_bad_input_is_one_line_and_writes_no_file(
+    command: str,
+    message: str,
+    model: Path,
+    shapes: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: Callable[..., str],
 ) -> None:
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    photo = photos / "deeper" / "b.jpg"
-    (tmp_path / "none").mkdir()
+    (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path / "empty")
     before = sorted(tmp_path.rglob("*"))
-    cases = [
-        (("caption", tmp_path / "none", "--model", model), "holds no photo"),
-        (("caption", "nowhere*.jpg", "--model", model), "no photo at"),
-        (("caption", photo, "--model", tmp_path / "nowhere"), "no model folder"),
-        (("caption", photo, "--model", tmp_path / "none"), "lacks config.json"),
-        (("caption", photo, "--model", model, "--beam", 0), "beam is 0"),
-        (("caption", photo, "--model", model, "--csv", tmp_path / "file" / "x.csv"), "cannot write"),
-        (("caption", photo, "--model", model, "--json", tmp_path / "none"), "is a folder"),
-        (("attend", photos / "lie.jpg", "--model", model, "--out", tmp_path / "x.png"), "not a picture"),
-        (("attend", photo, "--model", model, "--out", tmp_path / "x.doc"), "end its name with"),
-        (("evaluate", "--model", model, "--data.root", tmp_path / "nowhere"), "no folder at"),
-        (("evaluate", "--model", model, "--data.root", tmp_path / "none"), "laid out like no data set"),
-        (("evaluate", "--model", model, "--data.root", shapes, "--split", "dev"), "choose from train, val, test"),
-        (("evaluate", "--model", model, "--data.root", shapes, "--data.layout", "cocoo"), "did you mean 'coco'"),
-        (("evaluate", "--model", model, "--data.root", shapes, "--out", tmp_path / "file"), "cannot write"),
-        (("demo", "--out", tmp_path / "file" / "demo"), "cannot write"),
-        (("fit", "--data.root", tmp_path / "nowhere"), "no folder at"),
-        (("fit",), "data.root"),
-        (("fit", "--config", tmp_path / "nowhere.yaml"), "does not exist"),
-        (("fit", "--data.root", shapes, "--model.hiden_size", 3), "hiden_size"),
-        (("fit", "--data.root", shapes, "--model.decoder.hidden_size", "many"), "model.decoder.hidden_size"),
-        (("validate", "--data.root", shapes), "needs a checkpoint"),
-        (("test", "--data.root", shapes, "--ckpt_path", "best"), "needs a checkpoint"),
-        (("validate", "--data.root", shapes, "--ckpt_path", tmp_path / "nowhere.ckpt"), "cannot read the checkpoint"),
-        (("validate", "--data.root", shapes, "--ckpt_path", tmp_path / "file"), "cannot read the checkpoint"),
-        (
-            (
-                "fit",
-                "--data.root",
-                shapes,
-                "--runs",
-                tmp_path,
-                "--model.encoder.name=tiny",
-                "--model.encoder.weights=none",
-                "--ckpt_path=last",
-            ),
-            "--name",
-        ),
-        (("fit", "--data.root", shapes, "--data.min_count", 10**6), "lower min_count"),
-        (("fit", "--data.root", shapes, "--model.encoder.name", "resnet5O"), "did you mean 'resnet50'"),
-        (
-            (
-                "fit",
-                "--data.root",
-                shapes,
-                "--model.encoder.name",
-                "tiny",
-                "--model.encoder.weights",
-                "none",
-                "--model.decoder.cell",
-                "lstmm",
-            ),
-            "did you mean 'lstm'",
-        ),
-        (("fit", "--data.root", shapes, "--model.encoder.weights", tmp_path / "no.pth"), "no weights at"),
-        (("fit", "--data.root", shapes, "--model.encoder.weights", tmp_path / "file"), "cannot read weights"),
-        (
-            ("fit", "--data.root", shapes, "--model.encoder.name=tiny", "--model.encoder.weights=none", "--runs", tmp_path / "file"),
-            "cannot write",
-        ),
-    ]
-    for arguments, said in cases:
-        assert said in refused(*arguments, capsys=capsys), arguments
-        assert sorted(tmp_path.rglob("*")) == before, arguments
+    places = {"tmp": tmp_path, "model": model, "shapes": shapes, "photos": photos, "photo": photos / "folder" / "b.jpg"}
+    assert message in refused(*(part.format(**places) for part in command.split()))
+    assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_fit_names_what_it_leaves_out(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_names_the_photos_that_it_leaves_out(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "data"
     (root / "images").mkdir(parents=True)
     rows = ["image,caption,split", "gone.png,a star,train"]
@@ -201,15 +174,15 @@ def test_fit_names_what_it_leaves_out(shapes: Path, tmp_path: Path, capsys: pyte
     command += ["--seed_everything=0", "--trainer.enable_progress_bar=false"]
     assert main(command) == 0
     printed = capsys.readouterr()
-    said = printed.out + printed.err
-    assert "1 photos listed without a file, left out (such as gone.png)" in said
-    assert "train_00001.png: the file is empty" in said
-    assert "No model was kept" not in said
+    output = printed.out + printed.err
+    assert "1 photos listed without a file, left out (such as gone.png)" in output
+    assert "train_00001.png: the file is empty" in output
+    assert "No model was kept" not in output
     assert main([*command, "--trainer.check_val_every_n_epoch=2"]) == 0
     assert "No model was kept" in capsys.readouterr().out
 
 
-def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     from showattend.errors import InputError
 
     with pytest.raises(InputError):
@@ -224,7 +197,7 @@ def test_misspelt_commands_end_with_status_2(arguments: list[str], capsys: pytes
     assert "error:" in capsys.readouterr().err
 
 
-def test_help_teaches_and_waits_for_nothing_heavy() -> None:
+def test_help_shows_examples_and_imports_no_heavy_library() -> None:
     code = "import sys, showattend.cli.main; showattend.cli.main.main(['--help'])"
     check = "import sys; assert not {'torch', 'lightning', 'matplotlib', 'nltk'} & set(sys.modules), set(sys.modules)"
     run = subprocess.run(
@@ -233,7 +206,7 @@ def test_help_teaches_and_waits_for_nothing_heavy() -> None:
     assert "showattend fit --config flickr8k" in run.stdout
 
 
-def test_a_reader_who_leaves_early_is_no_error(model: Path, shapes: Path) -> None:
+def test_a_closed_pipe_is_no_error(model: Path, shapes: Path) -> None:
     command = f"{sys.executable} -m showattend caption {shapes}/images --model {model} --batch-size 4 | head -n 1"
     run = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert len(run.stdout.splitlines()) == 1
@@ -253,20 +226,22 @@ def test_a_script_runs_the_command(name: str) -> None:
     assert "usage:" in run.stdout
 
 
-def test_the_tokeniser_of_a_score_is_a_choice_and_is_named(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evaluate_names_the_tokeniser_that_was_chosen(
+    model: Path, shapes: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
     command = ["evaluate", "--model", str(model), "--data.root", str(shapes)]
     scores = []
-    for name, said in (("nltk", "tokens:nltk-3"), ("ptb", "tokens:ptb|")):
+    for name, label in (("nltk", "tokens:nltk-3"), ("ptb", "tokens:ptb|")):
         assert main([*command, "--tokenizer", name]) == 0
         printed = capsys.readouterr().out
-        assert said in printed
+        assert label in printed
         scores.append([line for line in printed.splitlines() if "BLEU" in line])
     assert scores[0] == scores[1]  # these captions hold no mark on which the two differ
-    assert "did you mean 'ptb'" in refused(*command, "--tokenizer", "ptbb", capsys=capsys)
+    assert "did you mean 'ptb'" in refused(*command, "--tokenizer", "ptbb")
 
 
-def test_two_systems_are_compared_on_all_photos_or_not_at_all(
-    model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_two_systems_are_compared_on_all_photos_or_refused(
+    model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
 ) -> None:
     command = ["evaluate", "--model", str(model), "--data.root", str(shapes)]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
@@ -277,7 +252,7 @@ def test_two_systems_are_compared_on_all_photos_or_not_at_all(
     assert sum(line.endswith("[+0.0000, +0.0000]  p 1.000") for line in lines) == 6
     rows = json.loads(results.read_text())
     other = tmp_path / "other.json"
-    for bad, named in (
+    for bad, message in (
         (rows[1:], "has no caption for 1 photos"),
         ([*rows, rows[0]], "has several captions for 1 photos"),
         ([*rows, {"image_id": "stranger", "caption": "a"}], "such as 'stranger'"),
@@ -285,7 +260,7 @@ def test_two_systems_are_compared_on_all_photos_or_not_at_all(
         ({"a": 1}, "no list of image_id and caption"),
     ):
         other.write_text(json.dumps(bad))
-        assert named in refused(*command, "--compare", other, capsys=capsys)
+        assert message in refused(*command, "--compare", other)
 
 
 def test_captions_in_8_bits_are_captions(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -295,11 +270,11 @@ def test_captions_in_8_bits_are_captions(model: Path, shapes: Path, capsys: pyte
 
 @pytest.mark.slow
 def test_fused_captions_are_the_same(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = []
+    outputs = []
     for options in ([], ["--fuse"]):
         assert main(["caption", str(shapes / "images"), "--model", str(model), "--workers", "0", *options]) == 0
-        said.append(capsys.readouterr().out)
-    assert said[0] == said[1]
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
 
 
 def test_the_console_command_finds_a_cell_in_the_working_folder(tmp_path: Path) -> None:

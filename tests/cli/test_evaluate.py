@@ -26,8 +26,8 @@ def file_name(photo: int) -> str:
 
 def coco(path: Path) -> Path:
     images = [{"id": photo, "file_name": file_name(photo)} for photo in REFERENCES]
-    said = [{"image_id": photo, "caption": text} for photo, texts in REFERENCES.items() for text in texts]
-    path.write_text(json.dumps({"images": images, "annotations": [{"id": number, **row} for number, row in enumerate(said)]}))
+    captions = [{"image_id": photo, "caption": text} for photo, texts in REFERENCES.items() for text in texts]
+    path.write_text(json.dumps({"images": images, "annotations": [{"id": number, **row} for number, row in enumerate(captions)]}))
     return path
 
 
@@ -74,8 +74,8 @@ def test_known_scores_in_every_format_of_references_and_ids(
     assert callable(write)
     assert callable(call)
     path = write(tmp_path / "references")
-    said = results(tmp_path / "said.json", [(call(photo), text) for photo, text in CAPTIONS.items()])
-    line = ["evaluate", "--results", str(said), "--references", str(path), "--out", str(tmp_path / "out")]
+    captions = results(tmp_path / "captions.json", [(call(photo), text) for photo, text in CAPTIONS.items()])
+    line = ["evaluate", "--results", str(captions), "--references", str(path), "--out", str(tmp_path / "out")]
     if write in (tokens, table) and call is not file_name:
         assert main(line) == 2
         error = capsys.readouterr().err
@@ -98,8 +98,8 @@ def test_known_scores_in_every_format_of_references_and_ids(
 
 def test_all_scores_of_a_known_pair(tmp_path: Path) -> None:
     (tmp_path / "refs.csv").write_text("image,caption\n1.jpg,this is a test\n1.jpg,this is also a test\n")
-    said = results(tmp_path / "said.json", [("1.jpg", "this is a good test")])
-    line = ["evaluate", "--results", str(said), "--references", str(tmp_path / "refs.csv"), "--out", str(tmp_path / "out")]
+    captions = results(tmp_path / "captions.json", [("1.jpg", "this is a good test")])
+    line = ["evaluate", "--results", str(captions), "--references", str(tmp_path / "refs.csv"), "--out", str(tmp_path / "out")]
     assert main(line) == 0
     expected = {"bleu1": 0.8, "bleu2": 0.632456, "bleu3": 0.510873, "bleu4": 9.03602e-5, "rouge_l": 0.907063, "cider_d": 0}
     values = read_metrics(tmp_path)
@@ -119,7 +119,7 @@ def test_problems_of_results_are_reported_and_refused_with_strict(
     kind: str, references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows, named, photos = PROBLEMS[kind]
-    line = ["evaluate", "--results", str(results(tmp_path / "said.json", rows)), "--references", str(references)]
+    line = ["evaluate", "--results", str(results(tmp_path / "captions.json", rows)), "--references", str(references)]
     line += ["--out", str(tmp_path / "out")]
     assert main([*line, "--strict"]) == 2
     refused = capsys.readouterr()
@@ -137,19 +137,19 @@ def test_problems_of_results_are_reported_and_refused_with_strict(
 def test_the_table_of_flickr30k_is_read(tmp_path: Path) -> None:
     rows = "".join(f"{photo}.jpg| {n}| {text} .\n" for photo, texts in REFERENCES.items() for n, text in enumerate(texts))
     (tmp_path / "results.csv").write_text("image_name| comment_number| comment\n" + rows)
-    said = results(tmp_path / "said.json", [(f"{photo}.jpg", text) for photo, text in CAPTIONS.items()])
-    line = ["evaluate", "--results", str(said), "--references", str(tmp_path / "results.csv"), "--out", str(tmp_path / "out")]
+    captions = results(tmp_path / "captions.json", [(f"{photo}.jpg", text) for photo, text in CAPTIONS.items()])
+    line = ["evaluate", "--results", str(captions), "--references", str(tmp_path / "results.csv"), "--out", str(tmp_path / "out")]
     assert main(line) == 0
     assert read_metrics(tmp_path)["cider_d"] == pytest.approx(KNOWN["cider_d"], abs=1e-6)
 
 
 def test_the_first_of_two_captions_counts_and_an_empty_one_scores_nothing(references: Path, tmp_path: Path) -> None:
     line = ["evaluate", "--references", str(references), "--out", str(tmp_path / "out"), "--results"]
-    said = results(tmp_path / "said.json", [*CAPTIONS.items(), (42, "snow")])
-    assert main([*line, str(said)]) == 1
+    captions = results(tmp_path / "captions.json", [*CAPTIONS.items(), (42, "snow")])
+    assert main([*line, str(captions)]) == 1
     assert read_metrics(tmp_path)["cider_d"] == pytest.approx(KNOWN["cider_d"], abs=1e-6)
-    said = results(tmp_path / "said.json", [(391895, CAPTIONS[391895]), (42, "")])
-    assert main([*line, str(said)]) == 1
+    captions = results(tmp_path / "captions.json", [(391895, CAPTIONS[391895]), (42, "")])
+    assert main([*line, str(captions)]) == 1
     assert read_metrics(tmp_path)["cider_d"] == pytest.approx(CIDER_D[391895] / 2, abs=1e-6)
 
 
@@ -164,9 +164,9 @@ def test_splits_are_those_that_the_file_names(references: Path, tmp_path: Path, 
 
 
 def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = results(tmp_path / "said.json", list(CAPTIONS.items()))
-    line = ["evaluate", "--results", str(said), "--references", str(references), "--compare"]
-    assert main([*line, str(said)]) == 0
+    captions = results(tmp_path / "captions.json", list(CAPTIONS.items()))
+    line = ["evaluate", "--results", str(captions), "--references", str(references), "--compare"]
+    assert main([*line, str(captions)]) == 0
     assert capsys.readouterr().out.count("p 1.000") == 6
     assert main([*line, str(results(tmp_path / "silent.json", [(391895, ""), (42, "rain")]))]) == 0
     assert "silent.json has a caption without a word for 1 photos" in capsys.readouterr().err
@@ -245,8 +245,8 @@ def test_a_photo_that_the_model_cannot_read_is_missing(
 def test_flickr8k_captions_against_their_own_references(flickr8k: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The last caption of each photo of the dev set against all five, from the data set and from its file of tokens alone."""
     photos = read_captions(flickr8k).split("val")
-    said = results(tmp_path / "said.json", [(photo.id, photo.captions[-1]) for photo in photos])
-    line = ["evaluate", "--results", str(said), "--out", str(tmp_path / "out")]
+    captions = results(tmp_path / "captions.json", [(photo.id, photo.captions[-1]) for photo in photos])
+    line = ["evaluate", "--results", str(captions), "--out", str(tmp_path / "out")]
     assert main([*line, "--data.root", str(flickr8k), "--split", "val"]) == 0
     assert f"photos:{len(photos)}/{len(photos)}|references:{5 * len(photos)}|" in capsys.readouterr().out
     assert read_metrics(tmp_path)["bleu4"] == pytest.approx(1, abs=1e-6)

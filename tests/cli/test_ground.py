@@ -105,24 +105,24 @@ def test_pointing_with_misses_equals_the_demo_s_pointing(model: Path, shapes: Pa
 def test_the_same_boxes_in_another_format_give_the_same_measures(model: Path, shapes: Path, elsewhere: Path, tmp_path: Path) -> None:
     as_entities(shapes, elsewhere)
     options = ("--captions", "references", "--faithfulness", 4)
-    here = ground(model, shapes, tmp_path / "here", *options)
-    there = ground(model, elsewhere, tmp_path / "there", *options)
-    assert here["grounding"]["words"] == {"measured": 2 * 5 * PHOTOS, "no box": 0, "outside crop": 0}
-    for who, measures in here["grounding"]["measures"].items():  # type: ignore[attr-defined]
+    original = ground(model, shapes, tmp_path / "original", *options)
+    converted = ground(model, elsewhere, tmp_path / "converted", *options)
+    assert original["grounding"]["words"] == {"measured": 2 * 5 * PHOTOS, "no box": 0, "outside crop": 0}
+    for who, measures in original["grounding"]["measures"].items():  # type: ignore[attr-defined]
         for name, figure in measures.items():
-            assert there["grounding"]["measures"][who][name] == pytest.approx(figure, abs=1e-6)  # type: ignore[index]
-    assert here["faithfulness"]["areas"]["deletion"] == there["faithfulness"]["areas"]["deletion"]  # type: ignore[index]
+            assert converted["grounding"]["measures"][who][name] == pytest.approx(figure, abs=1e-6)  # type: ignore[index]
+    assert original["faithfulness"]["areas"]["deletion"] == converted["faithfulness"]["areas"]["deletion"]  # type: ignore[index]
 
 
-def test_coco_s_instances_by_category(model: Path, shapes: Path, elsewhere: Path, tmp_path: Path) -> None:
+def test_coco_s_instances_give_boxes_by_category(model: Path, shapes: Path, elsewhere: Path, tmp_path: Path) -> None:
     as_coco(shapes, elsewhere)
     options = ("--captions", "references", "--faithfulness", 0)
-    here = ground(model, shapes, tmp_path / "here", *options)["grounding"]
-    there = ground(model, elsewhere, tmp_path / "there", *options)["grounding"]
-    assert there["words"] == here["words"]
-    # Two circles are one category: either of them counts, and chance has it easier.
+    original = ground(model, shapes, tmp_path / "original", *options)["grounding"]
+    converted = ground(model, elsewhere, tmp_path / "converted", *options)["grounding"]
+    assert converted["words"] == original["words"]
+    # Two circles are one category: either of them counts, so chance hits more often.
     for who in ("model", "chance", "centre"):
-        assert there["measures"][who]["pointing"]["value"] >= here["measures"][who]["pointing"]["value"]  # type: ignore[index]
+        assert converted["measures"][who]["pointing"]["value"] >= original["measures"][who]["pointing"]["value"]  # type: ignore[index]
 
 
 def test_photos_without_boxes_are_reported_and_the_others_measured(
@@ -171,12 +171,12 @@ def test_boxes_outside_the_crop_are_counted_and_reported(
         (["--ban", "circle", "--ban", "square", "--ban", "triangle", "--ban", "star", "--ban", "cross"], "nothing to measure"),
     ],
 )
-def test_bad_input_is_one_line(
-    more: list[str], named: str, model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_ground_refuses_bad_input_with_one_line(
+    more: list[str], message: str, model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
     more = [argument.format(file=tmp_path / "file") for argument in more]
     assert main(["ground", "--model", str(model), "--data.root", str(shapes), "--workers", "0", *more]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("showattend: ")
-    assert named in error
+    assert message in error

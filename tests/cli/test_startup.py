@@ -1,4 +1,4 @@
-"""What a command imports before it answers. Not a timing: what takes long to import is not there."""
+"""Modules that a command imports: libraries that take long to import are not among them, which is measured without a clock."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def imported(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("encoder", "cell"), [("tiny", "lstm"), ("mobilenet_v2", "lstm"), ("convnext_tiny", "peephole")])
-def test_a_caption_needs_torch_alone(encoder: str, cell: str, tmp_path: Path) -> None:
+def test_captioning_imports_no_heavy_library_but_torch(encoder: str, cell: str, tmp_path: Path) -> None:
     photo, folder = tmp_path / "photo.jpg", tmp_path / "model"
     Image.new("RGB", (80, 60), "red").save(photo)
     save_pretrained(untrained_model(encoder, cell), folder)

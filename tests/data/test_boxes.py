@@ -63,8 +63,8 @@ def test_entities_words_of_a_generated_caption_name_the_phrases_of_the_photo_s_c
     photos = [photo(tmp_path), photo(tmp_path, "2.jpg")]
     entities(entities(tmp_path / "flickr30k_entities"), XML, "[/EN#12/other A cat] sleeps", name="2")
     boxes = read_boxes(tmp_path, photos)
-    found = boxes.object_words(photos[0], ["a", "dog", "and", "a", "cat", "left", "beach"])
-    assert found == [ObjectWord(1, "dog", (LEFT, RIGHT)), ObjectWord(4, "cat", ()), ObjectWord(6, "beach", ())]
+    words = boxes.object_words(photos[0], ["a", "dog", "and", "a", "cat", "left", "beach"])
+    assert words == [ObjectWord(1, "dog", (LEFT, RIGHT)), ObjectWord(4, "cat", ()), ObjectWord(6, "beach", ())]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_plurals_as_people_write_them() -> None:
     assert {name: plural(name) for name in plurals} == plurals
     assert category_names(["dog", "hot dog"])[("hotdogs",)] == "hot dog"
     assert category_names(["sports ball", "ball"])[("ball",)] == "ball", "a category's own name goes before synonyms"
-    assert "man" not in {word for name in category_names(["dog"]) for word in name}, "synonyms are of categories that are there"
+    assert "man" not in {word for name in category_names(["dog"]) for word in name}, "synonyms are of the categories in the file only"
 
 
 def test_shapes_are_named_by_nouns_whose_adjectives_are_true(shapes: Path) -> None:
@@ -219,23 +219,23 @@ def turned(path: Path, orientation: int, box: tuple[int, int, int, int] = BOX) -
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("resize", ["stretch", "crop"])
 @pytest.mark.parametrize("first", [4.0, 0.5])
-def test_the_network_sees_the_rectangle_where_its_box_is(orientation: int, resize: str, first: float, tmp_path: Path) -> None:
-    """How bright the cells of the network's square are is how much of the photo's cells the box covers, and alpha there scores."""
+def test_the_rectangle_lies_in_the_network_s_pixels_where_its_box_is(orientation: int, resize: str, first: float, tmp_path: Path) -> None:
+    """The brightness of each cell of the network's square equals the share that the box covers, and alpha on the box scores."""
     path = turned(tmp_path / "photo.png", orientation)
     assert photo_size(path) == (157, 111)
-    seen, size = Preprocessing(128, resize).load(path)
-    visible = Preprocessing(128, resize).crop_box(*size)
-    area = GridGeometry(first, 8.0).grid_box((16, 16), 128, visible)
+    pixels, size = Preprocessing(128, resize).load(path)
+    crop_box = Preprocessing(128, resize).crop_box(*size)
+    grid_box = GridGeometry(first, 8.0).grid_box((16, 16), 128, crop_box)
     edges = np.concatenate([[0], np.arange(1, 16) * 8 + first - 4, [128]])
-    # Pixels cut into halves, for cells that begin in the middle of one.
-    fine = np.kron(seen[0].numpy() / 255, np.ones((2, 2)))
+    # Pixels cut into halves, for cells that begin in the middle of a pixel.
+    fine = np.kron(pixels[0].numpy() / 255, np.ones((2, 2)))
     cells = [slice(int(2 * begin), int(2 * end)) for begin, end in itertools.pairwise(edges)]
     bright = np.array([[fine[down, across].mean() for across in cells] for down in cells])
-    found = Caption(["word"], 0.0, torch.from_numpy(bright.reshape(1, -1)), (16, 16), visible, area)
+    caption = Caption(["word"], 0.0, torch.from_numpy(bright.reshape(1, -1)), (16, 16), crop_box, grid_box)
     box = tuple(map(float, BOX))
-    shares = covered_areas(found, [box]) / cell_areas(found)  # type: ignore[list-item]
+    shares = covered_areas(caption, [box]) / cell_areas(caption)  # type: ignore[list-item]
     assert shares == pytest.approx(bright.ravel(), abs=0.06)
-    values = summarize([Mention(Photo("x", path, ()), found, ObjectWord(0, "word", (box,)))]).values  # type: ignore[arg-type]
+    values = summarize([Mention(Photo("x", path, ()), caption, ObjectWord(0, "word", (box,)))]).values  # type: ignore[arg-type]
     assert values[0, 0] == 1.0
     assert values[0, 1] > 0.8
     assert values[0, 2] > 0.7  # cells cannot follow the edges

@@ -83,18 +83,18 @@ def own(root: Path) -> Path:
 def test_layouts_are_recognised_and_read(make, layout: str, counts: tuple[int, ...], tmp_path: Path) -> None:  # noqa: ANN001
     root = make(tmp_path / "data")
     for chosen in ("auto", layout):
-        found = read_captions(root, chosen)
-        assert tuple(len(found.splits[split]) for split in ("train", "val", "test")) == counts
-        assert all(photo.path.is_file() and photo.captions for split in found.splits.values() for photo in split)
+        data = read_captions(root, chosen)
+        assert tuple(len(data.splits[split]) for split in ("train", "val", "test")) == counts
+        assert all(photo.path.is_file() and photo.captions for split in data.splits.values() for photo in split)
 
 
 def test_faults_of_flickr_s_lists_are_counted_and_named(tmp_path: Path) -> None:
-    found = read_captions(flickr(tmp_path / "data"))
-    assert [photo.id for photo in found.split("train")] == ["a.jpg", "b.jpg"]
-    assert found.split("val")[0].captions == ("A c , number 0 .", "A c , number 1 .")
-    assert found.notes == ["3 photos listed without a file, left out (such as gone.jpg)"]
+    data = read_captions(flickr(tmp_path / "data"))
+    assert [photo.id for photo in data.split("train")] == ["a.jpg", "b.jpg"]
+    assert data.split("val")[0].captions == ("A c , number 0 .", "A c , number 1 .")
+    assert data.notes == ["3 photos listed without a file, left out (such as gone.jpg)"]
     with pytest.raises(InputError, match="'test' holds no photo with a caption: choose from train, val"):
-        found.split("test")
+        data.split("test")
 
 
 def test_restval_joins_train_and_ids_are_coco_s(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_restval_joins_train_and_ids_are_coco_s(tmp_path: Path) -> None:
     ("name", "expected"),
     [("COCO_val2014_000000391895.jpg", 391895), ("000000391895.jpg", 391895), ("IMG_2041.jpg", "IMG_2041.jpg"), ("2041.jpg", "2041.jpg")],
 )
-def test_image_ids(name: str, expected: int | str) -> None:
+def test_the_image_id_of_a_coco_file_is_its_number(name: str, expected: int | str) -> None:
     assert image_id(name) == expected
 
 
@@ -155,7 +155,7 @@ def test_photos_without_the_photo_folder(tmp_path: Path) -> None:
         read_captions(tmp_path)
 
 
-def test_the_real_flickr8k(flickr8k: Path) -> None:
-    found = read_captions(flickr8k)
-    assert [len(found.splits[split]) for split in ("train", "val", "test")] == [6000, 1000, 0]
-    assert all(len(photo.captions) == 5 for photo in found.split("train") + found.split("val"))
+def test_the_published_flickr8k_has_its_known_numbers_of_photos(flickr8k: Path) -> None:
+    data = read_captions(flickr8k)
+    assert [len(data.splits[split]) for split in ("train", "val", "test")] == [6000, 1000, 0]
+    assert all(len(photo.captions) == 5 for photo in data.split("train") + data.split("val"))

@@ -50,8 +50,8 @@ GREYS = np.tile(np.linspace(0, 255, 64), (48, 1))
 )
 def test_greys_of_more_than_8_bits_are_scaled(name: str, values: np.ndarray, tmp_path: Path) -> None:
     Image.fromarray(values).save(tmp_path / name)
-    seen = np.asarray(open_photo(tmp_path / name)[0])[..., 0]
-    assert np.abs(seen - GREYS).max() <= 2
+    pixels = np.asarray(open_photo(tmp_path / name)[0])[..., 0]
+    assert np.abs(pixels - GREYS).max() <= 2
 
 
 def test_a_black_picture_of_16_bits_stays_black(tmp_path: Path) -> None:

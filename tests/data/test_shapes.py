@@ -1,3 +1,5 @@
+"""The data set of shapes: reproducible files, true captions, and boxes that contain their shapes."""
+
 import random
 from itertools import combinations
 from pathlib import Path
@@ -5,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from showattend.data.captions import read_captions
-from showattend.data.shapes import describe, parse_caption, read_scenes, write_shapes
-from showattend.data.shapes.dataset import INDEX
+from showattend.data.shapes import describe_scene, parse_caption, read_scenes, write_shapes
+from showattend.data.shapes.dataset import INDEX_FILE
 from showattend.data.shapes.scene import SIZE, Scene, Shape, draw_scene, neighbours, random_scene, relation
 from showattend.errors import InputError
 
@@ -26,30 +28,30 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path: Pa
     names = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     assert len(names) == 19
     assert all((one / name).read_bytes() == (same / name).read_bytes() for name in names)
-    assert (one / INDEX).read_bytes() != (other / INDEX).read_bytes()
+    assert (one / INDEX_FILE).read_bytes() != (other / INDEX_FILE).read_bytes()
 
 
 def test_a_folder_that_is_complete_is_left_alone_and_another_one_refused(tmp_path: Path) -> None:
     write_shapes(tmp_path, photos=FEW)
-    before = (tmp_path / INDEX).stat().st_mtime_ns
+    before = (tmp_path / INDEX_FILE).stat().st_mtime_ns
     write_shapes(tmp_path, photos=FEW)
-    assert (tmp_path / INDEX).stat().st_mtime_ns == before
+    assert (tmp_path / INDEX_FILE).stat().st_mtime_ns == before
     with pytest.raises(InputError, match="another seed"):
         write_shapes(tmp_path, seed=5, photos=FEW)
 
 
-def test_no_picture_comes_twice(tmp_path: Path) -> None:
-    found = read_scenes(write_shapes(tmp_path, photos={"train": 60, "val": 20, "test": 20}))
-    assert len(set(found.values())) == 100
+def test_every_scene_of_a_data_set_is_different(tmp_path: Path) -> None:
+    scenes = read_scenes(write_shapes(tmp_path, photos={"train": 60, "val": 20, "test": 20}))
+    assert len(set(scenes.values())) == 100
 
 
-def test_it_is_read_like_any_other_data_set_and_every_phrase_has_its_box(shapes: Path) -> None:
+def test_shapes_are_read_like_any_other_data_set_and_every_phrase_has_its_box(shapes: Path) -> None:
     import json
 
     data = read_captions(shapes)
     assert all(len(set(photo.captions)) == 5 for photo in data.split("train"))
     known = read_scenes(shapes)
-    for image in json.loads((shapes / INDEX).read_text())["images"]:
+    for image in json.loads((shapes / INDEX_FILE).read_text())["images"]:
         for sentence in image["sentences"]:
             assert sentence["phrases"]
             for phrase in sentence["phrases"]:
@@ -82,7 +84,7 @@ def test_a_shape_s_color_is_in_the_middle_of_its_box() -> None:
 def test_all_captions_of_the_grammar_are_true_and_parsed_back() -> None:
     rng = random.Random(2)
     for scene in scenes():
-        for description in describe(scene, rng):
+        for description in describe_scene(scene, rng):
             parsed = parse_caption(description.words, scene)
             assert all(true for _, true in parsed.statements)
             assert [noun.shape for noun in parsed.nouns] == [phrase.shape for phrase in description.phrases]
@@ -136,4 +138,4 @@ def test_shapes_stand_in_a_line_so_that_every_relation_is_clear() -> None:
 def test_one_shape_is_large_and_every_caption_begins_with_it() -> None:
     for scene in scenes(50):
         assert [shape.size for shape in scene.shapes] == ["large"] + ["small"] * (len(scene.shapes) - 1)
-        assert all(description.phrases[0].shape is scene.shapes[0] for description in describe(scene, random.Random(0)))
+        assert all(description.phrases[0].shape is scene.shapes[0] for description in describe_scene(scene, random.Random(0)))

@@ -1,3 +1,5 @@
+"""Preprocessing: size, crop and mirror of the network's square."""
+
 from pathlib import Path
 
 import numpy as np

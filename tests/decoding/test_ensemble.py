@@ -55,4 +55,4 @@ def test_states_stay_separate_and_alpha_is_the_first_member_s_where_grids_differ
     for _ in range(3):
         _, own, expected = one.step(words, own)
     assert torch.equal(alpha, expected)
-    assert all(torch.equal(actual, wanted) for actual, wanted in itertools.zip_longest(state[:1], own))
+    assert all(torch.equal(actual, expected) for actual, expected in itertools.zip_longest(state[:1], own))

@@ -67,7 +67,7 @@ class TestEncoder:
         centre = (influence.sum(1) @ centres, influence.sum(0) @ centres)
         assert centre == pytest.approx((first + row * step, first + column * step), abs=step / 4)
 
-    def test_the_input_is_normalised(self, encoder: Encoder) -> None:
+    def test_pixels_are_normalised_with_the_encoder_s_mean_and_std(self, encoder: Encoder) -> None:
         photos = random_photos(1, 64)
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in encoder.normalization)
         with torch.inference_mode():
@@ -111,7 +111,7 @@ class TestEncoder:
         with pytest.raises(InputError, match="unknown encoder stage 'nowhere'"):
             encoder.set_trainable("nowhere")
 
-    def test_it_is_trained_by_gradients(self, encoder: Encoder) -> None:
+    def test_gradients_reach_the_first_parameter(self, encoder: Encoder) -> None:
         encoder.set_trainable("all")
         features, _ = encoder(random_photos(1, 64))
         first = next(encoder.network.parameters())

@@ -1,3 +1,5 @@
+"""Where the locations of a grid lie in the picture, from kernels, strides and paddings."""
+
 import pytest
 
 from showattend.encoders.grid_geometry import GridGeometry

@@ -1,3 +1,5 @@
+"""Registered encoders, and a user's own by its dotted path."""
+
 import re
 from collections.abc import Mapping
 from pathlib import Path

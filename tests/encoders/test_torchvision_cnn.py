@@ -34,7 +34,9 @@ def encoder(name: str, **options: object) -> Encoder:
         ("googlenet", None, (7, 7), 1024, 22.5),
     ],
 )
-def test_grids(name: str, stride: int | None, grid_shape: tuple[int, int], channels: int, first: float) -> None:
+def test_the_grid_of_an_encoder_has_the_expected_shape_and_geometry(
+    name: str, stride: int | None, grid_shape: tuple[int, int], channels: int, first: float
+) -> None:
     network = encoder(name, stride=stride)
     with torch.inference_mode():
         output = network(random_photos(1))
@@ -56,13 +58,13 @@ def test_the_paper_s_grid_is_conv5_4_of_vgg19() -> None:
 @pytest.mark.parametrize(
     ("name", "stride"), [("mobilenet_v3_small", None), ("inception_v3", None), ("shufflenet_v2_x0_5", None), ("resnet18", 8)]
 )
-def test_more_operations_are_rebuilt(name: str, stride: int | None) -> None:
+def test_networks_with_further_operations_are_rebuilt_equal(name: str, stride: int | None) -> None:
     check_rebuilt(encoder(name, stride=stride))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in encoder_names() if name != "tiny" and "128gf" not in name])
-def test_every_network_is_rebuilt(name: str) -> None:
+def test_every_registered_network_is_rebuilt_equal(name: str) -> None:
     check_rebuilt(encoder(name))
 
 
@@ -133,10 +135,10 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
         encoder("mobilenet_v2", weights=str(path))
 
 
-def test_a_failed_download_says_what_else_to_give(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failed_download_names_the_option_for_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
-    with pytest.raises(InputError, match=r"--model\.weights"):
+    with pytest.raises(InputError, match=r"--model\.encoder\.weights PATH"):
         encoder("mobilenet_v2", weights="default")
 
 

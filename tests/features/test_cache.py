@@ -1,3 +1,5 @@
+"""The feature cache: equal to the encoder's features, built once, and rebuilt when anything it depends on changes."""
+
 import hashlib
 import os
 from pathlib import Path
@@ -16,9 +18,9 @@ from showattend.features.cache import open_or_build_cache
 
 @pytest.fixture
 def photos(tmp_path: Path) -> list[Photo]:
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for n in range(5):
-        Image.fromarray(chance.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"{n}.png")
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"{n}.png")
     return [Photo(n, tmp_path / f"{n}.png", ("a caption",)) for n in range(5)]
 
 
@@ -43,7 +45,7 @@ def test_without_an_encoder_rows_are_the_pixels(photos: list[Photo], tmp_path: P
     assert torch.equal(cache.read(4), Preprocessing(32).load(photos[4].path)[0])
 
 
-def test_photos_are_read_once(photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_call_reads_no_photo(photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
     monkeypatch.setattr(Preprocessing, "load", lambda *_: pytest.fail("read again"))
     assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache") == first

@@ -56,7 +56,7 @@ def test_an_open_picture_is_turned_upright(captioner: Captioner, tmp_path: Path,
         assert captioner.caption(picture, CONFIG).crop_box == captioner.caption(photo, CONFIG).crop_box
 
 
-def test_a_broken_file_fails_alone(captioner: Captioner, photo: Path, tmp_path: Path) -> None:
+def test_a_broken_file_fails_and_the_others_are_captioned(captioner: Captioner, photo: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     results = dict(captioner.caption_files([photo, broken], CONFIG))

@@ -1,3 +1,5 @@
+"""BLEU of known pairs, as nltk and by hand."""
+
 import pytest
 from nltk.translate.bleu_score import corpus_bleu
 

@@ -61,7 +61,7 @@ class TestMetricContract:
         if reason := why_unavailable(metric):
             pytest.skip(reason)
 
-    def test_it_is_found_by_its_name(self, metric: Metric) -> None:
+    def test_a_metric_is_found_by_its_name(self, metric: Metric) -> None:
         assert find_metric(metric.name) is metric
         assert metric.name.isidentifier()
         assert metric.label

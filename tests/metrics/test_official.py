@@ -61,9 +61,9 @@ def test_meteor_of_a_known_pair_writes_nothing_beside_the_jar(tmp_path: Path, ca
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # theirs leaves its pipes open
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pycocoevalcap leaves its pipes open
 def test_meteor_equals_pycocoevalcap_s(flickr8k: Path) -> None:
-    """Its own class beside ours: 50 photos of Flickr8k, and captions that are empty, long, foreign or full of the protocol's signs."""
+    """50 photos of Flickr8k, and captions that are empty, long, foreign or full of the protocol's signs."""
     from pycocoevalcap.meteor.meteor import Meteor as OfficialMeteor
 
     photos = read_captions(flickr8k).split("val")[:50]

@@ -38,8 +38,8 @@ def test_a_resampled_value_is_the_score_of_the_drawn_photos() -> None:
     result = statistics.values_of_sums(resampled_sums(statistics.matrix, 5, seed=3))
     times = np.random.default_rng(3).multinomial(30, np.full(30, 1 / 30), 5)
     for row, counts in enumerate(times):
-        drawn = [i for i in range(30) for _ in range(counts[i])]
-        corpus = {n: captions[i] for n, i in enumerate(drawn)}, {n: references[i] for n, i in enumerate(drawn)}
+        resampled = [i for i in range(30) for _ in range(counts[i])]
+        corpus = {n: captions[i] for n, i in enumerate(resampled)}, {n: references[i] for n, i in enumerate(resampled)}
         assert result["bleu4"][row] == pytest.approx(bleu(*corpus)["bleu4"])
         assert result["rouge_l"][row] == pytest.approx(rouge_l(*corpus))
 

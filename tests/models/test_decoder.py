@@ -73,8 +73,8 @@ def test_one_step_equals_the_equations_of_the_paper() -> None:
     expected = w["output.weight"] @ deep + w["output.bias"]
     cache, state = decoder.init_state(encoder_features)
     logits, (new_h, new_c), weights = decoder.step(torch.tensor([token_id]), state, cache)
-    for computed, wanted in ((logits[0], expected), (new_h[0], h), (new_c[0], c), (weights[0], alpha)):
-        assert torch.allclose(computed, wanted)
+    for computed, by_hand in ((logits[0], expected), (new_h[0], h), (new_c[0], c), (weights[0], alpha)):
+        assert torch.allclose(computed, by_hand)
 
 
 def test_alpha_sums_to_one_over_the_locations() -> None:

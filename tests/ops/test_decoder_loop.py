@@ -14,7 +14,7 @@ from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.losses import doubly_stochastic_penalty
 from showattend.vocabulary import PAD
 
-FALLS_BACK = {"ligru", "sru"}  # batch statistics; an input that is used beside its projection
+FALLS_BACK = {"ligru", "sru"}  # batch statistics; a step that reads its input as well as the projection of it
 
 
 def fused_and_plain(decoder: Decoder, encoder_features: Tensor, input_ids: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
@@ -34,9 +34,9 @@ def fused_and_plain(decoder: Decoder, encoder_features: Tensor, input_ids: Tenso
 
 
 def agree(decoder: Decoder, encoder_features: Tensor, input_ids: Tensor, *, atol: float = 1e-10) -> None:
-    (use_fused_loop, fast_grads), (plain, plain_grads) = fused_and_plain(decoder, encoder_features, input_ids)
-    assert torch.allclose(use_fused_loop, plain, atol=atol)
-    for one, other in zip(fast_grads, plain_grads, strict=True):
+    (fused_loss, fused_gradients), (plain_loss, plain_gradients) = fused_and_plain(decoder, encoder_features, input_ids)
+    assert torch.allclose(fused_loss, plain_loss, atol=atol)
+    for one, other in zip(fused_gradients, plain_gradients, strict=True):
         assert torch.allclose(one, other, atol=atol)
 
 

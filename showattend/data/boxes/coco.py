@@ -26,7 +26,7 @@ class Category(msgspec.Struct):
         check_texts(self.id, self.name)
 
 
-class Image(msgspec.Struct):
+class InstanceImage(msgspec.Struct):
     """One photo, and the size of the picture on which its boxes were drawn."""
 
     id: PhotoId
@@ -52,11 +52,11 @@ class Instance(msgspec.Struct):
         return left, upper, left + width, upper + height
 
 
-class Content(msgspec.Struct):
+class InstancesFile(msgspec.Struct):
     """The whole file."""
 
     categories: list[Category]
-    images: list[Image]
+    images: list[InstanceImage]
     annotations: list[Instance]
 
 
@@ -87,7 +87,7 @@ class CocoBoxes(ObjectBoxes):
 
     def _read(self, path: Path, photo_names: set[str]) -> list[str]:
         """Add the boxes of some photos from one file; returns the names of its categories."""
-        content = check_schema(read_json(path), Content, f"{path} is not in COCO's format of instances")
+        content = check_schema(read_json(path), InstancesFile, f"{path} is not in COCO's format of instances")
         categories = {category.id: category.name for category in content.categories}
         if not categories:
             raise InputError(f"{path} is not in COCO's format of instances: categories: it lists none")

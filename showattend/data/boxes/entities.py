@@ -32,7 +32,7 @@ class Head(NamedTuple):
     entity: str
 
 
-class Annotation(NamedTuple):
+class PhotoAnnotation(NamedTuple):
     """The annotation of one photo: its size, the boxes of each entity, and its captions in words with their phrases' heads."""
 
     size: tuple[int, int]
@@ -59,11 +59,11 @@ class EntitiesBoxes(ObjectBoxes):
 
     def __init__(self, root: Path, photos: Sequence[Photo]) -> None:
         folder = next(path for sign in self.signs for path in sorted(root.glob(sign))).parent.parent
-        self.annotations: dict[str, Annotation] = {}
+        self.annotations: dict[str, PhotoAnnotation] = {}
         for photo in tqdm(photos, desc="Reading boxes", unit=" photos"):
             xml, sentences = folder / "Annotations" / f"{photo.path.stem}.xml", folder / "Sentences" / f"{photo.path.stem}.txt"
             if xml.is_file() and sentences.is_file():
-                self.annotations[photo.path.stem] = Annotation(*read_xml(xml), read_sentences(sentences))
+                self.annotations[photo.path.stem] = PhotoAnnotation(*read_xml(xml), read_sentences(sentences))
         self.nouns = {head.noun for annotation in self.annotations.values() for _, heads in annotation.sentences for head in heads}
 
     def size(self, photo: Photo) -> tuple[int, int] | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from showattend.data.boxes.base import BOX_READERS, ObjectBoxes, ObjectWord
 from showattend.data.captions import Photo
-from showattend.data.shapes import INDEX, SIZE, ParsedCaption, parse_caption, read_scenes
+from showattend.data.shapes import INDEX_FILE, SIZE, ParsedCaption, parse_caption, read_scenes
 from showattend.errors import InputError
 
 
@@ -24,7 +24,7 @@ class ShapesBoxes(ObjectBoxes):
         InputError: the data set's JSON holds no scenes.
     """
 
-    signs = (INDEX,)
+    signs = (INDEX_FILE,)
 
     def __init__(self, root: Path, photos: Sequence[Photo]) -> None:
         try:

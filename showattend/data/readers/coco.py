@@ -13,7 +13,7 @@ from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_p
 from showattend.errors import InputError
 
 
-class Image(msgspec.Struct):
+class CocoImage(msgspec.Struct):
     """One photo; references may leave its file's name out, as pycocotools allows."""
 
     id: PhotoId
@@ -23,7 +23,7 @@ class Image(msgspec.Struct):
         check_file_names(self.id, self.file_name)
 
 
-class Annotation(msgspec.Struct):
+class CocoCaption(msgspec.Struct):
     """One caption of one photo."""
 
     image_id: PhotoId
@@ -35,11 +35,11 @@ class Annotation(msgspec.Struct):
         check_texts(self.image_id, self.caption)
 
 
-class Content(msgspec.Struct):
+class CocoCaptionFile(msgspec.Struct):
     """The whole file."""
 
-    images: list[Image]
-    annotations: list[Annotation]
+    images: list[CocoImage]
+    annotations: list[CocoCaption]
 
 
 @CAPTION_READERS.register("coco")
@@ -66,8 +66,8 @@ class CocoReader(CaptionReader):
         return file.starts_as_json and not file.is_json_lines and isinstance(file.json, dict) and "annotations" in file.json
 
     def read_file(self, file: ListingFile) -> Listing:
-        """Photos by their numbers, in the order of `images`."""
-        content = check_schema(file.json, Content, f"{file.path} is not in COCO's format of captions")
+        """Photos by their ids, in the order of `images`."""
+        content = check_schema(file.json, CocoCaptionFile, f"{file.path} is not in COCO's format of captions")
         captions: dict[PhotoId, list[str | None]] = defaultdict(list)
         rejected = [annotation for annotation in content.annotations if annotation.is_rejected or annotation.is_precanned]
         for annotation in content.annotations:
@@ -115,7 +115,7 @@ def _choose_year(root: DataFolder, parts: Sequence[str]) -> tuple[str, str]:
     return year, f"{root} has captions of several years, which share photos: {left_out} left out"
 
 
-def _check_listed(path: Path, captions: dict[PhotoId, list[str | None]], images: list[Image]) -> None:
+def _check_listed(path: Path, captions: dict[PhotoId, list[str | None]], images: list[CocoImage]) -> None:
     """Refuse captions of photos that the file does not list."""
     known = {image.id for image in images}
     unlisted = [photo for photo in captions if photo not in known]

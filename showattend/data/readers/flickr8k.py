@@ -7,17 +7,17 @@ from showattend.data.listings import ListedPhoto, Listing, ListingFile
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos
 from showattend.data.readers.flickr import is_token_file, read_split_lists, read_tokens
 
-TOKENS = "Flickr8k.token.txt"
+TOKEN_FILE = "Flickr8k.token.txt"
 PHOTO_FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images")
 SPLIT_LISTS = (("train", "Flickr_8k.trainImages.txt"), ("val", "Flickr_8k.devImages.txt"), ("test", "Flickr_8k.testImages.txt"))
 
 
 @CAPTION_READERS.register("flickr8k")
 class Flickr8kReader(CaptionReader):
-    """Flickr8k.token.txt, the lists beside it, and photos in folders of their own, as the two zips unpack."""
+    """Flickr8k.token.txt, the lists of splits, and photos in folders of their own, as the two zips unpack."""
 
-    signs = (TOKENS,)
-    example = f"{TOKENS} and {PHOTO_FOLDERS[0]}/NAME.jpg"
+    signs = (TOKEN_FILE,)
+    example = f"{TOKEN_FILE} and {PHOTO_FOLDERS[0]}/NAME.jpg"
     file_format = "Flickr's tokens"
 
     def read(self, root: DataFolder) -> Listing:

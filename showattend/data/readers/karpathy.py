@@ -12,7 +12,7 @@ from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_p
 PHOTO_FOLDERS = ("images", "Images", "Flicker8k_Dataset", "flickr30k-images")
 
 
-class Sentence(msgspec.Struct):
+class KarpathySentence(msgspec.Struct):
     """One caption."""
 
     raw: str | None
@@ -21,12 +21,12 @@ class Sentence(msgspec.Struct):
         check_texts(self.raw)
 
 
-class Image(msgspec.Struct):
+class KarpathyImage(msgspec.Struct):
     """One photo; `cocoid` and `filepath` stand in COCO's file only."""
 
     filename: str
     split: str
-    sentences: list[Sentence]
+    sentences: list[KarpathySentence]
     cocoid: PhotoId | None = None
     filepath: str = ""
 
@@ -34,10 +34,10 @@ class Image(msgspec.Struct):
         check_file_names(self.filename, self.filepath, self.cocoid, self.split)
 
 
-class Content(msgspec.Struct):
+class KarpathyFile(msgspec.Struct):
     """The whole file."""
 
-    images: list[Image]
+    images: list[KarpathyImage]
 
 
 @CAPTION_READERS.register("karpathy")
@@ -59,7 +59,7 @@ class KarpathyReader(CaptionReader):
     def read_file(self, file: ListingFile) -> Listing:
         """Photos by `cocoid`, else by their file's name."""
         photos = []
-        for image in check_schema(file.json, Content, f"{file.path} is not in Karpathy's format").images:
+        for image in check_schema(file.json, KarpathyFile, f"{file.path} is not in Karpathy's format").images:
             captions = [sentence.raw for sentence in image.sentences]
             photo_id = image.filename if image.cocoid is None else image.cocoid
             photos.append(ListedPhoto(photo_id, Path(image.filepath) / image.filename, captions, split_name(image.split)))

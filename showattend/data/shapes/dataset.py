@@ -10,12 +10,12 @@ from typing import Any
 from tqdm import tqdm
 
 from showattend.data.json_files import read_json
-from showattend.data.shapes.grammar import Description, describe
+from showattend.data.shapes.grammar import Description, describe_scene
 from showattend.data.shapes.scene import SIZE, Scene, Shape, draw_scene, random_scene
 from showattend.errors import InputError
 from showattend.files import writable, write_text
 
-INDEX = "dataset_shapes.json"
+INDEX_FILE = "dataset_shapes.json"
 PHOTOS = {"train": 4000, "val": 200, "test": 400}
 
 
@@ -34,7 +34,7 @@ def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None =
     """
     photos = photos or PHOTOS
     settings = {"seed": seed, "photos": photos, "size": SIZE}
-    index = folder / INDEX
+    index = folder / INDEX_FILE
     if index.exists():
         if _settings(index) != settings:
             raise InputError(f"{folder} holds shapes of another seed or number: choose another folder")
@@ -45,7 +45,7 @@ def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None =
     for name, split, scene, rng in tqdm(_scenes(seed, photos), desc="Drawing shapes", total=sum(photos.values()), unit=" pictures"):
         with writable(folder):
             draw_scene(scene, rng).save(folder / "images" / name)
-        entries.append(_entry(name, split, scene, describe(scene, rng)))
+        entries.append(_entry(name, split, scene, describe_scene(scene, rng)))
     # The index comes last: a folder with an index is complete.
     write_text(index, json.dumps({"dataset": "shapes", "made": settings, "images": entries}))
     return folder
@@ -86,7 +86,7 @@ def _entry(name: str, split: str, scene: Scene, descriptions: list[Description])
 
 def read_scenes(folder: Path) -> dict[str, Scene]:
     """The scenes of a written data set, by the picture's file name."""
-    images = read_json(folder / INDEX)["images"]
+    images = read_json(folder / INDEX_FILE)["images"]
     return {
         image["filename"]: Scene(
             tuple(Shape(**shape) for shape in image["scene"]["shapes"]),

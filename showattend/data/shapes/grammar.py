@@ -42,7 +42,7 @@ class Description(NamedTuple):
     phrases: list[Phrase]
 
 
-def describe(scene: Scene, rng: random.Random, captions: int = CAPTIONS) -> list[Description]:
+def describe_scene(scene: Scene, rng: random.Random, captions: int = CAPTIONS) -> list[Description]:
     """Different captions of a scene, each from a template of its own."""
     return [_fill_template(template, scene, rng) for template in rng.sample(TEMPLATES, captions)]
 
