@@ -159,7 +159,7 @@ def test_boxes_outside_the_crop_are_counted_and_reported(
 
 
 @pytest.mark.parametrize(
-    ("more", "named"),
+    ("more", "message"),
     [
         (["--boxes", "entitys"], "did you mean 'entities'"),
         (["--boxes", "coco"], "holds no boxes of objects"),
