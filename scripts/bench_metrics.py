@@ -1,4 +1,4 @@
-"""Time of the metrics, beside that of pycocoevalcap without its Java.
+"""Time of the metrics against pycocoevalcap's, without its Java.
 
     python scripts/bench_metrics.py                          5,000 photos with 5 references each, of a random language
     python scripts/bench_metrics.py --data.root DIR          captions of a data set: the last of each photo against the others

@@ -145,7 +145,7 @@ def prefix_sharing() -> None:
     p.arrow((170, 153), (267, 153))
     p.text(180, 235, "finished: no product, no attention", anchor="start")
     p.text(770, 100, "different words,", anchor="start")
-    p.text(770, 118, "same h, same look", anchor="start")
+    p.text(770, 118, "same h, same alpha", anchor="start")
     p.save("prefix-sharing")
 
 
