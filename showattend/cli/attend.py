@@ -1,34 +1,125 @@
-"""`showattend attend`: attention maps for each word of a photo's caption."""
+"""`showattend attend`: where the model looked for each word of a photo's caption, as a page, a figure, an animation or data."""
+
+from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, drawing_options_from_args, files_in_folder
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args
 from showattend.cli.options import Commands, add_ensemble_options, add_generation_options
-from showattend.files import check_writable
+from showattend.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from showattend.generation_config import GenerationConfig
+    from showattend.inference import Captioner
+    from showattend.visualize import DrawingOptions, IndexEntry
+
+    Models = Mapping[str, tuple[Captioner, GenerationConfig]]
 
 
 def add_parser(commands: Commands) -> None:
     """The options of `showattend attend`."""
-    attend = commands.add_parser("attend", help="draw the attention map of each word of a photo's caption")
-    attend.add_argument("photo", type=Path, help="a photo")
+    attend = commands.add_parser(
+        "attend",
+        help="show where the model looked for each word of a photo's caption",
+        description="Caption photos and write where the model looked for each word. Several photos are written to a folder with an "
+        "index page; one that cannot be read is reported and skipped, and the exit status is then 1.",
+    )
+    attend.add_argument("photos", nargs="+", metavar="PATH", help="photo, folder (searched to the bottom) or glob")
     add_ensemble_options(attend)
-    attend.add_argument("--out", type=Path, required=True, metavar="FILE", help="figure to write: .png, .jpg, .pdf, .svg, .webp")
+    attend.add_argument(
+        "--models", type=Path, nargs="+", default=[], metavar="DIR", help="more models, each shown beside or below the first"
+    )
+    attend.add_argument("--out", type=Path, required=True, metavar="PATH", help=f"{OUT_HELP}; for several photos a folder")
+    attend.add_argument("--format", metavar="ENDING", help="ending of the files in a folder (default: .html)")
+    add_drawing_options(attend)
     add_generation_options(attend)
     attend.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Caption one photo and draw the attention map of each word."""
-    from showattend.data.images import open_photo
-    from showattend.visualize import attention_figure, check_format, save_figure
+    """Caption photos and write their attention maps; 1 if a photo could not be read."""
+    from showattend.data.photos import find_photos
 
-    check_format(args.out)
-    check_writable(args.out)
-    photo, _ = open_photo(args.photo)
-    captioner = captioner_from_args(args)
-    # The file and not the open picture, as `showattend caption` does: both give the same caption then.
-    caption = captioner.caption(args.photo, generation_config_from_args(captioner, args))
-    save_figure(attention_figure(photo, caption), args.out)
-    print(f"{caption}\n{args.out}")
+    options = drawing_options_from_args(args)
+    ending = args.format or ".html"
+    ending = ending if ending.startswith(".") else f".{ending}"
+    photos = find_photos(args.photos)
+    single = len(photos) == 1 and not args.format and not args.out.is_dir() and not any(Path(path).is_dir() for path in args.photos)
+    if single:
+        return _run_single(photos[0], args, options)
+    files = files_in_folder(args.out, photos, ending)
+    models = _models_from_args(args)
+    entries, problems = [], []
+    for photo, file in zip(photos, files, strict=True):
+        try:
+            entries.append(_write_one(photo, file, models, args.gates, options))
+            print(f"{photo}\t{entries[-1].caption}", flush=True)
+        except InputError as error:
+            problems.append(f"skipped {error}")
+            print(problems[-1], file=sys.stderr)
+    return _write_index(args.out, entries, problems)
+
+
+def _run_single(photo: Path, args: argparse.Namespace, options: DrawingOptions) -> int:
+    from showattend.data.images import open_photo
+
+    check_out_file(args.out)
+    open_photo(photo)  # before the models are loaded: a broken photo is reported at once
+    entry = _write_one(photo, args.out, _models_from_args(args), args.gates, options)
+    print(f"{entry.caption}\n{args.out}")
     return 0
+
+
+def _models_from_args(args: argparse.Namespace) -> Models:
+    """Captioners and their generation settings: the model or ensemble of the command line, then each of --models."""
+    if not (args.model or args.ensemble) and args.models:
+        args.model, *args.models = args.models
+    captioners = [captioner_from_args(args)]
+    folders = [args.model or args.ensemble[0], *args.models]
+    for folder in args.models:
+        captioners.append(captioner_from_args(argparse.Namespace(**{**vars(args), "model": folder, "ensemble": []})))
+    names = _short_names(folders) if args.models else [""]
+    return {name: (one, generation_config_from_args(one, args)) for name, one in zip(names, captioners, strict=True)}
+
+
+def _short_names(folders: list[Path]) -> list[str]:
+    """The runs' names where they tell the models apart: of runs/gru/model it is gru."""
+    names = [folder.resolve().parent.name if folder.resolve().name == "model" else folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [f"{n}: {folder}" for n, folder in enumerate(folders, 1)]
+
+
+def _write_one(photo: Path, file: Path, models: Models, gates: bool, options: DrawingOptions) -> IndexEntry:
+    """Caption one photo with each model and write the file.
+
+    Raises:
+        InputError: the photo cannot be read, a chosen word does not exist, or the file cannot be written.
+    """
+    from showattend.data.images import open_photo
+    from showattend.visualize import IndexEntry, write_attention
+
+    image, _ = open_photo(photo)
+    # The file and not the open picture, as `showattend caption` does: both give the same caption then.
+    captions = {name: captioner.caption(photo, config, details=True, gates=gates) for name, (captioner, config) in models.items()}
+    try:
+        write_attention(file, image, photo.name, captions, options)
+    except InputError as error:
+        raise InputError(f"{photo}: {error}") from error
+    return IndexEntry.of(image, file.name, photo.name, str(next(iter(captions.values()))))
+
+
+def _write_index(folder: Path, entries: list[IndexEntry], problems: list[str]) -> int:
+    from showattend.files import write_text
+    from showattend.visualize import index_page
+
+    index = folder / "index.html"
+    write_text(index, index_page(f"{len(entries)} photos", entries, problems))
+    print(index)
+    if problems:
+        print(f"{len(problems)} of {len(entries) + len(problems)} photos could not be drawn", file=sys.stderr)
+    return 1 if problems else 0

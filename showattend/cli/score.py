@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, drawing_options_from_args
 from showattend.cli.from_args import captioner_from_args
 from showattend.cli.options import Commands, add_model_options
 from showattend.errors import InputError
-from showattend.files import check_writable
 
 if TYPE_CHECKING:
     from showattend.inference import CaptionScore
+
+SEVERAL = (".html", ".json")  # endings of files that hold several captions
 
 
 def add_parser(commands: Commands) -> None:
@@ -25,26 +28,30 @@ def add_parser(commands: Commands) -> None:
     score.add_argument("photo", type=Path, help="a photo")
     score.add_argument("captions", nargs="+", metavar="CAPTION", help='in quotes, such as "a dog runs on the beach"; several are compared')
     add_model_options(score)
-    score.add_argument("--out", type=Path, metavar="FILE", help="figure of where it would look: .png, .jpg, .pdf, .svg, .webp")
+    score.add_argument("--out", type=Path, metavar="FILE", help=f"where it would look: {OUT_HELP}")
+    add_drawing_options(score)
     score.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the log-probability of each word and of each caption, and draw the attention maps."""
     from showattend.data.images import open_photo
-    from showattend.visualize import attention_figure, check_format, save_figure
+    from showattend.visualize import write_attention
 
     if args.out:
-        if len(args.captions) > 1:
-            raise InputError("--out draws one caption: give one, or leave it out")
-        check_format(args.out)
-        check_writable(args.out)
+        if len(args.captions) > 1 and args.out.suffix.lower() not in SEVERAL:
+            raise InputError(f"a file ending with {args.out.suffix} shows one caption: give one, or end its name with .html or .json")
+        options = drawing_options_from_args(args)
+        check_out_file(args.out)
     captioner = captioner_from_args(args)
-    for score in captioner.score(args.photo, args.captions):
+    scores = captioner.score(args.photo, args.captions, details=bool(args.out), gates=args.gates)
+    for score in scores:
         _print(score)
-        if args.out:
-            save_figure(attention_figure(open_photo(args.photo)[0], score.caption), args.out)
-            print(args.out)
+    if args.out:
+        first, *others = (score.caption for score in scores)
+        caption = replace(first, alternatives=others)
+        write_attention(args.out, open_photo(args.photo)[0], args.photo.name, {"": caption}, options)
+        print(args.out)
     return 0
 
 

@@ -1,0 +1,87 @@
+"""Options of the commands that draw attention maps, and where the files of several photos go; heavy imports happen inside."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from showattend.cli.options import whole_number
+from showattend.errors import InputError
+from showattend.files import check_writable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from showattend.visualize import DrawingOptions
+
+OUT_HELP = (
+    "what to write, by its ending: .html, the page in which words can be touched; .png, .jpg, .webp, .pdf or .svg, a figure; "
+    ".gif, the caption types itself; .json, the numbers"
+)
+
+
+def add_drawing_options(parser: argparse.ArgumentParser) -> None:
+    """The fields of `visualize.DrawingOptions`, and what else a page can show."""
+    drawing = parser.add_argument_group("drawing")
+    drawing.add_argument("--style", metavar="NAME", help="spotlight, heat, contour or boxes (default: spotlight)")
+    drawing.add_argument("--colormap", metavar="NAME", help="colours of the style heat, any name of matplotlib's (default: inferno)")
+    drawing.add_argument(
+        "--upsample", metavar="NAME", help="from locations to pixels: bicubic, gaussian, or none for flat cells (default: bicubic)"
+    )
+    drawing.add_argument("--columns", type=whole_number(1), metavar="N", help="panels of a figure side by side (default: a page's width)")
+    drawing.add_argument("--words", type=_word_numbers, metavar="N,N", help="draw only these words, numbered from 1, such as 3,5,9")
+    drawing.add_argument("--gates", action="store_true", help="on a page, the cell's gates at each word as well")
+
+
+def drawing_options_from_args(args: argparse.Namespace) -> DrawingOptions:
+    """The drawing options of the command line.
+
+    Raises:
+        InputError: see `DrawingOptions`.
+    """
+    from showattend.visualize import DrawingOptions
+
+    names = ("style", "colormap", "upsample", "columns", "words")
+    return DrawingOptions(**{name: value for name in names if (value := getattr(args, name)) is not None})
+
+
+def _word_numbers(text: str) -> tuple[int, ...]:
+    parse = whole_number(1)
+    return tuple(parse(number.strip()) for number in text.split(","))
+
+
+def check_out_file(out: Path) -> None:
+    """Refuse a file name before the work and not after it.
+
+    Raises:
+        InputError: the ending is unknown, or the file cannot be written.
+    """
+    from showattend.visualize import check_ending
+
+    check_ending(out.suffix)
+    check_writable(out)
+
+
+def files_in_folder(folder: Path, photos: Sequence[Path], ending: str) -> list[Path]:
+    """A file for each photo, named after it; of two photos with one name the second gets a number.
+
+    Raises:
+        InputError: the ending is unknown, or the folder is a file or cannot be written to.
+    """
+    from showattend.visualize import ENDINGS, check_ending
+
+    check_ending(ending)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file, and there are several photos: give the name of a folder")
+    if not folder.is_dir() and folder.suffix.lower() in ENDINGS.split(", "):
+        raise InputError(f"--out {folder} is one file, and there are several photos: give a folder, and --format {folder.suffix}")
+    check_writable(folder / "index.html")
+    taken, files = {"index"}, []
+    for photo in photos:
+        stem, number = photo.stem, 2
+        while stem.lower() in taken:
+            stem, number = f"{photo.stem}-{number}", number + 1
+        taken.add(stem.lower())
+        files.append(folder / f"{stem}{ending}")
+    return files
