@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from showattend.inference import Caption
+from showattend.visualize.figures import text_font
 from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes
 from showattend.visualize.options import DrawingOptions
 
@@ -84,8 +84,7 @@ class _Page:
         self.photo, self.words = photo, caption.words or ["(no words)"]
         self.unseen = unseen_boxes(caption, photo.size)
         self.width = max(photo.width, MIN_WIDTH)
-        font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-        self.font = ImageFont.truetype(str(font), FONT_SIZE)
+        self.font = text_font(FONT_SIZE)
         self.lines = self._wrap()
         self.size = (self.width, photo.height + 2 * MARGIN + LINE * len(self.lines))
 

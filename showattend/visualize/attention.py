@@ -7,19 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.textpath import TextPath
 from PIL import Image
 
 from showattend.inference import Caption
+from showattend.visualize.figures import text_font
 from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes
 from showattend.visualize.options import DrawingOptions
 
 # Inches; a figure is as wide as the text of a page, and its letters can be read there without enlarging it.
 PAGE_WIDTH, GAP, WORD_HEIGHT, LINE_HEIGHT = 6.9, 0.06, 0.17, 0.17
-PANEL_WIDTH = 1.09  # of a photo of 3 by 2; others have about the same area
+PANEL_WIDTH = 1.07  # of a photo of 3 by 2; others have about the same area
 MAX_PANEL_HEIGHT = 3.2  # a figure as high as some photos are would fill the memory
 SMALLEST_SIDE = 0.02
 WORD_SIZE, TITLE_SIZE, SMALLEST_SIZE = 8.0, 9.0, 4.5  # points
@@ -166,7 +165,7 @@ def _draw_cell(axis: Axes, caption: Caption, location: int, strength: float) -> 
 
 def _text_width(text: str, size: float) -> float:
     """Inches."""
-    return float(TextPath((0, 0), text, prop=FontProperties(size=size)).get_extents().width) / 72 if text.strip() else 0.0
+    return text_font(100).getlength(text) / 100 * size / 72
 
 
 def _fitting_size(text: str, size: float, width: float) -> float:

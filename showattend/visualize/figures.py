@@ -1,10 +1,12 @@
 """Figures as matplotlib objects, without pyplot's global state, and how they are written to files."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from PIL import ImageFont
 
 from showattend.errors import InputError
 from showattend.files import atomic_write
@@ -24,6 +26,12 @@ def check_format(path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"cannot draw a figure as '{path.name}': end its name with one of {', '.join(FORMATS)}")
+
+
+@cache
+def text_font(size: int) -> ImageFont.FreeTypeFont:
+    """The font of figures at a size in pixels, to measure or to draw text without matplotlib's slow outlines."""
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
 def make_figure(rows: int, columns: int, size: tuple[float, float], **layout: Any) -> tuple[Figure, Any]:
