@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, drawing_options_from_args, files_in_folder
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args
 from showattend.cli.options import Commands, add_ensemble_options, add_generation_options
+from showattend.console import print_error, print_line, printable
 from showattend.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
     options = drawing_options_from_args(args)
     ending = args.format or ".html"
     ending = ending if ending.startswith(".") else f".{ending}"
-    photos = find_photos(args.photos)
+    photos, note = find_photos(args.photos)
+    if note:
+        print_error(note)
     single = len(photos) == 1 and not args.format and not args.out.is_dir() and not any(Path(path).is_dir() for path in args.photos)
     if single:
         return _run_single(photos[0], args, options)
@@ -59,10 +61,10 @@ def run(args: argparse.Namespace) -> int:
     for photo, file in zip(photos, files, strict=True):
         try:
             entries.append(_write_one(photo, file, models, args.gates, options))
-            print(f"{photo}\t{entries[-1].caption}", flush=True)
+            print_line(f"{printable(photo)}\t{entries[-1].caption}")
         except InputError as error:
             problems.append(f"skipped {error}")
-            print(problems[-1], file=sys.stderr)
+            print_error(problems[-1])
     return _write_index(args.out, entries, problems)
 
 
@@ -72,7 +74,8 @@ def _run_single(photo: Path, args: argparse.Namespace, options: DrawingOptions) 
     check_out_file(args.out)
     open_photo(photo)  # before the models are loaded: a broken photo is reported at once
     entry = _write_one(photo, args.out, _models_from_args(args), args.gates, options)
-    print(f"{entry.caption}\n{args.out}")
+    print_line(entry.caption)
+    print_line(printable(args.out))
     return 0
 
 
@@ -119,7 +122,7 @@ def _write_index(folder: Path, entries: list[IndexEntry], problems: list[str]) -
 
     index = folder / "index.html"
     write_text(index, index_page(f"{len(entries)} photos", entries, problems))
-    print(index)
+    print_line(printable(index))
     if problems:
-        print(f"{len(problems)} of {len(entries) + len(problems)} photos could not be drawn", file=sys.stderr)
+        print_error(f"{len(problems)} of {len(entries) + len(problems)} photos could not be drawn")
     return 1 if problems else 0
