@@ -30,6 +30,9 @@ def add_parser(commands: Commands) -> None:
     )
     data.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
     data.add_argument("--data.layout", "--layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
+    data.add_argument(
+        "--data.tokenizer", "--tokenizer", dest="tokenizer", default="auto", help="auto, nltk, unicode or char (default: %(default)s)"
+    )
     data.add_argument("--deep", action="store_true", help="open every photo too, and name those that cannot be read")
     data.add_argument("--json", type=Path, metavar="FILE", help="write all of it as JSON")
     data.add_argument("--seed", type=int, default=0, help="another seed draws other random captions (default: %(default)s)")
@@ -40,12 +43,15 @@ def run(args: argparse.Namespace) -> int:
     """Print the summary of a data set; 1 if a photo was opened and cannot be read."""
     from showattend.data.captions import read_captions
     from showattend.data.summary import summarize
-    from showattend.vocabulary import tokenize
+    from showattend.vocabulary import choose_tokenizer, find_tokenizer
 
     if args.json:
         check_writable(args.json)
     data = read_captions(args.folder, args.layout)
-    summary = summarize(data, args.folder, tokenize, seed=args.seed)
+    captions = [caption for photos in data.splits.values() for photo in photos for caption in photo.captions]
+    tokenizer = choose_tokenizer(captions).tokenizer if args.tokenizer == "auto" else args.tokenizer
+    summary = summarize(data, args.folder, find_tokenizer(tokenizer), seed=args.seed)
+    summary.tokenizer = tokenizer
     if args.deep:
         summary.unreadable = _unreadable(data)
     for line in _lines(summary):
@@ -77,7 +83,7 @@ def _plain(summary: DataSummary) -> dict[str, object]:
 def _lines(summary: DataSummary) -> Iterator[str]:
     """The summary as it is printed."""
     lists = f", listed in {', '.join(summary.lists[:4])}{' …' if len(summary.lists) > 4 else ''}" if summary.lists else ""
-    yield f"{summary.root} has the layout {summary.layout}{lists}"
+    yield f"{summary.root} has the layout {summary.layout}{lists}; words are split by the tokenizer {summary.tokenizer}"
     yield f"\n{'split':8}{'photos':>10}{'captions':>10}{'words':>10}{'different':>11}{'a caption':>11}"
     yield from (_split_line(name, split) for name, split in summary.splits.items())
     yield "\nleft out: " + ("nothing" if not summary.notes else "")

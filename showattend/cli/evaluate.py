@@ -61,7 +61,7 @@ def _add_scores(evaluate: argparse.ArgumentParser) -> None:
     )
     scores.add_argument(
         "--tokenizer",
-        help="nltk, the tokens of training (default with a model), or ptb, the official scorers' tokens (default with --results): "
+        help="nltk, unicode or char (default: that of the model), or ptb, the official scorers' tokens (default with --results): "
         "take ptb to compare with published scores",
     )
     scores.add_argument(
@@ -165,8 +165,10 @@ def _check_outputs(args: argparse.Namespace) -> None:
 def _tokenizer_from_args(args: argparse.Namespace) -> str:
     """A name of TOKENIZERS: by default the words of training with a model, and those of the official scorers with `--results`."""
     from showattend.cli.scoring import TOKENIZERS
+    from showattend.pretrained import read_tokenizer
 
-    tokenizer = args.tokenizer or ("ptb" if args.results else "nltk")
+    folders = model_folders_from_args(args)
+    tokenizer = args.tokenizer or ("ptb" if args.results or not folders else read_tokenizer(folders[0]))
     if tokenizer not in TOKENIZERS:
         raise unknown_name("tokenizer", tokenizer, TOKENIZERS)
     return str(tokenizer)

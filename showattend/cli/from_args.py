@@ -66,9 +66,7 @@ def generation_config_from_args(captioner: Captioner, args: argparse.Namespace) 
 
 def _token_ids(texts: list[str], vocabulary: Vocabulary, *, required: bool = False) -> tuple[int, ...]:
     """The ids of all words in some texts, each once."""
-    from showattend.vocabulary import tokenize
-
-    words = [word for text in texts for word in tokenize(text)]
+    words = [word for text in texts for word in vocabulary.tokenize(text)]
     for word in words:
         if required and word not in vocabulary.token_to_id:
             raise InputError(f"the model's vocabulary lacks the word '{word}': leave it out of --must-include")

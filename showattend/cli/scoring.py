@@ -9,9 +9,9 @@ from showattend.metrics import Corpus, CorpusStatistics, compare, corpus_statist
 from showattend.metrics.base import Floats
 from showattend.metrics.optional import OptionalScorers
 from showattend.metrics.significance import Comparison, Interval
-from showattend.vocabulary import tokenize
+from showattend.vocabulary import TOKENIZERS as TRAINING_TOKENIZERS
 
-TOKENIZERS = {"nltk": tokenize, "ptb": ptb_tokenize}
+TOKENIZERS = {**TRAINING_TOKENIZERS, "ptb": ptb_tokenize}
 
 
 class ScoringInputs(NamedTuple):

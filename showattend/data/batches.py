@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 
 from showattend.data.captions import Photo
 from showattend.models.inputs import Features, Pixels
-from showattend.vocabulary import PAD, Vocabulary, tokenize
+from showattend.vocabulary import PAD, Vocabulary
 
 
 class Batch(NamedTuple):
@@ -90,7 +90,7 @@ class CaptionedDataset(Dataset[Sample]):
         self.captions_per_photo = captions_per_photo
         self.rows = [row for row in range(len(photos)) if row not in sources[0].broken]
         self.ids = [photos[row].id for row in self.rows]
-        self.references = [[tokenize(caption) for caption in photos[row].captions] for row in self.rows]
+        self.references = [[vocabulary.tokenize(caption) for caption in photos[row].captions] for row in self.rows]
         self.encoded = [[vocabulary.encode(tokens) for tokens in captions] for captions in self.references]
 
     def __len__(self) -> int:

@@ -59,6 +59,7 @@ class DataSummary:
     longest: list[CaptionRow]
     shortest: list[CaptionRow]
     random: list[CaptionRow]
+    tokenizer: str = "nltk"
     duplicates: list[Duplicate] = field(default_factory=list)
     unreadable: list[str] | None = None  # None: the photos were not opened
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from showattend.decoding import Hypotheses
 from showattend.geometry import Box
-from showattend.vocabulary import Vocabulary
+from showattend.vocabulary import Vocabulary, join_tokens
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Caption:
         betas: mean over the channels of the gate on the context at each word, (T,); None for a decoder without this gate
         locations: index of the location that hard attention chose at each word, (T,); None where it took the expected features
         gates: for each layer of cells, the lowest first, the gates' names and values (T,H)
+        tokenizer: what the words come from; those of `char` are written without spaces
 
     `log_probs`, `betas`, `locations` and `gates` take a second pass through the decoder: see `details` of `Captioner.caption`.
     In a notebook a caption shows itself as the viewer.
@@ -45,9 +46,10 @@ class Caption:
     betas: Tensor | None = field(default=None, repr=False)
     locations: Tensor | None = field(default=None, repr=False)
     gates: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
+    tokenizer: str = field(default="nltk", repr=False)
 
     def __str__(self) -> str:
-        return " ".join(self.words)
+        return join_tokens(self.words, self.tokenizer)
 
     def figure(self, **options: Any) -> Any:
         """The attention map of each word as a `matplotlib.figure.Figure`.
@@ -103,6 +105,6 @@ def best_caption(hypotheses: Hypotheses, row: int, vocabulary: Vocabulary, grid:
     for ids, score, weights in zip(token_ids, scores, alphas, strict=True):
         if score > -math.inf or not captions:
             words = vocabulary.decode(ids)
-            captions.append(Caption(words, score, weights[: len(words)], *grid))
+            captions.append(Caption(words, score, weights[: len(words)], *grid, tokenizer=vocabulary.tokenizer))
     best, *alternatives = captions
     return replace(best, alternatives=alternatives)

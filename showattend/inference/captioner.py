@@ -22,7 +22,6 @@ from showattend.inference.photo import LoadedPhoto, PhotoLike, load_photo, photo
 from showattend.inference.scoring import score_captions
 from showattend.models.inputs import Features
 from showattend.pretrained import Pretrained, load_pretrained
-from showattend.vocabulary import tokenize
 
 
 class Captioner:
@@ -119,7 +118,7 @@ class Captioner:
         Raises:
             InputError: the file holds no readable picture, or a caption has no words.
         """
-        tokens = [tokenize(caption) for caption in captions]
+        tokens = [self.model.vocabulary.tokenize(caption) for caption in captions]
         for caption, words in zip(captions, tokens, strict=True):
             if not words:
                 raise InputError(f"the caption '{caption}' has no words: give at least one")

@@ -29,7 +29,9 @@ def score_captions(model: Pretrained, features: Features, captions: Sequence[lis
     log_probs = unflatten_tokens(token_log_probs, mask)[0].cpu()
     scores = []
     for row, words in enumerate(captions):
-        caption = Caption(words, float(log_probs[row].sum()), output.alphas[0, row, : len(words)].cpu(), *grid)
+        caption = Caption(
+            words, float(log_probs[row].sum()), output.alphas[0, row, : len(words)].cpu(), *grid, tokenizer=model.vocabulary.tokenizer
+        )
         unknown = [word for word in words if word not in model.vocabulary.token_to_id]
         scores.append(CaptionScore(caption, log_probs[row, : len(words) + 1], unknown))
     return scores

@@ -9,7 +9,12 @@ from importlib.metadata import version
 from showattend.metrics.significance import RESAMPLES
 from showattend.version import __version__
 
-TOKEN_LABELS = {"nltk": f"nltk-{version('nltk')},lower-case,no-punctuation", "ptb": "ptb"}
+TOKEN_LABELS = {
+    "nltk": f"nltk-{version('nltk')},lower-case,no-punctuation",
+    "unicode": "unicode-words,lower-case,no-punctuation",
+    "char": "characters,lower-case,no-punctuation",
+    "ptb": "ptb",
+}
 
 
 def signature(tokenizer: str, scored: int, listed: int, references: int, more: Mapping[str, str]) -> str:

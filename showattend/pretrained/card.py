@@ -10,7 +10,7 @@ Show, attend and tell (Xu et al. 2015) with the recurrent cell `{cell}` on featu
 Written by showattend {version}.
 
 - Training data: {trained_on}
-- Vocabulary: {words} words; English, lower case, no punctuation
+- Vocabulary: {words} tokens; lower case, no punctuation, split by `{tokenizer}`
 - Photos: {image_size} pixels square, `{resize}`
 - Captions: beam {beam}, length penalty {length_penalty}, at most {max_length} words
 
@@ -40,6 +40,7 @@ def model_card(model: Pretrained, trained_on: str) -> str:
         version=__version__,
         trained_on=trained_on or "not recorded",
         words=len(model.vocabulary),
+        tokenizer=model.vocabulary.tokenizer,
         image_size=model.preprocessing.image_size,
         resize=model.preprocessing.resize,
         beam=model.generation.beam,

@@ -45,6 +45,7 @@ class FolderConfig:
     preprocessing: Preprocessing
     generation: GenerationConfig
     sha256: dict[str, str]  # of the weights and the encoder's specification, by file name
+    tokenizer: str = "nltk"  # what captions were split with
 
 
 def sha256(path: Path) -> str:

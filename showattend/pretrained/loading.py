@@ -64,6 +64,15 @@ def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
     return Pretrained(network, vocabulary, config.preprocessing, config.generation, _read_metrics(folder))
 
 
+def read_tokenizer(folder: Path) -> str:
+    """The name of the tokeniser that the captions of a model's training were split with.
+
+    Raises:
+        InputError: there is no model folder, or its configuration is damaged.
+    """
+    return _read_config(folder).tokenizer
+
+
 def _read_config(folder: Path) -> FolderConfig:
     content = read_json(_existing(folder, CONFIG))
     if not isinstance(content, dict):
@@ -134,7 +143,10 @@ def _read_vocabulary(folder: Path, config: FolderConfig) -> Vocabulary:
         check_texts(*tokens)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
-    return Vocabulary(tokens)
+    try:
+        return Vocabulary(tokens, config.tokenizer)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from error
 
 
 def _read_metrics(folder: Path) -> dict[str, float]:

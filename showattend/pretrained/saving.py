@@ -68,6 +68,7 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
         "encoder": asdict(model.network.encoder.config),
         "encoder_dim": model.network.encoder.channels,
         "vocabulary_size": len(model.vocabulary),
+        "tokenizer": model.vocabulary.tokenizer,
         "decoder": asdict(model.network.decoder.config),
         "preprocessing": asdict(model.preprocessing),
         "generation": asdict(model.generation),

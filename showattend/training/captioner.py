@@ -30,18 +30,19 @@ class LitCaptioner(BaseLitModule):
     Args:
         tokens: the vocabulary, special tokens first
         config: all options; None: the defaults
+        tokenizer: what splits captions into these tokens
 
     Raises:
         InputError: the encoder or its weights cannot be had, or there are options for hard attention without it.
     """
 
-    def __init__(self, tokens: list[str], config: CaptionerConfig | None = None) -> None:
+    def __init__(self, tokens: list[str], config: CaptionerConfig | None = None, *, tokenizer: str = "nltk") -> None:
         config = config or CaptionerConfig()
         encoder = make_encoder(config.encoder)
         decoder = Decoder(config.decoder, vocabulary_size=len(tokens), encoder_dim=encoder.channels)
         super().__init__(
             CaptionModel(encoder, decoder),
-            Vocabulary(tokens),
+            Vocabulary(tokens, tokenizer),
             preprocessing=config.preprocessing,
             generation=config.generation,
             optimizer=config.optimizer,

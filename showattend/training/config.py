@@ -13,6 +13,7 @@ from showattend.metrics import monitor_choices
 from showattend.models.config import DecoderConfig
 from showattend.training.losses import REDUCTIONS
 from showattend.training.schedules import SCHEDULES
+from showattend.vocabulary import TOKENIZERS
 
 OPTIMIZERS = ("adamw", "adam", "rmsprop")
 PENALTY_TARGETS: dict[str, float | None] = {"1": 1.0, "T/L": None}
@@ -215,7 +216,8 @@ class DataConfig:
 
     Args:
         root: folder of the data set (data/README.md shows the layouts)
-        layout: auto, flickr8k, karpathy, coco, images-csv or csv
+        layout: auto, or one of those that data/README.md lists, such as flickr8k, coco or csv
+        tokenizer: nltk (English), unicode (scripts with spaces between words), char (Chinese, Japanese, Thai), or auto, by the captions
         batch_size: photos in a batch; each comes with its captions
         batching: photos, with several captions of each; or length: single captions of one length, as the paper
         captions_per_photo: captions of a photo in a batch, drawn anew each time where there are more; null: all
@@ -233,6 +235,7 @@ class DataConfig:
 
     root: Path
     layout: str = "auto"
+    tokenizer: str = "auto"
     batch_size: int = 32
     batching: str = "photos"
     captions_per_photo: int | None = 5
@@ -247,6 +250,7 @@ class DataConfig:
         check_range(self, "batch_size", "captions_per_photo", "max_words", minimum=1)
         check_range(self, "min_count", "num_workers", minimum=0)
         check_choice(self, "batching", BATCHINGS)
+        check_choice(self, "tokenizer", ("auto", *TOKENIZERS))
 
 
 @dataclass(frozen=True)

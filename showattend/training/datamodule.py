@@ -12,7 +12,7 @@ from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches, by
 from showattend.data.captions import CaptionedPhotos, read_captions
 from showattend.features.cache import default_cache_dir, open_or_build_cache
 from showattend.training.config import DataConfig
-from showattend.vocabulary import Vocabulary, tokenize
+from showattend.vocabulary import Vocabulary, choose_tokenizer, find_tokenizer
 
 
 @rank_zero_only
@@ -35,8 +35,14 @@ class CaptionDataModule(lightning.LightningDataModule):
         self.photos: CaptionedPhotos = read_captions(config.root, config.layout)
         for note in self.photos.notes:
             _report(note)
-        captions = (tokenize(caption) for photo in self.photos.split("train") for caption in photo.captions)
-        self.vocabulary = Vocabulary.build(captions, min_count=config.min_count, max_size=config.max_words)
+        captions = [caption for photo in self.photos.split("train") for caption in photo.captions]
+        tokenizer = config.tokenizer
+        if tokenizer == "auto":
+            tokenizer, reason = choose_tokenizer(captions)
+            _report(f"tokenizer {tokenizer}: {reason} (--data.tokenizer chooses another)")
+        self.vocabulary = Vocabulary.build(
+            map(find_tokenizer(tokenizer), captions), min_count=config.min_count, max_size=config.max_words, tokenizer=tokenizer
+        )
         self.tokens = self.vocabulary.tokens  # the model's decoder is built to this size
         self.datasets: dict[str, CaptionedDataset] = {}
         self.seed = torch.initial_seed()

@@ -27,17 +27,22 @@ from showattend.vocabulary import END, PAD, SPECIALS, START
 class LitSelfCritical(BaseLitModule):
     """Self-critical sequence training of a finished model (Rennie et al. 2017)."""
 
-    def __init__(self, tokens: list[str], config: RefineConfig, *, trust: Collection[str] = ()) -> None:
+    def __init__(self, tokens: list[str], config: RefineConfig, *, tokenizer: str = "nltk", trust: Collection[str] = ()) -> None:
         """Load the model; its decoder is trained, its encoder stays as it is.
 
         Args:
             tokens: the vocabulary of the data, which must be the model's
+            tokenizer: that of the data, which must be the model's too
             trust: modules of the user's own that the model's files may import
 
         Raises:
             InputError: the model cannot be loaded, or has another vocabulary.
         """
         model = load_pretrained(Path(config.start), trust=trust)
+        if model.vocabulary.tokenizer != tokenizer:
+            raise InputError(
+                f"{config.start} was trained on words of another tokenizer: give --data.tokenizer {model.vocabulary.tokenizer}"
+            )
         if model.vocabulary.tokens != tokens:
             raise InputError(f"{config.start} was trained on other words than these data have: give the same data and --data.min_count")
         generation = from_mapping(GenerationConfig, {**asdict(model.generation), **(config.generation or {})}, section="generation")

@@ -1,53 +1,32 @@
-"""Tokens and their ids: tokenise captions, build a vocabulary, encode, decode, save, load.
-
-The tokeniser lower-cases a caption, splits it by nltk's Penn Treebank rules (which need no download) and drops punctuation.
-Training and scoring use the same tokeniser.
-"""
+"""The vocabulary: tokens and their ids, and the tokeniser that they come from."""
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from showattend.errors import InputError
-
-if TYPE_CHECKING:
-    from nltk.tokenize import NLTKWordTokenizer
+from showattend.vocabulary.tokenizers import find_tokenizer, join_tokens
 
 PAD, START, END, UNKNOWN = range(4)
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 
 
-@cache
-def _treebank() -> "NLTKWordTokenizer":
-    # Imported here because nltk takes 0.17 s to import, and captioning photos does not need it.
-    from nltk.tokenize import NLTKWordTokenizer
-
-    return NLTKWordTokenizer()
-
-
-def tokenize(caption: str) -> list[str]:
-    """Split a caption into lower-case tokens without punctuation.
-
-    >>> tokenize("A dog's ball, thrown in the half-light .")
-    ['a', 'dog', "'s", 'ball', 'thrown', 'in', 'the', 'half-light']
-    """
-    tokens = _treebank().tokenize(caption.lower())
-    return [token for token in tokens if any(character.isalnum() for character in token)]
-
-
 class Vocabulary:
     """A list of V tokens whose first four are `<pad> <start> <end> <unk>`; a token's id is its index in the list.
 
+    Args:
+        tokenizer: what splits captions into these tokens: nltk, unicode or char
+
     Raises:
-        InputError: the list does not begin with the special tokens, or holds a token twice.
+        InputError: the list does not begin with the special tokens, or holds a token twice, or the tokeniser is unknown.
     """
 
-    def __init__(self, tokens: Sequence[str]) -> None:
+    def __init__(self, tokens: Sequence[str], tokenizer: str = "nltk") -> None:
         if tuple(tokens[: len(SPECIALS)]) != SPECIALS:
             raise InputError(f"a vocabulary begins with {' '.join(SPECIALS)}, this one with {' '.join(tokens[:4])!r}")
+        self.tokenizer = tokenizer
+        self.tokenize = find_tokenizer(tokenizer)
         self.tokens = list(tokens)
         self.token_to_id = {token: token_id for token_id, token in enumerate(self.tokens)}
         if len(self.token_to_id) != len(self.tokens):
@@ -55,13 +34,16 @@ class Vocabulary:
             raise InputError(f"the vocabulary holds the token {duplicate!r} twice: take one of the two out")
 
     @classmethod
-    def build(cls, captions: Iterable[Sequence[str]], *, min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
+    def build(
+        cls, captions: Iterable[Sequence[str]], *, min_count: int = 1, max_size: int | None = None, tokenizer: str = "nltk"
+    ) -> "Vocabulary":
         """Count the tokens of captions and keep the frequent ones, the most frequent first.
 
         Args:
             captions: each a list of tokens
             min_count: keep a token that occurs at least this often
             max_size: keep at most this many tokens besides the special ones
+            tokenizer: what the captions were split with
 
         Raises:
             InputError: no token is left.
@@ -72,13 +54,13 @@ class Vocabulary:
         frequent.sort(key=lambda token: (-counts[token], token))
         if not frequent:
             raise InputError(f"no word occurs {min_count} times in the training captions: lower min_count")
-        return cls([*SPECIALS, *frequent[:max_size]])
+        return cls([*SPECIALS, *frequent[:max_size]], tokenizer)
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self.tokens == other.tokens
+        return isinstance(other, Vocabulary) and (self.tokens, self.tokenizer) == (other.tokens, other.tokenizer)
 
     def encode(self, tokens: Sequence[str]) -> list[int]:
         """Token ids of a caption between `<start>` and `<end>`; an unknown token becomes `<unk>`."""
@@ -93,6 +75,10 @@ class Vocabulary:
             if token_id not in (PAD, START):
                 tokens.append(self.tokens[token_id])
         return tokens
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """The text of a caption's tokens."""
+        return join_tokens(tokens, self.tokenizer)
 
     def save(self, path: Path) -> None:
         """Write the tokens as a JSON list, one token a line."""
