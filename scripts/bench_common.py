@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, timing, peak memory, the machine's name, and captions and photos to measure with."""
+"""Shared parts of the benchmarks: options, timing, peak memory, the machine's name, and captions and photos to measure with."""
 
 import argparse
 import json

@@ -79,11 +79,11 @@ class Peephole(RecurrentCell):
         return gates["f"] * c + gates["i"] * written
 
     def input_activation(self, a_g: Tensor) -> Tensor:
-        """What is written to c, before the input gate."""
+        """The activated input, before the input gate."""
         return tanh(a_g)
 
     def output_activation(self, c: Tensor) -> Tensor:
-        """What is read from c, before the output gate."""
+        """The activated cell state, before the output gate."""
         return tanh(c)
 
 

@@ -119,14 +119,14 @@ def _check_different(paths: Iterable[Path]) -> None:
 
 
 def _source(file: GrowingFile) -> Path | None:
-    """What there is to go on from: the partial file of a run that was killed, else the target."""
+    """The file to continue: the partial file of a run that was killed, else the target."""
     if file.through:
         return None
     return next((path for path in (file.partial, file.path) if path.is_file() and path.stat().st_size), None)
 
 
 def _photo_id(key: object) -> object:
-    """What a photo's keys in all formats have in common."""
+    """The one key of a photo for all formats."""
     name = key if isinstance(key, int) else image_id(Path(str(key)).name)
     return name.encode("utf-8", "backslashreplace") if isinstance(name, str) else name
 

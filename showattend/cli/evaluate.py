@@ -200,7 +200,7 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
 
 
 def _title(args: argparse.Namespace) -> str:
-    """Whose captions are scored, and on what."""
+    """The title of the report: the source of the captions and the photos."""
     whose = args.results or " + ".join(map(str, model_folders_from_args(args)))
     return f"{whose} on {args.references or f'{args.root}, split ' + (args.split or 'val')}"
 

@@ -72,7 +72,7 @@ def compute_scores(inputs: ScoringInputs) -> Scores:
 
 
 def compare_scores(inputs: ScoringInputs, scores: Scores, other: Results) -> dict[str, Comparison]:
-    """What the captions score more than those of another system, metric by metric."""
+    """Differences between the captions' scores and another system's, metric by metric."""
     split = TOKENIZERS[inputs.tokenizer]
     hypotheses = {photo: split(other.captions[photo]) for photo in inputs.results.captions}
     return compare(scores.statistics, corpus_statistics(hypotheses, scores.tokens.references))

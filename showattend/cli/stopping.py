@@ -23,7 +23,7 @@ LIMITS = {
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was asked to end by a signal other than Ctrl-C's."""
+    """A signal other than Ctrl-C's ends the process."""
 
     signal: int = signal.SIGTERM
 
@@ -57,7 +57,7 @@ def in_one_line(error: BaseException) -> str | None:
     """The message of an error that is no fault of the program: bad input, or what the system refuses.
 
     Returns:
-        the message; an empty one where nothing is to be said, because nobody reads our output; None for any other error
+        the message; an empty one where the reader of our output has gone; None for any other error
     """
     if isinstance(error, InputError):
         return str(error)

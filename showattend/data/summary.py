@@ -1,4 +1,4 @@
-"""What a data set holds: photos, captions and words of each split, extreme captions, duplicates, photos that cannot be read."""
+"""Summary of a data set: photos, captions and words of each split, extreme captions, duplicates, photos that cannot be read."""
 
 import hashlib
 import random

@@ -150,7 +150,7 @@ class Encoder(nn.Module, ABC):
 
     @property
     def normalization(self) -> Normalization:
-        """What `feature_map` expects of its input."""
+        """Mean and standard deviation of pixels from 0 to 1, with which the input of `feature_map` is normalised."""
         mean, std = (tuple((values.flatten() / 255).tolist()) for values in (self.mean, self.std))
         return Normalization(mean, std)
 

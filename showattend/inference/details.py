@@ -1,4 +1,4 @@
-"""What the decoder knew at each word of a caption, by a second pass with the words given."""
+"""Probability, gates and sampled location at each word of a caption, from a second pass with the words given."""
 
 import math
 from collections.abc import Iterator, Sequence

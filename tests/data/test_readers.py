@@ -26,7 +26,7 @@ def test_every_reader_says_how_it_is_recognised(name: str, tmp_path: Path) -> No
     assert name in FOLDER_ORDER
     assert reader.signs
     assert reader.example
-    assert not reader.recognises(DataFolder(tmp_path))
+    assert not reader.find(DataFolder(tmp_path))
 
 
 @pytest.mark.parametrize("name", CAPTION_READERS.names())

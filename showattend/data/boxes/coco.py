@@ -27,7 +27,7 @@ class Category(msgspec.Struct):
 
 
 class InstanceImage(msgspec.Struct):
-    """One photo, and the size of the picture on which its boxes were drawn."""
+    """One photo, and the size of the picture that was annotated."""
 
     id: PhotoId
     file_name: str
@@ -106,7 +106,7 @@ class CocoBoxes(ObjectBoxes):
         return list(categories.values())
 
     def size(self, photo: Photo) -> tuple[int, int] | None:
-        """As the annotations say."""
+        """Width and height from the file."""
         return self.sizes.get(photo.path.name)
 
     def object_words(self, photo: Photo, words: Sequence[str]) -> list[ObjectWord]:

@@ -67,7 +67,7 @@ class EntitiesBoxes(ObjectBoxes):
         self.nouns = {head.noun for annotation in self.annotations.values() for _, heads in annotation.sentences for head in heads}
 
     def size(self, photo: Photo) -> tuple[int, int] | None:
-        """As its XML says."""
+        """Width and height from the photo's XML."""
         return self.annotations[photo.path.stem].size if photo.path.stem in self.annotations else None
 
     def references(self, photo: Photo) -> list[tuple[list[str], list[ObjectWord]]]:

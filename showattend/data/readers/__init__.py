@@ -86,7 +86,7 @@ def read_listing_file(path: Path) -> Listing:
 
 
 def _unrecognised(folder: DataFolder, readers: dict[str, CaptionReader]) -> str:
-    """What was looked for, what is there, and how the nearest layout would have to lie."""
+    """The error for an unknown layout: the files that readers search, those in the folder, and an example of the nearest layout."""
     where = Path(folder).absolute()
     signs = ", ".join(f"{' or '.join(reader.signs)} ({name})" for name, reader in readers.items())
     nearest = _nearest(folder, readers)

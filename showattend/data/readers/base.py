@@ -35,10 +35,6 @@ class CaptionReader(ABC):
         """The files by which a folder is recognised as of this layout; none: it has another one."""
         return root.find(self.signs)
 
-    def recognises(self, root: DataFolder) -> bool:
-        """Whether a folder has this layout."""
-        return bool(self.find(root))
-
     @abstractmethod
     def read(self, root: DataFolder) -> Listing:
         """All photos that the folder lists, with the paths where their files should lie; whether they do is not checked here.

@@ -1,4 +1,4 @@
-"""What the viewer shows, as plain data: words, probabilities, alphas, gates and where the grid lies on the photo."""
+"""Data of the viewer as plain values: words, probabilities, alphas, gates and where the grid lies on the photo."""
 
 import math
 from collections.abc import Mapping
