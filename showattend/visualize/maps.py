@@ -1,6 +1,7 @@
 """From the weights of locations to weights of pixels, and from these to pictures."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def photo_of(caption: Caption) -> Image.Image:
     """
     if caption.photo is None:
         raise InputError("this caption holds no photo: call visualize.attention_figure(photo, caption)")
-    return upright_rgb(caption.photo) if isinstance(caption.photo, Image.Image) else open_photo(caption.photo)[0]
+    return upright_rgb(caption.photo) if isinstance(caption.photo, Image.Image) else open_photo(Path(caption.photo))[0]
 
 
 def fit_within(photo: Image.Image, side: int) -> Image.Image:

@@ -88,4 +88,5 @@ def test_an_open_picture_is_shown_as_its_file_is(tmp_path: Path) -> None:
     buffer = io.BytesIO(path.read_bytes())
     assert photo_of(caption).size == (300, 200)
     opened = replace(caption, photo=Image.open(buffer))
-    assert photo_of(opened).tobytes() == photo_of(caption).tobytes()
+    named = replace(caption, photo=str(path))
+    assert photo_of(opened).tobytes() == photo_of(named).tobytes() == photo_of(caption).tobytes()

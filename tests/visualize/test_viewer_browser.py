@@ -1,0 +1,233 @@
+"""The viewer in a real browser: words light up the right places, by mouse and by keyboard, and the page keeps to itself."""
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from factories import bright_square_photo, brightness_caption, square_of
+from PIL import Image
+
+from showattend.inference import Caption
+from showattend.visualize import viewer_page
+from showattend.visualize.maps import photo_of
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+SIZES = [(300, 200), (200, 300), (420, 210), (240, 240)]
+OpenPage = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the viewer is not tested in a browser: pip install playwright")
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        pytest.skip("the viewer is not tested in a browser: none is here (Debian: apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
+    """Open captions in the viewer; afterwards the console must be free of errors, and no request may have left the page."""
+    problems: list[str] = []
+    contexts = []
+
+    def open_page(captions: Caption | dict[str, Caption], name: str = "photo.jpg", **context: Any) -> Any:
+        contexts.append(browser.new_context(**{"viewport": {"width": 460, "height": 640}, "reduced_motion": "reduce", **context}))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
+        page.on("request", lambda request: None if request.url.startswith(("file:", "data:")) else problems.append(request.url))
+        captions = captions if isinstance(captions, dict) else {"": captions}
+        path = tmp_path / f"page{len(contexts)}.html"
+        path.write_text(viewer_page(photo_of(next(iter(captions.values()))), name, captions), encoding="utf-8")
+        page.goto(path.as_uri())
+        page.wait_for_selector(".words")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "grey.png"
+    Image.new("RGB", (300, 200), (90, 90, 90)).save(path)
+    return path
+
+
+def corners(photo: Path) -> Caption:
+    """Five words that look at the four corners of a grid of 7 by 7 and at its centre."""
+    caption = brightness_caption(photo, "stretch", words=5)
+    alphas = torch.full((5, 49), 0.001)
+    for word, location in enumerate((8, 12, 36, 40, 24)):
+        alphas[word, location] = 1.0
+    log_probs = torch.tensor([0.9, 0.5, 0.25, 0.1, 0.01, 0.5]).log()
+    return replace(caption, words=["one", "two", "three", "four", "five"], alphas=alphas, log_probs=log_probs, betas=torch.full((5,), 0.5))
+
+
+def pixels_of(page: Any, settle: int = 60) -> Any:
+    page.wait_for_timeout(settle)
+    return np.asarray(Image.open(io.BytesIO(page.locator(".stage").first.screenshot())).convert("L"), dtype=float)
+
+
+def brightest(page: Any, size: tuple[int, int]) -> tuple[float, float]:
+    """Where the photo on the page is brightest, in the photo's pixels."""
+    picture = pixels_of(page).copy()
+    picture[:14] = picture[-14:] = picture[:, :14] = picture[:, -14:] = 0  # the page shows at the edges and round corners
+    y, x = np.unravel_index(picture.argmax(), picture.shape)
+    bright = picture >= picture.max() - 1
+    ys, xs = np.nonzero(bright) if bright.mean() < 0.2 else ([y], [x])
+    return (np.mean(xs) + 0.5) / picture.shape[1] * size[0], (np.mean(ys) + 0.5) / picture.shape[0] * size[1]
+
+
+def test_a_click_on_each_word_lights_up_where_the_model_looked(open_page: OpenPage, photo: Path) -> None:
+    page = open_page(corners(photo))
+    dark = pixels_of(page)
+    words = page.locator(".words button")
+    for word, location in enumerate((8, 12, 36, 40, 24)):
+        words.nth(word).click()
+        x, y = brightest(page, (300, 200))
+        assert abs(x - (location % 7 + 0.5) / 7 * 300) < 300 / 14
+        assert abs(y - (location // 7 + 0.5) / 7 * 200) < 200 / 14
+        assert words.nth(word).get_attribute("aria-pressed") == "true"
+    words.nth(4).click()
+    page.mouse.move(0, 0)
+    assert np.array_equal(pixels_of(page), dark)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_map_lies_on_the_photo(orientation: int, open_page: OpenPage, tmp_path: Path) -> None:
+    size = SIZES[orientation % len(SIZES)]
+    path = bright_square_photo(tmp_path / "photo.jpg", size, orientation)
+    caption = brightness_caption(path, "crop" if orientation % 2 else "stretch")
+    page = open_page(caption)
+    page.locator(".words button").first.click()
+    x, y = brightest(page, size)
+    left, upper, right, lower = square_of(size)
+    half = max(caption.grid_box[2] - caption.grid_box[0], caption.grid_box[3] - caption.grid_box[1]) / 14
+    assert left - half <= x <= right + half
+    assert upper - half <= y <= lower + half
+    assert page.locator(".unseen").is_visible() == bool(orientation % 2)
+
+
+def test_the_keyboard_alone_reaches_every_word(open_page: OpenPage, photo: Path) -> None:
+    page = open_page(corners(photo))
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.dataset.word") == "0":
+            break
+    for word in ("0", "1", "2"):
+        assert page.locator(".stage").get_attribute("data-word") == word
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("End")
+    assert page.locator(".stage").get_attribute("data-word") == "4"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(".stage").get_attribute("data-word") == "3"
+    page.keyboard.press("Escape")
+    assert page.locator(".stage").get_attribute("data-word") == ""
+
+
+def test_hovering_shows_a_word_and_leaving_shows_the_chosen_one_again(open_page: OpenPage, photo: Path) -> None:
+    page = open_page(corners(photo))
+    words = page.locator(".words button")
+    words.nth(1).click()
+    words.nth(3).hover()
+    assert page.locator(".stage").get_attribute("data-word") == "3"
+    page.mouse.move(0, 0)
+    assert page.locator(".stage").get_attribute("data-word") == "1"
+    page.locator(".strip").first.locator("i").nth(2).click()
+    assert page.locator(".stage").get_attribute("data-word") == "2"
+    assert page.locator(".strip .value").all_inner_texts() == ["25%", "0.50", "0.5 bits"]
+
+
+def test_every_style_paints_the_word_and_nothing_without_one(open_page: OpenPage, photo: Path) -> None:
+    page = open_page(corners(photo))
+    plain, painted = pixels_of(page), []
+    for style in ("Spotlight", "Heat", "Contours", "Boxes"):
+        page.get_by_role("button", name=style).click()
+        assert np.array_equal(pixels_of(page), plain)
+        page.locator(".words button").nth(0).click()
+        painted.append(pixels_of(page))
+        page.locator(".words button").nth(0).click()
+        page.mouse.move(0, 0)
+    assert all(not np.array_equal(one, plain) for one in painted)
+
+
+def test_play_types_the_caption(open_page: OpenPage, photo: Path) -> None:
+    page = open_page(corners(photo))
+    page.get_by_role("button", name="play the caption word by word").click()
+    later = page.locator(".words button.later")
+    assert later.count() == 4
+    for _ in range(100):
+        if later.count() < 4:
+            break
+        page.wait_for_timeout(100)
+    assert page.locator(".stage").get_attribute("data-word") == "1"
+    page.get_by_role("button", name="stop").click()
+    assert later.count() == 0
+
+
+def test_captions_and_models_are_switched_apart(open_page: OpenPage, photo: Path) -> None:
+    caption = corners(photo)
+    other = replace(caption, words=["another", "caption"], alphas=caption.alphas[:2], log_probs=None, betas=None)
+    page = open_page({"lstm": replace(caption, alternatives=[other]), "gru": replace(other, locations=torch.tensor([8, 12]))})
+    first, second = page.locator(".model").all()
+    first.get_by_role("button", name="another caption").click()
+    assert first.locator(".words").inner_text().split() == ["another", "caption"]
+    second.locator(".words button").nth(1).click()
+    assert first.locator(".stage").get_attribute("data-word") in (None, "")
+    assert "one location, outlined" in second.locator(".about").inner_text()
+
+
+def test_words_are_buttons_with_a_description(open_page: OpenPage, photo: Path) -> None:
+    page = open_page(corners(photo))
+    assert page.get_by_role("button", name="one: looked at the upper left, probability 90%").is_visible()
+    assert page.get_by_role("button", name="five: looked at the centre, probability 1.0%").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_a_phone(scheme: str, open_page: OpenPage, photo: Path) -> None:
+    words = ["a", "Donaudampfschifffahrtsgesellschaft", "كلب", "naïve", *["word"] * 16]
+    caption = brightness_caption(photo, "crop", words=20)
+    caption = replace(caption, words=words, gates=[{"i": torch.rand(20, 4)}], log_probs=torch.zeros(21))
+    page = open_page({"m" * 60: caption, "n": caption}, "x" * 200 + ".jpg", viewport={"width": 360, "height": 640}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_names_and_words_of_any_kind_stay_text(open_page: OpenPage, photo: Path) -> None:
+    nasty = """<img src=x onerror=alert(1)></script><script>alert(2)</script>"'"""
+    caption = replace(brightness_caption(photo, "crop"), words=[nasty])
+    page = open_page({nasty: replace(caption, alternatives=[caption])}, nasty)
+    assert page.locator(".words").inner_text() == nasty
+    assert nasty in page.locator(".file").inner_text()
+
+
+def test_a_print_shows_a_picture_for_each_word(open_page: OpenPage, photo: Path) -> None:
+    page = open_page(corners(photo))
+    assert page.pdf().startswith(b"%PDF")
+    assert page.locator(".sheet canvas").count() == 5
+
+
+def test_in_a_notebook_the_frame_grows_to_the_viewer(browser: Any, photo: Path) -> None:
+    page = browser.new_page()
+    page.set_content(corners(photo)._repr_html_())
+    frame = page.frame_locator("iframe")
+    frame.locator(".words button").nth(2).click()
+    assert frame.locator(".stage").get_attribute("data-word") == "2"
+    height = page.locator("iframe").bounding_box()["height"]
+    assert abs(height - frame.locator("body").evaluate("body => body.scrollHeight")) <= 8
+    page.close()
