@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args, model_folders_from_args, numeric_generation_options
 from showattend.cli.options import Commands, add_data_options, add_ensemble_options, add_generation_options, add_speed_options
+from showattend.console import print_error
 from showattend.errors import InputError, unknown_name
 from showattend.files import check_writable, write_text
 
@@ -189,7 +189,7 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
     rows = []
     for photo, (_, result) in zip(references.files, tqdm(captions, "Captioning", len(paths), unit=" photos"), strict=True):
         if isinstance(result, Failure):
-            print(f"skipped {result.reason}", file=sys.stderr)
+            print_error(f"skipped {result.reason}")
         else:
             rows.append((photo, str(result)))
     if not rows:
@@ -221,4 +221,4 @@ def _report_problems(inputs: ScoringInputs, *, strict: bool) -> None:
 
 def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line, file=sys.stderr)
+        print_error(line)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args
 from showattend.cli.options import Commands, add_data_options, add_generation_options, add_model_options, add_speed_options, whole_number
+from showattend.console import print_error
 from showattend.errors import InputError
 from showattend.files import check_writable
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     boxes = read_boxes(args.root, photos, args.boxes)
     captioner = captioner_from_args(args)
     for note in data.notes:
-        print(note, file=sys.stderr)
+        print_error(note)
     inputs = GroundingInputs(captioner, list(_photos_with_boxes(photos, boxes)), boxes)
     captions = list(_score_references(inputs) if args.captions == "references" else _caption_photos(inputs, args))
     mentions = [Mention(photo, caption, word) for photo, caption, words in captions for word in words]
@@ -117,7 +117,7 @@ def _photos_with_boxes(photos: Sequence[Photo], boxes: ObjectBoxes) -> Iterator[
     for photo in photos:
         reason = boxes.problem(photo)
         if reason:
-            print(f"skipped {reason}", file=sys.stderr)
+            print_error(f"skipped {reason}")
         else:
             yield photo
 
@@ -133,7 +133,7 @@ def _caption_photos(inputs: GroundingInputs, args: argparse.Namespace) -> Iterat
     results = inputs.captioner.caption_files(paths, config, batch_size=args.batch_size, workers=args.workers)
     for photo, (_, result) in zip(inputs.photos, tqdm(results, "Captioning", len(paths), unit=" photos"), strict=True):
         if isinstance(result, Failure):
-            print(f"skipped {result.reason}", file=sys.stderr)
+            print_error(f"skipped {result.reason}")
         else:
             yield photo, result, inputs.boxes.object_words(photo, result.words)
 
@@ -149,7 +149,7 @@ def _score_references(inputs: GroundingInputs) -> Iterator[GroundedCaption]:
         try:
             scores = inputs.captioner.score_words(photo.path, [words for words, _ in references])
         except BrokenImage as error:
-            print(f"skipped {error}", file=sys.stderr)
+            print_error(f"skipped {error}")
         else:
             yield from ((photo, score.caption, words) for score, (_, words) in zip(scores, references, strict=True))
 
@@ -185,7 +185,7 @@ def _sample_known(mentions: Sequence[Mention], vocabulary: Vocabulary, count: in
     if not known:
         raise InputError("the model knows none of the words that name objects: leave faithfulness out with --faithfulness 0")
     if len(known) < len(mentions):
-        print(f"{len(mentions) - len(known)} words that are not in the model's vocabulary are left out of the curves", file=sys.stderr)
+        print_error(f"{len(mentions) - len(known)} words that are not in the model's vocabulary are left out of the curves")
     return [known[i] for i in sorted(random.Random(seed).sample(range(len(known)), min(count, len(known))))]
 
 

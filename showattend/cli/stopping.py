@@ -64,7 +64,8 @@ def in_one_line(error: BaseException) -> str | None:
     if isinstance(error, BrokenPipeError) and error.filename is None:
         # The reader of our output has closed it (caption … | head): no error of ours, and nobody to report it to.
         return ""
-    text = " ".join(str(error).split())
+    # The error of a worker process holds that process's traceback; its own message is the last line.
+    text = str(error).strip().rpartition("\n")[2]
     for pattern, advice in LIMITS.items():
         if isinstance(error, OSError | RuntimeError | ImportError | MemoryError) and re.search(pattern, text, re.IGNORECASE):
             return f"{advice} ({text[:200]})"

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from showattend.cli.options import Commands
+from showattend.errors import InputError
+from showattend.files import DISK_ERRORS
 
 COMMANDS = {
     "fit": "train a captioner (options: showattend fit --help)",
@@ -19,7 +21,20 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one of them with all of its arguments; its own name is the first."""
+    """Run one of them with all of its arguments; its own name is the first.
+
+    Raises:
+        InputError: an option or the data is bad, or a log or a checkpoint cannot be written.
+    """
     from showattend.training.command import train
 
-    return train(arguments)
+    try:
+        return train(arguments)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS or isinstance(error, BrokenPipeError):
+            raise
+        place = f" {error.filename}" if error.filename else ""
+        raise InputError(
+            f"cannot write into the folder of the run{place}: {error.strerror}: the checkpoints and the model that it holds are whole, "
+            "go on with --ckpt_path last"
+        ) from error

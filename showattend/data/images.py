@@ -1,5 +1,6 @@
 """Opening photo files by their content: upright, RGB, and one error for every file that holds no picture."""
 
+import errno
 import io
 import os
 import re
@@ -82,6 +83,18 @@ def open_photo(path: Path, *, size_hint: int | None = None) -> tuple[Image.Image
         return upright_rgb(image), size
 
 
+def decode_photo(content: bytes) -> Image.Image:
+    """A picture from the bytes of a file: upright, RGB.
+
+    Raises:
+        BrokenImage: there is no readable picture in them.
+    """
+    with _decoding(Path(f"<{len(content)} bytes>")):
+        image = _identify(io.BytesIO(content))
+        image.load()
+        return upright_rgb(image)
+
+
 def upright_rgb(image: Image.Image) -> Image.Image:
     """An open picture turned upright by its EXIF orientation, as RGB with 8 bits a channel."""
     transposition = UPRIGHT.get(_orientation(image))
@@ -118,6 +131,8 @@ def _decoding(path: Path) -> Iterator[None]:
     except MemoryError as error:
         raise BrokenImage(f"{path}: there is not enough memory for its pixels") from error
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # not the photo's fault
+            raise
         raise BrokenImage(f"{path}: {error.strerror or f'cannot be read ({error})'}") from error
     except Exception as error:  # decoders raise many kinds of errors on damaged files
         raise BrokenImage(f"{path}: cannot be read ({error})") from error

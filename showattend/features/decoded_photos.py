@@ -1,12 +1,16 @@
 """Photo files as a data set of pixels, for the cache and for captioning."""
 
-from collections.abc import Sequence
+import os
+import resource
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from showattend.data.images import BrokenImage
 from showattend.data.transforms import Preprocessing
@@ -36,3 +40,44 @@ class DecodedPhotos(Dataset[Decoded]):
         except BrokenImage as error:
             side = self.preprocessing.image_size
             return Decoded(torch.zeros(3, side, side, dtype=torch.uint8), (side, side), str(error))
+
+
+class DecodedBatch(NamedTuple):
+    """Pixels (N,3,S,S), width and height of each photo, and the reason why it is broken, or an empty one."""
+
+    pixels: Tensor
+    sizes: list[tuple[int, int]]
+    reasons: list[str]
+
+
+def decoded_batches(
+    paths: Sequence[Path], preprocessing: Preprocessing, batch_size: int, workers: int, generator: torch.Generator | None = None
+) -> Iterator[DecodedBatch]:
+    """Photo files in batches, in order.
+
+    Args:
+        workers: processes that read ahead; none where too few files may be open for them
+        generator: what the loader draws its seed from; None: torch's global one
+    """
+    loader = DataLoader(
+        DecodedPhotos(paths, preprocessing), batch_size, num_workers=usable_workers(workers), collate_fn=_as_arrays, generator=generator
+    )
+    for pixels, sizes, reasons in loader:
+        yield DecodedBatch(torch.from_numpy(pixels), sizes, reasons)
+
+
+def usable_workers(workers: int) -> int:
+    """So many worker processes, or 0 where the limit on open files (ulimit -n) is too low for their pipes."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return workers
+    try:
+        already_open = len(os.listdir("/proc/self/fd"))
+    except OSError:  # no Linux, or not even this folder can be opened
+        already_open = 16
+    return workers if limit - already_open >= 32 + 16 * workers else 0
+
+
+def _as_arrays(photos: list[Decoded]) -> tuple[NDArray[np.uint8], list[tuple[int, int]], list[str]]:
+    """A batch that goes through a pipe: torch would send tensors through shared memory, which containers have little of."""
+    return np.stack([photo.image.numpy() for photo in photos]), [photo.size for photo in photos], [photo.reason for photo in photos]

@@ -6,12 +6,10 @@ import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from showattend.data.captions import Photo
@@ -19,7 +17,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
 from showattend.errors import InputError
-from showattend.features.decoded_photos import DecodedPhotos
+from showattend.features.decoded_photos import DecodedBatch, decoded_batches
 from showattend.files import atomic_write, writable
 
 
@@ -47,8 +45,7 @@ def write_payload(
     """
     _check_space(path.parent, math.prod(shape) * np.dtype(dtype).itemsize)
     # A generator of its own: whether the cache was there already must not change the random numbers of training.
-    decoded = DecodedPhotos([photo.path for photo in photos], preprocessing)
-    loader = DataLoader(decoded, batch_size, num_workers=workers, generator=torch.Generator())
+    decoded = decoded_batches([photo.path for photo in photos], preprocessing, batch_size, workers, torch.Generator())
     broken: dict[int, str] = {}
     digest = hashlib.sha256()
     task = "Reading pixels" if encoder is None else "Computing features"
@@ -56,7 +53,7 @@ def write_payload(
     with atomic_write(path) as temporary, temporary.open("wb") as file, bar:
         digest.update(header := _header(shape, dtype))
         file.write(header)
-        for rows, reasons in _rows(loader, encoder):
+        for rows, reasons in _rows(decoded, encoder):
             for row, reason in enumerate(reasons):
                 if reason:
                     rows[row] = 0
@@ -77,13 +74,13 @@ def _header(shape: Sequence[int], dtype: str) -> bytes:
     return header.getvalue()
 
 
-def _rows(loader: Iterable[tuple[Tensor, Any, list[str]]], encoder: Encoder | None) -> Iterator[tuple[np.ndarray, list[str]]]:
+def _rows(decoded: Iterable[DecodedBatch], encoder: Encoder | None) -> Iterator[tuple[np.ndarray, list[str]]]:
     """For each batch, pixels or features in half precision, and the reason why a photo is broken, or an empty one."""
     if encoder is None:
-        yield from ((pixels.numpy(), reasons) for pixels, _, reasons in loader)
+        yield from ((pixels.numpy(), reasons) for pixels, _, reasons in decoded)
         return
     extractor = FeatureExtractor(encoder)
-    started = ((reasons, extractor.submit(pixels.to(encoder.mean.device))) for pixels, _, reasons in loader)
+    started = ((reasons, extractor.submit(pixels.to(encoder.mean.device))) for pixels, _, reasons in decoded)
     for reasons, wait in prefetch_one(started):
         yield wait().features.half().contiguous().cpu().numpy(), reasons
 

@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from showattend.decoding import GenerationConfig
 from showattend.encoders.feature_extractor import prefetch_one
 from showattend.errors import InputError
-from showattend.features.decoded_photos import DecodedPhotos
+from showattend.features.decoded_photos import DecodedBatch, decoded_batches
 from showattend.inference.caption import Caption, CaptionScore, Failure, best_caption
 from showattend.inference.details import add_details
 from showattend.inference.ensemble import Ensemble, PendingFeatures
@@ -148,18 +147,18 @@ class Captioner:
             workers: processes that read photos while the network works
         """
         remaining = iter(paths)
-        loader = DataLoader(DecodedPhotos(paths, self.model.preprocessing), batch_size, num_workers=workers)
-        for reasons, batch in prefetch_one(map(self._submit_readable, loader)):
+        decoded = decoded_batches(paths, self.model.preprocessing, batch_size, workers)
+        for reasons, batch in prefetch_one(map(self._submit_readable, decoded)):
             captions = iter(self._caption_batch(batch, config) if batch.sizes else ())
             for reason in reasons:
                 path = next(remaining)
                 yield path, Failure(reason) if reason else replace(next(captions), photo=path)
 
-    def _submit_readable(self, decoded: tuple[Tensor, list[Tensor], list[str]]) -> tuple[list[str], "_Batch"]:
+    def _submit_readable(self, decoded: DecodedBatch) -> tuple[list[str], "_Batch"]:
         """Start to encode the photos of a batch that could be read; the reasons, empty for these, are returned too."""
         pixels, sizes, reasons = decoded
         readable = [row for row, reason in enumerate(reasons) if not reason]
-        return reasons, self._submit(pixels[readable], torch.stack(sizes, 1)[readable].tolist())
+        return reasons, self._submit(pixels[readable], [sizes[row] for row in readable])
 
     def _submit(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> "_Batch":
         """Start to encode photos, uint8 (N,3,S,S), with all models."""

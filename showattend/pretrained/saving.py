@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from showattend.errors import InputError
@@ -57,7 +58,10 @@ def save_pretrained(model: Pretrained, folder: Path, *, trained_on: str = "") ->
 
 
 def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}, folder / WEIGHTS)
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}, folder / WEIGHTS)
+    except SafetensorError as error:  # its text has the system's reason: a full disk, say
+        raise InputError(f"cannot write {folder / WEIGHTS}: {error}: free some space or choose another disk") from error
     (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
     model.vocabulary.save(folder / VOCABULARY)
     if spec := model.network.encoder.spec():

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches, by_length
 from showattend.data.captions import CaptionedPhotos, read_captions
 from showattend.features.cache import default_cache_dir, open_or_build_cache
+from showattend.features.decoded_photos import usable_workers
 from showattend.training.config import DataConfig
 from showattend.vocabulary import Vocabulary, choose_tokenizer, find_tokenizer
 
@@ -76,13 +77,14 @@ class CaptionDataModule(lightning.LightningDataModule):
         batches: dict[str, Any] = {"batch_size": self.config.batch_size}
         if split == "train":
             batches = {"batch_sampler": self._training_batches(dataset)}
+        workers = usable_workers(self.config.num_workers)
         return DataLoader(
             dataset,
             **batches,
             generator=torch.Generator().manual_seed(0),  # nothing that loaders draw is used: the global generator is the model's
-            num_workers=self.config.num_workers,
+            num_workers=workers,
             collate_fn=dataset.collate,
-            persistent_workers=self.config.num_workers > 0,
+            persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 
