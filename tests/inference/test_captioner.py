@@ -1,5 +1,6 @@
 """`Captioner` on an untrained model: files and open pictures, alternatives, gates, ensembles and attention modes."""
 
+import io
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -97,3 +98,13 @@ def test_models_with_different_preprocessing_are_no_ensemble() -> None:
 def test_an_attention_without_modes_refuses_one() -> None:
     with pytest.raises(InputError, match="an attention mode is for hard attention"):
         Captioner(untrained_model(), "cpu", attention_mode="argmax")
+
+
+def test_pixels_bytes_and_open_files_are_photos_too(captioner: Captioner, photo: Path) -> None:
+    expected = captioner.caption(Image.open(photo)).words
+    content = photo.read_bytes()
+    for given in (np.asarray(Image.open(photo).convert("RGB")), content, io.BytesIO(content)):
+        assert captioner.caption(given).words == expected
+    for bad in (np.zeros((4, 4, 3)), np.zeros((4, 4, 7), np.uint8), b"no picture", 3, io.StringIO("text")):
+        with pytest.raises(InputError):
+            captioner.caption(bad)  # type: ignore[arg-type]
