@@ -121,7 +121,7 @@ def _write_index(folder: Path, entries: list[IndexEntry], problems: list[str]) -
     from showattend.visualize import index_page
 
     index = folder / "index.html"
-    write_text(index, index_page(f"{len(entries)} photos", entries, problems))
+    write_text(index, index_page("1 photo" if len(entries) == 1 else f"{len(entries)} photos", entries, problems))
     print_line(printable(index))
     if problems:
         print_error(f"{len(problems)} of {len(entries) + len(problems)} photos could not be drawn")
