@@ -1,6 +1,7 @@
 """Penn Treebank tokens against those of the official Java tokeniser (Stanford CoreNLP 3.4.1, as coco-caption runs it).
 
-`ptb_cases.tsv` holds hard cases and the words that the Java gave; for Flickr8k's captions the digest of its words stands here.
+`ptb_cases.tsv` holds hard cases and the words that the Java gave, `ptb_scripts.tsv` the same for captions of twenty scripts; for
+Flickr8k's captions the digest of its words stands here.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ from pathlib import Path
 from showattend.metrics.ptb import ptb_tokenize
 
 CASES = Path(__file__).with_name("ptb_cases.tsv")
+SCRIPT_CASES = Path(__file__).with_name("ptb_scripts.tsv")
 # What still differs: telephone numbers in brackets, a unit after a decimal number, half of something, an initial that ends a sentence.
 DIFFERENT = {
     "The cars cost $1,000.50 each, €20 or £3.5m.",
@@ -34,3 +36,28 @@ def test_all_captions_of_flickr8k_have_the_official_tokens(flickr8k: Path) -> No
     for line in lines:
         digest.update((" ".join(ptb_tokenize(line.partition("\t")[2])) + "\n").encode())
     assert digest.hexdigest() == FLICKR8K
+
+
+def test_captions_of_twenty_scripts_have_the_official_tokens() -> None:
+    cases = [line.split("\t") for line in SCRIPT_CASES.read_text(encoding="utf-8").split("\n") if line]
+    assert len(cases) > 350
+    different = {caption for caption, words in cases if " ".join(ptb_tokenize(caption)) != words}
+    # What still differs: hyphens after decomposed accents, three dots between letters, a slash after a quotation mark.
+    assert all("a...b" in caption or "e\u0301-the" in caption or '"a/b' in caption for caption in different)
+    assert len(different) == 14
+
+
+def test_entities_superscripts_and_characters_without_width_are_treated_as_the_official_tokeniser_does() -> None:
+    assert ptb_tokenize("Tom &amp; Jerry") == ["tom", "&", "jerry"]
+    assert ptb_tokenize("zero\u200bwidth \ufeffmark") == ["zero", "width", "mark"]
+    assert ptb_tokenize("x² qu'il d'à non\u2011stop 3.5-inch ol' man") == [
+        "x",
+        "²",
+        "qu'il",
+        "d'",
+        "à",
+        "non\u2011stop",
+        "3.5-inch",
+        "ol'",
+        "man",
+    ]
