@@ -141,6 +141,14 @@ def test_another_content_of_config_json_is_refused(content: str, folder: Path) -
         load_pretrained(folder)
 
 
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "vocabulary.json", "metrics.json"])
+def test_a_file_that_leads_to_a_device_is_refused_unread(name: str, folder: Path) -> None:
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=f"{name} that is no regular file"):
+        load_pretrained(folder)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -45,7 +45,11 @@ def read_decoded(path: Path) -> DecodedText:
         InputError: the file cannot be read, or its encoding cannot be recognised.
     """
     try:
+        if path.is_char_device():  # /dev/zero has no end
+            raise InputError(f"cannot read {path}: it is a device: give a file")
         content = path.read_bytes()
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     mark, encoding = next(((mark, name) for mark, name in MARKS if content.startswith(mark)), (b"", _encoding(content)))

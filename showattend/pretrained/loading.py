@@ -152,7 +152,7 @@ def _read_vocabulary(folder: Path, config: FolderConfig) -> Vocabulary:
 def _read_metrics(folder: Path) -> dict[str, float]:
     if not (folder / METRICS).exists():
         return {}
-    metrics = read_json(folder / METRICS)
+    metrics = read_json(_existing(folder, METRICS))
     if not isinstance(metrics, dict) or not all(type(value) in (int, float) and math.isfinite(value) for value in metrics.values()):
         raise InputError(f"{folder / METRICS} is no JSON object of finite numbers: {COPY_AGAIN}, or delete this file")
     return metrics
@@ -160,7 +160,8 @@ def _read_metrics(folder: Path) -> dict[str, float]:
 
 def _existing(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
-        raise InputError(f"the model {folder} lacks {name}: {COPY_AGAIN}")
+        problem = f"has a {name} that is no regular file" if (folder / name).exists() else f"lacks {name}"
+        raise InputError(f"the model {folder} {problem}: {COPY_AGAIN}")
     return folder / name
 
 
