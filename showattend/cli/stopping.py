@@ -18,6 +18,7 @@ LIMITS = {
     r"alloc|out of memory|not enough memory|cannot allocate": "memory is used up: take a smaller --batch-size, or --workers 0",
     r"can't start new thread|resource temporarily unavailable": "no more threads or processes may be started: raise ulimit -u",
     r"too many open files": "too few files may be open: raise ulimit -n, or take --workers 0",
+    r"unable to (?:resize|mmap|open shared memory)": "shared memory is refused: raise ulimit -f, give /dev/shm more, or take --workers 0",
     r"dataloader worker .* (?:exited|is killed)": "a process that reads photos was killed, perhaps for want of memory: take --workers 0",
 }
 
