@@ -43,7 +43,7 @@ def main() -> int:
     started = time.monotonic()
     try:
         _import_everything()
-        plan = Plan(args.seed, args.quick, _make_fixtures(work))
+        plan = Plan(args.seed, args.quick, _make_fixtures(work), args.scale)
         records = run_kinds(args.only or list(KINDS), plan, kept, work, args.jobs)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -126,6 +126,7 @@ def _import_everything() -> None:
 def _report(records: list[Record], args: argparse.Namespace, minutes: float) -> str:
     notes = [f"- {record.kind}: {note}" for record in records for note in record.notes]
     command = f"python -m scripts.torture --seed {args.seed}{' --quick' * args.quick}"
+    command += f" --scale {args.scale}" if args.scale != 1 else ""
     command += "".join(f' --only "{name}"' for name in args.only or [])
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {platform.system()}"
     lines = [table(records), "", *notes, f"- `{command}`, {minutes:.0f} minutes, {machine}, {date.today()}"]
@@ -139,6 +140,7 @@ def _parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=list(KINDS), metavar="KIND", help=f"one of: {', '.join(KINDS)}; may be given often"
     )
+    parser.add_argument("--scale", type=float, default=1.0, help="share of a full run's attempts (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="kinds that run at once (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where the inputs of failures are kept (default: a new folder)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table to a file as well")

@@ -85,6 +85,8 @@ def _become_child(
         os.chdir(folder)
         for number, opened in enumerate((os.open(os.devnull, os.O_RDONLY), *outputs)):
             os.dup2(opened, number)
+        # The parent's own may have been files, which can seek.
+        sys.stdin, sys.stdout, sys.stderr = (open(number, mode, closefd=False) for number, mode in enumerate("rww"))  # noqa: SIM115
         status = _status_of(action, memory, prepare)
         sys.stdout.flush()
         sys.stderr.flush()
