@@ -69,7 +69,9 @@ def in_one_line(error: BaseException) -> str | None:
     text = str(error).strip().rpartition("\n")[2]
     for pattern, advice in LIMITS.items():
         if isinstance(error, OSError | RuntimeError | ImportError | MemoryError) and re.search(pattern, text, re.IGNORECASE):
-            return f"{advice} ({text[:200]})"
+            # An error of a worker process holds its whole traceback; the last line is the error.
+            reason = (str(error).strip().splitlines() or [""])[-1]
+            return f"{advice} ({' '.join(reason.split())[:200]})"
     if isinstance(error, MemoryError):
         return "memory is used up: take a smaller --batch-size, or --workers 0"
     if isinstance(error, OSError) and error.errno is not None:
