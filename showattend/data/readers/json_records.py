@@ -33,7 +33,7 @@ class JsonRecordsReader(CaptionReader):
 
     def recognises_file(self, file: ListingFile) -> bool:
         """Whether the file is JSON lines, a list, or an object whose keys are names of photos."""
-        return file.starts_as_json and (file.is_json_lines or isinstance(file.json, list) or _is_mapping(file.json))
+        return file.starts_as_json and (file.is_json_lines or _is_list(file.json) or _is_mapping(file.json))
 
     def read_file(self, file: ListingFile) -> Listing:
         """Photos by their names, in the order of the file."""
@@ -97,6 +97,12 @@ def _check(where: str, check: Any, value: object) -> None:
         check(value)
     except ValueError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _is_list(content: object) -> bool:
+    """Whether the first object of a list names a photo; one with an `image_id` alone is a result that is to be scored."""
+    first = content[0] if isinstance(content, list) and content else None
+    return isinstance(first, dict) and any(name in first for name in PHOTO_COLUMNS if name != "image_id")
 
 
 def _is_mapping(content: object) -> bool:
