@@ -364,6 +364,12 @@
         context.drawImage(img, 0, 0, target.width, target.height);
         paint(overlay, caption.alphas[n], caption.locations ? caption.locations[n] : null, caption, data, section.dataset.style, 1, accent());
         context.drawImage(overlay, 0, 0);
+        const [left, upper, right, lower] = fraction(caption.crop_box), height = target.height;
+        context.fillStyle = "rgb(255 255 255 / 72%)"; // over what the network did not see
+        context.beginPath();
+        context.rect(0, 0, width, height);
+        context.rect(left * width, upper * height, (right - left) * width, (lower - upper) * height);
+        context.fill("evenodd");
         make("span", "", cell, text);
       });
     }
