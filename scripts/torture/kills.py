@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.torture.fixtures import MODEL, RECIPE, SHAPES
+from scripts.torture.fixtures import RECIPE, SHAPES
 from scripts.torture.outcome import Outcome, Plan, Record, Result
 from scripts.torture.sandbox import Ended, classify, run_command, run_forked
 
@@ -47,7 +47,13 @@ def _fit_command(plan: Plan) -> list[str]:
 
 def _refine_command(plan: Plan) -> list[str]:
     (plan.fixtures / "refine.yaml").write_text(REFINE)
-    return ["refine", "--config", str(plan.fixtures / "refine.yaml"), "--model.start", str(plan.fixtures / MODEL)]
+    return [
+        "refine",
+        "--config",
+        str(plan.fixtures / "refine.yaml"),
+        "--model.start",
+        str(plan.fixtures / "whole-fit" / "runs" / "run" / "model"),
+    ]
 
 
 class _TrainingKills:
@@ -60,8 +66,8 @@ class _TrainingKills:
         self.seen: Counter[str] = Counter()
 
     def __call__(self, folder: Path, share: float) -> Result:
-        if self.whole is None and (problem := self._run_whole()):
-            return problem
+        if self.whole is None:
+            self._run_whole()
         assert self.whole is not None
         self._run(folder, kill_after=share * self.seconds)
         if problem := damaged_file(folder):
@@ -76,13 +82,14 @@ class _TrainingKills:
         self.seen["resumed" if resumable else "killed before the first checkpoint"] += 1
         return self._compare(folder, resumable)
 
-    def _run_whole(self) -> Result | None:
+    def _run_whole(self) -> None:
         self.whole = self.plan.fixtures / f"whole-{self.name}"
         self.whole.mkdir()
         ended = self._run(self.whole)
         self.seconds = ended.seconds
         result = classify(ended)
-        return None if result.outcome is Outcome.GOOD else result
+        if result.outcome is not Outcome.GOOD:
+            raise RuntimeError(f"the uninterrupted run of {self.name} failed: {result.detail}")
 
     def _run(self, folder: Path, *arguments: str, kill_after: float | None = None) -> Ended:
         data = ["--data.root", str(self.plan.fixtures / SHAPES), "--data.cache_dir", "cache", "--runs", "runs", "--name", "run"]
