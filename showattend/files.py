@@ -4,8 +4,10 @@ Everything is written to a temporary file beside the target, which is then renam
 process that writes it, so that files of processes that have died are recognised and removed.
 """
 
+import atexit
 import csv
 import errno
+import getpass
 import os
 import re
 import shutil
@@ -135,6 +137,20 @@ def _disk_errors(path: Path) -> Iterator[None]:
             raise
         with writable(path):
             raise
+
+
+def ensure_home() -> None:
+    """Where the user has no home folder and no name (containers, cron), give the process some: libraries fail without.
+
+    The folder is private and removed at the end of the process.
+    """
+    if not os.path.isabs(os.path.expanduser("~")):
+        os.environ["HOME"] = home = tempfile.mkdtemp(prefix="showattend-home-")
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"uid-{os.getuid()}"
 
 
 def is_written_through(path: Path) -> bool:

@@ -13,6 +13,7 @@ from showattend.cli import attend, caption, cells, configs, data, demo, evaluate
 from showattend.cli.options import whole_number
 from showattend.cli.stopping import Terminated, discard_unwritten_output, flush_output, in_one_line, termination_as_exception
 from showattend.console import prepare_streams, print_error
+from showattend.files import ensure_home
 from showattend.version import __version__
 
 # In the order of `showattend --help`.
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    ensure_home()
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         try:

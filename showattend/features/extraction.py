@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from showattend.data.captions import Photo
+from showattend.data.shared_memory import workers_that_fit
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
@@ -45,6 +46,7 @@ def write_payload(
     """
     _check_space(path.parent, math.prod(shape) * np.dtype(dtype).itemsize)
     # A generator of its own: whether the cache was there already must not change the random numbers of training.
+    workers = workers_that_fit(workers, batch_size * 3 * preprocessing.image_size**2)
     decoded = decoded_batches([photo.path for photo in photos], preprocessing, batch_size, workers, torch.Generator())
     broken: dict[int, str] = {}
     digest = hashlib.sha256()

@@ -127,6 +127,10 @@ class StopOnDivergence(lightning.Callback):
         """Check the weights before the epoch's checkpoint."""
         self._check_weights(trainer, pl_module)
 
+    def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Check the weights before any other checkpoint, such as one within an epoch."""
+        self._check_weights(trainer, pl_module)
+
     def _check_weights(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         for name, parameter in pl_module.named_parameters():
             if not torch.isfinite(parameter).all():

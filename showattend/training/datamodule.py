@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches, by_length
 from showattend.data.captions import CaptionedPhotos, read_captions
+from showattend.data.shared_memory import workers_that_fit
 from showattend.features.cache import default_cache_dir, open_or_build_cache
 from showattend.features.decoded_photos import usable_workers
 from showattend.training.config import DataConfig
@@ -77,7 +78,8 @@ class CaptionDataModule(lightning.LightningDataModule):
         batches: dict[str, Any] = {"batch_size": self.config.batch_size}
         if split == "train":
             batches = {"batch_sampler": self._training_batches(dataset)}
-        workers = usable_workers(self.config.num_workers)
+        row = dataset.sources[0].read(dataset.rows[0])
+        workers = workers_that_fit(usable_workers(self.config.num_workers), row.nbytes * self.config.batch_size, loaders=2)
         return DataLoader(
             dataset,
             **batches,

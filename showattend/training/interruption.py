@@ -54,7 +54,7 @@ class SignalCheckpoint(Callback):
         if not due or batch_idx % trainer.accumulate_grad_batches:
             return
         if batch_idx:  # at the first batch the epoch's end has saved the same
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.path, weights_only=False)
         self.stop_if_received()
 
     def stop_if_received(self) -> None:
@@ -81,5 +81,5 @@ class EpochCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save, and end the run if a signal has come."""
-        trainer.save_checkpoint(self.signals.path)
+        trainer.save_checkpoint(self.signals.path, weights_only=False)
         self.signals.stop_if_received()

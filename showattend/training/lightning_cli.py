@@ -22,6 +22,10 @@ from showattend.training.resume import ResumeState, check_options, plain_options
 from showattend.training.runs import last_checkpoint, make_run_folder
 from showattend.training.self_critical import LitSelfCritical
 
+# Precisions that keep the weights themselves in 16 bits, and what to give instead.
+HALF_PRECISIONS = {"16-true": "16-mixed", "bf16-true": "bf16-mixed"}
+STRATEGIES = ("auto", "single_device")
+
 
 def check_trainer_options(options: Any) -> None:
     """Refuse what Lightning accepts and then fails on, or trains nothing with.
@@ -34,6 +38,15 @@ def check_trainer_options(options: Any) -> None:
             raise InputError(f"trainer.{name} is {options[name]}: give at least 1")
     if options.limit_val_batches == 0:
         raise InputError("trainer.limit_val_batches is 0: validation picks the best model, so give at least 1")
+    if options.barebones:
+        raise InputError("trainer.barebones is true, which turns off the checkpoints and logs that a run consists of: leave it out")
+    if str(options.precision) in HALF_PRECISIONS:
+        raise InputError(
+            f"trainer.precision is {options.precision}, in which small updates and log-probabilities are lost: "
+            f"give {HALF_PRECISIONS[str(options.precision)]}"
+        )
+    if isinstance(options.strategy, str) and options.strategy not in STRATEGIES:
+        raise InputError(f"trainer.strategy is {options.strategy}: captioners train in one process on one device: leave it out")
 
 
 class TrainingCLI(LightningCLI):
@@ -113,7 +126,7 @@ class TrainingCLI(LightningCLI):
         except Exception as error:
             if not self.folder_is_resumed and not any(self.folder.iterdir()):
                 self.folder.rmdir()
-            if isinstance(error, ValueError | TypeError) and not isinstance(error, InputError):
+            if isinstance(error, ValueError | TypeError | ImportError) and not isinstance(error, InputError):
                 raise InputError(f"the trainer refuses an option: {' '.join(str(error).split())}") from error
             raise
 

@@ -244,6 +244,10 @@ def test_an_unknown_choice_is_refused_with_the_known_ones(bad: dict[str, dict[st
         "--trainer.devices=-1",
         "--trainer.check_val_every_n_epoch=0",
         "--seed_everything=-1",
+        "--trainer.barebones=true",
+        "--trainer.precision=16-true",
+        "--trainer.strategy=ddp_spawn",
+        "--every_n_steps=-1",
     ],
 )
 def test_a_bad_option_is_one_line_that_names_it(option: str, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """A run that is killed and resumed is the run that nobody has killed, to the last bit."""
 
+import errno
+import random
 import shutil
 import signal
 import subprocess
@@ -8,12 +10,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from showattend.cli.main import main
+from showattend.errors import InputError
 from showattend.training.base import BaseLitModule
 from showattend.training.captioner import LitCaptioner
+from showattend.training.checkpoints import AtomicCheckpointIO
+from showattend.training.random_states import get_random_states, set_random_states
 from showattend.training.self_critical import LitSelfCritical
 
 SMALL = ["--model.decoder.embedding_size=16", "--model.decoder.hidden_size=16", "--model.decoder.attention_size=16"]
@@ -175,6 +181,52 @@ def test_a_damaged_last_checkpoint_is_one_line_that_names_the_best(
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("showattend: ")
     assert f"--ckpt_path {last.with_name('best.ckpt')}" in line
+
+
+@pytest.mark.parametrize("section", [("decoder", "cell"), ("decoder", "attention"), ("encoder", "name")])
+def test_code_that_a_checkpoint_names_is_not_imported_without_trust(
+    section: tuple[str, str], run: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("strange.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
+    checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint["hyper_parameters"][section[0]][section[1]] = "strange:Part"
+    torch.save(checkpoint, "changed.ckpt")
+    for command in ("validate", "fit"):
+        assert main([command, "--ckpt_path=changed.ckpt", f"--data.root={shapes}"]) == 2
+        assert "--trust strange" in capsys.readouterr().err.splitlines()[-1]
+        assert not Path("imported").exists()
+    assert main(["validate", "--ckpt_path=changed.ckpt", f"--data.root={shapes}", "--trust=strange"]) == 2
+    assert Path("imported").exists()
+
+
+def test_objects_in_a_checkpoint_s_options_are_refused(run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint["hyper_parameters"]["decoder"]["cell_options"] = {"x": {"class_path": "pathlib.Path"}}
+    torch.save(checkpoint, tmp_path / "changed.ckpt")
+    assert main(["validate", f"--ckpt_path={tmp_path / 'changed.ckpt'}", f"--data.root={shapes}"]) == 2
+    assert "no plain values" in capsys.readouterr().err
+
+
+def test_a_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    io, path = AtomicCheckpointIO(), tmp_path / "last.ckpt"
+    io.save_checkpoint({"step": 1}, path)
+
+    def fail(content: object, file: object) -> None:
+        raise RuntimeError("unexpected pos 64 vs 0") from OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(InputError, match="No space left on device"):
+        io.save_checkpoint({"step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_random_states_come_back() -> None:
+    states = get_random_states()
+    first = (torch.rand(3).tolist(), np.random.rand(3).tolist(), [random.random() for _ in range(3)])
+    set_random_states(states)
+    assert first == (torch.rand(3).tolist(), np.random.rand(3).tolist(), [random.random() for _ in range(3)])
 
 
 def test_sigterm_saves_and_ends_with_143(shapes: Path, tmp_path: Path) -> None:
