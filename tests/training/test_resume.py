@@ -188,6 +188,7 @@ def test_code_that_a_checkpoint_names_is_not_imported_without_trust(
     section: tuple[str, str], run: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "strange", raising=False)
     Path("strange.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
     checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["hyper_parameters"][section[0]][section[1]] = "strange:Part"
