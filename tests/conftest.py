@@ -43,14 +43,14 @@ def model(run: Path) -> Path:
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs a command that must end with status 2 and one line on stderr, and returns the line."""
+    """Runs a command that must end with status 2 and one line for the error, after any notes, and returns the line."""
 
     def run_command(*arguments: object) -> str:
         capsys.readouterr()
         assert main([str(argument) for argument in arguments]) == 2
-        error = capsys.readouterr().err.strip()
+        *notes, error = capsys.readouterr().err.strip().splitlines()
         assert error.startswith("showattend: ")
-        assert "\n" not in error
+        assert not any(line.startswith(("showattend: ", "Traceback")) for line in notes)
         return error
 
     return run_command
