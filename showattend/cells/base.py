@@ -50,8 +50,8 @@ from torch.nn import functional as F
 
 from showattend.cells.initialisation import ForgetBias, find_scheme
 from showattend.ops.linear import linear
+from showattend.ops.unroll_plan import State
 
-State = tuple[Tensor, ...]
 Gates = dict[str, Tensor]
 ParameterRoles = Mapping[str, str]
 

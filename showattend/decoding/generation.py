@@ -18,9 +18,9 @@ from showattend.decoding.sampling import Sampling
 from showattend.decoding.strategy import Extension, SearchStrategy
 from showattend.generation_config import GenerationConfig
 from showattend.ops.cuda_graphs import is_capturing
+from showattend.ops.unroll_plan import State
 from showattend.vocabulary import END, PAD, START
 
-State = tuple[Tensor, ...]
 # (input_ids (N*W,), state) -> log-probabilities (N*W,V), which `generate` may overwrite, state, alpha (N*W,L)
 StepFunction = Callable[[Tensor, State], tuple[Tensor, State, Tensor]]
 

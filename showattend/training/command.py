@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from showattend.errors import InputError
-from showattend.training.error_messages import in_one_line
+from showattend.training.error_messages import as_input_error
 from showattend.training.interruption import Terminated
 from showattend.training.lightning_cli import TrainingCLI
 from showattend.training.recipes import with_recipe_paths
@@ -57,13 +57,13 @@ def train(arguments: Sequence[str]) -> int:
         except Terminated as stop:
             return int(stop.code or 0)
         except (ArgumentError, MisconfigurationException) as error:
-            raise in_one_line(error, command) from error
+            raise as_input_error(error, command) from error
         except InputError as error:
             raise type(error)(SECTIONS.sub("--model.", str(error))) from error
         except (ValueError, TypeError) as error:
             if not _is_lightnings_own(error):
                 raise
-            raise in_one_line(error, command) from error
+            raise as_input_error(error, command) from error
     return 0
 
 

@@ -48,7 +48,7 @@ def nearest_option(name: str, known: list[str]) -> str | None:
     return best if likeness(best)[0] > 0.6 else None
 
 
-def in_one_line(error: Exception, command: str) -> InputError:
+def as_input_error(error: Exception, command: str) -> InputError:
     """The error of a user's option, from the parser's or Lightning's exception."""
     # Options have their full names there, behind Lightning's name of the command.
     message = re.sub(r"\b(?:fit|validate|test)\.(?=\w)", "--", " ".join(str(error).split()))
