@@ -47,8 +47,9 @@ from showattend.features import cache
 from showattend.inference import Captioner, ensemble
 from showattend.pretrained import Pretrained
 from showattend.training.captioner import LitCaptioner
-from showattend.training.config import CaptionerConfig, DataConfig, OptimizerConfig
+from showattend.training.config import CaptionerConfig, OptimizerConfig
 from showattend.training.datamodule import CaptionDataModule
+from showattend.training.run_config import DataConfig
 from showattend.vocabulary import END, PAD
 
 # What a case runs: its own measurement, and the one that it is compared with.

@@ -1,11 +1,12 @@
 """Writing files so that a full disk, a kill or a crash leaves the old file or the new one, whole.
 
-Everything is written to a temporary file beside the target, which is then renamed. The temporary file's name holds the machine and the
-process that writes it, so that files of processes that have died are recognised and removed.
+Everything is written to a temporary file or folder beside the target, which is then renamed. The temporary name holds the machine and the
+process that writes, so that leftovers of processes that have died are recognised and removed.
 """
 
 import atexit
 import csv
+import ctypes
 import errno
 import getpass
 import os
@@ -35,6 +36,8 @@ TEMPORARY = re.compile(rf"\..*\.{re.escape(HOST)}-(\d+)-\w{{8}}(\..*)?", re.DOTA
 # Paths of this process's own open files, which are not opened anew: that would cut off what they hold.
 DESCRIPTORS = {"/dev/stdout": 1, "/dev/stderr": 2}
 OWN_DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/self/fd)/(\d+)")
+# Of Linux's renameat2: paths relative to the working folder, and the flag that exchanges two names.
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 _cleaned: set[Path] = set()  # folders that this process has cleaned of files of dead processes
 
@@ -70,6 +73,31 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 rename_durably(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder to write into; make it the target at the end, in place of an older one, or remove it after an error.
+
+    Raises:
+        InputError: the target cannot be written; the message names it and says why.
+    """
+    target = Path(os.path.realpath(folder))  # a link stays a link
+    with writable(folder):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target.parent)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:MAX_STEM]}.{HOST}-{os.getpid()}-"))
+    try:
+        with _disk_errors(folder):
+            yield temporary
+        with writable(folder):
+            _make_readable(temporary)
+            for path in (*temporary.iterdir(), temporary):
+                _sync(path)
+            _put_in_place(temporary, target)
+            _sync(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -174,13 +202,36 @@ def copy_into(temporary: Path, path: Path) -> None:
 
 def rename_durably(temporary: Path, target: Path) -> None:
     """Make the temporary file the target, with its content and its name safe on the disk."""
-    # mkstemp makes private files; a result is as readable as any other file of the user's.
-    mask = os.umask(0)
-    os.umask(mask)
-    temporary.chmod(0o666 & ~mask)
+    _make_readable(temporary)
     _sync(temporary)
     temporary.replace(target)
     _sync(target.parent)
+
+
+def _make_readable(path: Path) -> None:
+    """Give a temporary file or folder, which is private, the rights of any other result of the user's."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Rename a folder to its target. An older target and the temporary folder change their names in one step where the system can."""
+    if not folder.exists():
+        temporary.rename(folder)
+    elif not _exchange(temporary, folder):
+        folder.rename(old := temporary.with_name(f"{temporary.name}.old"))
+        temporary.rename(folder)
+        shutil.rmtree(old)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders by Linux's renameat2; False where it is missing."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError):
+        return False
+    return bool(rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0)
 
 
 def _sync(path: Path) -> None:
@@ -195,14 +246,18 @@ def _sync(path: Path) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of this machine's dead processes from a folder, once in this process."""
+    """Remove temporary files and folders of this machine's dead processes from a folder, once in this process."""
     if folder in _cleaned:
         return
     _cleaned.add(folder)
     with suppress(OSError):  # a folder that may not be listed, or another user's file
         for entry in os.scandir(folder):
             match = TEMPORARY.fullmatch(entry.name)
-            if match and not _is_alive(int(match.group(1))):
+            if not match or _is_alive(int(match.group(1))):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
                 Path(entry.path).unlink(missing_ok=True)
 
 

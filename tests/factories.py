@@ -25,8 +25,9 @@ from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.pretrained import Pretrained
 from showattend.training.captioner import LitCaptioner
-from showattend.training.config import CaptionerConfig, DataConfig
+from showattend.training.config import CaptionerConfig
 from showattend.training.datamodule import CaptionDataModule
+from showattend.training.run_config import DataConfig
 from showattend.vocabulary import END, PAD, START, Vocabulary
 
 # A decoder: photos, captions a photo, words, locations, channels, vocabulary.

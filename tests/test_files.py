@@ -13,7 +13,7 @@ import pytest
 
 from showattend import files
 from showattend.errors import InputError
-from showattend.files import HOST, atomic_write, check_writable, writable, write_table, write_text
+from showattend.files import HOST, atomic_folder, atomic_write, check_writable, writable, write_table, write_text
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +129,40 @@ def test_a_killed_writer_s_file_is_removed_by_the_next(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 1
     write_text(tmp_path / "a.txt", "whole")
     assert names(tmp_path) == ["a.txt"]
+
+
+def write_model(folder: Path, content: str) -> None:
+    with atomic_folder(folder) as temporary:
+        (temporary / "weights").write_text(content)
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["names exchanged", "two renames"])
+def test_a_folder_takes_the_place_of_an_older_one(exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not exchange:
+        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
+    (tmp_path / "link").symlink_to(tmp_path / "model")
+    for content in ("first", "second"):
+        write_model(tmp_path / "link", content)
+        assert (tmp_path / "model" / "weights").read_text() == content
+        assert names(tmp_path) == ["link", "model"]
+    (tmp_path / "plain").mkdir()
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_an_error_keeps_the_old_folder_and_leaves_nothing(tmp_path: Path) -> None:
+    write_model(tmp_path / "model", "old")
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "model") as temporary:
+        (temporary / "weights").write_text(str(1 / 0))
+    assert (tmp_path / "model" / "weights").read_text() == "old"
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_dead_process_s_folder_is_removed(tmp_path: Path) -> None:
+    dead = tmp_path / f".model.{HOST}-999999999-abcdefgh"
+    dead.mkdir()
+    (dead / "weights").write_text("half")
+    write_model(tmp_path / "model", "new")
+    assert names(tmp_path) == ["model"]
 
 
 def test_what_utf_8_cannot_hold_is_escaped(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def fit_options() -> list[str]:
     from dataclasses import fields, is_dataclass
     from typing import get_type_hints
 
-    from showattend.training.config import CaptionerConfig, DataConfig, RunConfig
+    from showattend.training.config import CaptionerConfig
+    from showattend.training.run_config import DataConfig, RunConfig
 
     def names(cls: Any, prefix: str) -> list[str]:
         declared = get_type_hints(cls)

@@ -1,8 +1,6 @@
 """Writes a model folder."""
 
 import json
-import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from showattend.errors import InputError
-from showattend.files import writable
+from showattend.files import atomic_folder
 from showattend.pretrained.card import model_card
 from showattend.pretrained.folder import (
     CARD,
@@ -40,28 +38,15 @@ def save_pretrained(model: Pretrained, folder: Path, *, trained_on: str = "") ->
     check_finite(model.network.state_dict(), folder)
     if folder.exists() and not (folder / CONFIG).exists():
         raise InputError(f"{folder} exists and is no model: choose another folder")
-    with writable(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        temporary.chmod(0o755)
-    try:
-        with writable(folder):
-            _write(model, temporary, trained_on)
-            if folder.exists():
-                folder.rename(old := temporary.with_name(f"{temporary.name}-old"))
-                temporary.rename(folder)
-                shutil.rmtree(old)
-            else:
-                temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with atomic_folder(folder) as temporary:
+        _write(model, temporary, trained_on)
 
 
 def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
     try:
         save_file({name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}, folder / WEIGHTS)
     except SafetensorError as error:  # its text has the system's reason: a full disk, say
-        raise InputError(f"cannot write {folder / WEIGHTS}: {error}: free some space or choose another disk") from error
+        raise InputError(f"cannot write {WEIGHTS}: {error}: free some space or choose another disk") from error
     (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
     model.vocabulary.save(folder / VOCABULARY)
     if spec := model.network.encoder.spec():

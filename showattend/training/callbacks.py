@@ -21,9 +21,9 @@ from showattend.errors import InputError
 from showattend.pretrained import Pretrained, save_pretrained
 from showattend.training.base import BaseLitModule
 from showattend.training.checkpoints import BEST, LAST
-from showattend.training.config import MONITORS, RunConfig
 from showattend.training.interruption import EpochCheckpoint, SignalCheckpoint, Terminated
 from showattend.training.resume import BestCheckpoint, ResumableEarlyStopping, ResumeState
+from showattend.training.run_config import MONITORS, RunConfig
 
 GPU_CHECK_STEPS = 50
 

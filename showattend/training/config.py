@@ -1,7 +1,6 @@
-"""The options of training, each declared once: command line, YAML, checkpoints and Python use these dataclasses."""
+"""The options of a model and its training, each declared once: command line, YAML, checkpoints and Python use these dataclasses."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 from showattend.config_checks import check_choice, check_range, check_types
@@ -9,19 +8,14 @@ from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
 from showattend.encoders.base import EncoderConfig
 from showattend.errors import InputError
-from showattend.metrics import monitor_choices
 from showattend.models.config import DecoderConfig
 from showattend.training.losses import REDUCTIONS
 from showattend.training.schedules import SCHEDULES
-from showattend.vocabulary import TOKENIZERS
 
 OPTIMIZERS = ("adamw", "adam", "rmsprop")
 PENALTY_TARGETS: dict[str, float | None] = {"1": 1.0, "T/L": None}
 REINFORCE_BASELINES = ("moving_average", "leave_one_out")
 SELF_CRITICAL_BASELINES = ("greedy", "leave_one_out")
-BATCHINGS = ("photos", "length")
-# Validation metrics, and whether more (max) or less (min) of them is better.
-MONITORS = {**monitor_choices(), "val_loss": "min"}
 
 
 @dataclass(frozen=True)
@@ -208,83 +202,3 @@ class RefineConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """The captioned photos, and how they come in batches.
-
-    Args:
-        root: folder of the data set (data/README.md shows the layouts)
-        layout: auto, or one of those that data/README.md lists, such as flickr8k, coco or csv
-        tokenizer: nltk (English), unicode (scripts with spaces between words), char (Chinese, Japanese, Thai), or auto, by the captions
-        batch_size: photos in a batch; each comes with its captions
-        batching: photos, with several captions of each; or length: single captions of one length, as the paper
-        captions_per_photo: captions of a photo in a batch, drawn anew each time where there are more; null: all
-        flip: train on mirrored photos too
-        min_count: a word that occurs less often in the training captions becomes <unk>
-        max_words: size of the vocabulary at most, the special tokens not counted; null: no limit
-        cache_dir: folder for the features of a frozen encoder; null: the folder showattend in the user's cache folder
-        num_workers: processes that read photos while the network works
-
-    Raises:
-        InputError: a value of another type or out of its range, or an unknown name.
-    """
-
-    section: ClassVar[str] = "data"
-
-    root: Path
-    layout: str = "auto"
-    tokenizer: str = "auto"
-    batch_size: int = 32
-    batching: str = "photos"
-    captions_per_photo: int | None = 5
-    flip: bool = False
-    min_count: int = 5
-    max_words: int | None = None
-    cache_dir: Path | None = None
-    num_workers: int = 1
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        check_range(self, "batch_size", "captions_per_photo", "max_words", minimum=1)
-        check_range(self, "min_count", "num_workers", minimum=0)
-        check_choice(self, "batching", BATCHINGS)
-        check_choice(self, "tokenizer", ("auto", *TOKENIZERS))
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """What belongs to a run and neither to the model, the data nor the trainer.
-
-    Args:
-        name: folder of the run in runs; null: the name of the last configuration file
-        runs: folder of all runs
-        monitor: validation metric that selects the best checkpoint: val_loss, val_bleu4, val_cider_d, or another metric's name after val_
-        patience: stop after this many validations without a better checkpoint
-        ema: decay of an exponential moving average of the weights, such as 0.999, which is validated and saved; 0: none
-        every_n_steps: save checkpoints/last.ckpt after this many training steps too, not only after each epoch; 0: not
-        trust: a module of your own, such as my_package.cells, or a list of them, that a checkpoint or a model's files may import
-
-    Raises:
-        InputError: a value of another type or out of its range, or an unknown name.
-    """
-
-    name: str | None = None
-    runs: str = "runs"
-    monitor: str = "val_bleu4"
-    patience: int = 5
-    ema: float = 0.0
-    every_n_steps: int = 0
-    trust: str | list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        check_choice(self, "monitor", MONITORS)
-        check_range(self, "patience", "every_n_steps", minimum=0)
-        check_range(self, "ema", minimum=0, below=1)
-
-    @property
-    def trusted(self) -> list[str]:
-        """The trusted modules as a list."""
-        return [self.trust] if isinstance(self.trust, str) else self.trust

@@ -13,7 +13,7 @@ from showattend.data.captions import CaptionedPhotos, read_captions
 from showattend.data.shared_memory import workers_that_fit
 from showattend.features.cache import default_cache_dir, open_or_build_cache
 from showattend.features.decoded_photos import usable_workers
-from showattend.training.config import DataConfig
+from showattend.training.run_config import DataConfig
 from showattend.vocabulary import Vocabulary, choose_tokenizer, find_tokenizer
 
 

@@ -10,7 +10,8 @@ from typing import Any, get_type_hints
 from lightning import Trainer
 
 from showattend.errors import InputError
-from showattend.training.config import CaptionerConfig, DataConfig, RefineConfig, RunConfig
+from showattend.training.config import CaptionerConfig, RefineConfig
+from showattend.training.run_config import DataConfig, RunConfig
 
 
 def option_names(command: str) -> list[str]:

@@ -15,10 +15,11 @@ from showattend.training.base import BaseLitModule
 from showattend.training.callbacks import make_callbacks
 from showattend.training.captioner import LitCaptioner
 from showattend.training.checkpoints import AtomicCheckpointIO, check_hyper_parameters, read_checkpoint
-from showattend.training.config import CaptionerConfig, DataConfig, RefineConfig, RunConfig
+from showattend.training.config import CaptionerConfig, RefineConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.metrics_file import MetricsFile
 from showattend.training.resume import ResumeState, check_options, plain_options
+from showattend.training.run_config import DataConfig, RunConfig
 from showattend.training.runs import last_checkpoint, make_run_folder
 from showattend.training.self_critical import LitSelfCritical
 

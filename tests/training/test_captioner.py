@@ -20,8 +20,8 @@ from showattend.models.teacher_forcing import teacher_forcing_split
 from showattend.pretrained import load_pretrained
 from showattend.training.callbacks import moving_average
 from showattend.training.captioner import LitCaptioner
-from showattend.training.config import DataConfig
 from showattend.training.datamodule import CaptionDataModule
+from showattend.training.run_config import DataConfig
 from showattend.training.runs import make_run_folder
 from showattend.training.schedules import SCHEDULES
 from showattend.vocabulary import PAD

@@ -17,8 +17,9 @@ from showattend.config_checks import from_mapping
 from showattend.data.batches import Batch
 from showattend.decoding import FORBIDDEN_IDS
 from showattend.errors import InputError
-from showattend.training.config import DataConfig, RefineConfig, SelfCriticalConfig
+from showattend.training.config import RefineConfig, SelfCriticalConfig
 from showattend.training.datamodule import CaptionDataModule
+from showattend.training.run_config import DataConfig
 from showattend.training.self_critical import LitSelfCritical
 from showattend.vocabulary import START
 
