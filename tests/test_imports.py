@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "showattend"
 # Lowest first. Parts of one layer do not import each other.
 LAYERS = [
-    {"errors", "version", "geometry"},
+    {"arrays", "errors", "version", "geometry"},
     {"files", "console", "vocabulary", "registry", "config_checks"},
     {"generation_config"},
     {"ops"},

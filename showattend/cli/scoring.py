@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
+from showattend.arrays import Floats
 from showattend.data.listings import PhotoId
 from showattend.data.references import References
 from showattend.data.results import Results
 from showattend.metrics import Corpus, CorpusStatistics, compare, corpus_statistics, find_metric, intervals, ptb_tokenize, signature
-from showattend.metrics.base import Floats
 from showattend.metrics.optional import OptionalScorers
 from showattend.metrics.significance import Comparison, Interval
 from showattend.vocabulary import TOKENIZERS as TRAINING_TOKENIZERS

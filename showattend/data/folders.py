@@ -13,12 +13,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from showattend.data.images import has_photo_suffix
 from showattend.data.listings import split_in_name
 from showattend.errors import InputError
 
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".jp2", ".avif", ".heic", ".heif"}
-)
 MAX_LISTS = 100  # files of one folder that may be lists of captions
 DEPTH = 4  # folders below the data set's own in which files are sought
 SIGN_DEPTH = 2  # folders below it in which the file that a layout is recognised by may lie
@@ -123,7 +121,7 @@ class DataFolder(os.PathLike[str]):
     @cached_property
     def _other_files(self) -> list[str]:
         """The files that are no photos by their names."""
-        return [name for name in self.files if PurePosixPath(name).suffix.lower() not in PHOTO_SUFFIXES]
+        return [name for name in self.files if not has_photo_suffix(name)]
 
     @cached_property
     def _by_name(self) -> dict[str, list[str]]:
@@ -136,7 +134,7 @@ class DataFolder(os.PathLike[str]):
     def _by_stem(self) -> dict[str, list[str]]:
         files = defaultdict(list)
         for name in self.files:
-            if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES:
+            if has_photo_suffix(name):
                 files[normalise(name).rpartition("/")[2].rpartition(".")[0]].append(name)
         return files
 

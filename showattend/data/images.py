@@ -8,6 +8,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,11 +43,17 @@ class BrokenImage(InputError):
     """A file that does not hold a readable picture."""
 
 
+@cache
 def photo_suffixes() -> frozenset[str]:
     """The suffixes of all formats that are read, in small letters with their dots."""
     Image.init()
     formats = {name for name in (*COMMON_FORMATS, *OTHER_FORMATS) if name in Image.OPEN}
     return MORE_SUFFIXES | {suffix for suffix, name in Image.registered_extensions().items() if name in formats}
+
+
+def has_photo_suffix(name: str | os.PathLike[str]) -> bool:
+    """Whether a file is a photo by its name."""
+    return os.path.splitext(name)[1].lower() in photo_suffixes()
 
 
 def max_pixels() -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from showattend.data.images import photo_suffixes
+from showattend.data.images import has_photo_suffix, photo_suffixes
 from showattend.errors import InputError
 
 MAX_NAMED = 8  # suffixes that a note names
@@ -56,15 +56,13 @@ def _match(pattern: str, skipped: Counter[str]) -> list[Path]:
 
 def _photos_in(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
     """The photos below a folder; of all other files the suffixes are counted."""
-    suffixes = photo_suffixes()
     for parent, _, names in os.walk(folder, onerror=lambda _: skipped.update([UNREADABLE])):
         for name in names:
             if name.startswith("."):
                 continue
             path = Path(parent, name)
-            suffix = path.suffix.lower()
-            if suffix not in suffixes:
-                skipped[suffix or "no suffix"] += 1
+            if not has_photo_suffix(name):
+                skipped[path.suffix.lower() or "no suffix"] += 1
             elif os.path.isfile(path):
                 yield path
             else:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from showattend.grounding.geometry import Floats
+from showattend.arrays import Floats
 from showattend.grounding.mentions import Mention
 from showattend.inference import Captioner
 from showattend.models.caption_model import CaptionModel

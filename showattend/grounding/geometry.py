@@ -8,13 +8,10 @@ outer ones end where `Caption.crop_box` does.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from showattend.arrays import Bools, Floats
 from showattend.geometry import Box
 from showattend.inference import Caption
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 def location_centers(caption: Caption) -> Floats:

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from showattend.arrays import Bools, Floats
 from showattend.data.boxes import ObjectWord
-from showattend.grounding.geometry import Bools, Floats, cell_areas, center_alpha, centers_inside, covered_areas
+from showattend.grounding.geometry import cell_areas, center_alpha, centers_inside, covered_areas
 from showattend.grounding.mentions import Mention
 from showattend.inference import Caption
 

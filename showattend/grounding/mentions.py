@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from showattend.arrays import Floats
 from showattend.data.boxes import ObjectWord
 from showattend.data.captions import Photo
-from showattend.grounding.geometry import Floats, clip_boxes
+from showattend.grounding.geometry import clip_boxes
 from showattend.inference import Caption
 
 MEASURED, NO_BOX, OUTSIDE_CROP = "measured", "no box", "outside crop"

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from showattend.arrays import Floats
 from showattend.grounding.faithfulness import Curves, curve_areas
-from showattend.grounding.geometry import Floats
 from showattend.grounding.measures import MEASURES, attention_maps, best_threshold, measure
 from showattend.grounding.mentions import Mention
 from showattend.metrics import Estimate, mean_estimates

@@ -14,13 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from showattend.arrays import Floats
 from showattend.errors import unknown_name
 from showattend.metrics.corpus import Corpus
-
-Floats = NDArray[np.float64]
 
 
 class MetricUnavailable(RuntimeError):

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from showattend.metrics.base import AdditiveMetric, Floats, register_metric
+from showattend.arrays import Floats, Ints
+from showattend.metrics.base import AdditiveMetric, register_metric
 from showattend.metrics.corpus import Corpus
-from showattend.metrics.ngrams import ORDERS, Ints, NgramCounts
+from showattend.metrics.ngrams import ORDERS, NgramCounts
 
 # The official scorer's only smoothing.
 TINY, SMALL = 1e-15, 1e-9

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from showattend.metrics.base import AdditiveMetric, Floats, register_metric
+from showattend.arrays import Floats, Ints
+from showattend.metrics.base import AdditiveMetric, register_metric
 from showattend.metrics.corpus import Corpus
-from showattend.metrics.ngrams import ORDERS, Ints, NgramCounts, NgramIndex
+from showattend.metrics.ngrams import ORDERS, NgramCounts, NgramIndex
 
 SIGMA = 6.0
 SCALE = 10.0

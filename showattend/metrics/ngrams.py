@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from showattend.arrays import Ints
+
 ORDERS = 4  # 1-grams to 4-grams
 # Two integers below 2^31 make one of 63 bits.
 HALF = 31

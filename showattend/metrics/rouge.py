@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from showattend.metrics.base import AdditiveMetric, Floats, register_metric
+from showattend.arrays import Floats
+from showattend.metrics.base import AdditiveMetric, register_metric
 from showattend.metrics.corpus import Corpus
 
 BETA = 1.2  # how much more recall counts than precision

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from showattend.metrics.base import Floats
+from showattend.arrays import Floats
 from showattend.metrics.statistics import CorpusStatistics
 
 # Resamples at a time: enough for the product to be fast, few enough for 100,000 photos to fit.

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from showattend.metrics.base import AdditiveMetric, Floats, additive_metrics
+from showattend.arrays import Floats
+from showattend.metrics.base import AdditiveMetric, additive_metrics
 from showattend.metrics.corpus import Corpus
 
 

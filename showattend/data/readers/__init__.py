@@ -3,7 +3,8 @@
 import difflib
 from pathlib import Path, PurePosixPath
 
-from showattend.data.folders import PHOTO_SUFFIXES, SIGN_DEPTH, DataFolder
+from showattend.data.folders import SIGN_DEPTH, DataFolder
+from showattend.data.images import has_photo_suffix
 from showattend.data.listings import Listing, ListingFile
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader
 from showattend.data.readers.coco import CocoReader
@@ -99,15 +100,15 @@ def _unrecognised(folder: DataFolder, readers: dict[str, CaptionReader]) -> str:
 
 def _content(folder: DataFolder) -> str:
     """The number of photos in a folder and the first other files, in words."""
-    photos = [name for name in folder.files if PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES]
-    others = [name for name in folder.files if PurePosixPath(name).suffix.lower() not in PHOTO_SUFFIXES]
+    photos = [name for name in folder.files if has_photo_suffix(name)]
+    others = [name for name in folder.files if not has_photo_suffix(name)]
     some = f" (such as {photos[0]})" if photos else ""
     return f"{len(photos)} photos{some} and {len(others)} other files{f' (such as {chr(44).join(others[:2])})' if others else ''}"
 
 
 def _nearest(folder: DataFolder, readers: dict[str, CaptionReader]) -> str:
     """The layout one of whose signs is most like the name of a file in the folder."""
-    names = {PurePosixPath(name).name.lower() for name in folder.files if PurePosixPath(name).suffix.lower() not in PHOTO_SUFFIXES}
+    names = {PurePosixPath(name).name.lower() for name in folder.files if not has_photo_suffix(name)}
     plain = {sign.rpartition("/")[2].replace("*", "").lower(): name for name, reader in readers.items() for sign in reader.signs}
     near = [match for name in sorted(names)[:50] for match in difflib.get_close_matches(name, plain, n=1, cutoff=0.7)]
     return plain[near[0]] if near else "csv"

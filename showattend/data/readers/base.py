@@ -6,7 +6,6 @@ references for scores, without any photo.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,7 +15,10 @@ from showattend.errors import InputError
 from showattend.registry import Registry
 
 # Folders of photos in the data sets as they are downloaded.
-PHOTO_FOLDERS = ("images", "photos", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k-images", "flickr30k_images", "train_images")
+PHOTO_FOLDERS = (
+    *("images", "photos", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k-images", "flickr30k_images"),
+    *("train_images", "train_val_images", "test_images"),
+)
 
 
 class CaptionReader(ABC):
@@ -74,10 +76,14 @@ class CaptionReader(ABC):
 CAPTION_READERS: Registry[CaptionReader] = Registry("layout", CaptionReader)  # type: ignore[type-abstract]
 
 
-def place_photos(root: DataFolder, listing: Listing, preferred: Iterable[str] = PHOTO_FOLDERS) -> Listing:
-    """The photos of a list with the paths of their files in a folder; see `DataFolder.locate`."""
+def place_photos(root: DataFolder, listing: Listing, *usual: str) -> Listing:
+    """The photos of a list with the paths of their files in a folder; see `DataFolder.locate`.
+
+    Args:
+        usual: folders that come before PHOTO_FOLDERS in this layout
+    """
     splits = {str(photo.file): photo.split for photo in listing.photos if photo.split in SPLITS}
-    paths = root.locate([str(photo.file) for photo in listing.photos], tuple(preferred), splits)
+    paths = root.locate([str(photo.file) for photo in listing.photos], (*usual, *PHOTO_FOLDERS), splits)
     return listing._replace(photos=[photo._replace(file=paths[str(photo.file)]) for photo in listing.photos])
 
 

@@ -97,7 +97,7 @@ def read_part(root: DataFolder, path: Path, part: str) -> Listing:
     if unnamed is not None:
         raise InputError(f"{path}: the photo {unnamed.id} has no file_name: a data set needs it")
     folders = (part, f"{part}_images", split_in_name(part))
-    return place_photos(root, listing._replace(photos=[photo._replace(split=split_in_name(part)) for photo in listing.photos]), folders)
+    return place_photos(root, listing._replace(photos=[photo._replace(split=split_in_name(part)) for photo in listing.photos]), *folders)
 
 
 def _year(part: str) -> str:

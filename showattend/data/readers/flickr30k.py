@@ -5,7 +5,6 @@ from showattend.data.listings import Listing, ListingFile
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos, split_by_tenths
 from showattend.data.readers.flickr import read_split_lists, read_tokens
 
-PHOTO_FOLDERS = ("flickr30k-images", "flickr30k_images", "images")
 SPLIT_LISTS = (("train", "train.txt"), ("val", "val.txt"), ("test", "test.txt"))  # those of Flickr30k Entities, without suffixes
 
 
@@ -23,4 +22,4 @@ class Flickr30kReader(CaptionReader):
         if split_of:
             photos = [photo._replace(split=split_of.get(str(photo.id), "none")) for photo in listing.photos]
             listing = listing._replace(photos=photos)
-        return split_by_tenths(place_photos(root, listing, PHOTO_FOLDERS))
+        return split_by_tenths(place_photos(root, listing, "flickr30k-images"))

@@ -8,7 +8,7 @@ from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_p
 from showattend.data.readers.flickr import is_token_file, read_split_lists, read_tokens
 
 TOKEN_FILE = "Flickr8k.token.txt"
-PHOTO_FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images")
+PHOTO_FOLDER = "Flicker8k_Dataset"  # as the zip has it
 SPLIT_LISTS = (("train", "Flickr_8k.trainImages.txt"), ("val", "Flickr_8k.devImages.txt"), ("test", "Flickr_8k.testImages.txt"))
 
 
@@ -17,7 +17,7 @@ class Flickr8kReader(CaptionReader):
     """Flickr8k.token.txt, the lists of splits, and photos in folders of their own, as the two zips unpack."""
 
     signs = (TOKEN_FILE,)
-    example = f"{TOKEN_FILE} and {PHOTO_FOLDERS[0]}/NAME.jpg"
+    example = f"{TOKEN_FILE} and {PHOTO_FOLDER}/NAME.jpg"
     file_format = "Flickr's tokens"
 
     def read(self, root: DataFolder) -> Listing:
@@ -29,7 +29,7 @@ class Flickr8kReader(CaptionReader):
             ListedPhoto(name, Path(name), listed[name].captions if name in listed else (), split_of.get(name, "none"))
             for name in dict.fromkeys([*split_of, *listed])
         ]
-        return place_photos(root, tokens._replace(photos=photos), PHOTO_FOLDERS)
+        return place_photos(root, tokens._replace(photos=photos), PHOTO_FOLDER)
 
     def recognises_file(self, file: ListingFile) -> bool:
         """Whether the first line is `NAME#N<TAB>…`."""

@@ -5,8 +5,6 @@ from showattend.data.listings import Listing, ListingFile
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos, split_by_tenths
 from showattend.data.readers.csv_table import CsvReader
 
-PHOTO_FOLDERS = ("Images", "flickr30k_images", "photos")
-
 
 @CAPTION_READERS.register("images-csv")
 class ImagesCsvReader(CaptionReader):
@@ -17,4 +15,4 @@ class ImagesCsvReader(CaptionReader):
 
     def read(self, root: DataFolder) -> Listing:
         """Photos of the table in the folder Images."""
-        return split_by_tenths(place_photos(root, CsvReader().read_file(ListingFile(self.only_file(root))), PHOTO_FOLDERS))
+        return split_by_tenths(place_photos(root, CsvReader().read_file(ListingFile(self.only_file(root))), "Images"))

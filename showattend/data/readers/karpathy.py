@@ -9,8 +9,6 @@ from showattend.data.json_files import check_file_names, check_schema, check_tex
 from showattend.data.listings import ListedPhoto, Listing, ListingFile, PhotoId, split_name
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos
 
-PHOTO_FOLDERS = ("images", "Images", "Flicker8k_Dataset", "flickr30k-images")
-
 
 class KarpathySentence(msgspec.Struct):
     """One caption."""
@@ -50,7 +48,7 @@ class KarpathyReader(CaptionReader):
 
     def read(self, root: DataFolder) -> Listing:
         """Photos in the folders that the file names, else in the folder of photos."""
-        return place_photos(root, self.read_file(ListingFile(self.only_file(root))), PHOTO_FOLDERS)
+        return place_photos(root, self.read_file(ListingFile(self.only_file(root))))
 
     def recognises_file(self, file: ListingFile) -> bool:
         """Whether the file is a JSON object; COCO's captions, which are one too, must be tried before."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from showattend.data.folders import PHOTO_SUFFIXES, DataFolder
+from showattend.data.folders import DataFolder
+from showattend.data.images import has_photo_suffix
 from showattend.data.listings import ListedPhoto, Listing, ListingFile, split_in_name
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
 from showattend.data.text_files import split_lines
@@ -25,7 +26,7 @@ class TextFilesReader(CaptionReader):
     def read(self, root: DataFolder) -> Listing:
         """Photos by their paths in the folder; those without a text have no caption."""
         texts = dict(_pairs(root))
-        photos = [_read_photo(root, name, texts.get(name)) for name in root.files if _suffix(name) in PHOTO_SUFFIXES]
+        photos = [_read_photo(root, name, texts.get(name)) for name in root.files if has_photo_suffix(name)]
         return split_by_tenths(Listing(photos))
 
 
@@ -37,12 +38,8 @@ def _read_photo(root: DataFolder, name: str, text: str | None) -> ListedPhoto:
 
 def _pairs(root: DataFolder) -> Iterator[tuple[str, str]]:
     """Photos and the texts of the same name."""
-    texts = {name.rpartition(".")[0]: name for name in root.files if _suffix(name) in TEXT_SUFFIXES}
+    texts = {name.rpartition(".")[0]: name for name in root.files if PurePosixPath(name).suffix.lower() in TEXT_SUFFIXES}
     for name in root.files:
         stem = name.rpartition(".")[0]
-        if stem in texts and _suffix(name) in PHOTO_SUFFIXES:
+        if stem in texts and has_photo_suffix(name):
             yield name, texts[stem]
-
-
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()

@@ -10,8 +10,6 @@ from showattend.data.json_files import check_file_names, check_schema, check_tex
 from showattend.data.listings import ListedPhoto, Listing, ListingFile, split_in_name, split_name
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos, split_by_tenths
 
-PHOTO_FOLDERS = ("train_images", "train_val_images", "test_images", "images")
-
 
 class Record(msgspec.Struct):
     """One caption of one photo; the photo's file is named after its id."""
@@ -48,7 +46,7 @@ class TextCapsReader(CaptionReader):
         """Photos of all files."""
         listings = [self.read_file(ListingFile(path)) for path in self.find(root)]
         photos = [photo for listing in listings for photo in listing.photos]
-        return split_by_tenths(place_photos(root, Listing(photos), PHOTO_FOLDERS))
+        return split_by_tenths(place_photos(root, Listing(photos), "train_images"))
 
     def recognises_file(self, file: ListingFile) -> bool:
         """Whether the file is an object with records in `data`."""
