@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from showattend.data import heif
 from showattend.errors import InputError
 
 # Formats of photos. All others of Pillow stay closed: some start programs (EPS runs Ghostscript), and few people test them.
@@ -48,7 +49,7 @@ def photo_suffixes() -> frozenset[str]:
     """The suffixes of all formats that are read, in small letters with their dots."""
     Image.init()
     formats = {name for name in (*COMMON_FORMATS, *OTHER_FORMATS) if name in Image.OPEN}
-    return MORE_SUFFIXES | {suffix for suffix, name in Image.registered_extensions().items() if name in formats}
+    return MORE_SUFFIXES | heif.SUFFIXES | {suffix for suffix, name in Image.registered_extensions().items() if name in formats}
 
 
 def has_photo_suffix(name: str | os.PathLike[str]) -> bool:
@@ -178,7 +179,7 @@ def _identify(file: BinaryIO) -> Image.Image:
         image = Image.open(file, formats=COMMON_FORMATS)
     except UnidentifiedImageError:
         Image.init()
-        image = Image.open(file, formats=[name for name in OTHER_FORMATS if name in Image.OPEN])
+        image = heif.open_heif(file) if heif.is_heif(file) else Image.open(file, formats=[n for n in OTHER_FORMATS if n in Image.OPEN])
     if image.width * image.height > limit:
         raise Image.DecompressionBombError(str(image.width * image.height))
     return image

@@ -2,12 +2,13 @@
 
 import os
 import struct
+import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from showattend.data.captions import read_captions
 from showattend.data.images import BrokenImage, open_photo, photo_size
@@ -71,6 +72,25 @@ def test_formats_other_than_photos_are_refused_and_start_no_program(tmp_path: Pa
         with pytest.raises(BrokenImage, match=r"a.jpg: not a picture in a known format"):
             attempt(path)
     assert not (tmp_path / "started").exists()
+
+
+def test_heic_is_read_upright_and_without_its_library_a_line_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    upright = Image.new("RGB", (64, 96), "red")
+    upright.paste("blue", (0, 0, 64, 48))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    stored = pillow_heif.from_pillow(upright.transpose(Image.Transpose.ROTATE_90))
+    stored.info["exif"] = exif.tobytes()
+    path = tmp_path / "a.heic"
+    stored.save(path)
+    image, size = open_photo(path)
+    assert image.size == size == photo_size(path) == (64, 96)
+    assert image.getpixel((32, 8))[2] > 200
+    assert find_photos([str(tmp_path)]).paths == [path]
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(BrokenImage, match=r"a.heic: HEIC is read by .* pip install 'showattend\[heic\]'"):
+        open_photo(path)
 
 
 @pytest.mark.parametrize("name", ["a.webp", "a.tif", "a.gif", "a.bmp", "a.ppm"])
