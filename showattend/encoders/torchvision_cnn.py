@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
@@ -22,6 +21,7 @@ from showattend.encoders.graph_encoder import GraphEncoder
 from showattend.encoders.graph_spec import to_graph
 from showattend.encoders.grid_geometry import receptive_field_grid
 from showattend.encoders.registry import encoder_names
+from showattend.encoders.weights_file import load_weights
 from showattend.errors import InputError, unknown_name
 
 # torchvision gives these another normalisation inside the network, but only along with its weights.
@@ -89,7 +89,7 @@ def _feature_extractor(config: EncoderConfig) -> tuple[GraphModule, int]:
     layer = _choose_layer(config, maps)
     extractor = create_feature_extractor(network, {layer: GRID}, suppress_diff_warning=True)
     if config.weights not in (DEFAULT_WEIGHTS, RANDOM_WEIGHTS):
-        _load(extractor, Path(config.weights))
+        load_weights(extractor, Path(config.weights))
     return extractor.train(), maps[layer][0]
 
 
@@ -163,20 +163,3 @@ def _dilate(network: nn.Module, stride: int) -> None:
             conv.stride = (1, 1)
             conv.dilation = (dilation, dilation)
             conv.padding = tuple(dilation * (k - 1) // 2 for k in conv.kernel_size)
-
-
-def _load(extractor: nn.Module, path: Path) -> None:
-    """Fill the extractor from a file of the whole network; what lies behind the grid is left out."""
-    if not path.is_file():
-        raise InputError(f"no weights at {path}: give default, none, or the path of a safetensors or state-dict file")
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # each library raises its own
-        raise InputError(f"cannot read weights from {path}: {error}") from error
-    expected = extractor.state_dict()
-    for name, tensor in expected.items():
-        if name not in state:
-            raise InputError(f"{path} has no '{name}': these are the weights of another network")
-        if state[name].shape != tensor.shape:
-            raise InputError(f"'{name}' in {path} has the shape {tuple(state[name].shape)}, the network needs {tuple(tensor.shape)}")
-    extractor.load_state_dict({name: state[name] for name in expected})
