@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, drawing_options_from_args, files_in_folder
-from showattend.cli.from_args import captioner_from_args, generation_config_from_args
-from showattend.cli.options import Commands, add_ensemble_options, add_generation_options
+from showattend.cli.from_args import captioner_from_args, generation_config_from_args, photos_from_args
+from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_photo_arguments
 from showattend.console import print_error, print_line, printable
 from showattend.errors import InputError
 
@@ -30,7 +30,7 @@ def add_parser(commands: Commands) -> None:
         description="Caption photos and write where the model looked for each word. Several photos are written to a folder with an "
         "index page; one that cannot be read is reported and skipped, and the exit status is then 1.",
     )
-    attend.add_argument("photos", nargs="+", metavar="PATH", help="photo, folder (searched to the bottom) or glob")
+    add_photo_arguments(attend)
     add_ensemble_options(attend)
     attend.add_argument(
         "--models", type=Path, nargs="+", default=[], metavar="DIR", help="more models, each shown beside or below the first"
@@ -44,14 +44,10 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Caption photos and write their attention maps; 1 if a photo could not be read."""
-    from showattend.data.photos import find_photos
-
     options = drawing_options_from_args(args)
     ending = args.format or ".html"
     ending = ending if ending.startswith(".") else f".{ending}"
-    photos, note = find_photos(args.photos)
-    if note:
-        print_error(note)
+    photos = photos_from_args(args)
     single = len(photos) == 1 and not args.format and not args.out.is_dir() and not any(Path(path).is_dir() for path in args.photos)
     if single:
         return _run_single(photos[0], args, options)

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from showattend.cli.from_args import captioner_from_args, generation_config_from_args
-from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_speed_options
+from showattend.cli.from_args import captioner_from_args, generation_config_from_args, photos_from_args
+from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_photo_arguments, add_speed_options
 from showattend.console import print_error, print_line, printable
 from showattend.errors import InputError
 
@@ -25,11 +25,14 @@ work goes on, as FILE.partial: whatever ends it, what was found until then is ke
 def add_parser(commands: Commands) -> None:
     """The options of `showattend caption`."""
     caption = commands.add_parser("caption", help="caption photos, folders, globs", description=DESCRIPTION)
-    caption.add_argument("photos", nargs="+", metavar="PATH", help="photo, folder (searched to the bottom) or glob")
+    add_photo_arguments(caption)
     add_ensemble_options(caption)
     caption.add_argument("--json", type=Path, metavar="FILE", help="write captions with words, scores and alphas' grid as JSON")
     caption.add_argument("--csv", type=Path, metavar="FILE", help="write file, caption and score as CSV")
     caption.add_argument("--coco", type=Path, metavar="FILE", help="write the result format of the COCO captions server")
+    caption.add_argument(
+        "--txt", action="store_true", help="write each caption into a text file beside its photo, NAME.txt; one that exists is kept"
+    )
     caption.add_argument(
         "--resume",
         action="store_true",
@@ -43,14 +46,13 @@ def add_parser(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Caption photos, print a line for each, write the files of the options; 1 if a photo could not be read."""
     from showattend.cli.caption_files import CaptionFiles
-    from showattend.data.photos import find_photos
 
     targets = {name: path for name in ("json", "csv", "coco") if (path := getattr(args, name))}
-    if args.resume and not targets:
-        raise InputError("--resume goes on from files: give --csv FILE, --json FILE or --coco FILE")
-    files = CaptionFiles(targets, resume=args.resume)
-    paths, note = find_photos(args.photos)
-    if note:
+    if args.resume and not (targets or args.txt):
+        raise InputError("--resume goes on from files: give --csv FILE, --json FILE, --coco FILE or --txt")
+    paths = photos_from_args(args)
+    files = CaptionFiles(targets, paths, texts=args.txt, resume=args.resume)
+    for note in files.notes():
         print_error(note)
     with files:
         remaining = files.remaining(paths)

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from showattend.cli.growing_file import GrowingFile, partial_path
 from showattend.cli.results import FORMATS, CaptionFormat, Entry
 from showattend.cli.stopping import in_one_line
+from showattend.cli.text_files import TextFiles
 from showattend.console import print_error
-from showattend.data.captions import image_id
+from showattend.data.photos import image_id
 from showattend.errors import InputError
 from showattend.files import is_written_through
 from showattend.inference import Caption
@@ -31,15 +32,18 @@ class CaptionFiles:
 
     Args:
         targets: the file of each format
+        photos: all that will be captioned
+        texts: write a text file beside each photo too
         resume: go on from those that exist, or from the partial files of a run that was killed
 
     Raises:
         InputError: a file cannot be written, is given twice, or cannot be resumed.
     """
 
-    def __init__(self, targets: Mapping[str, Path], *, resume: bool = False) -> None:
+    def __init__(self, targets: Mapping[str, Path], photos: Sequence[Path] = (), *, texts: bool = False, resume: bool = False) -> None:
         _check_different(targets.values())
-        self.outputs = [Output(GrowingFile(path, FORMATS[name].layout), FORMATS[name], set()) for name, path in targets.items()]
+        self.outputs = [Output(GrowingFile(path, FORMATS[name].layout), FORMATS[name].of(photos), set()) for name, path in targets.items()]
+        self.texts = TextFiles(photos) if texts else None
         if resume:
             self._resume()
         else:
@@ -49,13 +53,22 @@ class CaptionFiles:
 
     def remaining(self, photos: Sequence[Path]) -> list[Path]:
         """The photos that are not in all of the files yet."""
-        if not self.outputs:
+        if not (self.outputs or self.texts):
             return list(photos)
-        return [photo for photo in photos if not all(output.format.key(photo) in output.done for output in self.outputs)]
+        return [photo for photo in photos if not self._is_done(photo)]
+
+    def _is_done(self, photo: Path) -> bool:
+        in_texts = self.texts is None or self.texts.has(photo)
+        return in_texts and all(output.format.key(photo) in output.done for output in self.outputs)
+
+    def notes(self) -> list[str]:
+        """Lines about what photos are called, and about files that stay as they are."""
+        kept = f"{self.texts.kept} photos have a text file beside them, which is kept" if self.texts and self.texts.kept else ""
+        return [note for note in (*(output.format.note() for output in self.outputs), kept) if note]
 
     def names(self) -> str:
         """The files' names, for messages."""
-        return " and ".join(str(output.file.path) for output in self.outputs)
+        return " and ".join([*(str(output.file.path) for output in self.outputs), *(["text files beside them"] if self.texts else [])])
 
     def add(self, photo: Path, caption: Caption) -> None:
         """Write a photo's rows to each file.
@@ -65,6 +78,8 @@ class CaptionFiles:
         """
         for output in self.outputs:
             output.file.add(output.format.rows(photo, caption))
+        if self.texts:
+            self.texts.add(photo, caption)
 
     def __enter__(self) -> CaptionFiles:
         return self

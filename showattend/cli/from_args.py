@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from showattend.console import print_error
 from showattend.errors import InputError
 from showattend.generation_config import GenerationConfig
 
@@ -25,6 +28,30 @@ def model_folders_from_args(args: argparse.Namespace) -> list[Path]:
     return [*([args.model] if args.model else []), *getattr(args, "ensemble", [])]
 
 
+def photos_from_args(args: argparse.Namespace) -> list[Path]:
+    """The photos of the command line; a line names the files in folders that are none.
+
+    Raises:
+        InputError: see `find_photos`; or standard input names none.
+    """
+    from showattend.data.photos import find_photos
+
+    patterns = [name for pattern in args.photos for name in (_names_from_stdin() if pattern == "-" else [pattern])]
+    if not patterns:
+        raise InputError("standard input names no photo: write one path a line to it")
+    photos, note = find_photos(patterns)
+    if note:
+        print_error(note)
+    return photos
+
+
+def _names_from_stdin() -> list[str]:
+    """Paths that end at line breaks, or at null characters as `find -print0` writes them."""
+    content = sys.stdin.buffer.read() if sys.stdin else b""
+    names = content.split(b"\0") if b"\0" in content else content.splitlines()
+    return [os.fsdecode(name) for name in names if name.strip()]
+
+
 def captioner_from_args(args: argparse.Namespace) -> Captioner:
     """The captioner over the models of --model and --ensemble.
 
@@ -39,7 +66,7 @@ def captioner_from_args(args: argparse.Namespace) -> Captioner:
     options: dict[str, Any] = {name: value for name in ("fuse", "int8") if (value := getattr(args, name, None))}
     if args.trust:
         options["trust"] = tuple(args.trust)
-    return Captioner.from_pretrained(folders[0], ensemble=folders[1:], attention_mode=args.attention_mode, **options)
+    return Captioner.from_pretrained(folders[0], args.device, ensemble=folders[1:], attention_mode=args.attention_mode, **options)
 
 
 def generation_config_from_args(captioner: Captioner, args: argparse.Namespace) -> GenerationConfig:

@@ -15,6 +15,13 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 SAMPLING = ("sample", "temperature", "top_k", "top_p", "seed")
 
 
+def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
+    """The photos, see `from_args.photos_from_args`."""
+    parser.add_argument(
+        "photos", nargs="+", metavar="PATH", help="photo, folder (searched to the bottom) or glob; -: paths from standard input, one a line"
+    )
+
+
 def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The model, see `from_args.captioner_from_args`."""
     parser.add_argument("--model", type=Path, required=required, metavar="DIR", help="model folder, such as runs/NAME/model")
@@ -23,6 +30,7 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True)
         metavar="MODE",
         help="inference mode of hard attention: expected, argmax or sample (default: the model's)",
     )
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, mps or auto: cuda where there is one, else cpu (default: auto)")
     parser.add_argument(
         "--trust",
         action="append",

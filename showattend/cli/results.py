@@ -4,12 +4,13 @@ import csv
 import io
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Self
 
 from showattend.cli.growing_file import Layout
-from showattend.data.captions import image_id
+from showattend.data.listings import PhotoId
+from showattend.data.photos import image_id, photo_ids
 from showattend.errors import InputError
 from showattend.inference import Caption
 
@@ -34,6 +35,15 @@ class CaptionFormat(ABC):
     """A format of caption files: how the rows of a photo are written, and which photos a file holds."""
 
     layout = JSON_LAYOUT
+
+    @classmethod
+    def of(cls, photos: Sequence[Path]) -> Self:
+        """The format for files of these photos."""
+        return cls()
+
+    def note(self) -> str:
+        """A line about what these photos are called; empty: nothing unusual."""
+        return ""
 
     @abstractmethod
     def rows(self, photo: Path, caption: Caption) -> list[bytes]:
@@ -90,15 +100,34 @@ class JsonFormat(CaptionFormat):
 
 
 class CocoFormat(CaptionFormat):
-    """Captions as the COCO captions server takes them: the best one of each photo."""
+    """Captions as the COCO captions server takes them: the best one of each photo.
+
+    Args:
+        ids: of each photo
+    """
+
+    def __init__(self, ids: Mapping[Path, PhotoId]) -> None:
+        self.ids = ids
+
+    @classmethod
+    def of(cls, photos: Sequence[Path]) -> Self:
+        """The format with an id of its own for each photo."""
+        return cls(photo_ids(photos))
+
+    def note(self) -> str:
+        """How many photos are called by their folders."""
+        renamed = [photo_id for photo, photo_id in self.ids.items() if photo_id != image_id(photo.name)]
+        if not renamed:
+            return ""
+        return f"{len(renamed)} photos share a name with others: --coco calls them by their folders too, such as {renamed[0]}"
 
     def rows(self, photo: Path, caption: Caption) -> list[bytes]:
         """One object."""
-        return [_json({"image_id": image_id(photo.name), "caption": str(caption)})]
+        return [_json({"image_id": self.key(photo), "caption": str(caption)})]
 
     def key(self, photo: Path) -> object:
         """The photo's id."""
-        return image_id(photo.name)
+        return self.ids[photo]
 
     def row_keys(self, file: BinaryIO) -> Iterator[tuple[object, int]]:
         """The field `image_id`."""
@@ -137,7 +166,7 @@ class CsvFormat(CaptionFormat):
             record = b""
 
 
-FORMATS: dict[str, CaptionFormat] = {"json": JsonFormat(), "csv": CsvFormat(), "coco": CocoFormat()}
+FORMATS: dict[str, type[CaptionFormat]] = {"json": JsonFormat, "csv": CsvFormat, "coco": CocoFormat}
 
 
 def _details(caption: Caption) -> dict[str, Any]:

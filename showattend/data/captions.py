@@ -1,7 +1,6 @@
 """Captioned data sets: the photos of each split that have a file and a caption, and what was left out."""
 
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,12 +61,6 @@ def read_captions(root: Path, layout: str = "auto") -> CaptionedPhotos:
     data.layout = next((name for name, entry in CAPTION_READERS.entries.items() if type(reader) is entry), layout)
     data.lists = reader.find(folder)
     return data
-
-
-def image_id(name: str) -> PhotoId:
-    """The id for COCO's result format: the number in COCO_val2014_000000391895.jpg, else the file's name."""
-    number = re.fullmatch(r"(?:COCO_\w+?_)?(\d{12})\.\w+", name)
-    return int(number.group(1)) if number else name
 
 
 def _keep_complete(listing: Listing, root: Path) -> CaptionedPhotos:

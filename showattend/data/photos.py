@@ -2,12 +2,14 @@
 
 import glob
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from showattend.data.images import has_photo_suffix, photo_suffixes
+from showattend.data.listings import PhotoId
 from showattend.errors import InputError
 
 MAX_NAMED = 8  # suffixes that a note names
@@ -36,6 +38,24 @@ def find_photos(patterns: Iterable[str]) -> FoundPhotos:
     for pattern in patterns:
         photos |= dict.fromkeys(_match(pattern, skipped))
     return FoundPhotos(list(photos), _note(skipped))
+
+
+def image_id(name: str) -> PhotoId:
+    """The id for COCO's result format: the number in COCO_val2014_000000391895.jpg, else the file's name."""
+    number = re.fullmatch(r"(?:COCO_\w+?_)?(\d{12})\.\w+", name)
+    return int(number.group(1)) if number else name
+
+
+def photo_ids(photos: Sequence[Path]) -> dict[Path, PhotoId]:
+    """An id for each photo, see `image_id`; those of one name in several folders are called by as many of their folders as differ."""
+    ids = {photo: image_id(photo.name) for photo in photos}
+    for depth in range(2, max((len(photo.parts) for photo in photos), default=0) + 1):
+        counts = Counter(ids.values())
+        shared = [photo for photo in photos if counts[ids[photo]] > 1]
+        ids |= {photo: "/".join(photo.parts[-depth:]) for photo in shared}
+        if not shared:
+            break
+    return ids
 
 
 def _match(pattern: str, skipped: Counter[str]) -> list[Path]:

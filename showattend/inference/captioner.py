@@ -3,8 +3,9 @@
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from showattend.errors import InputError
 from showattend.features.decoded_photos import DecodedBatch, decoded_batches
 from showattend.inference.caption import Caption, CaptionScore, Failure, best_caption
 from showattend.inference.details import add_details
+from showattend.inference.device import choose_device
 from showattend.inference.ensemble import Ensemble, PendingFeatures
 from showattend.inference.gates import record_gates
 from showattend.inference.photo import LoadedPhoto, PhotoLike, load_photo, photo_grid
@@ -41,12 +43,18 @@ class Captioner:
         int8: bool = False,
     ) -> None:
         self.model = model
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = choose_device(device)
         models = (model, *ensemble)
         if attention_mode is not None:
             for member in models:
                 member.network.decoder.attention.set_inference_mode(attention_mode)
+        self.fuse, self.int8 = fuse, int8
         self.ensemble = Ensemble(models, self.device, fuse=fuse, int8=int8)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For other processes: the models and the options, from which all else is built again."""
+        model, *others = self.ensemble.models
+        return partial(Captioner, ensemble=others, fuse=self.fuse, int8=self.int8), (model, str(self.device))
 
     @classmethod
     def from_pretrained(
@@ -63,6 +71,7 @@ class Captioner:
         """Load a model folder.
 
         Args:
+            device: see `choose_device`
             ensemble: folders of more models, whose probabilities are averaged with those of the first
             attention_mode: expected, argmax or sample, for a model with hard attention; None: the mode it was trained with
             fuse: compile the network, which takes a while and pays off from about a thousand photos
@@ -70,8 +79,8 @@ class Captioner:
             trust: modules, such as my_package.cells, that the folders' files may import
 
         Raises:
-            InputError: see `load_pretrained`; a mode for a model without modes; models that do not fit together; `fuse` or `int8`
-                do not work here.
+            InputError: see `load_pretrained`; there is no such device; a mode for a model without modes; models that do not fit
+                together; `fuse` or `int8` do not work here.
         """
         model, *others = (load_pretrained(Path(each), trust=trust) for each in (folder, *ensemble))
         return cls(model, device, ensemble=others, attention_mode=attention_mode, fuse=fuse, int8=int8)

@@ -1,6 +1,7 @@
 """`showattend caption`: what it found is never lost, and it goes on from there."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +270,53 @@ def test_files_are_only_made_with_the_first_caption(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), CaptionFiles({"csv": tmp_path / "new" / "a.csv"}):
         raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
+
+
+def test_photos_of_one_name_get_ids_of_their_own_and_a_line(
+    captioner: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(photos, tmp_path / "more" / "photos")
+    out = {"coco": tmp_path / "out.json"}
+    assert main(command(tmp_path, captioner, out)) == 0
+    assert "12 photos share a name with others" in capsys.readouterr().err
+    ids = [row["image_id"] for row in json.loads(out["coco"].read_text())]
+    assert len(set(ids)) == 12
+    assert {"more/photos/5.png", f"{tmp_path.name}/photos/5.png"} <= set(ids)
+
+
+def test_txt_writes_a_text_beside_each_photo_and_keeps_those_that_exist(
+    captioner: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "2.txt").write_text("by hand\n")
+    assert main(command(photos, captioner, {}, "--txt")) == 0
+    printed = capsys.readouterr()
+    assert "1 photos have a text file beside them, which is kept" in printed.err
+    captions = {Path(name).stem: caption for name, caption in (line.split("\t") for line in printed.out.splitlines())}
+    assert len(captions) == 5
+    for stem, caption in captions.items():
+        assert (photos / f"{stem}.txt").read_text() == f"{caption}\n"
+    assert (photos / "2.txt").read_text() == "by hand\n"
+    assert main(command(photos, captioner, {}, "--txt")) == 0
+    assert "6 of 6 photos are in text files beside them already" in capsys.readouterr().err
+
+
+def test_two_photos_may_not_share_a_text_file(captioner: Path, photos: Path, refused: Callable[..., str]) -> None:
+    shutil.copy(photos / "0.png", photos / "0.jpg")
+    assert "would share the text file" in refused(*command(photos, captioner, {}, "--txt"))
+    assert not list(photos.glob("*.txt"))
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\0"])
+def test_a_dash_reads_paths_from_standard_input(
+    end: bytes, captioner: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = shutil.copy(photos / "0.png", photos / "a [b]*.png")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(end.join(os.fsencode(path) for path in (odd, photos / "1.png")) + end)))
+    assert main(command("-", captioner, {})) == 0
+    assert [Path(line.split("\t")[0]).name for line in capsys.readouterr().out.splitlines()] == ["a [b]*.png", "1.png"]
+
+
+def test_a_device_that_is_not_there_is_one_line(captioner: Path, photos: Path, refused: Callable[..., str]) -> None:
+    assert "unknown device 'gpu': give cpu, cuda, mps or auto" in refused(*command(photos, captioner, {}, "--device", "gpu"))
+    assert "there is no device 'cuda:77' here" in refused(*command(photos, captioner, {}, "--device", "cuda:77"))
+    assert "cannot be generated on the device 'meta'" in refused(*command(photos, captioner, {}, "--device", "meta"))

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from showattend.data.captions import image_id, read_captions
+from showattend.data.captions import read_captions
+from showattend.data.photos import image_id, photo_ids
 from showattend.data.readers import CAPTION_READERS
 from showattend.errors import InputError
 
@@ -99,6 +100,12 @@ def test_faults_of_flickr_s_lists_are_counted_and_named(tmp_path: Path) -> None:
 
 def test_restval_joins_train_and_ids_are_coco_s(tmp_path: Path) -> None:
     assert [photo.id for photo in read_captions(karpathy(tmp_path / "data")).split("train")] == [42]
+
+
+def test_photos_of_one_name_have_ids_of_their_own() -> None:
+    names = ["a/1.png", "b/1.png", "b/c/2.png", "x/c/2.png", "3.png", "a/000000391895.jpg", "b/000000391895.jpg", "000000391896.jpg"]
+    ids = ["a/1.png", "b/1.png", "b/c/2.png", "x/c/2.png", "3.png", "a/000000391895.jpg", "b/000000391895.jpg", 391896]
+    assert photo_ids([Path(name) for name in names]) == dict(zip(map(Path, names), ids, strict=True))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import math
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,3 +109,9 @@ def test_pixels_bytes_and_open_files_are_photos_too(captioner: Captioner, photo:
     for bad in (np.zeros((4, 4, 3)), np.zeros((4, 4, 7), np.uint8), b"no picture", 3, io.StringIO("text")):
         with pytest.raises(InputError):
             captioner.caption(bad)  # type: ignore[arg-type]
+
+
+def test_a_captioner_goes_through_a_pickle(captioner: Captioner, photo: Path) -> None:
+    copy = pickle.loads(pickle.dumps(captioner))
+    assert copy.device == captioner.device
+    assert copy.caption(photo, CONFIG).words == captioner.caption(photo, CONFIG).words
