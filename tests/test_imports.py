@@ -19,7 +19,7 @@ LAYERS = [
     {"inference"},
     {"grounding", "visualize"},
     {"training"},
-    {"demo"},
+    {"demo", "study"},
     {"cli"},
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
