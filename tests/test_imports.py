@@ -58,7 +58,10 @@ def test_every_part_of_the_package_has_a_layer() -> None:
     assert parts - {"__init__", "__main__"} == set(LAYER_OF)
 
 
-@pytest.mark.parametrize(("library", "part"), [("lightning", "training"), ("matplotlib", "visualize"), ("torchvision", "encoders")])
+@pytest.mark.parametrize(
+    ("library", "part"),
+    [("lightning", "training"), ("matplotlib", "visualize"), ("torchvision", "encoders"), ("scipy", "study")],
+)
 def test_only_one_part_imports_a_large_library(library: str, part: str) -> None:
     users = {path.relative_to(PACKAGE).parts[0] for path in MODULES if library in {name.split(".")[0] for name in imports(path)}}
     assert users == {part}
