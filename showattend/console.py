@@ -8,7 +8,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TextIO
 
 from showattend.errors import InputError
@@ -40,9 +40,16 @@ def _escape(character: str) -> str:
 def print_error(message: object) -> None:
     """Print one line to standard error; nothing where that is closed or full, for there is nowhere else to report it."""
     try:
-        print(printable(message), file=sys.stderr, flush=True)
+        with _without_progress_bars():
+            print(printable(message), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         discard_output(sys.stderr)
+
+
+def _without_progress_bars() -> AbstractContextManager[None]:
+    """Take progress bars off their line, and draw them again below; there are none before tqdm is imported."""
+    tqdm = sys.modules.get("tqdm")
+    return tqdm.tqdm.external_write_mode(file=sys.stderr) if tqdm else nullcontext()
 
 
 @contextmanager

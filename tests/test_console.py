@@ -1,12 +1,14 @@
 """Names and messages on the terminal."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+from tqdm import tqdm
 
-from showattend.console import printable
+from showattend.console import print_error, printable
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,10 @@ def test_closed_standard_streams_discard_and_take_no_file_s_descriptor() -> None
     )
     run = subprocess.run(["/bin/sh", "-c", '"$0" -c "$1" >&- 2>&- <&-', sys.executable, code], check=False)
     assert run.returncode == 0
+
+
+def test_an_error_has_a_line_of_its_own_beside_a_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    for number in tqdm(range(3), file=sys.stderr, mininterval=0):
+        print_error(f"skipped {number}")
+    lines = re.split(r"[\r\n]+", capsys.readouterr().err)
+    assert [line for line in lines if "skipped" in line] == ["skipped 0", "skipped 1", "skipped 2"]

@@ -21,6 +21,23 @@ NOT_YAML = (
     "a: &a [x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c]\n", "[" * 3000,
     "!!python/object/apply:os.system ['touch canary']\n", "x: !!binary 'a'\n", "\0\1\2", "data: {root: 5}\n", "seed_everything: [1]\n",
 )  # fmt: skip
+# Of each option's values at least these are accepted.
+HARMLESS = {
+    "model.preprocessing.image_size": ("32", "64", "96"), "model.preprocessing.resize": ("crop", "stretch"),
+    "model.decoder.cell": ("gru", "lstm", "elman"), "model.decoder.attention": ("soft", "dot", "mean"),
+    "model.decoder.hidden_size": ("1", "3", "16"), "model.decoder.embedding_size": ("1", "7"), "model.decoder.attention_size": ("1", "5"),
+    "model.decoder.dropout": ("0", "0.5"), "model.loss.penalty": ("0", "0.5", "1e-400"), "model.loss.label_smoothing": ("0", "0.1"),
+    "model.optimizer.name": ("adam", "rmsprop"), "model.optimizer.learning_rate": ("1e-3", "1e-300"), "model.optimizer.warmup": ("0", "1"),
+    "model.generation.beam": ("1", "3"), "model.generation.max_length": ("1", "10"), "data.batch_size": ("1", "1000"),
+    "data.captions_per_photo": ("1", "null"), "data.min_count": ("0", "1"), "data.max_words": ("3", "null"), "data.flip": ("true", "false"),
+    "ema": ("0", "0.5"), "monitor": ("val_loss", "val_cider_d"), "patience": ("0", "3"), "every_n_steps": ("0", "1"),
+    "trainer.max_epochs": ("1", "2"), "trainer.gradient_clip_val": ("null", "0.5"), "trainer.log_every_n_steps": ("1", "50"),
+}  # fmt: skip
+HARMLESS_CAPTION = {
+    "--beam": ("1", "4"), "--max-length": ("1", "10"), "--length-penalty": ("0", "1.5", "-1"), "--no-repeat-ngram": ("0", "2"),
+    "--ban": ("red", "nowhere"), "--batch-size": ("1", "100"), "--workers": ("0", "1"), "--num-captions": ("1", "2"), "--seed": ("0", "7"),
+    "--json": ("o.json", "/dev/null"), "--csv": ("o.csv", "new/o.csv"), "--trust": ("nothing",),
+}  # fmt: skip
 SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"]
 TRAINER = (
     "max_epochs", "max_steps", "gradient_clip_val", "check_val_every_n_epoch", "accumulate_grad_batches", "limit_train_batches",
@@ -89,8 +106,12 @@ def _result(ended: Any, folder: Path, done: str) -> Result:
 def _command_line(rng: random.Random, folder: Path, plan: Plan, keys: list[str]) -> Result:
     arguments = []
     for _ in range(rng.choice([1, 1, 1, 2])):
+        if rng.random() < 0.4:
+            key = rng.choice(list(HARMLESS))
+            arguments.append(f"--{key}={rng.choice(HARMLESS[key])}")
+            continue
         key = rng.choice(keys)
-        arguments += [f"--{_typo(rng, key) if rng.random() < 0.15 else key}={rng.choice(VALUES)}"]
+        arguments.append(f"--{_typo(rng, key) if rng.random() < 0.15 else key}={rng.choice(VALUES)}")
     return _fit(plan, folder, arguments, " ".join(arguments))
 
 
@@ -98,13 +119,15 @@ def _yaml(rng: random.Random, folder: Path, plan: Plan, keys: list[str]) -> Resu
     content = yaml.safe_load((plan.fixtures / RECIPE).read_text())
     done = []
     for _ in range(rng.choice([1, 1, 2])):
-        *path, last = rng.choice(keys).split(".")
+        harmless = rng.random() < 0.4
+        key = rng.choice(list(HARMLESS) if harmless else keys)
+        *path, last = key.split(".")
         holder = content
         for name in path:
-            holder = holder.setdefault(_typo(rng, name) if rng.random() < 0.05 else name, {})
-        if rng.random() < 0.15:
+            holder = holder.setdefault(_typo(rng, name) if not harmless and rng.random() < 0.05 else name, {})
+        if not harmless and rng.random() < 0.15:
             last = _typo(rng, last)
-        text = rng.choice(VALUES)
+        text = rng.choice(HARMLESS[key] if harmless else VALUES)
         holder[last] = _Raw(text)
         done.append(f"{'.'.join([*path, last])}: {text}")
     (folder / "changed.yaml").write_text(yaml.dump(content, Dumper=_RawDumper))
@@ -145,6 +168,10 @@ def _no_yaml(rng: random.Random, folder: Path, plan: Plan, keys: list[str]) -> R
 def _caption(rng: random.Random, folder: Path, plan: Plan, keys: list[str]) -> Result:
     arguments = ["caption", str(plan.fixtures / PHOTO), "--model", str(plan.fixtures / MODEL)]
     for _ in range(rng.choice([1, 2])):
+        if rng.random() < 0.5:
+            option = rng.choice(list(HARMLESS_CAPTION))
+            arguments.append(f"{option}={rng.choice(HARMLESS_CAPTION[option])}")
+            continue
         option = rng.choice(CAPTION)
         arguments.append(f"{_typo(rng, option) if rng.random() < 0.1 else option}={rng.choice(VALUES)}")
     if rng.random() < 0.3:

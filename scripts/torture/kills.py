@@ -4,7 +4,6 @@ import hashlib
 import json
 import random
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -73,9 +72,7 @@ class _TrainingKills:
         if problem := damaged_file(folder):
             return Result(Outcome.LOST, f"after the kill: {problem}")
         resumable = (folder / "runs" / "run" / "checkpoints" / "last.ckpt").exists()
-        if not resumable:
-            shutil.rmtree(folder / "runs", ignore_errors=True)
-        ended = self._run(folder, *(["--ckpt_path", "last"] if resumable else []))
+        ended = self._run(folder, "--ckpt_path", "last")
         result = classify(ended)
         if result.outcome is not Outcome.GOOD:
             return result

@@ -28,7 +28,7 @@ def commands(plan: Plan) -> dict[str, list[str]]:
     return {
         "caption": ["caption", photos, "--model", model, "--json", "full/o.json", "--csv", "full/o.csv"],
         "attend": ["attend", str(plan.fixtures / PHOTO), "--model", model, "--out", "full/o.png"],
-        "evaluate": ["evaluate", *data, "--split", "test", "--model", model, "--json", "full/o.json", "--report", "full/o.html"],
+        "evaluate": ["evaluate", *data, "--split", "test", "--model", model, "--out", "full", "--report", "full/o.html"],
         "shapes": ["shapes", "full/shapes"],
         "fit": [*fit, "cache", "--runs", "full/runs", "--name", "run"],
         "fit, cache": [*fit, "full/cache", "--runs", "runs", "--name", "run"],
@@ -133,6 +133,8 @@ def _half_written(folder: Path) -> str:
     ends: dict[str, Callable[[str], bool]] = {
         "o.json": lambda text: bool(json.loads(text) is not None),
         "o.csv": lambda text: all(len(row) == 4 for row in csv.reader(text.splitlines())),
+        "results.json": lambda text: bool(json.loads(text) is not None),
+        "metrics.json": lambda text: bool(json.loads(text) is not None),
         "o.html": lambda text: text.rstrip().endswith(("</html>", OLD["o.html"])),
         "o.png": lambda text: text == OLD["o.png"] or "IEND" in text[-20:],
     }

@@ -1,4 +1,4 @@
-"""All files that one run of `showattend caption` writes, together."""
+"""All files of captions that one run writes, together."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class CaptionFiles:
     Args:
         targets: the file of each format
         photos: all that will be captioned
+        formats: None: those of FORMATS
         texts: write a text file beside each photo too
         resume: go on from those that exist, or from the partial files of a run that was killed
 
@@ -40,9 +41,18 @@ class CaptionFiles:
         InputError: a file cannot be written, is given twice, or cannot be resumed.
     """
 
-    def __init__(self, targets: Mapping[str, Path], photos: Sequence[Path] = (), *, texts: bool = False, resume: bool = False) -> None:
+    def __init__(
+        self,
+        targets: Mapping[str, Path],
+        photos: Sequence[Path] = (),
+        *,
+        formats: Mapping[str, CaptionFormat] | None = None,
+        texts: bool = False,
+        resume: bool = False,
+    ) -> None:
         _check_different(targets.values())
-        self.outputs = [Output(GrowingFile(path, FORMATS[name].layout), FORMATS[name].of(photos), set()) for name, path in targets.items()]
+        formats = formats or {name: FORMATS[name].of(photos) for name in targets}
+        self.outputs = [Output(GrowingFile(path, formats[name].layout), formats[name], set()) for name, path in targets.items()]
         self.texts = TextFiles(photos) if texts else None
         if resume:
             self._resume()

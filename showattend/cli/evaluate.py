@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +11,15 @@ from showattend.cli.from_args import captioner_from_args, generation_config_from
 from showattend.cli.options import Commands, add_data_options, add_ensemble_options, add_generation_options, add_speed_options
 from showattend.console import print_error
 from showattend.errors import InputError, unknown_name
-from showattend.files import check_writable, write_text
+from showattend.files import check_writable
 
 if TYPE_CHECKING:
+    from showattend.cli.caption_files import CaptionFiles
     from showattend.cli.scoring import ScoringInputs
+    from showattend.data.listings import PhotoId
     from showattend.data.references import References
     from showattend.data.results import Results
+    from showattend.inference import Caption, Failure
 
 
 def add_parser(commands: Commands) -> None:
@@ -86,6 +89,11 @@ def _add_scores(evaluate: argparse.ArgumentParser) -> None:
         help="write metrics.json, photos.csv with each photo's scores, and a model's captions as results.json (COCO's format)",
     )
     scores.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the captions that an interrupted run has left in --out: photos in its results.json are not captioned again",
+    )
+    scores.add_argument(
         "--report",
         type=Path,
         metavar="FILE.html",
@@ -139,6 +147,8 @@ def _check_sources(args: argparse.Namespace) -> None:
         raise InputError("--results are captions already: leave out --model and --ensemble, or --results")
     if args.results:
         _check_no_generation_options(args)
+    if args.resume and (args.results or not args.out):
+        raise InputError("--resume goes on from the captions of a model in --out DIR: give --model and --out, or leave it out")
     if args.references and not args.results:
         raise InputError("--references are for captions from --results: a model needs photos, give --data.root DIR")
     if bool(args.root) == bool(args.references):
@@ -175,28 +185,41 @@ def _tokenizer_from_args(args: argparse.Namespace) -> str:
 
 
 def _caption_photos(args: argparse.Namespace, references: References) -> tuple[Results, str]:
-    """A model's captions of all photos, and how they were generated."""
-    from tqdm import tqdm
-
-    from showattend.cli.results import coco_results
-    from showattend.data.results import check_results
-    from showattend.inference import Failure
+    """A model's captions of all photos, kept in results.json while they are generated, and how they were generated."""
+    from showattend.cli.caption_files import CaptionFiles
+    from showattend.cli.results import ResultsFormat
+    from showattend.data.results import check_results, read_rows
 
     captioner = captioner_from_args(args)
     config = generation_config_from_args(captioner, args)
-    paths = list(references.files.values())
-    captions = captioner.caption_files(paths, config, batch_size=args.batch_size, workers=args.workers)
-    rows = []
-    for photo, (_, result) in zip(references.files, tqdm(captions, "Captioning", len(paths), unit=" photos"), strict=True):
+    ids: dict[Path, list[PhotoId]] = {}
+    for photo_id, path in references.files.items():
+        ids.setdefault(path, []).append(photo_id)
+    targets = {"results": args.out / "results.json"} if args.out else {}
+    with CaptionFiles(targets, formats={"results": ResultsFormat(ids)}, resume=args.resume) as files:
+        remaining = files.remaining(list(ids))
+        rows = read_rows(files.outputs[0].file.partial) if len(remaining) < len(ids) else []
+        if rows:
+            print_error(f"{len(ids) - len(remaining)} of {len(ids)} photos are in {files.names()} already")
+        captions = captioner.caption_files(remaining, config, batch_size=args.batch_size, workers=args.workers)
+        rows += [(photo_id, caption) for path, caption in _keep(captions, len(remaining), files) for photo_id in ids[path]]
+        if not rows:
+            raise InputError(f"none of the {len(ids)} photos of the split '{args.split or 'val'}' can be read")
+    return check_results(rows, references, "the model"), str(config)
+
+
+def _keep(captions: Iterable[tuple[Path, Caption | Failure]], count: int, files: CaptionFiles) -> Iterator[tuple[Path, str]]:
+    """Write each caption to the file as it comes; photos that cannot be read are printed."""
+    from tqdm import tqdm
+
+    from showattend.inference import Failure
+
+    for path, result in tqdm(captions, "Captioning", count, unit=" photos"):
         if isinstance(result, Failure):
             print_error(f"skipped {result.reason}")
         else:
-            rows.append((photo, str(result)))
-    if not rows:
-        raise InputError(f"none of the {len(paths)} photos of the split '{args.split or 'val'}' can be read")
-    if args.out:
-        write_text(args.out / "results.json", coco_results(rows))
-    return check_results(rows, references, "the model"), str(config)
+            files.add(path, result)
+            yield path, str(result)
 
 
 def _title(args: argparse.Namespace) -> str:

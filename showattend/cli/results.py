@@ -26,11 +26,6 @@ class Entry(NamedTuple):
     rows: int
 
 
-def coco_results(captions: Iterable[tuple[int | str, str]]) -> str:
-    """COCO's result format: a list of image_id and caption."""
-    return json.dumps([{"image_id": i, "caption": caption} for i, caption in captions], ensure_ascii=False, indent=0) + "\n"
-
-
 class CaptionFormat(ABC):
     """A format of caption files: how the rows of a photo are written, and which photos a file holds."""
 
@@ -132,6 +127,30 @@ class CocoFormat(CaptionFormat):
     def row_keys(self, file: BinaryIO) -> Iterator[tuple[object, int]]:
         """The field `image_id`."""
         return ((row["image_id"], end) for row, end in _json_rows(file))
+
+
+class ResultsFormat(CaptionFormat):
+    """COCO's result format for the photos of a data set, which has ids for them.
+
+    Args:
+        ids: of each photo; several where the data set lists it several times
+    """
+
+    def __init__(self, ids: Mapping[Path, Sequence[PhotoId]]) -> None:
+        self.ids = ids
+        self.photos = {photo_id: photo for photo, of_photo in ids.items() for photo_id in of_photo}
+
+    def rows(self, photo: Path, caption: Caption) -> list[bytes]:
+        """One object for each id."""
+        return [_json({"image_id": photo_id, "caption": str(caption)}) for photo_id in self.ids[photo]]
+
+    def key(self, photo: Path) -> object:
+        """The path as it is."""
+        return photo
+
+    def row_keys(self, file: BinaryIO) -> Iterator[tuple[object, int]]:
+        """The photo of the field `image_id`."""
+        return ((self.photos.get(row["image_id"]), end) for row, end in _json_rows(file))
 
 
 class CsvFormat(CaptionFormat):

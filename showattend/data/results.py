@@ -43,7 +43,7 @@ def read_results(path: Path, references: References) -> Results:
     Raises:
         InputError: the file is no such list, or no id in it is known.
     """
-    rows, note = _rows(path), ""
+    rows, note = read_rows(path), ""
     if rows and not any(photo in references.captions for photo, _ in rows):
         names = references.names()
         examples = f"its ids look like {_some(photo for photo, _ in rows)}, those of the references like {_some(references.captions)}"
@@ -82,7 +82,12 @@ def check_results(rows: Rows, references: References, name: str) -> Results:
     return Results({photo: first[photo] for photo in known if photo in first}, problems)
 
 
-def _rows(path: Path) -> Rows:
+def read_rows(path: Path) -> Rows:
+    """All captions of a file in COCO's result format.
+
+    Raises:
+        InputError: it is no such list.
+    """
     rows = check_schema(read_json(path), list[ResultRow], f"{path} is no list of image_id and caption")
     return [(row.image_id, row.caption) for row in rows]
 

@@ -123,6 +123,12 @@ class StopOnDivergence(lightning.Callback):
         """Check the weights before they are validated, and saved after it."""
         self._check_weights(trainer, pl_module)
 
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Check the loss of the validation photos, which may overflow while all weights are finite, before the best checkpoint."""
+        loss = trainer.callback_metrics.get("val_loss")
+        if loss is not None and not torch.isfinite(loss):
+            raise self._error(trainer, f"val_loss is {loss.item()}")
+
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Check the weights before the epoch's checkpoint."""
         self._check_weights(trainer, pl_module)

@@ -2,18 +2,21 @@
 
 import logging
 import re
+import threading
 import traceback
 import warnings
 from argparse import ArgumentError
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from showattend.errors import InputError
 from showattend.training.error_messages import as_input_error
 from showattend.training.interruption import Terminated
-from showattend.training.lightning_cli import TrainingCLI
+from showattend.training.lightning_cli import ConfigFile, TrainingCLI
 from showattend.training.recipes import with_recipe_paths
+from showattend.training.runs import unlock_run_folders
 
 HARMLESS_WARNINGS = (
     ".*args parameter is intended to run from within Python.*",
@@ -25,6 +28,8 @@ HARMLESS_WARNINGS = (
     ".*callbacks used to create the checkpoint need to be provided.*",
     ".*directory .* exists and is not empty.*",
     ".*treespec, LeafSpec.*",
+    # Training runs in one process, with or without a batch system's launcher.
+    ".*`srun` command is available.*",
     # The batches of a resumed epoch begin where the checkpoint says.
     ".*your dataloader is not resumable.*",
 )
@@ -41,7 +46,7 @@ def train(arguments: Sequence[str]) -> int:
     command, *rest = arguments
     # Lightning's own announcements, an advertisement among them; warnings and errors still come through.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silent_log_thread():
         for message in HARMLESS_WARNINGS:
             warnings.filterwarnings("ignore", message)
         try:
@@ -49,7 +54,8 @@ def train(arguments: Sequence[str]) -> int:
                 refine=command == "refine",
                 # Lightning knows no refine: it is the same loop over another step.
                 args=["fit" if command == "refine" else command, *with_recipe_paths(rest)],
-                save_config_kwargs={"overwrite": True},
+                save_config_callback=ConfigFile,
+                save_config_kwargs={"save_to_log_dir": False},
                 parser_kwargs={"exit_on_error": False},
                 auto_configure_optimizers=False,
                 trainer_defaults={"devices": 1},
@@ -64,7 +70,25 @@ def train(arguments: Sequence[str]) -> int:
             if not _is_lightnings_own(error):
                 raise
             raise as_input_error(error, command) from error
+        finally:
+            unlock_run_folders()
     return 0
+
+
+@contextmanager
+def _silent_log_thread() -> Iterator[None]:
+    """Let the thread that writes TensorBoard's events end without a word where the disk is full: its error comes up in this thread too."""
+    before = threading.excepthook
+
+    def report(ended: threading.ExceptHookArgs) -> None:
+        if not isinstance(ended.exc_value, OSError):
+            before(ended)
+
+    threading.excepthook = report
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _is_lightnings_own(error: BaseException) -> bool:

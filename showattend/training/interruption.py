@@ -1,4 +1,4 @@
-"""Checkpoints in the course of a run, and a stop at SIGTERM or Ctrl-C that keeps the work."""
+"""Checkpoints in the course of a run, and a stop at SIGTERM, SIGUSR1 or Ctrl-C that keeps the work."""
 
 import signal
 import sys
@@ -9,6 +9,8 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # the last is the usual warning of batch systems before a time limit
 
 
 class Terminated(SystemExit):
@@ -34,11 +36,11 @@ class SignalCheckpoint(Callback):
         self.received: int | None = None
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Take SIGTERM and SIGINT over from Lightning, which restores the earlier handlers at the end."""
+        """Take the signals over from Lightning, which restores the earlier handlers at the end."""
         if trainer.received_sigterm:
             self.received = signal.SIGTERM
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in SIGNALS:
                 signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

@@ -5,12 +5,14 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from lightning import Trainer
+from lightning import LightningModule, Trainer
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from showattend.errors import InputError
+from showattend.files import writable, write_text
 from showattend.training.base import BaseLitModule
 from showattend.training.callbacks import make_callbacks
 from showattend.training.captioner import LitCaptioner
@@ -20,7 +22,7 @@ from showattend.training.datamodule import CaptionDataModule
 from showattend.training.metrics_file import MetricsFile
 from showattend.training.resume import ResumeState, check_options, plain_options
 from showattend.training.run_config import DataConfig, RunConfig
-from showattend.training.runs import last_checkpoint, make_run_folder
+from showattend.training.runs import last_checkpoint, lock_run_folder, make_run_folder
 from showattend.training.self_critical import LitSelfCritical
 
 # Precisions that keep the weights themselves in 16 bits, and what to give instead.
@@ -48,6 +50,14 @@ def check_trainer_options(options: Any) -> None:
         )
     if isinstance(options.strategy, str) and options.strategy not in STRATEGIES:
         raise InputError(f"trainer.strategy is {options.strategy}: captioners train in one process on one device: leave it out")
+
+
+class ConfigFile(SaveConfigCallback):
+    """config.yaml of a run, whole or not there."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write all options."""
+        write_text(Path(str(trainer.log_dir)) / self.config_filename, self.parser.dump(self.config, skip_none=False))
 
 
 class TrainingCLI(LightningCLI):
@@ -101,6 +111,9 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer; for `fit` with the run's folder, logs and checkpoints."""
+        plugins = self._get(self.config_init, "trainer").get("plugins") or []
+        # One process on one device under any batch system: what Lightning finds out about SLURM's tasks and its requeueing is left out.
+        kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), LightningEnvironment()]
         if self.subcommand != "fit":
             self.save_config_callback = None
             return self._one_device(super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs))
@@ -119,9 +132,8 @@ class TrainingCLI(LightningCLI):
         )
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": callbacks}
         # TensorBoard hides the events that the resumed run writes again.
-        board = TensorBoardLogger(self.folder, name="", version="", purge_step=resumed.get("steps"))
-        plugins = self._get(self.config_init, "trainer").get("plugins") or []
-        kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
+        board = TensorBoardLogger(self.folder, name="", version="", purge_step=resumed.get("steps", 0 if self.folder_is_resumed else None))
+        kwargs["plugins"].append(AtomicCheckpointIO())
         try:
             return self._one_device(super().instantiate_trainer(logger=[metrics, board], default_root_dir=self.folder, **kwargs))
         except Exception as error:
@@ -151,7 +163,12 @@ class TrainingCLI(LightningCLI):
         self.folder_is_resumed = options.ckpt_path == "last"
         if options.ckpt_path is None:
             return {}
-        path = last_checkpoint(Path(self.run.runs) / options.name) if self.folder_is_resumed else Path(options.ckpt_path)
+        folder = Path(self.run.runs) / options.name
+        path = last_checkpoint(folder) if self.folder_is_resumed else Path(options.ckpt_path)
+        if path is None:
+            print(f"{folder} holds no checkpoint yet: the run begins at its beginning", file=sys.stderr)
+            self.config_init[str(self.subcommand)]["ckpt_path"] = None
+            return {}
         self.config_init[str(self.subcommand)]["ckpt_path"] = str(path)
         checkpoint = read_checkpoint(path)
         if not isinstance(checkpoint.get("resume"), dict):
@@ -162,10 +179,14 @@ class TrainingCLI(LightningCLI):
     def _make_folder(self) -> Path:
         """A fresh folder in `runs`, or with `--ckpt_path last` the run's own."""
         folder = Path(self.run.runs) / str(self.config[str(self.subcommand)].name)
-        if self.folder_is_resumed:
+        if not self.folder_is_resumed:
+            return make_run_folder(folder)
+        with writable(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        lock_run_folder(folder)
+        if last_checkpoint(folder):
             self.save_config_callback = None  # the run's first configuration is kept
-            return folder
-        return make_run_folder(folder)
+        return folder
 
     def _parse_ckpt_path(self) -> None:
         """Read the model's options from the checkpoint, as Lightning does, after a check of what they are."""

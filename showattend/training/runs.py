@@ -1,6 +1,9 @@
-"""Folders of training runs: a fresh one for each, so that nothing is ever overwritten."""
+"""Folders of training runs: a fresh one for each, so that nothing is ever overwritten, and never two processes in one."""
 
+import fcntl
 import itertools
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from showattend.errors import InputError
@@ -22,17 +25,41 @@ def make_run_folder(path: Path) -> Path:
                 folder.mkdir()  # atomic: of two processes one makes it
             except FileExistsError:
                 continue
+        lock_run_folder(folder)
         return folder
     raise AssertionError("there is always a next number")
 
 
-def last_checkpoint(folder: Path) -> Path:
-    """The last checkpoint of a run.
+def lock_run_folder(folder: Path) -> None:
+    """Keep other processes from training in a folder until this one ends, however it ends.
 
     Raises:
-        InputError: there is none.
+        InputError: another process trains in it.
     """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise InputError(f"another process trains in {folder}: wait for its end, or give another --name") from error
+    except OSError:  # a file system without locks
+        os.close(descriptor)
+        return
+    _locks[folder.resolve()] = descriptor
+
+
+def unlock_run_folders() -> None:
+    """Let go of all folders: at the end of a run, and in worker processes, which outlive a killed run by seconds."""
+    while _locks:
+        with suppress(OSError):
+            os.close(_locks.popitem()[1])
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint of a run; None where it was killed before its first."""
     path = folder / "checkpoints" / LAST
-    if not path.exists():
-        raise InputError(f"no checkpoints/{LAST} in {folder}: give the --name of the run to resume")
-    return path
+    return path if path.exists() else None
+
+
+_locks: dict[Path, int] = {}  # open descriptors of the folders in which this process trains
+os.register_at_fork(after_in_child=unlock_run_folders)

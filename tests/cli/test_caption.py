@@ -1,4 +1,4 @@
-"""`showattend caption`: what it found is never lost, and it goes on from there."""
+"""`showattend caption` and `evaluate`: captions that were found are never lost, and the work goes on from there."""
 
 import csv
 import io
@@ -320,3 +320,38 @@ def test_a_device_that_is_not_there_is_one_line(captioner: Path, photos: Path, r
     assert "unknown device 'gpu': give cpu, cuda, mps or auto" in refused(*command(photos, captioner, {}, "--device", "gpu"))
     assert "there is no device 'cuda:77' here" in refused(*command(photos, captioner, {}, "--device", "cuda:77"))
     assert "cannot be generated on the device 'meta'" in refused(*command(photos, captioner, {}, "--device", "meta"))
+
+
+def test_an_interrupted_evaluation_keeps_its_captions_and_goes_on(
+    captioner: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["evaluate", "--model", str(captioner), "--data.root", str(shapes), "--workers", "0", "--batch-size", "1", "--out"]
+    assert main([*command, str(tmp_path / "whole")]) in (0, 1)
+    with monkeypatch.context() as patched:
+        interrupt_after(5, KeyboardInterrupt(), patched)
+        assert main([*command, str(out)]) == 130
+    assert f"the captions of 5 photos are kept in {out / 'results.json'}" in capsys.readouterr().err
+    assert len(json.loads((out / "results.json").read_text())) == 5
+    assert main([*command, str(out), "--resume"]) in (0, 1)
+    assert "5 of 8 photos are in" in capsys.readouterr().err
+    for name in ("results.json", "metrics.json", "photos.csv"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_killed_evaluation_leaves_its_captions_in_the_partial_file(
+    captioner: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """The process is gone."""
+
+    monkeypatch.setattr(CaptionFiles, "__exit__", lambda *_: None)  # a kill runs none of it
+    interrupt_after(3, Killed(), monkeypatch)
+    with pytest.raises(Killed):
+        main(["evaluate", "--model", str(captioner), "--data.root", str(shapes), "--workers", "0", "--out", str(tmp_path / "out")])
+    assert len(json.loads((tmp_path / "out" / "results.json.partial").read_text())) == 3
+
+
+@pytest.mark.parametrize("given", [["--model", "model"], ["--results", "results.json", "--out", "out"]])
+def test_only_captions_of_a_model_in_a_folder_can_be_resumed(given: list[str], refused: Callable[..., str]) -> None:
+    assert "give --model and --out" in refused("evaluate", "--data.root", ".", "--resume", *given)

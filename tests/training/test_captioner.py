@@ -1,9 +1,13 @@
 """Training through Lightning, and the run's folder."""
 
 import csv
+import errno
 import json
+import os
 import re
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import lightning
@@ -18,11 +22,12 @@ from showattend.cli.main import main
 from showattend.errors import InputError
 from showattend.models.teacher_forcing import teacher_forcing_split
 from showattend.pretrained import load_pretrained
-from showattend.training.callbacks import moving_average
+from showattend.training.callbacks import StopOnDivergence, moving_average
 from showattend.training.captioner import LitCaptioner
+from showattend.training.command import _silent_log_thread
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.run_config import DataConfig
-from showattend.training.runs import make_run_folder
+from showattend.training.runs import lock_run_folder, make_run_folder, unlock_run_folders
 from showattend.training.schedules import SCHEDULES
 from showattend.vocabulary import PAD
 
@@ -286,5 +291,46 @@ def test_a_loss_that_is_not_finite_stops_the_run(shapes: Path, tmp_path: Path, c
     assert not (tmp_path / "shapes" / "model").exists()
 
 
+@pytest.mark.parametrize("loss", [torch.inf, torch.nan])
+def test_a_validation_loss_that_is_not_finite_stops_the_run_before_a_checkpoint(loss: float, tmp_path: Path) -> None:
+    trainer = SimpleNamespace(callback_metrics={"val_loss": torch.tensor(loss)}, optimizers=[], global_step=7)
+    with pytest.raises(InputError, match=f"val_loss is {loss} at step 7"):
+        StopOnDivergence(tmp_path).on_validation_end(trainer, None)  # type: ignore[arg-type]
+
+
 def test_two_runs_that_start_at_once_get_two_folders(tmp_path: Path) -> None:
     assert make_run_folder(tmp_path / "run") != make_run_folder(tmp_path / "run")
+    unlock_run_folders()
+
+
+def test_no_two_processes_train_in_one_folder_and_a_worker_holds_none(tmp_path: Path) -> None:
+    lock_run_folder(tmp_path)
+    with pytest.raises(InputError, match="another process trains in"):
+        lock_run_folder(tmp_path)
+    ready, end = os.pipe(), os.pipe()
+    if os.fork() == 0:  # a worker that outlives the run
+        os.close(end[1])
+        os.write(ready[1], b"x")
+        os.read(end[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+    unlock_run_folders()
+    lock_run_folder(tmp_path)
+    unlock_run_folders()
+    os.close(end[1])
+    os.wait()
+
+
+def test_the_thread_of_the_logs_is_silent_about_a_full_disk_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported = []
+    monkeypatch.setattr(threading, "excepthook", lambda ended: reported.append(str(ended.exc_value)))
+
+    def fail(error: Exception) -> None:
+        raise error
+
+    with _silent_log_thread():
+        for error in (OSError(errno.ENOSPC, "No space left"), ValueError("a fault")):
+            thread = threading.Thread(target=fail, args=[error])
+            thread.start()
+            thread.join()
+    assert reported == ["a fault"]

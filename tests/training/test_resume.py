@@ -1,6 +1,7 @@
 """A run that is killed and resumed is the run that nobody has killed, to the last bit."""
 
 import errno
+import os
 import random
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from showattend.errors import InputError
 from showattend.training.base import BaseLitModule
 from showattend.training.captioner import LitCaptioner
 from showattend.training.checkpoints import AtomicCheckpointIO
+from showattend.training.interruption import SIGNALS, SignalCheckpoint, Terminated
 from showattend.training.random_states import get_random_states, set_random_states
 from showattend.training.self_critical import LitSelfCritical
 
@@ -221,6 +224,37 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytes
         io.save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew_in_its_folder(
+    fit: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Lightning refuses such a number of SLURM's tasks; here every run is one process.
+    for name, value in {"SLURM_NTASKS": "4", "SLURM_JOB_ID": "17", "SLURM_JOB_NAME": "train", "SLURM_PROCID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    short = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1"]
+    with monkeypatch.context() as patch:
+        kill_at(1, LitCaptioner, patch)
+        with pytest.raises(Killed):
+            fit("run", *short)
+    assert fit("run", *short, "--ckpt_path=last") == 0
+    assert "begins at its beginning" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.glob("run*")) == ["run"]
+    assert (tmp_path / "run" / "model" / "config.json").exists()
+
+
+def test_every_signal_of_a_batch_system_is_noted(tmp_path: Path) -> None:
+    signals = SignalCheckpoint(tmp_path / "last.ckpt", 0)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        signals.on_train_start(SimpleNamespace(received_sigterm=False), None)  # type: ignore[arg-type]
+        os.kill(os.getpid(), signal.SIGUSR1)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    with pytest.raises(Terminated) as stop:
+        signals.stop_if_received()
+    assert stop.value.code == 128 + signal.SIGUSR1
 
 
 def test_random_states_come_back() -> None:
