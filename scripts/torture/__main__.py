@@ -18,7 +18,7 @@ from typing import NoReturn
 os.environ.update({"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""})
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", tempfile.gettempdir())
 
-from scripts.torture import annotations, configs, encoder_graphs, kills, model_folders, photos, starvation
+from scripts.torture import annotations, configs, encoder_graphs, kills, model_folders, photos, sandbox, starvation
 from scripts.torture.fixtures import make_fixtures
 from scripts.torture.outcome import FAILURES, Plan, Record, table
 from scripts.torture.sandbox import run_forked
@@ -41,6 +41,7 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="torture-work-"))
     kept = args.keep or Path(tempfile.mkdtemp(prefix="torture-failed-"))
     started = time.monotonic()
+    sandbox.patience = args.patience
     try:
         _import_everything()
         plan = Plan(args.seed, args.quick, _make_fixtures(work), args.scale)
@@ -141,6 +142,7 @@ def _parse_args() -> argparse.Namespace:
         "--only", action="append", choices=list(KINDS), metavar="KIND", help=f"one of: {', '.join(KINDS)}; may be given often"
     )
     parser.add_argument("--scale", type=float, default=1.0, help="share of a full run's attempts (default: %(default)s)")
+    parser.add_argument("--patience", type=float, default=1.0, help="factor of all time limits, for a busy machine (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="kinds that run at once (default: %(default)s)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where the inputs of failures are kept (default: a new folder)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table to a file as well")

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
 
 from scripts.torture import annotation_files as files
+from scripts.torture import sandbox
 from scripts.torture.fixtures import PHOTO
 from scripts.torture.outcome import Outcome, Plan, Record, Result
 
@@ -164,7 +165,7 @@ def _time_limit() -> Iterator[None]:
         raise _TimedOut
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS * sandbox.patience)
     try:
         yield
     finally:

@@ -20,6 +20,8 @@ from scripts.torture.outcome import Outcome, Result
 MEMORY = 6 * 2**30  # address space beyond what the parent has
 CRASHED = 70  # status of a fork whose action raised
 MAX_OUTPUT = 2**24  # bytes of output that are kept
+LONGEST_PAUSE = 1.0  # seconds between two looks at a process; what is beyond that was not its fault
+patience = 1.0  # factor of all time limits, more than 1 on a busy machine; set once, before the first attempt
 
 
 class Ended(NamedTuple):
@@ -59,7 +61,6 @@ def run_forked(
         kill_after: seconds until it is killed as part of the attempt
         prepare: further limits, set in the fork before the action
     """
-    started = time.monotonic()
     pipes = [os.pipe(), os.pipe()]
     process = os.fork()
     if process == 0:
@@ -68,11 +69,11 @@ def run_forked(
         os.close(writer)
         os.set_blocking(reader, False)
     readers = {reader: bytearray() for reader, _ in pipes}
-    status, timed_out = _wait(process, started, timeout, kill_after, readers)
+    status, timed_out, seconds = _wait(process, timeout, kill_after, readers)
     for reader in readers:
         os.close(reader)
     stdout, stderr = (bytes(text).decode(errors="backslashreplace") for text in readers.values())
-    return Ended(status, stdout, stderr, timed_out, time.monotonic() - started)
+    return Ended(status, stdout, stderr, timed_out, seconds)
 
 
 def _become_child(
@@ -115,12 +116,19 @@ def _limit_memory(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
 
 
-def _wait(process: int, started: float, timeout: float, kill_after: float | None, readers: dict[int, bytearray]) -> tuple[int, bool]:
-    """The status of a process, which is killed at its time; whether that was the time limit. Its outputs are read meanwhile."""
-    limit = timeout if kill_after is None else min(timeout, kill_after)
+def _wait(process: int, timeout: float, kill_after: float | None, readers: dict[int, bytearray]) -> tuple[int, bool, float]:
+    """Wait for a process, which is killed at its time; its outputs are read meanwhile.
+
+    Returns:
+        its status, whether that was the time limit, and its seconds; those in which this process was stopped itself do not count
+    """
+    limit = timeout * patience if kill_after is None else min(timeout * patience, kill_after)
+    seconds, before = 0.0, time.monotonic()
     while True:
         ended, status = os.waitpid(process, os.WNOHANG)
-        timed_out = not ended and time.monotonic() - started > limit
+        now = time.monotonic()
+        seconds, before = seconds + min(now - before, LONGEST_PAUSE), now
+        timed_out = not ended and seconds > limit
         if timed_out:
             _kill_group(process)
             _, status = os.waitpid(process, 0)
@@ -128,7 +136,7 @@ def _wait(process: int, started: float, timeout: float, kill_after: float | None
             _read_all(reader, text)
         if ended or timed_out:
             _kill_group(process)
-            return os.waitstatus_to_exitcode(status), timed_out and kill_after is None
+            return os.waitstatus_to_exitcode(status), timed_out and kill_after is None, seconds
         select.select(list(readers), [], [], 0.005)
         time.sleep(0.002)
 

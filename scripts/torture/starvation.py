@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from scripts.torture import sandbox
 from scripts.torture.fixtures import MODEL, PHOTO, RECIPE, SHAPES
 from scripts.torture.kills import damaged_file
 from scripts.torture.outcome import Outcome, Plan, Record, Result
@@ -101,7 +102,7 @@ def _output(rng: random.Random, folder: Path, name: str, command: list[str]) -> 
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = ["bash", "-c", script, "bash", sys.executable, "-m", "showattend", *command]
     try:
-        status = subprocess.run(arguments, cwd=folder, env=environment, timeout=120, stdin=subprocess.DEVNULL).returncode
+        status = subprocess.run(arguments, cwd=folder, env=environment, timeout=120 * sandbox.patience, stdin=subprocess.DEVNULL).returncode
     except subprocess.TimeoutExpired:
         return Result(Outcome.HANG, kind)
     if kind == "broken pipe":

@@ -11,7 +11,14 @@ from collections.abc import Callable, Sequence
 
 from showattend.cli import attend, caption, cells, configs, data, demo, evaluate, ground, score, shapes, training
 from showattend.cli.options import whole_number
-from showattend.cli.stopping import Terminated, discard_unwritten_output, flush_output, in_one_line, termination_as_exception
+from showattend.cli.stopping import (
+    Terminated,
+    check_memory_limit,
+    discard_unwritten_output,
+    flush_output,
+    in_one_line,
+    termination_as_exception,
+)
 from showattend.console import prepare_streams, print_error
 from showattend.files import ensure_home
 from showattend.version import __version__
@@ -82,8 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in training.COMMANDS:
+        check_memory_limit()
         return training.run(arguments)
     args = make_parser().parse_args(arguments)
+    check_memory_limit()
     run: Callable[[argparse.Namespace], int] = args.run
     with termination_as_exception():
         return run(args)

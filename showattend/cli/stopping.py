@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from showattend.console import discard_output, writable_output
 from showattend.errors import InputError
 from showattend.files import DISK_ERRORS
 
+MEMORY = "memory is used up: take a smaller --batch-size, or --workers 0"
 # What torch, its threads and worker processes say where memory, threads, processes or open files are used up; and what to do.
 LIMITS = {
-    r"alloc|out of memory|not enough memory|cannot allocate": "memory is used up: take a smaller --batch-size, or --workers 0",
+    r"alloc|out of memory|not enough memory|failed to map segment|could not create a primitive": MEMORY,
     r"can't start new thread|resource temporarily unavailable": "no more threads or processes may be started: raise ulimit -u",
     r"too many open files": "too few files may be open: raise ulimit -n, or take --workers 0",
     r"unable to (?:resize|mmap|open shared memory)": "shared memory is refused: raise ulimit -f, give /dev/shm more, or take --workers 0",
@@ -54,6 +56,36 @@ def _raise(number: int, _: FrameType | None) -> NoReturn:
     raise HungUp() if number == signal.SIGHUP else Terminated()
 
 
+def check_memory_limit() -> None:
+    """Where address space is limited (ulimit -v), try in a process of its own whether the libraries fit: some abort where they do not.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return
+    process = os.fork()
+    if process == 0:
+        _import_libraries()
+    if os.waitpid(process, 0)[1]:
+        raise InputError(f"the limit on memory, {limit / 2**30:.1f} GiB, is too low to load the libraries: raise ulimit -v")
+
+
+def _import_libraries() -> NoReturn:
+    """In a fork: import what commands need, without a word; the exit status is 0 if that worked."""
+    status = 1
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        import torchvision  # noqa: F401
+
+        import showattend.inference  # noqa: F401
+
+        status = 0
+    finally:
+        os._exit(status)
+
+
 def in_one_line(error: BaseException) -> str | None:
     """The message of an error that is no fault of the program: bad input, or what the system refuses.
 
@@ -73,7 +105,7 @@ def in_one_line(error: BaseException) -> str | None:
             reason = (str(error).strip().splitlines() or [""])[-1]
             return f"{advice} ({' '.join(reason.split())[:200]})"
     if isinstance(error, MemoryError):
-        return "memory is used up: take a smaller --batch-size, or --workers 0"
+        return MEMORY
     if isinstance(error, OSError) and error.errno is not None:
         if error.filename is None:  # our files' errors have names, so it is most probably standard output
             place = "cannot write standard output" if error.errno in DISK_ERRORS else "the system refused"

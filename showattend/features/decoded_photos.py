@@ -1,5 +1,6 @@
 """Photo files as a data set of pixels, for the cache and for captioning."""
 
+import multiprocessing
 import os
 import resource
 from collections.abc import Iterator, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.random  # loaded before worker processes start, whose memory may be limited
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -67,7 +69,12 @@ def decoded_batches(
 
 
 def usable_workers(workers: int) -> int:
-    """So many worker processes, or 0 where the limit on open files (ulimit -n) is too low for their pipes."""
+    """So many worker processes, or 0 where the system refuses their locks, or too few files may be open (ulimit -n) for their pipes."""
+    if workers:
+        try:
+            multiprocessing.Lock()
+        except OSError:  # ulimit -f 0, or no /dev/shm
+            return 0
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return workers
