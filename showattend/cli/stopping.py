@@ -77,8 +77,6 @@ def _import_libraries() -> NoReturn:
     status = 1
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        import torchvision  # noqa: F401
-
         import showattend.inference  # noqa: F401
 
         status = 0
