@@ -9,6 +9,6 @@ from scripts.torture.outcome import Plan, Record
 
 def run(plan: Plan, record: Record) -> None:
     """Mutations of one graph."""
-    for number in range(plan.count(400, 6)):
+    for number in range(plan.count(200, 6)):
         rng = random.Random(f"{plan.seed} graph {number}")
         record.attempt(f"graph {number}", lambda folder, rng=rng: caption_with(damage_graph, rng, folder, plan, GRAPH_MODEL))

@@ -12,7 +12,7 @@ from scripts.torture.fixtures import RECIPE, SHAPES
 from scripts.torture.outcome import Outcome, Plan, Record, Result
 from scripts.torture.sandbox import Ended, classify, run_command, run_forked
 
-EPOCHS = 3
+EPOCHS = 4
 REFINE = """\
 seed_everything: 0
 data: {batch_size: 8, captions_per_photo: 1, min_count: 1, num_workers: 0}
@@ -20,6 +20,7 @@ model:
   self_critical: {samples: 2}
   optimizer: {learning_rate: 1.0e-3}
 monitor: val_cider_d
+every_n_steps: 1
 trainer: {max_epochs: 3, num_sanity_val_steps: 0, enable_model_summary: false, enable_progress_bar: false, log_every_n_steps: 1}
 """
 Command = Callable[[Plan], list[str]]
@@ -41,7 +42,7 @@ def run(plan: Plan, record: Record) -> None:
 
 
 def _fit_command(plan: Plan) -> list[str]:
-    return ["fit", "--config", str(plan.fixtures / RECIPE), "--trainer.max_epochs", str(EPOCHS)]
+    return ["fit", "--config", str(plan.fixtures / RECIPE), "--trainer.max_epochs", str(EPOCHS), "--every_n_steps", "2"]
 
 
 def _refine_command(plan: Plan) -> list[str]:

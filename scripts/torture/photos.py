@@ -13,9 +13,9 @@ from scripts.torture.sandbox import classify, run_command
 def run(plan: Plan, record: Record) -> None:
     """At least 200 files one by one in a full run, and folders of 40."""
     model = str(plan.fixtures / MODEL)
-    for number in range(plan.count(600, 12)):
+    for number in range(plan.count(240, 12)):
         record.attempt(f"photo {number}", lambda folder, number=number: _one(random.Random(f"{plan.seed} photo {number}"), folder, model))
-    for number in range(plan.count(10, 1)):
+    for number in range(plan.count(6, 1)):
         record.attempt(
             f"folder {number}", lambda folder, number=number: _folder(random.Random(f"{plan.seed} folder {number}"), folder, model)
         )

@@ -150,9 +150,9 @@ def _half_written(folder: Path) -> str:
 
 
 SORTS = {
-    "disk": (_disk, 36, 3),
-    "file size": (_file_size, 24, 2),
-    "file handles": (_handles, 18, 1),
+    "disk": (_disk, 24, 3),
+    "file size": (_file_size, 18, 2),
+    "file handles": (_handles, 12, 1),
     "memory": (_memory, 12, 0),
     "output": (_output, 12, 0),
 }
