@@ -124,7 +124,8 @@ def _print_end(out: Path, photo: Path, seconds: float) -> None:
     print(f"""
 Done in {seconds / 60:.1f} minutes. The folder {out} holds figures/, the model in run/model/ and the pictures in shapes/.
 Try next (in a clone, showattend is .venv/bin/showattend):
-  showattend attend {photo} --model {model} --out attention.png
+  showattend app --model {model} --examples {out / "shapes" / "images"}    # a page in the browser: touch a word (extra: app)
+  showattend attend {photo} --model {model} --out attention.html
   showattend caption {out / "shapes" / "images"} --model {model} --csv captions.csv
   showattend fit --config shapes --data.root {out / "shapes"} --model.decoder.cell gru
 For your own photos, data/README.md shows the layouts of data sets, and `--config flickr8k` is a recipe.""")

@@ -1,5 +1,7 @@
 """The options of caption generation, checked before any work begins. Light to import: the command line is made from them."""
 
+import inspect
+import re
 from dataclasses import dataclass, fields
 
 from showattend.config_checks import check_range, check_types
@@ -7,6 +9,7 @@ from showattend.errors import InputError
 
 # Constrained search has a bank of beams for every subset of the required words: 16 banks for 4 words.
 MAX_REQUIRED_WORDS = 4
+SAMPLING = ("sample", "temperature", "top_k", "top_p", "seed")  # fields that count in sampling only
 
 
 @dataclass(frozen=True)
@@ -102,3 +105,10 @@ class GenerationConfig:
             raise InputError(f"{required} words are required: give at most {MAX_REQUIRED_WORDS}, because each doubles the number of beams")
         if required >= self.max_length:
             raise InputError(f"{required} required words and <end> do not fit into max_length {self.max_length}: raise max_length")
+
+
+def field_descriptions(config: type) -> dict[str, str]:
+    """What the `Args` section of a dataclass says of each field."""
+    section = inspect.getdoc(config).partition("Args:\n")[2].partition("\n\n")[0]  # type: ignore[union-attr]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}

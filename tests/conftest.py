@@ -1,8 +1,10 @@
 """Fixtures of several test modules: a small data set of shapes, and a model trained on it for a few seconds."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import lightning  # noqa: F401 (it logs to the stderr that it is imported under: not that of one test, which the next finds closed)
 import pytest
@@ -12,12 +14,26 @@ from showattend.cli.main import main
 from showattend.data.shapes import write_shapes
 
 SHARED = Path(os.environ.get("SHOWATTEND_SHARED", Path(__file__).parents[2] / "shared"))
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CONFIG = Path(__file__).parents[1] / "configs" / "shapes.yaml"
 
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window, for one module; the tests are skipped, and say so, where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pages are not tested in a browser: pip install playwright")
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        pytest.skip("pages are not tested in a browser: none is here (Debian: apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

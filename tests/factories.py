@@ -1,16 +1,26 @@
 """Small models, inputs and oracles that several test modules share."""
 
+import io
 import itertools
-from collections.abc import Sequence
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
+import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from torch import Tensor
 
+from showattend.app import ModelSet, ServerOptions, serve
 from showattend.attention import Attention, AttentionCache, AttentionOutput, DecoderContext
 from showattend.cells import RecurrentCell, Stack, find_cell, make_cell
 from showattend.config_checks import from_mapping
@@ -20,7 +30,7 @@ from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, State
 from showattend.encoders import EncoderConfig, make_encoder
 from showattend.encoders.grid_geometry import GridGeometry
 from showattend.geometry import Box
-from showattend.inference import Caption
+from showattend.inference import Caption, Captioner
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
@@ -29,6 +39,7 @@ from showattend.training.captioner import LitCaptioner
 from showattend.training.config import CaptionerConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.run_config import DataConfig
+from showattend.visualize import DrawingOptions
 from showattend.vocabulary import END, PAD, START, Vocabulary
 
 # A decoder: photos, captions a photo, words, locations, channels, vocabulary.
@@ -70,10 +81,10 @@ def random_photos(count: int = 2, size: int = 224) -> torch.Tensor:
     return torch.randint(256, (count, 3, size, size), dtype=torch.uint8)
 
 
-def untrained_model(encoder: str = "tiny", cell: str = "lstm") -> Pretrained:
+def untrained_model(encoder: str = "tiny", cell: str = "lstm", attention: str = "soft") -> Pretrained:
     encoder_module = make_encoder(EncoderConfig(encoder, "none"))
     sizes = {"embedding_size": 8, "hidden_size": 8, "attention_size": 8}
-    config = DecoderConfig(**sizes, cell=cell, layers=find_cell(cell).min_layers)
+    config = DecoderConfig(**sizes, cell=cell, attention=attention, layers=find_cell(cell).min_layers)
     return Pretrained(
         CaptionModel(encoder_module, Decoder(config, vocabulary_size=len(VOCABULARY), encoder_dim=encoder_module.channels)).eval(),
         VOCABULARY,
@@ -148,44 +159,6 @@ def unroll(cell: RecurrentCell | Stack, xs: Tensor, state: tuple[Tensor, ...]) -
         state = cell.step(projected(cell, x), state)
         states.append(state)
     return states
-
-
-class Forgetful(RecurrentCell):
-    """min_gru with z = 1: h depends on the current input alone."""
-
-    gates = ("h~",)
-    recurrent = ()
-
-    def step(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (projected,)
-
-
-class Integrator(RecurrentCell):
-    """A cell wired to remember: h sums all inputs for ever, so that dh_T/dh_t is the identity at every distance."""
-
-    gates = ("g",)
-    recurrent = ()
-
-    def step(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (state[0] + projected,)
-
-
-class FirstAndLast(RecurrentCell):
-    """A cell wired for temporal order: of the first two inputs, the signals, it keeps the first that came and the last."""
-
-    gates = ("x",)
-    recurrent = ()
-
-    def __init__(self, input_sizes: Sequence[int], hidden_size: int, **options: Any) -> None:
-        super().__init__(input_sizes, hidden_size, **options)
-        self.weight_ih.requires_grad_(False).copy_(torch.eye(hidden_size, sum(input_sizes)))
-        self.bias.requires_grad_(False).zero_()
-
-    def step(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        signal, (first, last, rest) = projected[:, :2], state[0].tensor_split((2, 4), -1)
-        seen = first.sum(-1, keepdim=True)
-        came = signal.sum(-1, keepdim=True)
-        return (torch.cat((first + (1 - seen) * signal, (1 - came) * last + came * signal, rest), -1),)
 
 
 class TinyLanguage:
@@ -309,3 +282,86 @@ def brightness_caption(path: Path, resize: str, words: int = 1) -> Caption:
     grid_box = GridGeometry(8.0, 16.0).grid_box((7, 7), 112, crop_box)
     names = [f"word{n}" for n in range(1, words + 1)]
     return Caption(names, -1.0, alpha.expand(words, -1).clone(), (7, 7), crop_box, grid_box, photo=path)
+
+
+def watch_page(page: Any, problems: list[str], allowed: tuple[str, ...]) -> None:
+    """Collect what a page does wrong in a browser: errors, warnings, dialogs, and requests to other addresses than the allowed ones."""
+    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
+    page.on("request", lambda request: None if request.url.startswith(allowed) else problems.append(request.url))
+
+
+def stage_pixels(page: Any) -> NDArray[np.float64]:
+    """What a page, or a frame, shows of the viewer's first photo, as greys."""
+    stage = page.locator(".stage").first
+    stage.page.wait_for_timeout(60)
+    return np.asarray(Image.open(io.BytesIO(stage.screenshot())).convert("L"), dtype=float)
+
+
+def brightest_point(page: Any, size: tuple[int, int]) -> tuple[float, float]:
+    """Where the viewer's photo is brightest, in the photo's pixels."""
+    picture = stage_pixels(page).copy()
+    picture[:14] = picture[-14:] = picture[:, :14] = picture[:, -14:] = 0  # the page shows at the edges and round corners
+    y, x = np.unravel_index(picture.argmax(), picture.shape)
+    bright = picture >= picture.max() - 1
+    ys, xs = np.nonzero(bright) if bright.mean() < 0.2 else ([y], [x])
+    return float((np.mean(xs) + 0.5) / picture.shape[1] * size[0]), float((np.mean(ys) + 0.5) / picture.shape[0] * size[1])
+
+
+def serious_faults(page: Any) -> list[str]:
+    """What axe-core finds on a page, and in its frames, that keeps people out."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python").Axe()
+    found = [fault for frame in page.frames for fault in axe.run(frame).response["violations"]]
+    faults = [fault for fault in found if fault["impact"] in ("serious", "critical")]
+    return [f"{fault['id']}: {node['target']} {node['html'][:200]}" for fault in faults for node in fault["nodes"]]
+
+
+def corner_locations(grid_shape: tuple[int, int]) -> list[int]:
+    """One cell from each corner of the grid, from the upper left on, inside of it."""
+    rows, columns = grid_shape
+    return [row * columns + column for row in (1, rows - 2) for column in (1, columns - 2)]
+
+
+class LooksAtCorners(Captioner):
+    """Its words are those of the model; alpha is 1 at one corner of the photo after another."""
+
+    def caption(self, photo: Any, config: Any = None, *, details: bool = False, gates: bool = False) -> Caption:
+        if Path(photo).name == "bug.png":
+            raise RuntimeError("a secret of this machine")
+        caption = super().caption(photo, config, details=details, gates=gates)
+        alphas = torch.zeros_like(caption.alphas)
+        for word, alpha in enumerate(alphas):
+            alpha[corner_locations(caption.grid_shape)[word % 4]] = 1.0
+        return replace(caption, alphas=alphas)
+
+
+def corner_models() -> ModelSet:
+    """Two models that were never trained, for the page of `showattend app`."""
+    models = {}
+    for cell in ("lstm", "gru"):
+        model = untrained_model(cell=cell)
+        models[cell] = LooksAtCorners(replace(model, generation=replace(model.generation, min_length=4, max_length=8)), "cpu")
+    return ModelSet(models)
+
+
+def serve_corner_models(*examples: str) -> None:
+    """Serve the page of `showattend app` with these models until Ctrl-C; the address is printed."""
+    options = ServerOptions(max_upload=1, browser=False)
+    with suppress(KeyboardInterrupt):
+        serve(corner_models(), DrawingOptions(), [Path(path) for path in examples], options, lambda url: print(url, flush=True))
+
+
+@contextmanager
+def served_page(*examples: Path) -> Iterator[str]:
+    """The address of the page, which a process of its own serves: Gradio leaves event loops and sockets open."""
+    pytest.importorskip("gradio", reason="the page is not tested: pip install 'showattend[app]'")
+    code = "import sys; from factories import serve_corner_models; serve_corner_models(*sys.argv[1:])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])}
+    command = [sys.executable, "-c", code, *map(str, examples)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.send_signal(signal.SIGINT)

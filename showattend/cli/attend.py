@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, drawing_options_from_args, files_in_folder
-from showattend.cli.from_args import captioner_from_args, generation_config_from_args, photos_from_args
+from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, check_style, drawing_options_from_args, files_in_folder
+from showattend.cli.from_args import captioners_by_name, generation_config_from_args, photos_from_args
 from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_photo_arguments
 from showattend.console import print_error, print_line, printable
 from showattend.errors import InputError
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if single:
         return _run_single(photos[0], args, options)
     files = files_in_folder(args.out, photos, ending)
-    models = _models_from_args(args)
+    models = _models_from_args(args, options)
     entries, problems = [], []
     for photo, file in zip(photos, files, strict=True):
         try:
@@ -69,28 +69,19 @@ def _run_single(photo: Path, args: argparse.Namespace, options: DrawingOptions) 
 
     check_out_file(args.out)
     open_photo(photo)  # before the models are loaded: a broken photo is reported at once
-    entry = _write_one(photo, args.out, _models_from_args(args), args.gates, options)
+    entry = _write_one(photo, args.out, _models_from_args(args, options), args.gates, options)
     print_line(entry.caption)
     print_line(printable(args.out))
     return 0
 
 
-def _models_from_args(args: argparse.Namespace) -> Models:
+def _models_from_args(args: argparse.Namespace, options: DrawingOptions) -> Models:
     """Captioners and their generation settings: the model or ensemble of the command line, then each of --models."""
     if not (args.model or args.ensemble) and args.models:
         args.model, *args.models = args.models
-    captioners = [captioner_from_args(args)]
-    folders = [args.model or args.ensemble[0], *args.models]
-    for folder in args.models:
-        captioners.append(captioner_from_args(argparse.Namespace(**{**vars(args), "model": folder, "ensemble": []})))
-    names = _short_names(folders) if args.models else [""]
-    return {name: (one, generation_config_from_args(one, args)) for name, one in zip(names, captioners, strict=True)}
-
-
-def _short_names(folders: list[Path]) -> list[str]:
-    """The runs' names where they tell the models apart: of runs/gru/model it is gru."""
-    names = [folder.resolve().parent.name if folder.resolve().name == "model" else folder.resolve().name for folder in folders]
-    return names if len(set(names)) == len(names) else [f"{n}: {folder}" for n, folder in enumerate(folders, 1)]
+    captioners = captioners_by_name([args.model, *args.models], args)
+    check_style(options, captioners)
+    return {name if args.models else "": (one, generation_config_from_args(one, args)) for name, one in captioners.items()}
 
 
 def _write_one(photo: Path, file: Path, models: Models, gates: bool, options: DrawingOptions) -> IndexEntry:

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import NamedTuple
 
 from showattend.cli.growing_file import GrowingFile, partial_path
-from showattend.cli.results import FORMATS, CaptionFormat, Entry
 from showattend.cli.stopping import in_one_line
 from showattend.cli.text_files import TextFiles
 from showattend.console import print_error
@@ -17,6 +16,7 @@ from showattend.data.photos import image_id
 from showattend.errors import InputError
 from showattend.files import is_written_through
 from showattend.inference import Caption
+from showattend.inference.caption_formats import FORMATS, CaptionFormat, Entry
 
 
 class Output(NamedTuple):

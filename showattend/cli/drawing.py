@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from showattend.cli.options import whole_number
 from showattend.errors import InputError
 from showattend.files import check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from showattend.inference import Captioner
     from showattend.visualize import DrawingOptions
 
 OUT_HELP = (
@@ -23,15 +24,21 @@ OUT_HELP = (
 
 def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     """The fields of `visualize.DrawingOptions`, and what else a page can show."""
+    drawing = add_style_options(parser)
+    drawing.add_argument("--columns", type=whole_number(1), metavar="N", help="panels of a figure side by side (default: a page's width)")
+    drawing.add_argument("--words", type=_word_numbers, metavar="N,N", help="draw only these words, numbered from 1, such as 3,5,9")
+    drawing.add_argument("--gates", action="store_true", help="on a page, the cell's gates at each word as well")
+
+
+def add_style_options(parser: argparse.ArgumentParser) -> Any:
+    """How a map is drawn over the photo; the group of options is returned."""
     drawing = parser.add_argument_group("drawing")
     drawing.add_argument("--style", metavar="NAME", help="spotlight, heat, contour or boxes (default: spotlight)")
     drawing.add_argument("--colormap", metavar="NAME", help="colours of the style heat, any name of matplotlib's (default: inferno)")
     drawing.add_argument(
         "--upsample", metavar="NAME", help="from locations to pixels: bicubic, gaussian, or none for flat cells (default: bicubic)"
     )
-    drawing.add_argument("--columns", type=whole_number(1), metavar="N", help="panels of a figure side by side (default: a page's width)")
-    drawing.add_argument("--words", type=_word_numbers, metavar="N,N", help="draw only these words, numbered from 1, such as 3,5,9")
-    drawing.add_argument("--gates", action="store_true", help="on a page, the cell's gates at each word as well")
+    return drawing
 
 
 def drawing_options_from_args(args: argparse.Namespace) -> DrawingOptions:
@@ -43,7 +50,20 @@ def drawing_options_from_args(args: argparse.Namespace) -> DrawingOptions:
     from showattend.visualize import DrawingOptions
 
     names = ("style", "colormap", "upsample", "columns", "words")
-    return DrawingOptions(**{name: value for name in names if (value := getattr(args, name)) is not None})
+    return DrawingOptions(**{name: value for name in names if (value := getattr(args, name, None)) is not None})
+
+
+def check_style(options: DrawingOptions, captioners: Mapping[str, Captioner]) -> None:
+    """Refuse a style that does not fit the attention of a model.
+
+    Raises:
+        InputError: contour lines, which show how a weight falls off, of hard attention that takes one location.
+    """
+    if options.style == "contour" and any(captioner.takes_one_location for captioner in captioners.values()):
+        raise InputError(
+            "contour lines do not fit hard attention that takes one location at each word: give --style spotlight, heat or boxes, "
+            "or --attention-mode expected"
+        )
 
 
 def _word_numbers(text: str) -> tuple[int, ...]:

@@ -187,8 +187,8 @@ def _tokenizer_from_args(args: argparse.Namespace) -> str:
 def _caption_photos(args: argparse.Namespace, references: References) -> tuple[Results, str]:
     """A model's captions of all photos, kept in results.json while they are generated, and how they were generated."""
     from showattend.cli.caption_files import CaptionFiles
-    from showattend.cli.results import ResultsFormat
     from showattend.data.results import check_results, read_rows
+    from showattend.inference.caption_formats import ResultsFormat
 
     captioner = captioner_from_args(args)
     config = generation_config_from_args(captioner, args)

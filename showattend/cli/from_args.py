@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from showattend.generation_config import GenerationConfig
 
 if TYPE_CHECKING:
     from showattend.inference import Captioner
-    from showattend.vocabulary import Vocabulary
 
 
 def numeric_generation_options() -> list[str]:
@@ -69,32 +69,38 @@ def captioner_from_args(args: argparse.Namespace) -> Captioner:
     return Captioner.from_pretrained(folders[0], args.device, ensemble=folders[1:], attention_mode=args.attention_mode, **options)
 
 
+def captioners_by_name(folders: Sequence[Path | None], args: argparse.Namespace) -> dict[str, Captioner]:
+    """A captioner for each model folder, to be shown beside each other, by short names.
+
+    Args:
+        folders: the first is None where --ensemble stands in its place
+
+    Raises:
+        InputError: the models have different vocabularies, or see `captioner_from_args`.
+    """
+    from showattend.inference import check_same_vocabulary
+
+    ensemble = getattr(args, "ensemble", [])
+    one_by_one = [{"model": folder, "ensemble": [] if n else ensemble} for n, folder in enumerate(folders)]
+    captioners = [captioner_from_args(argparse.Namespace(**{**vars(args), **own})) for own in one_by_one]
+    named = dict(zip(_short_names([folder or ensemble[0] for folder in folders]), captioners, strict=True))
+    check_same_vocabulary({name: captioner.model for name, captioner in named.items()})
+    return named
+
+
+def _short_names(folders: list[Path]) -> list[str]:
+    """The runs' names where they tell the models apart: of runs/gru/model it is gru."""
+    names = [folder.resolve().parent.name if folder.resolve().name == "model" else folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [f"{n}: {folder}" for n, folder in enumerate(folders, 1)]
+
+
 def generation_config_from_args(captioner: Captioner, args: argparse.Namespace) -> GenerationConfig:
     """The model's generation settings, with those of the command line in their place.
 
     Raises:
-        InputError: a required word is not in the vocabulary, or see `GenerationConfig`.
+        InputError: see `inference.generation_config`.
     """
-    default, vocabulary = captioner.model.generation, captioner.model.vocabulary
+    from showattend.inference import generation_config
+
     options: dict[str, Any] = {name: value for name in numeric_generation_options() if (value := getattr(args, name, None)) is not None}
-    if args.sample:
-        default = replace(default, beam=1)
-    elif "beam" not in options:
-        # Five captions, or three groups, need at least as many beams.
-        groups = options.get("groups", 1)
-        beam = max(default.beam, options.get("num_captions", 1))
-        options["beam"] = -(-beam // groups) * groups if groups > 0 else beam
-    if "diversity" in options and "groups" not in options:
-        raise InputError("diversity keeps groups of beams apart: give --groups G too")
-    options["must_include"] = _token_ids(args.must_include, vocabulary, required=True)
-    options["ban"] = _token_ids(args.ban, vocabulary)
-    return replace(default, sample=args.sample, **options)
-
-
-def _token_ids(texts: list[str], vocabulary: Vocabulary, *, required: bool = False) -> tuple[int, ...]:
-    """The ids of all words in some texts, each once."""
-    words = [word for text in texts for word in vocabulary.tokenize(text)]
-    for word in words:
-        if required and word not in vocabulary.token_to_id:
-            raise InputError(f"the model's vocabulary lacks the word '{word}': leave it out of --must-include")
-    return tuple({vocabulary.token_to_id[word]: None for word in words if word in vocabulary.token_to_id})
+    return generation_config(captioner.model, must_include=args.must_include, ban=args.ban, sample=args.sample, **options)

@@ -7,22 +7,13 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from showattend.errors import InputError
 from showattend.files import check_writable, copy_into, is_written_through, rename_durably, writable
+from showattend.inference.caption_formats import Layout
 
 SUFFIX = ".partial"
 MAX_NAME = 255  # bytes of a file's name on most file systems
-
-
-class Layout(NamedTuple):
-    """What stands around the rows: before the first, between two, and after the last."""
-
-    head: bytes
-    first: bytes  # before the first row, behind the head
-    separator: bytes
-    tail: bytes
 
 
 def partial_path(path: Path) -> Path:

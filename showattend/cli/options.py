@@ -1,18 +1,15 @@
 """Options that several commands share; nothing heavy is imported here."""
 
 import argparse
-import inspect
-import re
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import TypeAlias
 
-from showattend.generation_config import GenerationConfig
+from showattend.generation_config import SAMPLING, GenerationConfig, field_descriptions
 
 # What `add_subparsers` returns; argparse gives it no public name.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-SAMPLING = ("sample", "temperature", "top_k", "top_p", "seed")
 
 
 def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +19,13 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """The model, see `from_args.captioner_from_args`."""
-    parser.add_argument("--model", type=Path, required=required, metavar="DIR", help="model folder, such as runs/NAME/model")
+def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True, several: bool = False) -> None:
+    """The model, see `from_args.captioner_from_args`; or several beside each other, see `from_args.captioners_by_name`."""
+    text = "model folder, such as runs/NAME/model"
+    if several:
+        parser.add_argument("--model", type=Path, nargs="+", required=required, metavar="DIR", help=f"{text}; more are shown beside it")
+    else:
+        parser.add_argument("--model", type=Path, required=required, metavar="DIR", help=text)
     parser.add_argument(
         "--attention-mode",
         metavar="MODE",
@@ -76,13 +77,6 @@ def add_generation_options(parser: argparse.ArgumentParser) -> None:
         else:
             number = float if isinstance(field.default, float) else int
             group.add_argument(option, type=number, metavar="X" if number is float else "N", help=text)
-
-
-def field_descriptions(config: type) -> dict[str, str]:
-    """What the `Args` section of a dataclass says of each field."""
-    section = inspect.getdoc(config).partition("Args:\n")[2].partition("\n\n")[0]  # type: ignore[union-attr]
-    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def add_speed_options(parser: argparse.ArgumentParser) -> None:

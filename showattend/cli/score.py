@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, drawing_options_from_args
+from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, check_style, drawing_options_from_args
 from showattend.cli.from_args import captioner_from_args
 from showattend.cli.options import Commands, add_model_options
 from showattend.errors import InputError
@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         options = drawing_options_from_args(args)
         check_out_file(args.out)
     captioner = captioner_from_args(args)
+    if args.out:
+        check_style(options, {"": captioner})
     scores = captioner.score(args.photo, args.captions, details=bool(args.out), gates=args.gates)
     for score in scores:
         _print(score)

@@ -2,5 +2,7 @@
 
 from showattend.inference.caption import Caption, CaptionScore, Failure
 from showattend.inference.captioner import Captioner, load
+from showattend.inference.ensemble import check_same_vocabulary
+from showattend.inference.generation import generation_config
 
-__all__ = ["Caption", "CaptionScore", "Captioner", "Failure", "load"]
+__all__ = ["Caption", "CaptionScore", "Captioner", "Failure", "check_same_vocabulary", "generation_config", "load"]

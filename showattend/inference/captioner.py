@@ -85,6 +85,12 @@ class Captioner:
         model, *others = (load_pretrained(Path(each), trust=trust) for each in (folder, *ensemble))
         return cls(model, device, ensemble=others, attention_mode=attention_mode, fuse=fuse, int8=int8)
 
+    @property
+    def takes_one_location(self) -> bool:
+        """Whether hard attention takes one location at each word, and not the expected features."""
+        attention = self.model.network.decoder.attention
+        return attention.samples_locations and getattr(attention, "mode", "expected") != "expected"
+
     def caption(self, photo: PhotoLike, config: GenerationConfig | None = None, *, details: bool = False, gates: bool = False) -> Caption:
         """Caption one photo, a file or an open picture.
 

@@ -1,6 +1,6 @@
 """One or several models that caption the same photos, ready on a device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -79,6 +79,21 @@ class Ensemble:
             for network, own_features, decoder in zip(self.networks, features, self.decoders, strict=True)
         ]
         return generate(*ensemble_step(members), config, keys)
+
+
+def check_same_vocabulary(models: Mapping[str, Pretrained]) -> None:
+    """Refuse models to be shown beside each other whose captions are made of other words.
+
+    Args:
+        models: by their names
+
+    Raises:
+        InputError: there are such models.
+    """
+    (first, model), *others = models.items()
+    for name, other in others:
+        if other.vocabulary != model.vocabulary:
+            raise InputError(f"{first} and {name} have different vocabularies: give models that were trained with the same one")
 
 
 def _check_compatible(models: Sequence[Pretrained]) -> None:

@@ -8,7 +8,7 @@ from showattend.visualize.maps import attention_map, photo_of
 from showattend.visualize.options import STYLES, UPSAMPLINGS, DrawingOptions
 from showattend.visualize.outputs import ENDINGS, check_ending, write_attention
 from showattend.visualize.report import DiversityInputs, PhotoReport, ScoreRow, write_report
-from showattend.visualize.viewer import IndexEntry, index_page, notebook_html, viewer_data, viewer_page
+from showattend.visualize.viewer import IndexEntry, frame, index_page, notebook_html, viewer_data, viewer_frame, viewer_page
 
 __all__ = [
     "ENDINGS",
@@ -25,12 +25,14 @@ __all__ = [
     "check_ending",
     "check_format",
     "curves_figure",
+    "frame",
     "gates_figure",
     "index_page",
     "notebook_html",
     "photo_of",
     "save_figure",
     "viewer_data",
+    "viewer_frame",
     "viewer_page",
     "write_attention",
     "write_report",

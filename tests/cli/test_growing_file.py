@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from showattend.cli.growing_file import GrowingFile, partial_path
-from showattend.cli.results import FORMATS, JSON_LAYOUT
 from showattend.errors import InputError
+from showattend.inference.caption_formats import FORMATS, JSON_LAYOUT
 
 LAYOUTS = {name: FORMATS[name].layout for name in ("json", "csv")}
 ROWS = {"json": [b'{"a": 1}', b'{"a": 2}'], "csv": [b"a,b,1,1\r\n", b'"c\nd",e,2,1\r\n']}

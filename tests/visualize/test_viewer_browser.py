@@ -1,7 +1,5 @@
 """The viewer in a real browser: words light up the right places, by mouse and by keyboard, and the page keeps to itself."""
 
-import io
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,28 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from factories import bright_square_photo, brightness_caption, square_of
+from factories import bright_square_photo, brightest_point, brightness_caption, square_of, stage_pixels, watch_page
 from PIL import Image
 
 from showattend.inference import Caption
 from showattend.visualize import viewer_page
 from showattend.visualize.maps import photo_of
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SIZES = [(300, 200), (200, 300), (420, 210), (240, 240)]
 OpenPage = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="the viewer is not tested in a browser: pip install playwright")
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None:
-        pytest.skip("the viewer is not tested in a browser: none is here (Debian: apt-get install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -43,10 +28,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
     def open_page(captions: Caption | dict[str, Caption], name: str = "photo.jpg", **context: Any) -> Any:
         contexts.append(browser.new_context(**{"viewport": {"width": 460, "height": 640}, "reduced_motion": "reduce", **context}))
         page = contexts[-1].new_page()
-        page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
-        page.on("request", lambda request: None if request.url.startswith(("file:", "data:")) else problems.append(request.url))
+        watch_page(page, problems, ("file:", "data:"))
         captions = captions if isinstance(captions, dict) else {"": captions}
         path = tmp_path / f"page{len(contexts)}.html"
         path.write_text(viewer_page(photo_of(next(iter(captions.values()))), name, captions), encoding="utf-8")
@@ -77,34 +59,19 @@ def corners(photo: Path) -> Caption:
     return replace(caption, words=["one", "two", "three", "four", "five"], alphas=alphas, log_probs=log_probs, betas=torch.full((5,), 0.5))
 
 
-def pixels_of(page: Any, settle: int = 60) -> Any:
-    page.wait_for_timeout(settle)
-    return np.asarray(Image.open(io.BytesIO(page.locator(".stage").first.screenshot())).convert("L"), dtype=float)
-
-
-def brightest(page: Any, size: tuple[int, int]) -> tuple[float, float]:
-    """Where the photo on the page is brightest, in the photo's pixels."""
-    picture = pixels_of(page).copy()
-    picture[:14] = picture[-14:] = picture[:, :14] = picture[:, -14:] = 0  # the page shows at the edges and round corners
-    y, x = np.unravel_index(picture.argmax(), picture.shape)
-    bright = picture >= picture.max() - 1
-    ys, xs = np.nonzero(bright) if bright.mean() < 0.2 else ([y], [x])
-    return (np.mean(xs) + 0.5) / picture.shape[1] * size[0], (np.mean(ys) + 0.5) / picture.shape[0] * size[1]
-
-
 def test_a_click_on_each_word_lights_up_where_the_model_looked(open_page: OpenPage, photo: Path) -> None:
     page = open_page(corners(photo))
-    dark = pixels_of(page)
+    dark = stage_pixels(page)
     words = page.locator(".words button")
     for word, location in enumerate((8, 12, 36, 40, 24)):
         words.nth(word).click()
-        x, y = brightest(page, (300, 200))
+        x, y = brightest_point(page, (300, 200))
         assert abs(x - (location % 7 + 0.5) / 7 * 300) < 300 / 14
         assert abs(y - (location // 7 + 0.5) / 7 * 200) < 200 / 14
         assert words.nth(word).get_attribute("aria-pressed") == "true"
     words.nth(4).click()
     page.mouse.move(0, 0)
-    assert np.array_equal(pixels_of(page), dark)
+    assert np.array_equal(stage_pixels(page), dark)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -114,7 +81,7 @@ def test_the_map_lies_on_the_photo(orientation: int, open_page: OpenPage, tmp_pa
     caption = brightness_caption(path, "crop" if orientation % 2 else "stretch")
     page = open_page(caption)
     page.locator(".words button").first.click()
-    x, y = brightest(page, size)
+    x, y = brightest_point(page, size)
     left, upper, right, lower = square_of(size)
     half = max(caption.grid_box[2] - caption.grid_box[0], caption.grid_box[3] - caption.grid_box[1]) / 14
     assert left - half <= x <= right + half
@@ -156,12 +123,12 @@ def test_hovering_shows_a_word_and_leaving_shows_the_chosen_one_again(open_page:
 
 def test_every_style_paints_the_word_and_nothing_without_one(open_page: OpenPage, photo: Path) -> None:
     page = open_page(corners(photo))
-    plain, painted = pixels_of(page), []
+    plain, painted = stage_pixels(page), []
     for style in ("Spotlight", "Heat", "Contours", "Boxes"):
         page.get_by_role("button", name=style).click()
-        assert np.array_equal(pixels_of(page), plain)
+        assert np.array_equal(stage_pixels(page), plain)
         page.locator(".words button").nth(0).click()
-        painted.append(pixels_of(page))
+        painted.append(stage_pixels(page))
         page.locator(".words button").nth(0).click()
         page.mouse.move(0, 0)
     assert all(not np.array_equal(one, plain) for one in painted)

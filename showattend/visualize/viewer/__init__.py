@@ -2,6 +2,6 @@
 
 from showattend.visualize.viewer.data import viewer_data
 from showattend.visualize.viewer.index import IndexEntry, index_page
-from showattend.visualize.viewer.page import notebook_html, viewer_page
+from showattend.visualize.viewer.page import frame, notebook_html, viewer_frame, viewer_page
 
-__all__ = ["IndexEntry", "index_page", "notebook_html", "viewer_data", "viewer_page"]
+__all__ = ["IndexEntry", "frame", "index_page", "notebook_html", "viewer_data", "viewer_frame", "viewer_page"]

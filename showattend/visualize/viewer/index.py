@@ -12,7 +12,7 @@ THUMBNAIL = 360  # pixels of the longer side
 
 
 class IndexEntry(NamedTuple):
-    """A photo: the file that was written of it, beside the index, the photo's name, its caption, and a small copy as a data URL."""
+    """A photo: the file beside the index that it leads to, or "", the photo's name, its caption, and a small copy as a data URL."""
 
     file: str
     name: str
@@ -36,4 +36,4 @@ def index_page(title: str, entries: Sequence[IndexEntry], problems: Sequence[str
     Args:
         problems: photos that could not be read, a line each
     """
-    return render_template("index.html.j2", "index.css", title=title, entries=entries, problems=problems)
+    return render_template("index.html.j2", "index.css", ["frame.js"], title=title, entries=entries, problems=problems)

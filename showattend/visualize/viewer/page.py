@@ -4,7 +4,7 @@ import base64
 import hashlib
 import html
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -45,20 +45,31 @@ def notebook_html(caption: Caption) -> str:
     except InputError:
         return f"<p>{html.escape(str(caption) or '(no words)')}</p>"
     name = "photo" if isinstance(caption.photo, Image.Image) else Path(caption.photo).name
-    page = _render(photo, viewer_data(name, photo.size, {"": caption}), embedded=True)
-    return f'<iframe srcdoc="{html.escape(page)}" style="width:100%;height:640px;border:0" title="{html.escape(name)}"></iframe>'
+    return viewer_frame(photo, name, {"": caption})
+
+
+def viewer_frame(photo: Image.Image, name: str, captions: Mapping[str, Caption], options: DrawingOptions | None = None) -> str:
+    """The viewer as an element of another page, which grows to its height; the arguments are those of `viewer_page`."""
+    return frame(_render(photo, viewer_data(name, photo.size, captions, options), embedded=True), f"where the model looked in {name}")
+
+
+def frame(page: str, title: str) -> str:
+    """A page as an element of another page."""
+    return f'<iframe srcdoc="{html.escape(page)}" style="width:100%;height:640px;border:0" title="{html.escape(title)}"></iframe>'
 
 
 def _render(photo: Image.Image, data: dict[str, Any], *, embedded: bool) -> str:
     caption = " ".join(data["models"][0]["captions"][0]["words"]) or "(no words)"
-    return render_template("viewer.html.j2", "viewer.css", title=caption, data=data, photo=data_url(photo), embedded=embedded)
+    return render_template(
+        "viewer.html.j2", "viewer.css", ["viewer.js", "frame.js"], title=caption, data=data, photo=data_url(photo), embedded=embedded
+    )
 
 
-def render_template(name: str, stylesheet: str, **values: object) -> str:
-    """A page of this package, with the style sheet and the viewer's script and their hashes for the content security policy."""
+def render_template(name: str, stylesheet: str, scripts: Sequence[str], **values: object) -> str:
+    """A page of this package, with a style sheet and scripts, and their hashes for the content security policy."""
     # Autoescape: captions and file names come from data and must stay text. `tojson` escapes what could end a script.
     environment = Environment(loader=PackageLoader("showattend.visualize", "viewer"), autoescape=True, undefined=StrictUndefined)
-    css, js = read_asset(stylesheet), read_asset("viewer.js")
+    css, js = read_asset(stylesheet), "".join(map(read_asset, scripts))
     return environment.get_template(name).render(css=css, css_hash=_policy_hash(css), js=js, js_hash=_policy_hash(js), **values)
 
 

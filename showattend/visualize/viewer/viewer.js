@@ -415,9 +415,4 @@
   window.showattend = { mount };
   for (const element of document.querySelectorAll("script[data-viewer]"))
     mount(document.getElementById(element.dataset.viewer), JSON.parse(element.textContent));
-  // In a notebook the page stands in a frame, which grows to its height.
-  try {
-    if (window.frameElement)
-      new ResizeObserver(() => { window.frameElement.style.height = `${document.body.scrollHeight + 4}px`; }).observe(document.body);
-  } catch { /* a frame of another origin keeps its height */ }
 })();

@@ -8,11 +8,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
-from showattend.cli.growing_file import Layout
 from showattend.data.listings import PhotoId
 from showattend.data.photos import image_id, photo_ids
 from showattend.errors import InputError
-from showattend.inference import Caption
+from showattend.inference.caption import Caption
+
+
+class Layout(NamedTuple):
+    """What stands around the rows: before the first, between two, and after the last."""
+
+    head: bytes
+    first: bytes  # before the first row, behind the head
+    separator: bytes
+    tail: bytes
+
 
 JSON_LAYOUT = Layout(head=b"[", first=b"\n", separator=b",\n", tail=b"\n]\n")
 CSV_HEADER = ("file", "caption", "score", "rank")
@@ -55,6 +64,12 @@ class CaptionFormat(ABC):
         Raises:
             ValueError: this is no file of the format.
         """
+
+    def document(self, captions: Iterable[tuple[Path, Caption]]) -> bytes:
+        """A whole file with the captions of some photos."""
+        rows = [row for photo, caption in captions for row in self.rows(photo, caption)]
+        body = self.layout.first + self.layout.separator.join(rows) if rows else b""
+        return self.layout.head + body + self.layout.tail
 
     def entries(self, path: Path) -> Iterator[Entry]:
         """The photos of a file, in order.

@@ -1,0 +1,46 @@
+"""A user's options of caption generation in the place of a model's own."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from showattend.decoding import GenerationConfig
+from showattend.errors import InputError
+from showattend.pretrained import Pretrained
+from showattend.vocabulary import Vocabulary
+
+
+def generation_config(
+    model: Pretrained, *, must_include: Iterable[str] = (), ban: Iterable[str] = (), sample: bool = False, **options: Any
+) -> GenerationConfig:
+    """The settings that a model was validated with, with some options in their place.
+
+    Args:
+        must_include, ban: texts, of which each word is required or banned; banned words that the model does not know are left out
+        options: values of further fields of `GenerationConfig`
+
+    Raises:
+        InputError: a required word is not in the vocabulary, or see `GenerationConfig`.
+    """
+    default = model.generation
+    if sample:
+        default = replace(default, beam=1)
+    elif "beam" not in options:
+        # Five captions, or three groups, need at least as many beams.
+        groups = options.get("groups", 1)
+        beam = max(default.beam, options.get("num_captions", 1))
+        options["beam"] = -(-beam // groups) * groups if groups > 0 else beam
+    if "diversity" in options and "groups" not in options:
+        raise InputError("diversity keeps groups of beams apart: give groups too")
+    options["must_include"] = _token_ids(must_include, model.vocabulary, required=True)
+    options["ban"] = _token_ids(ban, model.vocabulary)
+    return replace(default, sample=sample, **options)
+
+
+def _token_ids(texts: Iterable[str], vocabulary: Vocabulary, *, required: bool = False) -> tuple[int, ...]:
+    """The ids of all words in some texts, each once."""
+    words = [word for text in texts for word in vocabulary.tokenize(text)]
+    for word in words:
+        if required and word not in vocabulary.token_to_id:
+            raise InputError(f"the model's vocabulary lacks the required word '{word}': leave it out")
+    return tuple({vocabulary.token_to_id[word]: None for word in words if word in vocabulary.token_to_id})
