@@ -31,7 +31,7 @@ def generation_config(
         beam = max(default.beam, options.get("num_captions", 1))
         options["beam"] = -(-beam // groups) * groups if groups > 0 else beam
     if "diversity" in options and "groups" not in options:
-        raise InputError("diversity keeps groups of beams apart: give groups too")
+        raise InputError("diversity keeps groups of beams apart: give --groups G too")
     options["must_include"] = _token_ids(must_include, model.vocabulary, required=True)
     options["ban"] = _token_ids(ban, model.vocabulary)
     return replace(default, sample=sample, **options)
