@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +159,44 @@ def unroll(cell: RecurrentCell | Stack, xs: Tensor, state: tuple[Tensor, ...]) -
         state = cell.step(projected(cell, x), state)
         states.append(state)
     return states
+
+
+class Forgetful(RecurrentCell):
+    """min_gru with z = 1: h depends on the current input alone."""
+
+    gates = ("h~",)
+    recurrent = ()
+
+    def step(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (projected,)
+
+
+class Integrator(RecurrentCell):
+    """A cell wired to remember: h sums all inputs for ever, so that dh_T/dh_t is the identity at every distance."""
+
+    gates = ("g",)
+    recurrent = ()
+
+    def step(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (state[0] + projected,)
+
+
+class FirstAndLast(RecurrentCell):
+    """A cell wired for temporal order: of the first two inputs, the signals, it keeps the first that came and the last."""
+
+    gates = ("x",)
+    recurrent = ()
+
+    def __init__(self, input_sizes: Sequence[int], hidden_size: int, **options: Any) -> None:
+        super().__init__(input_sizes, hidden_size, **options)
+        self.weight_ih.requires_grad_(False).copy_(torch.eye(hidden_size, sum(input_sizes)))
+        self.bias.requires_grad_(False).zero_()
+
+    def step(self, projected: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        signal, (first, last, rest) = projected[:, :2], state[0].tensor_split((2, 4), -1)
+        seen = first.sum(-1, keepdim=True)
+        came = signal.sum(-1, keepdim=True)
+        return (torch.cat((first + (1 - seen) * signal, (1 - came) * last + came * signal, rest), -1),)
 
 
 class TinyLanguage:

@@ -19,7 +19,7 @@ LAYERS = [
     {"inference"},
     {"grounding", "visualize"},
     {"training"},
-    {"demo", "app"},
+    {"demo", "app", "study"},
     {"cli"},
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}
@@ -59,7 +59,8 @@ def test_every_part_of_the_package_has_a_layer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "part"), [("lightning", "training"), ("matplotlib", "visualize"), ("torchvision", "encoders"), ("gradio", "app")]
+    ("library", "part"),
+    [("lightning", "training"), ("matplotlib", "visualize"), ("torchvision", "encoders"), ("scipy", "study"), ("gradio", "app")],
 )
 def test_only_one_part_imports_a_large_library(library: str, part: str) -> None:
     users = {path.relative_to(PACKAGE).parts[0] for path in MODULES if library in {name.split(".")[0] for name in imports(path)}}

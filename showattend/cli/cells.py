@@ -1,4 +1,4 @@
-"""`showattend cells`: a table of the recurrent cells, the equations of one, matched sizes, and a plot of its gates."""
+"""`showattend cells`: a table of the recurrent cells, the equations of one, matched sizes, its memory, and a plot of its gates."""
 
 import argparse
 import json
@@ -33,6 +33,11 @@ def add_parser(commands: Commands) -> None:
     )
     cells.add_argument("--hidden-size", type=whole_number(1), default=512, metavar="H", help="hidden units (default: %(default)s)")
     cells.add_argument("--match", metavar="NAME", help="print the hidden size at which each cell has as many parameters as NAME at H")
+    cells.add_argument(
+        "--memory",
+        action="store_true",
+        help="train NAME on tasks that need memory, with 32 units and growing delays, and print its gradient norms: a minute or two",
+    )
     cells.add_argument("--json", action="store_true", help="print a JSON list with one object for each cell")
     cells.add_argument("--plot", type=Path, metavar="FILE", help="plot the gates over the words of a caption; needs --model and --photo")
     cells.add_argument("--photo", type=Path, metavar="PATH", help="the photo to caption for --plot")
@@ -47,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         _plot_gates(args)
     elif args.match:
         _print_matches(args)
+    elif args.memory:
+        _print_memory(args)
     elif args.json:
         print(json.dumps(_descriptions(args), indent=2))
     elif args.cell:
@@ -136,6 +143,30 @@ def _print_matches(args: argparse.Namespace) -> None:
     for name, size, count in rows:
         print(f"{name:{width}}  {size:11}  {count:10,}  {100 * (count / target - 1):+9.2f}%")
     print(f"\nNearest to {args.match} with {target:,} parameters (input size {args.input_size}, hidden size {args.hidden_size}).")
+
+
+def _print_memory(args: argparse.Namespace) -> None:
+    """Delay after delay, as each is learned or not; then the norm of dh_T/ds_t over the distance, before and after training."""
+    from showattend.study.memory_probe import ProbeConfig, probe_gradients, probe_memory
+    from showattend.study.memory_tasks import TASKS
+
+    if not args.cell:
+        raise InputError("--memory needs a cell: give its NAME (showattend cells lists them)")
+    config = ProbeConfig()
+    print(f"{args.cell}, {config.hidden_size} units: steps of training until at most {config.solved:.0%} of the answers are wrong\n")
+    print("task     " + "".join(f"{f'delay {delay}':>12}" for delay in config.delays))
+    for task in TASKS:
+        print(f"{task:9}", end="", flush=True)
+        for outcome in probe_memory(args.cell, task, config, seed=0):
+            result = f"{outcome.iterations}" if outcome.solved else f"{outcome.error:.0%} wrong"
+            print(f"{result:>12}", end="", flush=True)
+        print()
+    norms = probe_gradients(args.cell, config, seed=0)
+    distances = [1, *config.delays]
+    print("\nnorm of dh_T/ds_t, 1 for a state that is handed on unchanged; `order` at delay", norms.delay)
+    print("distance " + "".join(f"{distance:>12}" for distance in distances))
+    for label, values in (("untrained", norms.untrained), ("trained", norms.trained)):
+        print(f"{label:9}" + "".join(f"{values[distance - 1]:12.1e}" for distance in distances))
 
 
 def _plot_gates(args: argparse.Namespace) -> None:

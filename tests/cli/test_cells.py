@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from showattend.cells import cell_names, find_cell
 from showattend.cells.catalogue import count_parameters
 from showattend.cli.main import main
 from showattend.models.inputs import Pixels
+from showattend.study.memory_probe import ProbeConfig
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -172,3 +174,26 @@ def test_fit_refuses_a_wrong_cell_option_with_one_line(
 ) -> None:
     assert message in refused(*training(shapes, tmp_path, *options))
     assert not (tmp_path / "run").exists()
+
+
+def test_memory_prints_learned_delays_and_gradient_norms(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    config = partial(ProbeConfig, hidden_size=8, delays=[5, 10], iterations=10, learning_rates=[0.05])
+    monkeypatch.setattr("showattend.study.memory_probe.ProbeConfig", config)
+    lines = printed("lstm", "--memory", capsys=capsys).splitlines()
+    assert [line.split()[0] for line in lines if line] == [
+        "lstm,",
+        "task",
+        "copying",
+        "adding",
+        "order",
+        "norm",
+        "distance",
+        "untrained",
+        "trained",
+    ]
+    assert lines[-3].split()[1:] == ["1", "5", "10"]
+    assert all(float(value) > 0 for line in lines[-2:] for value in line.split()[1:])
+
+
+def test_memory_needs_a_cell(refused: Callable[..., str]) -> None:
+    assert "--memory needs a cell: give its NAME" in refused("cells", "--memory")

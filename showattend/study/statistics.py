@@ -1,0 +1,176 @@
+"""Statistics of a comparison of cells: Welch's t-test, Holm's correction, effect size, detectable difference, and equivalence.
+
+A test that finds no difference shows nothing: with few seeds it would find none between cells that differ. So each comparison also says
+how large a difference it could have seen (`detectable`), and a pair counts as equal only after two one-sided tests (TOST) against a
+margin that was chosen before. Each p-value is adjusted for the number of comparisons with one reference.
+
+The tests are scipy's and statsmodels'; this module says which of them is asked what.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestIndPower
+from statsmodels.stats.weightstats import DescrStatsW, ttost_ind
+
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The mean of n runs with its confidence interval (Student's t), and their standard deviation; one run has no interval."""
+
+    n: int
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A cell against a reference.
+
+    Attributes:
+        difference: of the means, cell minus reference
+        low, high: confidence interval of it (Welch), not adjusted
+        p: of Welch's t-test
+        p_holm: adjusted for all comparisons with this reference
+        effect: Hedges' g, the difference in pooled standard deviations, corrected for small samples
+        detectable: the smallest true difference that this number of runs finds with probability 0.8, at the level divided by the
+            number of comparisons
+        p_equivalence: of the two one-sided tests against the margin, adjusted as `p_holm`
+        verdict: different, equivalent, or undecided
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    effect: float
+    detectable: float
+    p_equivalence: float
+    verdict: str
+
+
+def summarize_sample(values: Sequence[float], alpha: float = 0.05) -> Sample:
+    """Mean, standard deviation and confidence interval of at least one run."""
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return Sample(n, mean, None, None, None)
+    sd = float(np.std(values, ddof=1))
+    low, high = DescrStatsW(values).tconfint_mean(alpha)
+    return Sample(n, mean, sd, float(low), float(high))
+
+
+def compare_with_reference(
+    samples: Mapping[str, Sequence[float]], reference: str, *, margin: float, alpha: float = 0.05
+) -> dict[str, Comparison]:
+    """Compare every other sample with the reference's.
+
+    Args:
+        samples: the runs of each cell; cells with fewer than two are left out
+        margin: two cells whose true means differ by less are the same for practical purposes
+        alpha: error rate of all comparisons together, of differences and of equivalences each
+
+    Returns:
+        by cell; empty if the reference has fewer than two runs
+    """
+    usable = {name: np.asarray(values, dtype=float) for name, values in samples.items() if len(values) > 1}
+    if reference not in usable:
+        return {}
+    base = usable.pop(reference)
+    if not usable:
+        return {}
+    p_values = [_welch_p(values, base) for values in usable.values()]
+    p_equal = [equivalence_p(values, base, margin) for values in usable.values()]
+    holm, holm_equal = (multipletests(p, alpha, method="holm")[1] for p in (p_values, p_equal))
+    rows = zip(usable.items(), p_values, holm.tolist(), holm_equal.tolist(), strict=True)
+    return {
+        name: _comparison(values, base, p, adjusted, equal, alpha=alpha, comparisons=len(usable))
+        for (name, values), p, adjusted, equal in rows
+    }
+
+
+def _comparison(
+    values: np.ndarray, base: np.ndarray, p: float, p_holm: float, p_equivalence: float, *, alpha: float, comparisons: int
+) -> Comparison:
+    difference = float(values.mean() - base.mean())
+    low, high = difference_interval(values, base, alpha)
+    verdict = "different" if p_holm < alpha else "equivalent" if p_equivalence < alpha else "undecided"
+    # A difference can be certain and still lie inside the margin: then it is no difference that matters.
+    if p_holm < alpha and p_equivalence < alpha:
+        verdict = "equivalent"
+    detectable = detectable_difference(values, base, alpha / comparisons)
+    return Comparison(difference, low, high, p, p_holm, hedges_g(values, base), detectable, p_equivalence, verdict)
+
+
+def _is_constant(values: np.ndarray, base: np.ndarray) -> bool:
+    """Whether neither sample varies, so that a t-test would divide by zero."""
+    return bool(np.ptp(values) == 0 and np.ptp(base) == 0)
+
+
+def _welch_p(values: np.ndarray, base: np.ndarray) -> float:
+    if _is_constant(values, base):
+        return float(values[0] == base[0])
+    return float(stats.ttest_ind(values, base, equal_var=False).pvalue)
+
+
+def difference_interval(values: np.ndarray, base: np.ndarray, alpha: float = 0.05) -> tuple[float, float]:
+    """Welch's confidence interval of the difference of two means."""
+    if _is_constant(values, base):
+        return (float(values[0] - base[0]),) * 2
+    interval = stats.ttest_ind(values, base, equal_var=False).confidence_interval(1 - alpha)
+    return float(interval.low), float(interval.high)
+
+
+def equivalence_p(values: np.ndarray, base: np.ndarray, margin: float) -> float:
+    """The p-value of two one-sided Welch tests (Schuirmann 1987): small if the true difference surely lies within the margin."""
+    if _is_constant(values, base):
+        return float(abs(values[0] - base[0]) >= margin)
+    return float(ttost_ind(values, base, -margin, margin, usevar="unequal")[0])
+
+
+def pooled_sd(values: np.ndarray, base: np.ndarray) -> float:
+    """The square root of the mean of two variances, each with weight n - 1."""
+    weights = [len(values) - 1, len(base) - 1]
+    return math.sqrt(float(np.average([values.var(ddof=1), base.var(ddof=1)], weights=weights)))
+
+
+def hedges_g(values: np.ndarray, base: np.ndarray) -> float:
+    """The difference of the means in pooled standard deviations, times 1 - 3 / (4 df - 1) (Hedges 1981)."""
+    sd = pooled_sd(values, base)
+    difference = float(values.mean() - base.mean())
+    if sd == 0:
+        return math.copysign(math.inf, difference) if difference else 0.0
+    return difference / sd * (1 - 3 / (4 * (len(values) + len(base) - 2) - 1))
+
+
+def detectable_difference(values: np.ndarray, base: np.ndarray, alpha: float) -> float:
+    """The smallest true difference that a t-test at level alpha finds with probability POWER, at the pooled standard deviation."""
+    return pooled_sd(values, base) * detectable_effect(len(values), len(base), alpha)
+
+
+@cache
+def detectable_effect(n: int, n_base: int, alpha: float, power: float = POWER) -> float:
+    """The same in standard deviations, for n and n_base runs."""
+    return _solved(TTestIndPower().solve_power(None, nobs1=n, alpha=alpha, power=power, ratio=n_base / n))
+
+
+def runs_needed(sd: float, difference: float, alpha: float, power: float = POWER) -> int:
+    """How many runs of each cell find a true difference with this probability."""
+    if sd == 0:
+        return 2
+    return max(2, math.ceil(_solved(TTestIndPower().solve_power(difference / sd, alpha=alpha, power=power))))
+
+
+def _solved(solution: Any) -> float:
+    """A number that statsmodels gives now as one, now as an array of one."""
+    return float(np.asarray(solution).item())

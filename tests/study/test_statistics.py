@@ -1,0 +1,149 @@
+"""The study's statistics: against scipy and statsmodels where they overlap, against textbook sums, and against simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+from showattend.study.statistics import (
+    compare_with_reference,
+    detectable_effect,
+    difference_interval,
+    equivalence_p,
+    hedges_g,
+    runs_needed,
+    summarize_sample,
+)
+
+RUNS = 10
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_a_sample_has_the_interval_of_students_t(rng: np.random.Generator) -> None:
+    values = rng.normal(3, 2, RUNS)
+    sample = summarize_sample(values.tolist())
+    low, high = stats.t.interval(0.95, RUNS - 1, values.mean(), stats.sem(values))
+    assert (sample.n, sample.mean, sample.sd) == (RUNS, pytest.approx(values.mean()), pytest.approx(values.std(ddof=1)))
+    assert (sample.low, sample.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_a_single_run_has_no_interval() -> None:
+    assert summarize_sample([2.0]).low is None
+
+
+def test_welchs_test_and_interval_are_those_of_statsmodels(rng: np.random.Generator) -> None:
+    samples = {"lstm": rng.normal(0, 1, RUNS), "gru": rng.normal(1, 3, 7), "elman": rng.normal(2, 1, RUNS)}
+    compared = compare_with_reference({name: values.tolist() for name, values in samples.items()}, "lstm", margin=1.0)
+    p_values = []
+    for name, comparison in compared.items():
+        means = CompareMeans(DescrStatsW(samples[name]), DescrStatsW(samples["lstm"]))
+        p_values.append(means.ttest_ind(usevar="unequal")[1])
+        assert comparison.p == pytest.approx(p_values[-1])
+        assert (comparison.low, comparison.high) == pytest.approx(means.tconfint_diff(usevar="unequal"))
+        assert comparison.difference == pytest.approx(samples[name].mean() - samples["lstm"].mean())
+    assert [comparison.p_holm for comparison in compared.values()] == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+def test_holm_multiplies_the_smallest_p_value_by_the_number_of_comparisons(rng: np.random.Generator) -> None:
+    samples = {name: rng.normal(shift, 1, RUNS).tolist() for name, shift in (("a", 0), ("b", 0.2), ("c", 0.9), ("d", 2.0))}
+    compared = compare_with_reference(samples, "a", margin=1.0)
+    smallest = min(compared.values(), key=lambda comparison: comparison.p)
+    assert smallest.p_holm == pytest.approx(min(1, 3 * smallest.p))
+
+
+def test_hedges_g_by_hand() -> None:
+    one, other = np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0])
+    assert hedges_g(one, other) == pytest.approx(-2 / math.sqrt((1 + 4) / 2) * (1 - 3 / 15))
+
+
+def test_equivalence_is_the_larger_of_two_one_sided_tests(rng: np.random.Generator) -> None:
+    one, other = rng.normal(0.1, 1, RUNS), rng.normal(0, 2, RUNS)
+    lower = stats.ttest_ind(one + 1.5, other, equal_var=False, alternative="greater").pvalue
+    upper = stats.ttest_ind(one - 1.5, other, equal_var=False, alternative="less").pvalue
+    assert equivalence_p(one, other, 1.5) == pytest.approx(max(lower, upper))
+
+
+@pytest.mark.parametrize(("runs", "comparisons"), [(3, 8), (10, 8), (10, 27)])
+def test_the_detectable_effect_is_found_with_the_stated_power_by_the_noncentral_t(runs: int, comparisons: int) -> None:
+    alpha, df = 0.05 / comparisons, 2 * runs - 2
+    shift = detectable_effect(runs, runs, alpha) * math.sqrt(runs / 2)
+    critical = stats.t.ppf(1 - alpha / 2, df)
+    assert stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift) == pytest.approx(0.8, abs=1e-4)
+
+
+def test_the_runs_that_are_needed_find_the_difference() -> None:
+    needed = runs_needed(sd=2.0, difference=1.0, alpha=0.01)
+    assert detectable_effect(needed, needed, 0.01) <= 0.5 < detectable_effect(needed - 1, needed - 1, 0.01)
+
+
+def test_verdicts(rng: np.random.Generator) -> None:
+    noise = {name: rng.normal(0, 1, 20) for name in ("reference", "far", "same", "unclear")}
+    samples = {
+        "reference": noise["reference"],
+        "far": 10 + noise["far"],
+        "same": noise["reference"].mean() + 0.1 * noise["same"],
+        "unclear": noise["reference"].mean() + 3 * (noise["unclear"] - noise["unclear"].mean()),
+    }
+    compared = compare_with_reference({name: values.tolist() for name, values in samples.items()}, "reference", margin=1.0)
+    assert {name: comparison.verdict for name, comparison in compared.items()} == {
+        "far": "different",
+        "same": "equivalent",
+        "unclear": "undecided",
+    }
+
+
+def test_a_certain_difference_inside_the_margin_counts_as_equivalent() -> None:
+    samples = {"a": [0.0, 0.001, 0.002, 0.001], "b": [0.1, 0.101, 0.102, 0.101]}
+    (comparison,) = compare_with_reference(samples, "a", margin=1.0).values()
+    assert comparison.p_holm < 0.05
+    assert comparison.verdict == "equivalent"
+
+
+def test_samples_that_do_not_vary_are_compared_without_a_test() -> None:
+    compared = compare_with_reference({"a": [1.0, 1.0], "b": [1.0, 1.0], "c": [2.0, 2.0]}, "a", margin=0.5)
+    assert (compared["b"].p, compared["b"].effect, compared["b"].verdict) == (1.0, 0.0, "equivalent")
+    assert (compared["c"].p, compared["c"].effect, compared["c"].verdict) == (0.0, math.inf, "different")
+    assert difference_interval(np.ones(2), np.zeros(2)) == (1.0, 1.0)
+
+
+def test_a_reference_or_a_cell_with_a_single_run_is_not_compared() -> None:
+    assert compare_with_reference({"a": [1.0], "b": [1.0, 2.0]}, "a", margin=1) == {}
+    assert list(compare_with_reference({"a": [1.0, 2.0], "b": [1.0], "c": [1.0, 3.0]}, "a", margin=1)) == ["c"]
+
+
+def share(hits: int, trials: int) -> tuple[float, float]:
+    """The exact 99.9% interval of a share (Clopper & Pearson)."""
+    interval = stats.binomtest(hits, trials).proportion_ci(0.999)
+    return interval.low, interval.high
+
+
+@pytest.mark.parametrize("trials", [50, pytest.param(2000, marks=pytest.mark.slow)])
+def test_simulated_errors_and_power_are_as_stated(trials: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many studies of 4 equal cells at most a share of 0.05 finds any difference; one at the detectable difference is found by 0.8."""
+    monkeypatch.setattr("gc.collect", lambda: 0)  # statsmodels collects garbage at each correction: half a second
+    alpha = 0.05
+    false, found, falsely_equal, equal = 0, 0, 0, 0
+    effect = detectable_effect(RUNS, RUNS, alpha)
+    for _ in range(trials):
+        data = {name: values.tolist() for name, values in zip("abcd", rng.normal(0, 1, (4, RUNS)), strict=True)}
+        false += any(comparison.p_holm < alpha for comparison in compare_with_reference(data, "a", margin=1).values())
+        one, other, far = rng.normal(0, 1, (3, RUNS))
+        found += stats.ttest_ind(one + effect, other, equal_var=False).pvalue < alpha
+        falsely_equal += equivalence_p(far + 1.5, other, 1.5) < alpha  # the true difference is the margin itself
+        equal += equivalence_p(one, other, 1.5) < alpha
+    assert share(false, trials)[0] <= alpha
+    low, high = share(found, trials)
+    assert low <= 0.8 <= high
+    low, high = share(falsely_equal, trials)
+    assert low <= alpha <= high
+    # The power of TOST for equal means: both one-sided tests pass if |difference| < margin - t * standard error.
+    standard_error, t = math.sqrt(2 / RUNS), stats.t.ppf(1 - alpha, 2 * RUNS - 2)
+    low, high = share(equal, trials)
+    assert low - 0.03 <= 2 * stats.norm.cdf(1.5 / standard_error - t) - 1 <= high + 0.03
