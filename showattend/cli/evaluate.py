@@ -81,6 +81,12 @@ def _add_scores(evaluate: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of Stanford CoreNLP 3.6.0's two jars, for spice (default: pycocoevalcap's own, if it has them); nothing is downloaded",
     )
+    scores.add_argument(
+        "--idf",
+        type=Path,
+        metavar="FILE",
+        help="document frequencies of a larger corpus for CIDEr-D, as showattend idf writes them (default: those of the references)",
+    )
     scores.add_argument("--compare", type=Path, metavar="FILE", help="another system's captions of the same photos, as --out writes them")
     scores.add_argument(
         "--out",
@@ -111,10 +117,12 @@ def run(args: argparse.Namespace) -> int:
     from showattend.cli.scoring_inputs import make_optional_scorers, read_complete_results, read_scoring_references
     from showattend.cli.scoring_output import print_comparison, print_scores, write_report_page, write_scores
     from showattend.data.results import read_results
+    from showattend.metrics.document_frequencies import read_document_frequencies
 
     _check_sources(args)
     tokenizer = _tokenizer_from_args(args)
     _check_outputs(args)
+    frequencies = read_document_frequencies(args.idf, tokenizer) if args.idf else None
     references, training = read_scoring_references(args.references, args.root, args.layout, args.split)
     other = read_complete_results(args.compare, references) if args.compare else None
     _print_lines([*(other.problems.values() if other else ()), *references.notes])
@@ -122,11 +130,11 @@ def run(args: argparse.Namespace) -> int:
     _print_lines(optional.reasons)
     results, search = (read_results(args.results, references), "") if args.results else _caption_photos(args, references)
     _print_lines([results.note] if results.note else [])
-    inputs = ScoringInputs(_title(args), references, results, tokenizer, optional, search, training)
+    inputs = ScoringInputs(_title(args), references, results, tokenizer, optional, search, training, frequencies)
     _report_problems(inputs, strict=args.strict)
     failed = len(optional.reasons)
     scores = compute_scores(inputs)
-    _print_lines(optional.reasons[failed:])
+    _print_lines([*optional.reasons[failed:], *scores.statistics.undefined.values()])
     print_scores(inputs.title, scores)
     if args.out:
         write_scores(args.out, inputs, scores)

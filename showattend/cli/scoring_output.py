@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ def print_scores(title: str, scores: Scores) -> None:
     """A line for each metric with its interval, then the signature."""
     print(f"\n{title}")
     for name, value in scores.values.items():
+        if name in scores.statistics.undefined:
+            print(f"  {find_metric(name).label:8}not defined")
+            continue
         bounds = scores.bounds.get(name)
         interval = f"  [{bounds.low:.4f}, {bounds.high:.4f}]" if bounds else ""
         print(f"  {find_metric(name).label:8}{value:8.4f}{interval}{_direction(name)}")
@@ -40,7 +44,8 @@ def write_scores(folder: Path, inputs: ScoringInputs, scores: Scores) -> None:
     """Write metrics.json and photos.csv; a model's results.json is written before anything is scored."""
     bounds = {name: list(interval) for name, interval in scores.bounds.items()}
     problems = list(inputs.results.problems.values())
-    metrics = {**scores.values, "intervals": bounds, "signature": scores.signature, "problems": problems}
+    values = {name: None if math.isnan(value) else value for name, value in scores.values.items()}
+    metrics = {**values, "intervals": bounds, "signature": scores.signature, "problems": problems}
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     captions = inputs.results.captions.items()
     rows = (
@@ -68,10 +73,8 @@ def _photo_reports(inputs: ScoringInputs, scores: Scores) -> Sequence[PhotoRepor
 
     labels = [find_metric(name).label for name in scores.per_photo]
     files, references = inputs.references.files, inputs.references.captions
-    ranked = sorted(
-        zip(inputs.results.captions.items(), scores.per_photo["cider_d"], *scores.per_photo.values(), strict=True),
-        key=lambda row: -row[1],
-    )
+    ranking = scores.per_photo.get("cider_d", next(iter(scores.per_photo.values())))
+    ranked = sorted(zip(inputs.results.captions.items(), ranking, *scores.per_photo.values(), strict=True), key=lambda row: -row[1])
     return [
         PhotoReport(photo, files.get(photo, Path(str(photo))), caption, references[photo], dict(zip(labels, values, strict=True)))
         for (photo, caption), _, *values in ranked

@@ -41,6 +41,7 @@ class Metric(ABC):
         limits: the least and the greatest value
         listed_per_photo: whether tables of single photos have a column for it
         rank: position in tables; equal ranks come by name
+        least_photos: a smaller corpus has no value, unless it comes with document frequencies
     """
 
     optional: ClassVar[bool] = False  # True: only on request, and only where `check` passes
@@ -51,10 +52,20 @@ class Metric(ABC):
     limits: tuple[float, float] = (0.0, 1.0)
     listed_per_photo: bool = True
     rank: int = 100
+    least_photos: int = 1
 
     @abstractmethod
     def score(self, corpus: Corpus) -> MetricScore:
         """The value of a corpus and of its photos."""
+
+    def why_undefined(self, corpus: Corpus) -> str:
+        """Why a corpus has no value; empty: it has one."""
+        if len(corpus) >= self.least_photos or corpus.document_frequencies:
+            return ""
+        return (
+            f"{self.label} is not defined for {len(corpus)} photo: it weighs words by how many photos of a corpus have them, and needs "
+            f"{self.least_photos} photos, or --idf FILE with the frequencies of a larger corpus (showattend idf writes it)"
+        )
 
     def check(self) -> None:  # noqa: B027 (most metrics need no check)
         """Check before the work that the metric can be computed on this machine.

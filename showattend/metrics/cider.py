@@ -8,6 +8,7 @@ import numpy as np
 from showattend.arrays import Floats, Ints
 from showattend.metrics.base import AdditiveMetric, register_metric
 from showattend.metrics.corpus import Corpus
+from showattend.metrics.document_frequencies import DocumentFrequencies
 from showattend.metrics.ngrams import ORDERS, NgramCounts, NgramIndex
 
 SIGMA = 6.0
@@ -24,25 +25,37 @@ class _TfIdf(NamedTuple):
 
 
 class CiderD:
-    """CIDEr-D against fixed references, whose photos also give the document frequencies.
+    """CIDEr-D against fixed references, whose photos also give the document frequencies, unless those of a larger corpus are given.
 
     Args:
         references: for each photo the tokens of each of its references
         ngrams: of these references, where they are counted already
+        frequencies: of a larger corpus
     """
 
-    def __init__(self, references: Sequence[Sequence[Sequence[str]]], ngrams: NgramIndex | None = None) -> None:
-        self.ngrams = ngrams or NgramIndex(caption for of_photo in references for caption in of_photo)
+    def __init__(
+        self,
+        references: Sequence[Sequence[Sequence[str]]],
+        ngrams: NgramIndex | None = None,
+        frequencies: DocumentFrequencies | None = None,
+    ) -> None:
+        captions = [caption for of_photo in references for caption in of_photo]
+        # N-grams of the larger corpus are counted behind the references, as captions of one n-gram each.
+        grams = [gram.split(" ") for gram in frequencies.counts] if frequencies else []
+        self.ngrams = NgramIndex([*captions, *grams]) if grams else ngrams or NgramIndex(captions)
         self.references_per_photo = np.array([len(of_photo) for of_photo in references], np.int64)
         self.first_reference = np.concatenate(([0], np.cumsum(self.references_per_photo)))
-        self.log_photos = np.log(max(1, len(references)))
-        count = int(self.first_reference[-1])
-        photo_of_reference = np.repeat(np.arange(len(references)), self.references_per_photo)
-        self.document_frequencies = [_document_frequencies(counts, photo_of_reference) for counts in self.ngrams.counts]
-        self.lengths = _lengths(self.ngrams.counts[1], count)
-        self.vectors = [self._tf_idf(order, counts, count) for order, counts in enumerate(self.ngrams.counts)]
+        self.log_photos = np.log(max(1, frequencies.photos if frequencies else len(references)))
+        counts = [_first_captions(of_order, len(captions)) for of_order in self.ngrams.counts]
+        if frequencies:
+            self.document_frequencies = _given_frequencies(self.ngrams.counts, len(captions), grams, frequencies)
+        else:
+            photo_of_reference = np.repeat(np.arange(len(references)), self.references_per_photo)
+            self.document_frequencies = [_document_frequencies(of_order, photo_of_reference) for of_order in counts]
+        self.lengths = _lengths(counts[1], len(captions))
+        self.vectors = [self._tf_idf(order, of_order, len(captions)) for order, of_order in enumerate(counts)]
         # Where each reference's n-grams begin.
-        self.starts = [np.searchsorted(vectors.caption, np.arange(count + 1)) for vectors in self.vectors]
+        self.starts = [np.searchsorted(vectors.caption, np.arange(len(captions) + 1)) for vectors in self.vectors]
 
     def scores(self, photos: Sequence[int], captions: Sequence[Sequence[str]]) -> Floats:
         """CIDEr-D of captions, from 0 to 10.
@@ -115,9 +128,33 @@ def cider_d(hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Se
 
 
 def cider_d_statistics(corpus: Corpus) -> Floats:
-    """CIDEr-D of each photo, (N,1), with document frequencies of the whole corpus."""
+    """CIDEr-D of each photo, (N,1), with document frequencies of the whole corpus, or with those that it comes with."""
+    if corpus.document_frequencies:
+        cider = CiderD(corpus.references, frequencies=corpus.document_frequencies)
+        return cider.scores(range(len(corpus)), corpus.hypotheses)[:, None]
     cider = CiderD(corpus.references, corpus.reference_ngrams)
     return cider.scores_of_counts(range(len(corpus)), corpus.hypothesis_ngrams)[:, None]
+
+
+def _first_captions(counts: NgramCounts, captions: int) -> NgramCounts:
+    """The n-grams of the first captions; they are sorted by caption."""
+    end = int(np.searchsorted(counts.caption, captions))
+    return NgramCounts(counts.caption[:end], counts.code[:end], counts.times[:end])
+
+
+def _given_frequencies(
+    counts: Sequence[NgramCounts], captions: int, grams: Sequence[Sequence[str]], frequencies: DocumentFrequencies
+) -> list[tuple[Ints, Ints]]:
+    """For each order the codes of the given n-grams, sorted, and their frequencies; the n-grams stand behind the captions."""
+    values, lengths = np.fromiter(frequencies.counts.values(), np.int64), np.array([len(gram) for gram in grams])
+    found = []
+    for order, of_order in enumerate(counts, 1):
+        gram = of_order.caption - captions
+        whole = (gram >= 0) & (lengths[gram] == order)
+        codes, gram = of_order.code[whole], gram[whole]
+        ranks = np.argsort(codes)
+        found.append((codes[ranks], values[gram][ranks]))
+    return found
 
 
 def _document_frequencies(counts: NgramCounts, photo_of_reference: Ints) -> tuple[Ints, Ints]:
@@ -139,4 +176,4 @@ def _ranges(starts: Ints, lengths: Ints) -> tuple[Ints, Ints]:
     return np.arange(len(index)) - offsets[index] + starts[index], index
 
 
-register_metric(AdditiveMetric(name="cider_d", label="CIDEr-D", statistics=cider_d_statistics, limits=(0.0, SCALE), rank=2))
+register_metric(AdditiveMetric(name="cider_d", label="CIDEr-D", statistics=cider_d_statistics, limits=(0.0, SCALE), rank=2, least_photos=2))

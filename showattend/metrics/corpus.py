@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from showattend.errors import InputError
+from showattend.metrics.document_frequencies import DocumentFrequencies
 from showattend.metrics.ngrams import NgramCounts, NgramIndex
 
 Id = TypeVar("Id")
@@ -19,6 +20,7 @@ class Corpus:
     Args:
         hypotheses: the tokens of one caption for each photo
         references: the tokens of each of its references
+        document_frequencies: of a larger corpus; None: those of the references count
 
     Attributes:
         ids: the photos, in the order of the references
@@ -29,10 +31,16 @@ class Corpus:
         InputError: the photos of the two are not the same.
     """
 
-    def __init__(self, hypotheses: Mapping[Any, Tokens], references: Mapping[Any, Sequence[Tokens]]) -> None:
+    def __init__(
+        self,
+        hypotheses: Mapping[Any, Tokens],
+        references: Mapping[Any, Sequence[Tokens]],
+        document_frequencies: DocumentFrequencies | None = None,
+    ) -> None:
         self.ids = common_ids(hypotheses, references)
         self.hypotheses = [hypotheses[photo] for photo in self.ids]
         self.references = [references[photo] for photo in self.ids]
+        self.document_frequencies = document_frequencies
 
     def __len__(self) -> int:
         """The number of photos, N."""

@@ -1,7 +1,7 @@
 """All additive metrics of a corpus from one matrix of statistics, so that a resampled corpus is a product of matrices."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from showattend.arrays import Floats
 from showattend.metrics.base import AdditiveMetric, additive_metrics
 from showattend.metrics.corpus import Corpus
+from showattend.metrics.document_frequencies import DocumentFrequencies
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,13 @@ class CorpusStatistics:
         ids: the photos
         metrics: each with its columns of the matrix
         matrix: (N,S)
+        undefined: the metrics that have no value for so few photos, with the reason
     """
 
     ids: Sequence[Any]
     metrics: Sequence[tuple[AdditiveMetric, slice]]
     matrix: Floats
+    undefined: Mapping[str, str] = field(default_factory=dict)
 
     def values(self) -> dict[str, float]:
         """The value of each metric for the whole corpus."""
@@ -39,17 +42,22 @@ class CorpusStatistics:
         return {metric.name: metric.value_of_sums(sums[..., columns], photos) for metric, columns in self.metrics}
 
 
-def corpus_statistics(hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Sequence[Sequence[str]]]) -> CorpusStatistics:
+def corpus_statistics(
+    hypotheses: Mapping[Any, Sequence[str]],
+    references: Mapping[Any, Sequence[Sequence[str]]],
+    document_frequencies: DocumentFrequencies | None = None,
+) -> CorpusStatistics:
     """Compute the statistics of all additive metrics, once for metrics that share them.
 
     Args:
         hypotheses: the tokens of one caption for each photo
         references: the tokens of each of its references
+        document_frequencies: of a larger corpus; None: those of the references count
 
     Raises:
         InputError: the photos of the two are not the same.
     """
-    corpus = Corpus(hypotheses, references)
+    corpus = Corpus(hypotheses, references, document_frequencies)
     metrics = additive_metrics()
     blocks: dict[Callable[[Corpus], Floats], Floats] = {}
     for metric in metrics:
@@ -58,7 +66,8 @@ def corpus_statistics(hypotheses: Mapping[Any, Sequence[str]], references: Mappi
     ends = dict(zip(blocks, np.cumsum([block.shape[1] for block in blocks.values()]).tolist(), strict=True))
     columns = {function: slice(ends[function] - block.shape[1], ends[function]) for function, block in blocks.items()}
     matrix = np.concatenate(list(blocks.values()), 1)
-    return CorpusStatistics(corpus.ids, [(metric, columns[metric.statistics]) for metric in metrics], matrix)
+    undefined = {metric.name: reason for metric in metrics if (reason := metric.why_undefined(corpus))}
+    return CorpusStatistics(corpus.ids, [(metric, columns[metric.statistics]) for metric in metrics], matrix, undefined)
 
 
 def corpus_scores(hypotheses: Mapping[Any, Sequence[str]], references: Mapping[Any, Sequence[Sequence[str]]]) -> dict[str, float]:

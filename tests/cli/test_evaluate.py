@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -101,9 +102,32 @@ def test_all_scores_of_a_known_pair(tmp_path: Path) -> None:
     captions = results(tmp_path / "captions.json", [("1.jpg", "this is a good test")])
     line = ["evaluate", "--results", str(captions), "--references", str(tmp_path / "refs.csv"), "--out", str(tmp_path / "out")]
     assert main(line) == 0
-    expected = {"bleu1": 0.8, "bleu2": 0.632456, "bleu3": 0.510873, "bleu4": 9.03602e-5, "rouge_l": 0.907063, "cider_d": 0}
+    expected = {"bleu1": 0.8, "bleu2": 0.632456, "bleu3": 0.510873, "bleu4": 9.03602e-5, "rouge_l": 0.907063}
     values = read_metrics(tmp_path)
     assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-6, abs=5e-7)
+
+
+def test_cider_d_of_one_photo_is_not_defined_without_the_frequencies_of_a_larger_corpus(
+    references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    captions = results(tmp_path / "captions.json", [(391895, CAPTIONS[391895])])
+    line = ["evaluate", "--results", str(captions), "--references", str(references), "--out", str(tmp_path / "out")]
+    assert main([*line, "--report", str(tmp_path / "r.html")]) == 1, "the other photo has no caption"
+    printed = capsys.readouterr()
+    assert "CIDEr-D not defined" in printed.out
+    assert "CIDEr-D is not defined for 1 photo" in printed.err
+    assert read_metrics(tmp_path)["cider_d"] is None
+    assert "not defined" in (tmp_path / "r.html").read_text()
+    idf = tmp_path / "idf.json"
+    assert main(["idf", str(idf), "--references", str(references)]) == 0
+    assert "n-grams of 2 photos" in capsys.readouterr().out
+    assert main([*line, "--idf", str(idf)]) == 1
+    assert read_metrics(tmp_path)["cider_d"] == pytest.approx(CIDER_D[391895], abs=1e-6)
+    assert "|idf:2 photos," in capsys.readouterr().out
+    assert "give --tokenizer ptb" in refused(*line, "--idf", idf, "--tokenizer", "nltk")
+    for content in ('{"photos": 2}', '{"tokenizer": "ptb", "photos": 2, "frequencies": {"a": 3}}', "[]"):
+        idf.write_text(content)
+        assert str(idf) in refused(*line, "--idf", idf)
 
 
 PROBLEMS = {

@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 import pytest
 
 from showattend.errors import InputError
-from showattend.metrics import CiderD, cider_d
+from showattend.metrics import CiderD, cider_d, corpus_statistics
+from showattend.metrics.document_frequencies import count_document_frequencies
 
 
 def ngrams(words: list[str]) -> Counter[tuple[str, ...]]:
@@ -69,6 +70,19 @@ def test_cider_d_equals_its_definition_on_random_captions(seed: int) -> None:
     assert CiderD(references).scores(range(40), hypotheses).tolist() == pytest.approx(
         cider_d_by_definition(hypotheses, references, references), abs=1e-9
     )
+
+
+def test_document_frequencies_of_a_larger_corpus_take_the_place_of_the_references_own() -> None:
+    rng = random.Random(3)
+    corpus = [[rng.choices("abcdefgh", k=rng.randint(0, 9)) for _ in range(3)] for _ in range(50)]
+    photos = [(rng.choices("abcdefghij", k=7), [rng.choices("abcdefghk", k=7) for _ in range(4)]) for _ in range(6)]
+    hypotheses, references = [caption for caption, _ in photos], [texts for _, texts in photos]
+    frequencies = count_document_frequencies(corpus, "nltk")
+    found = CiderD(references, frequencies=frequencies).scores(range(6), hypotheses)
+    assert found.tolist() == pytest.approx(cider_d_by_definition(hypotheses, references, corpus), abs=1e-9)
+    statistics = corpus_statistics(dict(enumerate(hypotheses)), dict(enumerate(references)), frequencies)
+    assert statistics.values()["cider_d"] == pytest.approx(found.mean())
+    assert not corpus_statistics({0: hypotheses[0]}, {0: references[0]}, frequencies).undefined
 
 
 def test_captions_of_some_photos_are_scored_against_all_references() -> None:
