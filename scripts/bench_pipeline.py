@@ -50,7 +50,7 @@ from showattend.training.captioner import LitCaptioner
 from showattend.training.config import CaptionerConfig, OptimizerConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.run_config import DataConfig
-from showattend.vocabulary import END, PAD
+from showattend.vocabulary import END, PAD, Vocabulary
 
 # What a case runs: its own measurement, and the one that it is compared with.
 CASES = {"extract": ("extract", "cnn_only"), "caption": ("caption", "cnn_only"), "train": ("train",), "epoch": ("train", "plain_epoch")}
@@ -115,9 +115,10 @@ class Bench:
         self.paths = find_photos([options.photos]).paths[: options.count] if options.photos else draw_photos(folder, options.count)
         write_captions(folder / "captions.csv", self.paths)
         self.data = CaptionDataModule(DataConfig(folder, "csv", min_count=1, cache_dir=folder / "cache", num_workers=self.workers))
-        words = [*self.data.tokens, *(f"unused{index}" for index in range(V - len(self.data.tokens)))]
+        words = self.data.vocabulary.tokens
+        words = [*words, *(f"unused{index}" for index in range(V - len(words)))]
         encoder = EncoderConfig(options.encoder, "none", stride=options.stride)
-        self.lit = LitCaptioner(words, CaptionerConfig(encoder, optimizer=OptimizerConfig(schedule="constant"), fuse=True))
+        self.lit = LitCaptioner(Vocabulary(words), CaptionerConfig(encoder, optimizer=OptimizerConfig(schedule="constant"), fuse=True))
         self.encoder = self.lit.network.encoder
         model = Pretrained(self.lit.network, self.lit.vocabulary, self.lit.preprocessing, GenerationConfig(3, MAX_LENGTH))
         self.captioner = Captioner(model, "cpu", fuse=True)

@@ -29,7 +29,7 @@ from showattend.encoders import EncoderConfig
 from showattend.pretrained import Pretrained, save_pretrained
 from showattend.training.captioner import LitCaptioner
 from showattend.training.config import CaptionerConfig
-from showattend.vocabulary import SPECIALS
+from showattend.vocabulary import SPECIALS, Vocabulary
 
 ROOT, IMPORT = Path(__file__).parents[1], "import torch"
 
@@ -37,7 +37,7 @@ ROOT, IMPORT = Path(__file__).parents[1], "import torch"
 def save_random_model(encoder: str, folder: Path) -> Path:
     """A model folder with random weights and a vocabulary of 10,000."""
     config = CaptionerConfig(EncoderConfig(encoder, "none"), generation=GenerationConfig(max_length=12))
-    lit = LitCaptioner([*SPECIALS, *(f"word{index}" for index in range(9_996))], config)
+    lit = LitCaptioner(Vocabulary([*SPECIALS, *(f"word{index}" for index in range(9_996))]), config)
     save_pretrained(Pretrained(lit.network.eval(), lit.vocabulary, lit.preprocessing, lit.generation), folder / encoder)
     return folder / encoder
 

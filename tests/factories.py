@@ -278,7 +278,7 @@ def fit_captioner(
     lightning.seed_everything(0, verbose=False)
     options = {"root": shapes, "min_count": 1, "cache_dir": cache, "num_workers": 0, "batch_size": 8, **(data or {})}
     module = CaptionDataModule(from_mapping(DataConfig, options))
-    model = LitCaptioner(module.tokens, small_config(**sections))
+    model = LitCaptioner(module.vocabulary, small_config(**sections))
     lightning.Trainer(max_steps=steps, **{**QUIET_TRAINER, "limit_val_batches": 0, **(trainer or {})}).fit(model, module)
     return model
 

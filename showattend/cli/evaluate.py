@@ -183,10 +183,10 @@ def _check_outputs(args: argparse.Namespace) -> None:
 def _tokenizer_from_args(args: argparse.Namespace) -> str:
     """A name of TOKENIZERS: by default the words of training with a model, and those of the official scorers with `--results`."""
     from showattend.cli.scoring import TOKENIZERS
-    from showattend.pretrained import read_tokenizer
+    from showattend.pretrained import read_word_tokenizer
 
     folders = model_folders_from_args(args)
-    tokenizer = args.tokenizer or ("ptb" if args.results or not folders else read_tokenizer(folders[0]))
+    tokenizer = args.tokenizer or ("ptb" if args.results or not folders else read_word_tokenizer(folders[0]))
     if tokenizer not in TOKENIZERS:
         raise unknown_name("tokenizer", tokenizer, TOKENIZERS)
     return str(tokenizer)

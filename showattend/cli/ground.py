@@ -81,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
     photos = data.split(args.split)
     boxes = read_boxes(args.root, photos, args.boxes)
     captioner = captioner_from_args(args)
+    if captioner.model.vocabulary.subwords:
+        raise InputError("ground measures words, and the model's tokens are subwords (bpe): give a model of words")
     for note in data.notes:
         print_error(note)
     inputs = GroundingInputs(captioner, list(_photos_with_boxes(photos, boxes)), boxes)

@@ -21,7 +21,7 @@ class Batch(NamedTuple):
     photos: as the source has them, pixels or features
     token_ids: captions with `<start>` and `<end>`, the longest of a photo first, then `<pad>`; (N,G,T)
     ids: the photos' ids
-    references: the tokens of each caption of each photo
+    references: the words of each caption of each photo
     """
 
     photos: Pixels | Features
@@ -90,8 +90,9 @@ class CaptionedDataset(Dataset[Sample]):
         self.captions_per_photo = captions_per_photo
         self.rows = [row for row in range(len(photos)) if row not in sources[0].broken]
         self.ids = [photos[row].id for row in self.rows]
-        self.references = [[vocabulary.tokenize(caption) for caption in photos[row].captions] for row in self.rows]
-        self.encoded = [[vocabulary.encode(tokens) for tokens in captions] for captions in self.references]
+        captions = [photos[row].captions for row in self.rows]
+        self.references = [[vocabulary.split_words(caption) for caption in of_photo] for of_photo in captions]
+        self.encoded = [[vocabulary.encode(vocabulary.tokenize(caption)) for caption in of_photo] for of_photo in captions]
 
     def __len__(self) -> int:
         return len(self.rows)

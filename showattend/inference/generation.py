@@ -39,6 +39,9 @@ def generation_config(
 
 def _token_ids(texts: Iterable[str], vocabulary: Vocabulary, *, required: bool = False) -> tuple[int, ...]:
     """The ids of all words in some texts, each once."""
+    texts = list(texts)
+    if texts and vocabulary.subwords:
+        raise InputError("words cannot be required or banned: the model's tokens are subwords")
     words = [word for text in texts for word in vocabulary.tokenize(text)]
     for word in words:
         if required and word not in vocabulary.token_to_id:

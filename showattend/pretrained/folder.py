@@ -18,6 +18,7 @@ from showattend.vocabulary import Vocabulary
 
 FORMAT = 3
 WEIGHTS, VOCABULARY, CONFIG, METRICS, CARD = "model.safetensors", "vocabulary.json", "config.json", "metrics.json", "README.md"
+SUBWORDS = "subwords.json"  # merges, where the vocabulary's tokens are subwords
 ENCODER_SPEC = "encoder.json"  # where the encoder needs more than its configuration to be rebuilt
 
 
@@ -44,7 +45,7 @@ class FolderConfig:
     decoder: DecoderConfig
     preprocessing: Preprocessing
     generation: GenerationConfig
-    sha256: dict[str, str]  # of the weights and the encoder's specification, by file name
+    sha256: dict[str, str]  # of the weights, the encoder's specification and the merges of subwords, by file name
     tokenizer: str = "nltk"  # what captions were split with
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -15,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from showattend.attention.base import attentions
 from showattend.cells.registry import cells
 from showattend.config_checks import check_range, check_types, from_mapping
-from showattend.data.json_files import check_texts, read_json
+from showattend.data.json_files import check_schema, check_texts, read_json
 from showattend.encoders import rebuild_encoder
 from showattend.errors import InputError, one_line
 from showattend.models.caption_model import CaptionModel
@@ -25,6 +26,7 @@ from showattend.pretrained.folder import (
     ENCODER_SPEC,
     FORMAT,
     METRICS,
+    SUBWORDS,
     VOCABULARY,
     WEIGHTS,
     FolderConfig,
@@ -32,12 +34,19 @@ from showattend.pretrained.folder import (
     check_finite,
     sha256,
 )
-from showattend.vocabulary import Vocabulary
+from showattend.vocabulary import BPE, Subwords, Vocabulary
 
 # Upper bounds of the sizes in a folder: larger ones would fill the memory of whoever opens it.
 MAX_SIZE, MAX_IMAGE_SIZE, MAX_BEAM, MAX_LENGTH, MAX_SEED = 2**16, 2**13, 2**10, 2**13, 2**63 - 1
 FLOATS = torch.float32, torch.float64, torch.float16, torch.bfloat16
 COPY_AGAIN = "copy the folder again, whole"
+
+
+class _SubwordsFile(msgspec.Struct):
+    """The content of SUBWORDS."""
+
+    words: str
+    merges: list[tuple[str, str]]
 
 
 def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
@@ -64,13 +73,15 @@ def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
     return Pretrained(network, vocabulary, config.preprocessing, config.generation, _read_metrics(folder))
 
 
-def read_tokenizer(folder: Path) -> str:
-    """The name of the tokeniser that the captions of a model's training were split with.
+def read_word_tokenizer(folder: Path) -> str:
+    """The name of the tokeniser that splits captions into the words of a model's training.
 
     Raises:
         InputError: there is no model folder, or its configuration is damaged.
     """
-    return _read_config(folder).tokenizer
+    config = _read_config(folder)
+    subwords = _read_subwords(folder, config)
+    return subwords.words if subwords else config.tokenizer
 
 
 def _read_config(folder: Path) -> FolderConfig:
@@ -143,10 +154,23 @@ def _read_vocabulary(folder: Path, config: FolderConfig) -> Vocabulary:
         check_texts(*tokens)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
+    subwords = _read_subwords(folder, config)
     try:
-        return Vocabulary(tokens, config.tokenizer)
+        return Vocabulary(tokens, config.tokenizer, subwords)
     except InputError as error:
         raise InputError(f"{folder}: {error}") from error
+
+
+def _read_subwords(folder: Path, config: FolderConfig) -> Subwords | None:
+    """The merges of a vocabulary of subwords; None: its tokens are words."""
+    if config.tokenizer != BPE:
+        return None
+    path = _unchanged(folder, SUBWORDS, config)
+    content = check_schema(read_json(path), _SubwordsFile, f"{path} holds no merges of subwords")
+    try:
+        return Subwords(content.words, tuple(content.merges))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _read_metrics(folder: Path) -> dict[str, float]:

@@ -16,6 +16,7 @@ from showattend.pretrained.folder import (
     ENCODER_SPEC,
     FORMAT,
     METRICS,
+    SUBWORDS,
     VOCABULARY,
     WEIGHTS,
     Pretrained,
@@ -49,6 +50,8 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
         raise InputError(f"cannot write {WEIGHTS}: {error}: free some space or choose another disk") from error
     (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
     model.vocabulary.save(folder / VOCABULARY)
+    if model.vocabulary.subwords:
+        (folder / SUBWORDS).write_text(json.dumps(asdict(model.vocabulary.subwords), ensure_ascii=False) + "\n", encoding="utf-8")
     if spec := model.network.encoder.spec():
         (folder / ENCODER_SPEC).write_text(json.dumps(spec) + "\n")
     config = {
@@ -61,7 +64,7 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
         "decoder": asdict(model.network.decoder.config),
         "preprocessing": asdict(model.preprocessing),
         "generation": asdict(model.generation),
-        "sha256": {name: sha256(folder / name) for name in (WEIGHTS, ENCODER_SPEC) if (folder / name).exists()},
+        "sha256": {name: sha256(folder / name) for name in (WEIGHTS, ENCODER_SPEC, SUBWORDS) if (folder / name).exists()},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     (folder / METRICS).write_text(json.dumps(dict(model.metrics), indent=2) + "\n")

@@ -99,7 +99,7 @@ class BaseLitModule(lightning.LightningModule):
     def _predict(self, batch: Batch) -> None:
         captions = self.network.caption(batch.photos, self.generation).token_ids[:, 0].tolist()
         # Keyed by id: the padding that distributed samplers add cannot count twice.
-        self.predictions |= {i: self.vocabulary.decode(token_ids) for i, token_ids in zip(batch.ids, captions, strict=True)}
+        self.predictions |= {i: self.vocabulary.decode_words(token_ids) for i, token_ids in zip(batch.ids, captions, strict=True)}
         self.references |= dict(zip(batch.ids, batch.references, strict=True))
 
     def _score(self, stage: str) -> None:

@@ -28,21 +28,20 @@ class LitCaptioner(BaseLitModule):
     """Encoder and decoder, trained on the likelihood of reference captions.
 
     Args:
-        tokens: the vocabulary, special tokens first
+        vocabulary: of the captions
         config: all options; None: the defaults
-        tokenizer: what splits captions into these tokens
 
     Raises:
         InputError: the encoder or its weights cannot be had, or there are options for hard attention without it.
     """
 
-    def __init__(self, tokens: list[str], config: CaptionerConfig | None = None, *, tokenizer: str = "nltk") -> None:
+    def __init__(self, vocabulary: Vocabulary, config: CaptionerConfig | None = None) -> None:
         config = config or CaptionerConfig()
         encoder = make_encoder(config.encoder)
-        decoder = Decoder(config.decoder, vocabulary_size=len(tokens), encoder_dim=encoder.channels)
+        decoder = Decoder(config.decoder, vocabulary_size=len(vocabulary), encoder_dim=encoder.channels)
         super().__init__(
             CaptionModel(encoder, decoder),
-            Vocabulary(tokens, tokenizer),
+            vocabulary,
             preprocessing=config.preprocessing,
             generation=config.generation,
             optimizer=config.optimizer,

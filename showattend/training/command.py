@@ -59,6 +59,7 @@ def train(arguments: Sequence[str]) -> int:
                 parser_kwargs={"exit_on_error": False},
                 auto_configure_optimizers=False,
                 trainer_defaults={"devices": 1},
+                seed_everything_default=0,
             )
         except Terminated as stop:
             return int(stop.code or 0)

@@ -14,12 +14,26 @@ from showattend.data.shared_memory import workers_that_fit
 from showattend.features.cache import default_cache_dir, open_or_build_cache
 from showattend.features.decoded_photos import usable_workers
 from showattend.training.run_config import DataConfig
-from showattend.vocabulary import Vocabulary, choose_tokenizer, find_tokenizer
+from showattend.vocabulary import BPE, Vocabulary, choose_tokenizer, find_tokenizer
 
 
 @rank_zero_only
 def _report(what: str) -> None:
     print(what, file=sys.stderr)
+
+
+def _build_vocabulary(captions: list[str], config: DataConfig) -> Vocabulary:
+    """The vocabulary of the training captions, by the tokeniser that was chosen or that fits them."""
+    words = tokenizer = config.tokenizer
+    if tokenizer in ("auto", BPE):
+        words, reason = choose_tokenizer(captions)
+        _report(
+            f"{f'subwords of {words} words' if tokenizer == BPE else f'tokenizer {words}'}: {reason} (--data.tokenizer chooses another)"
+        )
+    if tokenizer == BPE:
+        return Vocabulary.build_subwords(captions, words, min_count=config.min_count, max_size=config.max_words)
+    tokens = map(find_tokenizer(words), captions)
+    return Vocabulary.build(tokens, min_count=config.min_count, max_size=config.max_words, tokenizer=words)
 
 
 class CaptionDataModule(lightning.LightningDataModule):
@@ -38,14 +52,7 @@ class CaptionDataModule(lightning.LightningDataModule):
         for note in self.photos.notes:
             _report(note)
         captions = [caption for photo in self.photos.split("train") for caption in photo.captions]
-        tokenizer = config.tokenizer
-        if tokenizer == "auto":
-            tokenizer, reason = choose_tokenizer(captions)
-            _report(f"tokenizer {tokenizer}: {reason} (--data.tokenizer chooses another)")
-        self.vocabulary = Vocabulary.build(
-            map(find_tokenizer(tokenizer), captions), min_count=config.min_count, max_size=config.max_words, tokenizer=tokenizer
-        )
-        self.tokens = self.vocabulary.tokens  # the model's decoder is built to this size
+        self.vocabulary = _build_vocabulary(captions, config)
         self.datasets: dict[str, CaptionedDataset] = {}
         self.seed = torch.initial_seed()
         self.position = (0, 0)

@@ -105,8 +105,7 @@ class TrainingCLI(LightningCLI):
         check_trainer_options(options.trainer)
         self.datamodule = CaptionDataModule(self._get(self.config_init, "data"))
         trust = {"trust": self.run.trusted} if self.module_class is LitSelfCritical else {}
-        vocabulary = self.datamodule.vocabulary
-        self.model = self.module_class(vocabulary.tokens, self._get(self.config_init, "model"), tokenizer=vocabulary.tokenizer, **trust)
+        self.model = self.module_class(self.datamodule.vocabulary, self._get(self.config_init, "model"), **trust)
         self.trainer = self.instantiate_trainer()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

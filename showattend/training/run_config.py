@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from showattend.config_checks import check_choice, check_range, check_types
 from showattend.metrics import monitor_choices
-from showattend.vocabulary import TOKENIZERS
+from showattend.vocabulary import BPE, TOKENIZERS
 
 BATCHINGS = ("photos", "length")
 # Validation metrics, and whether more (max) or less (min) of them is better.
@@ -20,7 +20,8 @@ class DataConfig:
     Args:
         root: folder of the data set (data/README.md shows the layouts)
         layout: auto, or one of those that data/README.md lists, such as flickr8k, coco or csv
-        tokenizer: nltk (English), unicode (scripts with spaces between words), char (Chinese, Japanese, Thai), or auto, by the captions
+        tokenizer: nltk (English), unicode (scripts with spaces between words), char (Chinese, Japanese, Thai), bpe (subwords that are
+            learnt from the captions), or auto, by the captions' scripts
         batch_size: photos in a batch; each comes with its captions
         batching: photos, with several captions of each; or length: single captions of one length, as the paper
         captions_per_photo: captions of a photo in a batch, drawn anew each time where there are more; null: all
@@ -53,7 +54,7 @@ class DataConfig:
         check_range(self, "batch_size", "captions_per_photo", "max_words", minimum=1)
         check_range(self, "min_count", "num_workers", minimum=0)
         check_choice(self, "batching", BATCHINGS)
-        check_choice(self, "tokenizer", ("auto", *TOKENIZERS))
+        check_choice(self, "tokenizer", ("auto", *TOKENIZERS, BPE))
 
 
 @dataclass(frozen=True)

@@ -21,29 +21,28 @@ from showattend.pretrained import load_pretrained
 from showattend.training.base import BaseLitModule
 from showattend.training.config import RefineConfig
 from showattend.training.losses import caption_log_likelihoods, leave_one_out, reinforce_loss
-from showattend.vocabulary import END, PAD, SPECIALS, START
+from showattend.vocabulary import END, PAD, SPECIALS, START, Vocabulary
 
 
 class LitSelfCritical(BaseLitModule):
     """Self-critical sequence training of a finished model (Rennie et al. 2017)."""
 
-    def __init__(self, tokens: list[str], config: RefineConfig, *, tokenizer: str = "nltk", trust: Collection[str] = ()) -> None:
+    def __init__(self, vocabulary: Vocabulary, config: RefineConfig, *, trust: Collection[str] = ()) -> None:
         """Load the model; its decoder is trained, its encoder stays as it is.
 
         Args:
-            tokens: the vocabulary of the data, which must be the model's
-            tokenizer: that of the data, which must be the model's too
+            vocabulary: of the data, which must be the model's
             trust: modules of the user's own that the model's files may import
 
         Raises:
             InputError: the model cannot be loaded, or has another vocabulary.
         """
         model = load_pretrained(Path(config.start), trust=trust)
-        if model.vocabulary.tokenizer != tokenizer:
+        if model.vocabulary.tokenizer != vocabulary.tokenizer:
             raise InputError(
                 f"{config.start} was trained on words of another tokenizer: give --data.tokenizer {model.vocabulary.tokenizer}"
             )
-        if model.vocabulary.tokens != tokens:
+        if model.vocabulary != vocabulary:
             raise InputError(f"{config.start} was trained on other words than these data have: give the same data and --data.min_count")
         generation = from_mapping(GenerationConfig, {**asdict(model.generation), **(config.generation or {})}, section="generation")
         model.network.decoder.requires_grad_(True)
@@ -130,7 +129,7 @@ class LitSelfCritical(BaseLitModule):
         samples = token_ids.shape[1]
         captions = []
         for ids_of_caption in token_ids.flatten(0, 1).tolist():
-            tokens = self.vocabulary.decode(ids_of_caption)
-            captions.append([*tokens, SPECIALS[END]] if END in ids_of_caption else tokens)
+            words = self.vocabulary.decode_words(ids_of_caption)
+            captions.append([*words, SPECIALS[END]] if END in ids_of_caption else words)
         photos = [self.rows[photo] for photo in ids for _ in range(samples)]
         return torch.tensor(self.rewards.scores(photos, captions), dtype=torch.float32, device=token_ids.device).view(-1, samples)

@@ -1,9 +1,11 @@
 """Tokens and their ids: tokenise captions, build a vocabulary, encode, decode, save, load."""
 
+from showattend.vocabulary.subwords import BPE, Subwords
 from showattend.vocabulary.tokenizers import TOKENIZERS, Choice, choose_tokenizer, find_tokenizer, join_tokens, tokenize
 from showattend.vocabulary.vocabulary import END, PAD, SPECIALS, START, UNKNOWN, Vocabulary
 
 __all__ = [
+    "BPE",
     "END",
     "PAD",
     "SPECIALS",
@@ -11,6 +13,7 @@ __all__ = [
     "TOKENIZERS",
     "UNKNOWN",
     "Choice",
+    "Subwords",
     "Vocabulary",
     "choose_tokenizer",
     "find_tokenizer",

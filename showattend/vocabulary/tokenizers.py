@@ -26,6 +26,7 @@ ACRONYM = re.compile(r"(?:[^\W\d_]\.)+")
 SENTENCE_WITHOUT_SPACE = re.compile(r"(?<=[a-z]{2})\.(?=[A-Z][a-z])")  # "… on the grass.It jumps"
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 SAMPLE = 20_000  # captions by which `auto` chooses
+MARK = "▁"  # begins the first subword of a word, see subwords.py
 UNSPACED_SHARE, FOREIGN_SHARE = 0.2, 0.005  # of the letters
 
 
@@ -51,11 +52,15 @@ def tokenize(caption: str, tokenizer: str = "nltk") -> list[str]:
 
 
 def join_tokens(tokens: Sequence[str], tokenizer: str = "nltk") -> str:
-    """The text of a caption: spaces between tokens, but none beside a character of a script without spaces.
+    """The text of a caption: spaces between tokens, but none beside a character of a script without spaces or within a word of subwords.
 
     >>> join_tokens(["一", "只", "狗"], "char")
     '一只狗'
+    >>> join_tokens(["▁a", "▁do", "g"], "bpe")
+    'a dog'
     """
+    if tokenizer == "bpe":
+        return "".join(tokens).replace(MARK, " ").strip()
     if tokenizer != "char":
         return " ".join(tokens)
     unspaced = [bool(_unspaced().match(token)) for token in tokens]

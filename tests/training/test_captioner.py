@@ -14,7 +14,7 @@ import lightning
 import pytest
 import torch
 import yaml
-from factories import QUIET_TRAINER, fit_captioner, small_config
+from factories import QUIET_TRAINER, VOCABULARY, fit_captioner, small_config
 from torchvision.models import resnet18, squeezenet1_1
 
 from showattend.cells import cell_names, find_cell
@@ -38,7 +38,7 @@ def test_one_batch_is_learned_to_exact_captions(cell: str, shapes: Path, tmp_pat
     # Of these eight captions two are the longest: the light GRU normalises over rows, and one row alone has no variance.
     data = CaptionDataModule(DataConfig(shapes, min_count=1, batch_size=8, cache_dir=tmp_path, num_workers=0, captions_per_photo=1))
     layers = find_cell(cell).min_layers
-    model = LitCaptioner(data.tokens, small_config(decoder={"cell": cell, "layers": layers, "dropout": 0.0}))
+    model = LitCaptioner(data.vocabulary, small_config(decoder={"cell": cell, "layers": layers, "dropout": 0.0}))
     trainer = lightning.Trainer(max_steps=0, **QUIET_TRAINER)
     trainer.fit(model, data)
     batch = next(iter(data.train_dataloader()))
@@ -228,7 +228,7 @@ def test_every_run_gets_a_fresh_folder(tmp_path: Path) -> None:
 )
 def test_an_unknown_choice_is_refused_with_the_known_ones(bad: dict[str, dict[str, str]], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        LitCaptioner(["<pad>", "<start>", "<end>", "<unk>", "a"], small_config(**bad))
+        LitCaptioner(VOCABULARY, small_config(**bad))
 
 
 @pytest.mark.parametrize(

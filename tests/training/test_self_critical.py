@@ -30,7 +30,7 @@ def lit_and_batch(model: Path, shapes: Path, cache: Path, **options: Any) -> tup
     """A model about to be trained, and a batch of all training photos."""
     config = DataConfig(shapes, min_count=1, batch_size=48, cache_dir=cache, num_workers=0, captions_per_photo=1)
     data = CaptionDataModule(config)
-    lit = LitSelfCritical(data.tokens, from_mapping(RefineConfig, {"start": str(model), **options}))
+    lit = LitSelfCritical(data.vocabulary, from_mapping(RefineConfig, {"start": str(model), **options}))
     lightning.Trainer(max_steps=0, **QUIET_TRAINER).fit(lit, data)
     return lit.train(), next(iter(data.train_dataloader()))
 
