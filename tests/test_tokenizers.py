@@ -1,15 +1,10 @@
-"""Tokenisers: sentences, scripts, what `auto` chooses, and the way from a data set to a model folder and its captions."""
-
-import json
-from pathlib import Path
+"""Tokenisers: sentences, scripts, and what `auto` chooses; tests/cli/test_shapes.py trains models of other languages."""
 
 import pytest
 import torch
-from PIL import Image
 
-from showattend.cli.main import main
 from showattend.errors import InputError
-from showattend.inference import Caption, Captioner
+from showattend.inference import Caption
 from showattend.vocabulary import TOKENIZERS, Vocabulary, choose_tokenizer, join_tokens, tokenize
 
 
@@ -95,39 +90,3 @@ def test_no_token_is_punctuation_or_empty(tokenizer: str) -> None:
 def test_a_caption_of_characters_is_written_without_spaces() -> None:
     box = (0.0, 0.0, 1.0, 1.0)
     assert str(Caption(["一", "只"], 0.0, torch.ones(2, 1), (1, 1), box, box, tokenizer="char")) == "一只"
-
-
-@pytest.fixture(scope="module")
-def chinese(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("zh")
-    (root / "images").mkdir()
-    rows = ["image,caption"]
-    for number, color in enumerate(["red", "blue"] * 10):
-        Image.new("RGB", (32, 32), color).save(root / "images" / f"{number:02}.png")
-        rows += [f"{number:02}.png,一只{'红' if color == 'red' else '蓝'}色的狗，在跑。"] * 2
-    (root / "zh.csv").write_text("\n".join(rows), encoding="utf-8")
-    small = "--model.encoder.name tiny --model.encoder.weights none --model.preprocessing.image_size 32 --model.decoder.hidden_size 8"
-    trainer = "--trainer.max_epochs 2 --trainer.enable_progress_bar false --trainer.accelerator cpu --trainer.num_sanity_val_steps 0"
-    places = ["--data.root", str(root), "--runs", str(root / "runs"), "--name", "zh", "--data.cache_dir", str(root / "cache")]
-    options = "--data.min_count 1 --data.num_workers 0 --data.batch_size 4 --trainer.enable_model_summary false --seed_everything 1"
-    assert main(["fit", *places, *small.split(), *trainer.split(), *options.split()]) == 0
-    return root
-
-
-def test_a_model_of_chinese_is_trained_on_characters_and_its_folder_names_the_tokenizer(chinese: Path) -> None:
-    model = chinese / "runs" / "zh" / "model"
-    assert set("一只红蓝色的狗在跑") == set(json.loads((model / "vocabulary.json").read_text(encoding="utf-8"))[4:])
-    assert json.loads((model / "config.json").read_text())["tokenizer"] == "char"
-
-
-def test_a_model_of_chinese_captions_scores_and_is_evaluated_by_characters(chinese: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = chinese / "runs" / "zh" / "model"
-    captioner = Captioner.from_pretrained(model)
-    caption = captioner.caption(chinese / "images" / "00.png")
-    assert " " not in str(caption)
-    (score,) = captioner.score(chinese / "images" / "00.png", ["一只红色的狗。"])
-    assert score.caption.words == list("一只红色的狗")
-    assert not score.unknown
-    out = ["--out", str(chinese / "out"), "--batch-size", "4"]
-    assert main(["evaluate", "--model", str(model), "--data.root", str(chinese), *out]) == 0
-    assert "tokens:characters" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from showattend.data.captions import read_captions
-from showattend.data.shapes import describe_scene, parse_caption, read_scenes, write_shapes
+from showattend.data.shapes import LANGUAGES, describe_scene, parse_caption, read_scenes, write_shapes
 from showattend.data.shapes.dataset import INDEX_FILE
 from showattend.data.shapes.scene import SIZE, Scene, Shape, draw_scene, neighbours, random_scene, relation
 from showattend.errors import InputError
@@ -139,3 +139,36 @@ def test_one_shape_is_large_and_every_caption_begins_with_it() -> None:
     for scene in scenes(50):
         assert [shape.size for shape in scene.shapes] == ["large"] + ["small"] * (len(scene.shapes) - 1)
         assert all(description.phrases[0].shape is scene.shapes[0] for description in describe_scene(scene, random.Random(0)))
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("de", "ein roter Kreis ist links von einem blauen Quadrat"),
+        ("de", "wir sehen einen roten Kreis links von einem kleinen blauen Quadrat"),
+        ("de", "zwei Formen mit einem großen roten Kreis links von einem blauen Quadrat"),
+        ("zh", "一个红色的圆形在一个蓝色的小正方形的左边"),
+        ("zh", "一个蓝色的正方形的左边是一个红色的大圆形"),
+        ("ar", "هناك دائرة حمراء كبيرة على يسار مربع أزرق"),
+        ("ar", "شكلان مع دائرة حمراء على يسار مربع أزرق صغير"),
+    ],
+)
+def test_scenes_are_described_in_other_languages(language: str, expected: str) -> None:
+    rng, spoken = random.Random(0), LANGUAGES[language]
+    texts = {spoken.join(description.words) for _ in range(60) for description in describe_scene(SCENE, rng, language=spoken)}
+    assert expected in texts
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_noun_phrases_of_every_language_name_their_shapes(language: str) -> None:
+    rng, spoken = random.Random(4), LANGUAGES[language]
+    for scene in scenes(20):
+        for description in describe_scene(scene, rng, language=spoken):
+            for first, last, shape in description.phrases:
+                phrase = description.words[first:last]
+                forms = [spoken.noun_phrase(shape, size, case) for size in (False, True) for case in spoken_cases(language)]
+                assert phrase in forms
+
+
+def spoken_cases(language: str) -> list[str]:
+    return ["", "accusative", "dative"] if language == "de" else [""]

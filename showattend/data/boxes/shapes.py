@@ -5,7 +5,7 @@ from pathlib import Path
 
 from showattend.data.boxes.base import BOX_READERS, ObjectBoxes, ObjectWord
 from showattend.data.captions import Photo
-from showattend.data.shapes import INDEX_FILE, SIZE, ParsedCaption, parse_caption, read_scenes
+from showattend.data.shapes import ENGLISH, INDEX_FILE, SIZE, ParsedCaption, parse_caption, read_language, read_scenes
 from showattend.errors import InputError
 
 
@@ -27,6 +27,8 @@ class ShapesBoxes(ObjectBoxes):
     signs = (INDEX_FILE,)
 
     def __init__(self, root: Path, photos: Sequence[Photo]) -> None:
+        if (language := read_language(root)) != ENGLISH:
+            raise InputError(f"{root} holds shapes that are described in '{language}', and nouns are known in English only (--language en)")
         try:
             self.scenes = read_scenes(root)
         except (OSError, ValueError, KeyError, TypeError) as error:

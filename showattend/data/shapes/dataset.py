@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from showattend.data.json_files import read_json
 from showattend.data.shapes.grammar import Description, describe_scene
+from showattend.data.shapes.languages import ENGLISH, Language, find_language
 from showattend.data.shapes.scene import SIZE, Scene, Shape, draw_scene, random_scene
 from showattend.errors import InputError
 from showattend.files import writable, write_text
@@ -19,25 +20,26 @@ INDEX_FILE = "dataset_shapes.json"
 PHOTOS = {"train": 4000, "val": 200, "test": 400}
 
 
-def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None = None) -> Path:
+def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None = None, language: str = ENGLISH) -> Path:
     """Draw and describe the data set; the same seed gives the same files. A folder that holds it already is left as it is.
 
     Args:
         folder: the pictures go to `images` in it
         photos: the number of pictures of each split
+        language: of the captions, a name of LANGUAGES
 
     Returns:
         the folder
 
     Raises:
-        InputError: the folder holds other shapes or a damaged index, or cannot be written to.
+        InputError: an unknown language; the folder holds other shapes or a damaged index, or cannot be written to.
     """
-    photos = photos or PHOTOS
-    settings = {"seed": seed, "photos": photos, "size": SIZE}
+    photos, spoken = photos or PHOTOS, find_language(language)
+    settings = {"seed": seed, "photos": photos, "size": SIZE, **({"language": language} if language != ENGLISH else {})}
     index = folder / INDEX_FILE
     if index.exists():
         if _settings(index) != settings:
-            raise InputError(f"{folder} holds shapes of another seed or number: choose another folder")
+            raise InputError(f"{folder} holds shapes of another seed, number or language: choose another folder")
         return folder
     with writable(folder):
         (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -45,7 +47,7 @@ def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None =
     for name, split, scene, rng in tqdm(_scenes(seed, photos), desc="Drawing shapes", total=sum(photos.values()), unit=" pictures"):
         with writable(folder):
             draw_scene(scene, rng).save(folder / "images" / name)
-        entries.append(_entry(name, split, scene, describe_scene(scene, rng)))
+        entries.append(_entry(name, split, scene, describe_scene(scene, rng, language=spoken), spoken))
     # The index comes last: a folder with an index is complete.
     write_text(index, json.dumps({"dataset": "shapes", "made": settings, "images": entries}))
     return folder
@@ -71,17 +73,23 @@ def _scenes(seed: int, photos: dict[str, int]) -> Iterator[tuple[str, str, Scene
             yield f"{split}_{number:05}.png", split, scene, random.Random(rng.getrandbits(64))
 
 
-def _entry(name: str, split: str, scene: Scene, descriptions: list[Description]) -> dict[str, Any]:
+def _entry(name: str, split: str, scene: Scene, descriptions: list[Description], language: Language) -> dict[str, Any]:
     sentences = [
         {
-            "raw": " ".join(description.words),
-            "tokens": description.words,
+            "raw": language.join(description.words),
+            "tokens": [word.lower() for word in description.words],
             "phrases": [{"first": phrase.first, "last": phrase.last, "box": phrase.shape.box} for phrase in description.phrases],
         }
         for description in descriptions
     ]
     stored_scene = {"shapes": [asdict(shape) for shape in scene.shapes], "ground": scene.ground, "texture": scene.texture}
     return {"filename": name, "filepath": "images", "split": split, "scene": stored_scene, "sentences": sentences}
+
+
+def read_language(folder: Path) -> str:
+    """The language of a written data set's captions."""
+    settings = _settings(folder / INDEX_FILE)
+    return str(settings.get("language", ENGLISH)) if isinstance(settings, dict) else ENGLISH
 
 
 def read_scenes(folder: Path) -> dict[str, Scene]:

@@ -7,28 +7,16 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from showattend.data.shapes.languages import ENGLISH, LANGUAGES, SLOT, Language
 from showattend.data.shapes.scene import COLORS, KINDS, RADII, Scene, Shape, neighbours, relation
 
-# {one} and {other} are noun phrases, {place} is a relation, {count} is the number of shapes.
-TEMPLATES = (
-    "{one} is {place} {other}",
-    "there is {one} {place} {other}",
-    "{one} {place} {other}",
-    "we see {one} {place} {other}",
-    "{count} shapes with {one} {place} {other}",
-)
-RELATION_PHRASES = {
-    "left": ("left of",),
-    "right": ("right of",),
-    "above": ("above", "over"),
-    "below": ("below", "under"),
-}
-COUNT_WORDS = {2: "two", 3: "three", 4: "four"}
 CAPTIONS = 5
+# The parser knows English only.
+RELATION_PHRASES, COUNT_WORDS = LANGUAGES[ENGLISH].places, LANGUAGES[ENGLISH].counts
 
 
 class Phrase(NamedTuple):
-    """A noun phrase: its words are caption[first:last], the last of them the noun; and the shape that it names."""
+    """A noun phrase: its words are caption[first:last], in English the last of them the noun; and the shape that it names."""
 
     first: int
     last: int
@@ -42,33 +30,34 @@ class Description(NamedTuple):
     phrases: list[Phrase]
 
 
-def describe_scene(scene: Scene, rng: random.Random, captions: int = CAPTIONS) -> list[Description]:
+def describe_scene(
+    scene: Scene, rng: random.Random, captions: int = CAPTIONS, language: Language = LANGUAGES[ENGLISH]
+) -> list[Description]:
     """Different captions of a scene, each from a template of its own."""
-    return [_fill_template(template, scene, rng) for template in rng.sample(TEMPLATES, captions)]
+    return [_fill_template(template, scene, rng, language) for template in rng.sample(language.templates, captions)]
 
 
-def _fill_template(template: str, scene: Scene, rng: random.Random) -> Description:
+def _fill_template(template: str, scene: Scene, rng: random.Random, language: Language) -> Description:
     one = scene.shapes[0]
     relation_to_other, other = rng.choice(list(neighbours(one, scene).items()))
-    fillings = {
-        "{one}": _noun_phrase(one, rng),
-        "{other}": _noun_phrase(other, rng),
-        "{place}": rng.choice(RELATION_PHRASES[relation_to_other]).split(),
-        "{count}": [COUNT_WORDS[len(scene.shapes)]],
-    }
+    shapes = {"one": (one, _says_size(rng)), "other": (other, _says_size(rng))}
+    phrase_of = {"place": rng.choice(language.places[relation_to_other]), "count": language.counts[len(scene.shapes)]}
     words: list[str] = []
     phrases = []
     for part in template.split():
-        filling = fillings.get(part, [part])
-        if part in ("{one}", "{other}"):
-            phrases.append(Phrase(len(words), len(words) + len(filling), one if part == "{one}" else other))
+        slot = SLOT.fullmatch(part)
+        if slot and slot[1] in shapes:
+            shape, with_size = shapes[slot[1]]
+            filling = language.noun_phrase(shape, with_size, slot[2] or "")
+            phrases.append(Phrase(len(words), len(words) + len(filling), shape))
+        else:
+            filling = language.words(phrase_of[slot[1]] if slot else part)
         words += filling
     return Description(words, phrases)
 
 
-def _noun_phrase(shape: Shape, rng: random.Random) -> list[str]:
-    size = [shape.size] if rng.random() < 0.4 else []
-    return ["a", *size, shape.color, shape.kind]
+def _says_size(rng: random.Random) -> bool:
+    return rng.random() < 0.4
 
 
 class ParsedNoun(NamedTuple):
