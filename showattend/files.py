@@ -181,6 +181,12 @@ def ensure_home() -> None:
         os.environ["USER"] = f"uid-{os.getuid()}"
 
 
+def default_cache_dir() -> Path:
+    """`$SHOWATTEND_CACHE`, or the folder showattend in the user's cache folder."""
+    chosen = os.environ.get("SHOWATTEND_CACHE")
+    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "showattend"
+
+
 def is_written_through(path: Path) -> bool:
     """Whether a path is, or leads to, a device, a pipe or a socket, which must not be replaced by a file."""
     if path.parts[:2] in (("/", "dev"), ("/", "proc")) and path.parts[2:3] != ("shm",):

@@ -48,19 +48,20 @@ class DataFolder(os.PathLike[str]):
         """Paths relative to the folder, with slashes, in order."""
         return sorted(_walk(self.root, DEPTH, ()))
 
-    def find(self, signs: Sequence[str], accepts: Callable[[Path], bool] = lambda path: True) -> list[Path]:
+    def find(self, signs: Sequence[str], accepts: Callable[[Path], bool] = lambda path: True, *, most: int = MAX_LISTS) -> list[Path]:
         """The files that match one of some patterns, such as `annotations/*.json`, in the folder or, if none does, as near to it as any.
 
         Letters match in capitals or not.
 
         Args:
             accepts: whether a file counts whose name matches
+            most: if more files match, none counts
         """
         for depth in range(SIGN_DEPTH + 1):
             patterns = ["*/" * depth + normalise(sign) for sign in signs]
             found = [name for name in self._other_files if any(_matches(normalise(name), pattern) for pattern in patterns)]
-            # Thousands of files of one kind are one file a photo, and belong to no list.
-            paths = [self.root / name for name in found] if len(found) <= MAX_LISTS else []
+            # Thousands of lists are one file a photo, and no list.
+            paths = [self.root / name for name in found] if len(found) <= most else []
             if accepted := [path for path in paths if accepts(path)]:
                 return accepted
         return []

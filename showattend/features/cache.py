@@ -8,7 +8,6 @@ would count as the process's own memory, and an epoch touches them all.
 import hashlib
 import json
 import math
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -51,12 +50,6 @@ class PhotoCache:
         count = math.prod(self.shape[1:])
         values = np.fromfile(self.path, self.dtype, count, offset=self.offset + row * count * self.dtype.itemsize)
         return torch.from_numpy(values.reshape(self.shape[1:]))
-
-
-def default_cache_dir() -> Path:
-    """`$SHOWATTEND_CACHE`, or the folder showattend in the user's cache folder."""
-    chosen = os.environ.get("SHOWATTEND_CACHE")
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "showattend"
 
 
 def open_or_build_cache(

@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches, by_length
 from showattend.data.captions import CaptionedPhotos, read_captions
 from showattend.data.shared_memory import workers_that_fit
-from showattend.features.cache import default_cache_dir, open_or_build_cache
+from showattend.features.cache import open_or_build_cache
 from showattend.features.decoded_photos import usable_workers
+from showattend.files import default_cache_dir
 from showattend.training.run_config import DataConfig
 from showattend.vocabulary import BPE, Vocabulary, choose_tokenizer, find_tokenizer
 

@@ -1,6 +1,9 @@
 """Data sets as they are downloaded and unzipped: each is recognised, read whole, and finds its photos."""
 
+import io
 import json
+import os
+import tarfile
 import unicodedata
 from pathlib import Path
 
@@ -166,6 +169,70 @@ def text_beside_photos(root: Path) -> None:
         write((root / "shots" / name).with_suffix(".txt"), "A red dog runs .\nA dog .\n")
 
 
+def shard(path: Path, names: list[str], text: str = "txt") -> None:
+    """A tar file of photos with their captions, as WebDataset or, with `json`, as img2dataset has them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+        for name in names:
+            caption = "A red dog runs .\nA dog .\n" if text == "txt" else json.dumps({"caption": "A red dog runs .", "key": name})
+            for member, content in ((name, picture(int(name[:4]))), (f"{name[:4]}.{text}", caption.encode()), (f"{name[:4]}.cls", b"1")):
+                info = tarfile.TarInfo(f"x/{member}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+
+
+def picture(number: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), (number % 256, number // 256, 0)).save(buffer, "PNG")  # without loss: no two are the same
+    return buffer.getvalue()
+
+
+def webdataset(root: Path) -> None:
+    shard(root / "train-0000.tar", NAMES[:4])
+    shard(root / "train-0001.tar", NAMES[4:7])
+    shard(root / "test" / "0.tar.gz", NAMES[7:])
+    shard(root / "val-0000.tar", NAMES[7:9])
+
+
+def img2dataset(root: Path) -> None:
+    pytest.importorskip("pyarrow")
+    shard(root / "out" / "00000.tar", NAMES, "json")
+    write(root / "out" / "00000_stats.json", {"count": 10, "status_dict": {"success": 10}})
+    (root / "out" / "00000.parquet").write_bytes(b"")
+
+
+def rows(names: list[str]) -> dict[str, list[object]]:
+    pictures = [{"bytes": picture(int(name[:4])), "path": name} for name in names]
+    return {"image": pictures, "caption": [["A red dog runs .", "A dog ."] for _ in names]}
+
+
+def hugging_face_parquet(root: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for part, names in (("train", NAMES[:7]), ("validation", NAMES[7:])):
+        (root / "data").mkdir(exist_ok=True)
+        parquet.write_table(arrow.table(rows(names)), root / "data" / f"{part}-00000-of-00001.parquet")
+
+
+def hugging_face_on_disk(root: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    write(root / "dataset_dict.json", {"splits": ["train", "test"]})
+    for part, names in (("train", NAMES[:7]), ("test", NAMES[7:])):
+        folder = root / part
+        folder.mkdir()
+        write(folder / "dataset_info.json", {"features": {"image": {"_type": "Image"}, "caption": {"_type": "Value"}}})
+        table = arrow.table(rows(names))
+        with arrow.ipc.new_stream(str(folder / "data-00000-of-00001.arrow"), table.schema) as writer:
+            writer.write_table(table)
+
+
+def parquet_with_a_row_for_each_caption(root: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    names = [name for name in NAMES for _ in range(2)]
+    splits = ["train"] * 14 + ["val"] * 4 + ["test"] * 2
+    columns = {"jpg": [picture(int(name[:4])) for name in names], "text": ["A dog ."] * 20, "split": splits, "file_name": names}
+    parquet.write_table(arrow.table(columns), root / "all.parquet")
+
+
 LAYOUTS = [
     (flickr8k_two_zips, "flickr8k", (7, 2, 1)),
     (flickr30k_release, "flickr30k", TENTHS),
@@ -189,7 +256,17 @@ LAYOUTS = [
     (nocaps, "coco-like", (0, 10, 0)),
     (textcaps, "textcaps", (7, 3, 0)),
     (text_beside_photos, "text-files", TENTHS),
+    (webdataset, "webdataset", (7, 2, 0)),
+    (img2dataset, "webdataset", TENTHS),
+    (hugging_face_parquet, "arrow", (7, 3, 0)),
+    (hugging_face_on_disk, "arrow", (7, 0, 3)),
+    (parquet_with_a_row_for_each_caption, "arrow", (7, 2, 1)),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOWATTEND_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @pytest.mark.parametrize(("make", "layout", "counts"), LAYOUTS, ids=[make.__name__ for make, _, _ in LAYOUTS])
@@ -264,3 +341,55 @@ def test_an_unrecognised_folder_is_answered_with_the_nearest_layout(tmp_path: Pa
     assert f"the nearest layout is 'flickr8k', which would lie as {tmp_path}: Flickr8k.token.txt" in message
     assert all(f"({name})" in message for name in FOLDER_ORDER)
     assert "\n" not in message
+
+
+def test_shards_are_unpacked_once_under_names_of_ours(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for member, content in (("../../evil/x y.jpg", picture(1)), ("../../evil/x y.txt", b"a dog\n"), ("b.txt", b"no photo")):
+            info = tarfile.TarInfo(member)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    data = read_captions(tmp_path)
+    (photo,) = data.split("train")
+    assert photo.path.name == "x_y.jpg"
+    assert photo.path.read_bytes() == picture(1)
+    assert "unpacked in" in data.notes[0]
+    assert "1 photos listed without a file" in data.notes[1]
+    before = photo.path.stat().st_mtime_ns
+    assert read_captions(tmp_path).split("train") == [photo]
+    assert photo.path.stat().st_mtime_ns == before
+
+
+def test_rows_with_the_same_picture_are_one_photo_with_all_captions(tmp_path: Path) -> None:
+    parquet_with_a_row_for_each_caption(tmp_path)
+    data = read_captions(tmp_path)
+    assert [len(photo.captions) for split in data.splits.values() for photo in split] == [2] * 10
+    assert data.split("val")[0].id == "1007.jpg"
+
+
+def test_a_damaged_shard_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", NAMES)
+    content = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(content[: len(content) // 2 + 100])
+    with pytest.raises(InputError, match=r"cannot read the shard .*a.tar"):
+        read_captions(tmp_path)
+    assert not list(Path(os.environ["SHOWATTEND_CACHE"]).glob("unpacked/*"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"text": ["a dog"]}, "has no column of pictures named image"),
+        ({"image": [b"x"]}, "has no caption"),
+        ({"image": ["a.jpg"], "text": ["a dog"]}, "holds 'a.jpg' and no picture"),
+        ({"image": [{"bytes": None, "path": "a.jpg"}], "text": ["a dog"]}, "save the data set with its photos"),
+    ],
+)
+def test_a_parquet_without_pictures_or_captions_is_refused(columns: dict[str, list[object]], message: str, tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=message):
+        read_captions(tmp_path)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(InputError, match=r"cannot read .*a.parquet"):
+        read_captions(tmp_path)

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from showattend.data.folders import SIGN_DEPTH, DataFolder
 from showattend.data.images import has_photo_suffix
 from showattend.data.listings import Listing, ListingFile
+from showattend.data.readers.arrow import ArrowReader
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader
 from showattend.data.readers.coco import CocoReader
 from showattend.data.readers.coco_like import CocoLikeReader
@@ -18,12 +19,13 @@ from showattend.data.readers.json_records import JsonRecordsReader
 from showattend.data.readers.karpathy import KarpathyReader
 from showattend.data.readers.text_files import TextFilesReader
 from showattend.data.readers.textcaps import TextCapsReader
+from showattend.data.readers.webdataset import WebDatasetReader
 from showattend.errors import InputError, unknown_name
 
 # Of the readers that recognise the files nearest to the folder the first one reads it: what others could be mistaken for comes first.
 FOLDER_ORDER = (
     *("flickr8k", "flickr30k", "karpathy", "coco", "textcaps", "coco-like"),
-    *("imagefolder", "images-csv", "json", "csv", "text-files"),
+    *("imagefolder", "images-csv", "json", "csv", "webdataset", "arrow", "text-files"),
 )
 FILE_ORDER = ("flickr8k", "coco", "karpathy", "textcaps", "json", "csv")
 
@@ -31,6 +33,7 @@ __all__ = [
     "CAPTION_READERS",
     "FILE_ORDER",
     "FOLDER_ORDER",
+    "ArrowReader",
     "CaptionReader",
     "CocoLikeReader",
     "CocoReader",
@@ -44,6 +47,7 @@ __all__ = [
     "KarpathyReader",
     "TextCapsReader",
     "TextFilesReader",
+    "WebDatasetReader",
     "find_reader",
     "read_listing_file",
 ]

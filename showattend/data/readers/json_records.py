@@ -41,7 +41,7 @@ class JsonRecordsReader(CaptionReader):
         split_of: dict[PhotoId, str] = {}
         for where, record in _records(file):
             photo = _photo(record, where)
-            captions[photo] += _captions(record, where)
+            captions[photo] += captions_of_record(record, where)
             split = next((str(record[name]) for name in SPLIT_COLUMNS if record.get(name)), "")
             split = split_name(split)
             if split_of.setdefault(photo, split) != split:
@@ -75,7 +75,7 @@ def _photo(record: Mapping[str, Any], where: str) -> PhotoId:
     return value
 
 
-def _captions(record: Mapping[str, Any], where: str) -> list[str | None]:
+def captions_of_record(record: Mapping[str, Any], where: str) -> list[str | None]:
     """The captions of a record: a text, a list of texts, or a list of objects that hold one each, as Karpathy's do."""
     names = [name for name in CAPTION_COLUMNS if name in record][:1] or (["sentences"] if "sentences" in record else [])
     names += [name for name in record if NUMBERED.fullmatch(name)]

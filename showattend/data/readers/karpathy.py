@@ -9,6 +9,8 @@ from showattend.data.json_files import check_file_names, check_schema, check_tex
 from showattend.data.listings import ListedPhoto, Listing, ListingFile, PhotoId, split_name
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos
 
+OTHER_FILES = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json")
+
 
 class KarpathySentence(msgspec.Struct):
     """One caption."""
@@ -45,6 +47,10 @@ class KarpathyReader(CaptionReader):
     signs = ("dataset*.json",)
     example = "dataset_NAME.json and images/NAME.jpg"
     file_format = "Karpathy's JSON"
+
+    def find(self, root: DataFolder) -> list[Path]:
+        """Files of that name, but for those of Hugging Face's `datasets`."""
+        return root.find(self.signs, lambda path: path.name.lower() not in OTHER_FILES)
 
     def read(self, root: DataFolder) -> Listing:
         """Photos in the folders that the file names, else in the folder of photos."""

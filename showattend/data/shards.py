@@ -1,0 +1,104 @@
+"""Photos inside shards (tar, parquet, Arrow) are unpacked once into the cache folder, and are files from then on.
+
+So whatever reads photos reads them there, at any position and from several processes; a shard can only be read from its beginning. The
+folder's name is a digest of the shards' paths, sizes and times of change. It holds the photos and one list, whose names are ours: no name
+that a shard holds becomes a path.
+"""
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import msgspec
+from tqdm import tqdm
+
+from showattend.data.images import has_photo_suffix
+from showattend.data.json_files import check_schema, read_json
+from showattend.data.listings import ListedPhoto, Listing
+from showattend.errors import InputError
+from showattend.files import atomic_folder, default_cache_dir
+
+LIST = "list.json"
+
+
+class PackedPhoto(NamedTuple):
+    """One photo of a shard: its name there, the bytes of its file (None: it has none), its captions and its split, if they are known."""
+
+    name: str
+    content: bytes | None
+    captions: list[str | None]
+    split: str = ""
+
+
+class _Unpacked(msgspec.Struct):
+    """One photo of the list."""
+
+    file: str | None
+    name: str
+    captions: list[str | None]
+    split: str
+
+
+def unpack(shards: Sequence[Path], read: Callable[[Path], Iterator[PackedPhoto]]) -> Listing:
+    """The photos of shards, unpacked unless they were before; photos with the same bytes in one split are one, with all their captions.
+
+    Args:
+        read: the photos of one shard
+
+    Raises:
+        InputError: a shard is damaged, or the cache folder cannot be written to.
+    """
+    folder = default_cache_dir() / "unpacked" / _digest(shards)
+    if not (folder / LIST).exists():
+        with atomic_folder(folder) as temporary:
+            photos = _write_photos(shards, read, temporary)
+            (temporary / LIST).write_text(json.dumps([msgspec.structs.asdict(photo) for photo in photos]))
+    content = check_schema(read_json(folder / LIST), list[_Unpacked], f"{folder / LIST} is damaged: delete its folder")
+    listed = [
+        ListedPhoto(photo.file or photo.name, folder / photo.file if photo.file else None, photo.captions, photo.split) for photo in content
+    ]
+    return Listing(listed, [f"the photos of {len(shards)} shards are unpacked in {folder}"])
+
+
+def _write_photos(shards: Sequence[Path], read: Callable[[Path], Iterator[PackedPhoto]], folder: Path) -> list[_Unpacked]:
+    """Write the photos' files."""
+    photos: dict[tuple[str, bytes], _Unpacked] = {}
+    names: set[str] = set()
+    for shard in tqdm(shards, "Unpacking", unit=" shards", disable=len(shards) < 2 or not sys.stderr.isatty()):
+        for number, photo in enumerate(read(shard)):
+            if photo.content is None:
+                photos[photo.split, f"{shard} {number}".encode()] = _Unpacked(None, photo.name, photo.captions, photo.split)
+                continue
+            key = photo.split, hashlib.sha256(photo.content).digest()
+            if key not in photos:
+                name = _file_name(photo, names)
+                (folder / name).write_bytes(photo.content)
+                photos[key] = _Unpacked(name, photo.name, [], photo.split)
+            photos[key].captions.extend(photo.captions)
+    if not names:
+        raise InputError(f"{shards[0].parent} holds {len(shards)} shards without any photo in them: look into {shards[0].name}")
+    return list(photos.values())
+
+
+def _file_name(photo: PackedPhoto, names: set[str]) -> str:
+    """A new file's name that is like the photo's in its shard."""
+    path = PurePosixPath(photo.name.replace("\\", "/"))
+    stem = re.sub(r"[^\w-]+", "_", path.stem, flags=re.ASCII)[:80] or "photo"
+    suffix = path.suffix.lower() if has_photo_suffix(path.name) else ".jpg"
+    number = 1
+    while (name := f"{stem}{f'-{number}' if number > 1 else ''}{suffix}") in names:
+        number += 1
+    names.add(name)
+    return name
+
+
+def _digest(shards: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for shard in shards:
+        status = shard.stat()
+        digest.update(f"{shard.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]
