@@ -10,6 +10,8 @@ from pathlib import Path
 from showattend.metrics.base import MetricUnavailable
 
 PACKAGE = "pycocoevalcap"
+# Numbers with a decimal point, whatever the language of the user or of JAVA_TOOL_OPTIONS.
+OPTIONS = ("-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8")
 
 
 def find_package() -> Path:

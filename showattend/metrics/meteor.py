@@ -14,7 +14,7 @@ import numpy as np
 
 from showattend.metrics.base import Metric, MetricScore, MetricUnavailable, register_metric
 from showattend.metrics.corpus import Corpus
-from showattend.metrics.java import find_java, find_package, first_error, versions
+from showattend.metrics.java import OPTIONS, find_java, find_package, first_error, versions
 
 VERSION = "1.5"
 # What the jar gives for one caption with two references: a Java that gives another value is not used.
@@ -67,7 +67,7 @@ class MeteorProcess:
     def __init__(self) -> None:
         jar = find_package() / "meteor" / f"meteor-{VERSION}.jar"
         self.java, self.version = find_java()
-        self.command = [self.java, "-Xmx2G", "-Dfile.encoding=UTF-8", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
+        self.command = [self.java, *OPTIONS, "-Xmx2G", "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
 
     def __enter__(self) -> "MeteorProcess":
         self.folder = tempfile.TemporaryDirectory()

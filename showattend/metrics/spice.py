@@ -14,7 +14,7 @@ import numpy as np
 
 from showattend.metrics.base import Metric, MetricScore, MetricUnavailable, register_metric
 from showattend.metrics.corpus import Corpus
-from showattend.metrics.java import find_java, find_package, first_error, versions
+from showattend.metrics.java import OPTIONS, find_java, find_package, first_error, versions
 
 VERSION = "1.0"
 MODELS = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
@@ -86,7 +86,7 @@ def _run_jar(jar: _Jar, captions: Sequence[tuple[str, list[str]]]) -> MetricScor
     rows = [{"image_id": index, "test": caption, "refs": references} for index, (caption, references) in enumerate(captions)]
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "in.json").write_text(json.dumps(rows), encoding="utf-8")
-        command = [jar.java, "-Xmx8G", "-cp", jar.class_path, "edu.anu.spice.SpiceScorer"]
+        command = [jar.java, *OPTIONS, "-Xmx8G", "-cp", jar.class_path, "edu.anu.spice.SpiceScorer"]
         command += ["in.json", "-out", "out.json", "-subset", "-silent"]
         limit = SECONDS + SECONDS_PER_PHOTO * len(rows)
         try:
