@@ -201,6 +201,15 @@ def img2dataset(root: Path) -> None:
     (root / "out" / "00000.parquet").write_bytes(b"")
 
 
+def img2dataset_files(root: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    photos(root / "out" / "00000", *NAMES)
+    for name in NAMES:
+        write((root / "out" / "00000" / name).with_suffix(".txt"), "A red dog runs .")
+        write((root / "out" / "00000" / name).with_suffix(".json"), {"caption": "A red dog runs .", "url": name, "key": name[:4]})
+    parquet.write_table(arrow.table({"url": NAMES, "caption": ["A red dog runs ."] * 10}), root / "out" / "00000.parquet")
+
+
 def rows(names: list[str]) -> dict[str, list[object]]:
     pictures = [{"bytes": picture(int(name[:4])), "path": name} for name in names]
     return {"image": pictures, "caption": [["A red dog runs .", "A dog ."] for _ in names]}
@@ -258,6 +267,7 @@ LAYOUTS = [
     (text_beside_photos, "text-files", TENTHS),
     (webdataset, "webdataset", (7, 2, 0)),
     (img2dataset, "webdataset", TENTHS),
+    (img2dataset_files, "text-files", TENTHS),
     (hugging_face_parquet, "arrow", (7, 3, 0)),
     (hugging_face_on_disk, "arrow", (7, 0, 3)),
     (parquet_with_a_row_for_each_caption, "arrow", (7, 2, 1)),
@@ -379,7 +389,6 @@ def test_a_damaged_shard_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"text": ["a dog"]}, "has no column of pictures named image"),
         ({"image": [b"x"]}, "has no caption"),
         ({"image": ["a.jpg"], "text": ["a dog"]}, "holds 'a.jpg' and no picture"),
         ({"image": [{"bytes": None, "path": "a.jpg"}], "text": ["a dog"]}, "save the data set with its photos"),
@@ -390,6 +399,9 @@ def test_a_parquet_without_pictures_or_captions_is_refused(columns: dict[str, li
     parquet.write_table(arrow.table(columns), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=message):
         read_captions(tmp_path)
+    parquet.write_table(arrow.table({"text": ["a dog"]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"holds no file \*.parquet .* with the columns image and caption"):
+        read_captions(tmp_path, "arrow")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(InputError, match=r"cannot read .*a.parquet"):
         read_captions(tmp_path)

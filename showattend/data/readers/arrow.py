@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from showattend.data.folders import DataFolder
+from showattend.data.images import has_photo_suffix
 from showattend.data.listings import Listing, split_in_name, split_name
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
 from showattend.data.readers.json_records import captions_of_record
@@ -26,12 +27,26 @@ class ArrowReader(CaptionReader):
     example = "data/train-00000-of-00001.parquet with the columns image and caption"
 
     def find(self, root: DataFolder) -> list[Path]:
-        """All such files of one folder, or of one folder for each split."""
-        return root.find(self.signs, most=MAX_SHARDS)
+        """Files with a column of pictures; without the library, all such files in a folder without photos."""
+        has_photos = any(map(has_photo_suffix, root.files))
+        return root.find(self.signs, lambda path: _has_pictures(path, otherwise=not has_photos), most=MAX_SHARDS)
 
     def read(self, root: DataFolder) -> Listing:
         """Photos of all files, unpacked; a split is in a column, or in the name of the file or of its folder."""
-        return split_by_tenths(unpack(self.find(root), lambda path: _read_file(path, _split(path, root))))
+        return split_by_tenths(unpack(self.all_files(root), lambda path: _read_file(path, _split(path, root))))
+
+
+def _has_pictures(path: Path, *, otherwise: bool) -> bool:
+    """Whether a file has a column of pictures; `otherwise`, if the library is not installed."""
+    try:
+        library = _library()
+    except InputError:
+        return otherwise
+    try:
+        batch = next(_batches(library, path), None)
+    except (library.ArrowException, OSError):
+        return True  # an error of the reader says more
+    return batch is not None and any(name.strip().lower() in PICTURE_COLUMNS for name in batch.schema.names)
 
 
 def _read_file(path: Path, split: str) -> Iterator[PackedPhoto]:

@@ -60,6 +60,17 @@ class CaptionReader(ABC):
         """
         raise InputError(f"{file.path}: {type(self).__name__} reads folders only")
 
+    def all_files(self, root: DataFolder) -> list[Path]:
+        """The files by which the folder is recognised.
+
+        Raises:
+            InputError: there is none.
+        """
+        paths = self.find(root)
+        if not paths:
+            raise InputError(f"{root} holds no file {' or '.join(self.signs)} of this layout, which would lie as: {self.example}")
+        return paths
+
     def only_file(self, root: DataFolder) -> Path:
         """The only file by which the folder is recognised.
 

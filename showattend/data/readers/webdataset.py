@@ -33,7 +33,7 @@ class WebDatasetReader(CaptionReader):
 
     def read(self, root: DataFolder) -> Listing:
         """Photos of all shards, unpacked; a split is in the name of the shard or of its folder."""
-        return split_by_tenths(unpack(self.find(root), lambda shard: read_shard(shard, _split(shard, root))))
+        return split_by_tenths(unpack(self.all_files(root), lambda shard: read_shard(shard, _split(shard, root))))
 
 
 def read_shard(shard: Path, split: str) -> Iterator[PackedPhoto]:
