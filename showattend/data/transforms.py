@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,13 +34,15 @@ class Preprocessing:
         InputError: a size below 1 or an unknown way to resize.
     """
 
+    smallest: ClassVar[int] = 1
+
     image_size: int = 224
     resize: str = "stretch"
     flip: bool = False
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "image_size", minimum=1)
+        check_range(self, "image_size", minimum=self.smallest)
         check_choice(self, "resize", RESIZES)
 
     def __call__(self, image: Image.Image) -> Tensor:

@@ -28,8 +28,9 @@ class EncoderConfig:
         InputError: a value is not of its type or out of its range.
 
     Args:
-        name: tiny, a CNN of torchvision (vgg19, resnet101, mobilenet_v2, …), or a dotted path my_package.encoders:MyEncoder
-        weights: default (torchvision's, downloaded once), a safetensors or state-dict file, or none (random)
+        name: tiny, a CNN of torchvision (vgg19, resnet101, mobilenet_v2, …), a model of timm (timm/convnext_tiny,
+            timm/vit_base_patch16_clip_224.openai, …), or a dotted path my_package.encoders:MyEncoder
+        weights: default (torchvision's or timm's, downloaded once), a safetensors or state-dict file, or none (random)
         layer: feature map by the name of its layer, such as features.13; null: the last one
         stride: pixels per location of the grid; 16 gives 14x14 at 224 pixels; null: the network's own
         finetune: null (frozen, features are cached), all, or the stage from which on the encoder is trained, such as features.14
@@ -85,6 +86,7 @@ class Encoder(nn.Module, ABC):
     """
 
     trains_from_scratch: ClassVar[bool] = False  # true: there are no pretrained weights, so training it is the default
+    image_size: int = 224  # pixels of the square photos that its weights were trained on
     mean: Tensor
     std: Tensor
 
@@ -134,6 +136,10 @@ class Encoder(nn.Module, ABC):
     def feature_map(self, normalized: Tensor) -> Tensor:
         """Normalised photos (N,3,S,S) to the feature map (N,D,rows,columns)."""
 
+    def geometry_at(self, image_size: int) -> GridGeometry:
+        """Where the grid looks in photos of a size; a subclass whose padding depends on the size overrides this."""
+        return self.grid_geometry
+
     def spec(self) -> dict[str, Any]:
         """What `rebuild` needs besides configuration and weights, as a JSON object; by default nothing."""
         return {}
@@ -158,7 +164,7 @@ class Encoder(nn.Module, ABC):
     def stages(self) -> list[str]:
         """Names for fine-tuning, in order: the first two steps of the paths of the layers that have parameters."""
         layers = (name.rpartition(".")[0] for name, _ in self.network.named_parameters())
-        return list(dict.fromkeys(".".join(layer.split(".")[:2]) for layer in layers))
+        return list(dict.fromkeys(".".join(layer.split(".")[:2]) for layer in layers if layer))
 
     def with_folded_batchnorm(self) -> "Encoder":
         """A frozen copy in eval mode, in which batch normalisation is part of the convolution before it.

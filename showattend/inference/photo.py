@@ -63,5 +63,6 @@ def _from_array(values: NDArray[Any]) -> Image.Image:
 def photo_grid(model: Pretrained, size: tuple[int, int], grid_shape: tuple[int, int]) -> PhotoGrid:
     """Where the locations of a model's grid lie on a photo of this width and height."""
     crop_box = model.preprocessing.crop_box(*size)
-    grid_box = model.network.encoder.grid_geometry.grid_box(grid_shape, model.preprocessing.image_size, crop_box)
+    image_size = model.preprocessing.image_size
+    grid_box = model.network.encoder.geometry_at(image_size).grid_box(grid_shape, image_size, crop_box)
     return PhotoGrid(grid_shape, crop_box, grid_box)

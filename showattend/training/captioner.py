@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,6 +19,7 @@ from showattend.training.config import PENALTY_TARGETS, CaptionerConfig, Reinfor
 from showattend.training.losses import doubly_stochastic_penalty
 from showattend.training.reinforce import Reinforce
 from showattend.training.scheduled_sampling import sample_decoder_inputs
+from showattend.training.word_dropout import drop_words
 from showattend.vocabulary import PAD, Vocabulary
 
 # CUDA graphs are captured for caption lengths that are multiples of this.
@@ -42,13 +44,14 @@ class LitCaptioner(BaseLitModule):
         super().__init__(
             CaptionModel(encoder, decoder),
             vocabulary,
-            preprocessing=config.preprocessing,
+            preprocessing=config.preprocessing.for_encoder(encoder.image_size),
             generation=config.generation,
             optimizer=config.optimizer,
         )
         self.config = config
         # A plain dictionary, so that checkpoints load with weights_only.
         self.save_hyperparameters(asdict(config))
+        torch.set_float32_matmul_precision(config.matmul_precision)
         if config.fuse:
             self.network.fuse()
         self.graphed_losses = GraphedTraining(decoder, self._static_losses) if config.fuse else None
@@ -95,7 +98,7 @@ class LitCaptioner(BaseLitModule):
         """Negative log-likelihood, doubly stochastic penalty, and the REINFORCE loss of hard attention; scalars."""
         samples = self.reinforce.config.samples if self.reinforce else 1
         input_ids, target_ids, mask = teacher_forcing_split(batch.token_ids.repeat_interleave(samples, 1))
-        input_ids = self._scheduled_inputs(batch, input_ids)
+        input_ids = drop_words(self._scheduled_inputs(batch, input_ids), self.config.loss.word_dropout)
         if graphed := self._graph_if_usable(batch):
             padding = (0, -input_ids.shape[-1] % LENGTH_MULTIPLE)
             features = self.network.encode_photos(batch.photos)

@@ -1,4 +1,4 @@
-"""What every encoder must do: each registered member and some networks of every family of torchvision go through this class."""
+"""What every encoder must do: each registered member and some networks of every family of torchvision and timm go through this class."""
 
 import json
 
@@ -22,6 +22,26 @@ TORCHVISION = [
     "regnet_y_400mf",
     "squeezenet1_1",
 ]
+# Ten families; the larger ones run with the slow tests.
+TIMM = [
+    "timm/resnet10t",
+    "timm/mobilenetv3_small_050",
+    "timm/tf_efficientnet_lite0",
+    "timm/convnext_atto",
+    "timm/regnetx_002",
+    "timm/deit_tiny_distilled_patch16_224",
+    "timm/swin_tiny_patch4_window7_224",
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in (
+            "timm/efficientnet_b0",
+            "timm/vit_tiny_patch16_224",
+            "timm/vit_xsmall_patch16_clip_224",
+            "timm/vit_small_patch14_reg4_dinov2",
+        )
+    ),
+]
+TRANSFORMERS = ("vit", "deit", "swin")
 
 
 def trained(name: str) -> Encoder:
@@ -35,7 +55,7 @@ def trained(name: str) -> Encoder:
     return encoder
 
 
-@pytest.fixture(scope="module", params=[*encoders.names(), *TORCHVISION])
+@pytest.fixture(scope="module", params=[*encoders.names(), *TORCHVISION, *TIMM])
 def encoder(request: pytest.FixtureRequest) -> Encoder:
     return trained(request.param).eval()
 
@@ -56,16 +76,22 @@ class TestEncoder:
         assert abs(rows - 96 / encoder.grid_geometry.step) <= 1
 
     def test_geometry_is_where_the_gradients_are(self, encoder: Encoder) -> None:
-        """The pixels that a location depends on lie around the centre that the geometry gives."""
+        """The pixels that a location depends on lie around the centre that the geometry gives.
+
+        A transformer's locations depend on all pixels; tests/encoders/test_timm_encoder.py checks their patches.
+        """
+        if encoder.config.name.removeprefix("timm/").startswith(TRANSFORMERS):
+            return
         image = torch.randn(1, 3, SIZE, SIZE, requires_grad=True)
         grid = encoder.feature_map(image)
-        row, column = grid.shape[2] // 2, grid.shape[3] // 2 - 1
-        (gradient,) = torch.autograd.grad(grid[0, :, row, column].square().sum(), image)
+        first, step = encoder.geometry_at(SIZE)
+        place = round((SIZE / 2 - first) / step)  # in the middle: elsewhere the borders cut off a part of what it depends on
+        (gradient,) = torch.autograd.grad(grid[0, :, place, place].square().sum(), image)
         influence = gradient.abs().sum((0, 1)) / gradient.abs().sum()
         centres = torch.arange(SIZE) + 0.5
-        first, step = encoder.grid_geometry
         centre = (influence.sum(1) @ centres, influence.sum(0) @ centres)
-        assert centre == pytest.approx((first + row * step, first + column * step), abs=step / 4)
+        # An error of the kind that there can be is half a cell; chance of the random weights moves the centre by up to a quarter.
+        assert centre == pytest.approx((first + place * step, first + place * step), abs=step / 3)
 
     def test_pixels_are_normalised_with_the_encoder_s_mean_and_std(self, encoder: Encoder) -> None:
         photos = random_photos(1, 64)
