@@ -67,14 +67,14 @@ def writable_output() -> Iterator[None]:
         raise InputError(f"cannot write standard output: {error.strerror or error}") from error
 
 
-def print_line(line: str) -> None:
-    """Print one line at once.
+def print_line(*fields: object) -> None:
+    """Print fields as one line at once, with tabs between them: names and a model's words may hold anything.
 
     Raises:
         InputError, BrokenPipeError: see `writable_output`.
     """
     with writable_output():
-        print(line, flush=True)
+        print(*map(printable, fields), sep="\t", flush=True)
 
 
 def prepare_streams() -> None:

@@ -38,6 +38,7 @@ DESCRIPTORS = {"/dev/stdout": 1, "/dev/stderr": 2}
 OWN_DESCRIPTOR = re.compile(r"/(?:dev/fd|proc/self/fd)/(\d+)")
 # Of Linux's renameat2: paths relative to the working folder, and the flag that exchanges two names.
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
+SPECIAL = {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 _cleaned: set[Path] = set()  # folders that this process has cleaned of files of dead processes
 
@@ -153,6 +154,22 @@ def check_writable(path: Path) -> None:
     nearest = next(parent for parent in Path(os.path.realpath(path)).parents if os.path.exists(parent))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise InputError(f"cannot write {path}: {nearest} is no folder that you may write to")
+
+
+def check_readable(path: Path) -> None:
+    """Refuse what has no end or may never begin: devices, sockets, named pipes. What the shell opens (`<(command)`, /dev/stdin) is read.
+
+    Raises:
+        InputError: it is one of them.
+    """
+    if path.parts[:3] == ("/", "dev", "fd") or str(path) == "/dev/stdin" or OWN_DESCRIPTOR.fullmatch(str(path)):
+        return
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except (OSError, ValueError):  # whoever reads it says why
+        return
+    if kind in SPECIAL:
+        raise InputError(f"cannot read {path}: it is {SPECIAL[kind]}: give a file")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from showattend import files
+from showattend.data.json_files import read_json
 from showattend.errors import InputError
-from showattend.files import HOST, atomic_folder, atomic_write, check_writable, writable, write_table, write_text
+from showattend.files import HOST, atomic_folder, atomic_write, check_readable, check_writable, writable, write_table, write_text
 
 
 @pytest.fixture(autouse=True)
@@ -183,3 +185,19 @@ def test_what_cannot_be_written_is_found_before_the_work(tmp_path: Path) -> None
         check_writable(tmp_path / "file" / "a.txt")
     with pytest.raises(InputError, match="cannot write x: No such"), writable(Path("x")):
         raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+
+def test_what_has_no_end_or_may_never_begin_is_not_read_but_what_the_shell_opens_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        for name in ("pipe", "device", "socket"):
+            with pytest.raises(InputError, match=f"{name}: it is a {name}: give a file"):
+                check_readable(tmp_path / name)
+    reader, writer = os.pipe()
+    os.write(writer, b'{"a": 1}')
+    os.close(writer)
+    assert read_json(Path(f"/dev/fd/{reader}")) == {"a": 1}
+    os.close(reader)
+    check_readable(tmp_path / "missing")

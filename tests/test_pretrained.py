@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -39,7 +40,7 @@ def test_a_loaded_model_is_the_saved_one(encoder: str, cell: str, tmp_path: Path
 
 
 def test_the_folder_is_complete_and_readable_by_others(tmp_path: Path) -> None:
-    save_pretrained(untrained_model(), tmp_path / "model", trained_on="a test")
+    save_pretrained(untrained_model(), tmp_path / "model", trained_on="a test " + os.fsdecode(b"\xff"))
     assert all(path.stat().st_mode & 0o044 for path in (tmp_path / "model").iterdir())  # by others than the owner too
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
         "model.safetensors",

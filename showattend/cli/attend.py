@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, check_style, drawing_options_from_args, files_in_folder
 from showattend.cli.from_args import captioners_by_name, generation_config_from_args, photos_from_args
 from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_photo_arguments
-from showattend.console import print_error, print_line, printable
+from showattend.console import print_error, print_line
 from showattend.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     for photo, file in zip(photos, files, strict=True):
         try:
             entries.append(_write_one(photo, file, models, args.gates, options))
-            print_line(f"{printable(photo)}\t{entries[-1].caption}")
+            print_line(photo, entries[-1].caption)
         except InputError as error:
             problems.append(f"skipped {error}")
             print_error(problems[-1])
@@ -71,7 +71,7 @@ def _run_single(photo: Path, args: argparse.Namespace, options: DrawingOptions) 
     open_photo(photo)  # before the models are loaded: a broken photo is reported at once
     entry = _write_one(photo, args.out, _models_from_args(args, options), args.gates, options)
     print_line(entry.caption)
-    print_line(printable(args.out))
+    print_line(args.out)
     return 0
 
 
@@ -109,7 +109,7 @@ def _write_index(folder: Path, entries: list[IndexEntry], problems: list[str]) -
 
     index = folder / "index.html"
     write_text(index, index_page("1 photo" if len(entries) == 1 else f"{len(entries)} photos", entries, problems))
-    print_line(printable(index))
+    print_line(index)
     if problems:
         print_error(f"{len(problems)} of {len(entries) + len(problems)} photos could not be drawn")
     return 1 if problems else 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args, photos_from_args
 from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_photo_arguments, add_speed_options
-from showattend.console import print_error, print_line, printable
+from showattend.console import print_error, print_line
 from showattend.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,5 +93,5 @@ def _caption_photos(paths: list[Path], files: CaptionFiles, args: argparse.Names
 def _print(path: Path, caption: Caption) -> None:
     """One line per caption; with its score where the photo has several."""
     for one in (caption, *caption.alternatives):
-        score = f"{one.score:.3f}\t" if caption.alternatives else ""
-        print_line(f"{printable(path)}\t{score}{one}")
+        score = [f"{one.score:.3f}"] if caption.alternatives else []
+        print_line(path, *score, one)

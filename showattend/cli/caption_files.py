@@ -108,7 +108,8 @@ class CaptionFiles:
             if kind is None:
                 raise error
             return
-        kept += ": --resume goes on from there"
+        if not any(output.file.through for output in self.outputs):
+            kept += ": --resume goes on from there"
         if isinstance(error, KeyboardInterrupt):
             error.args = (kept,)
         elif (message := in_one_line(error)) is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from showattend.console import printable
 from showattend.files import write_table, write_text
 from showattend.grounding import MEASURED, MEASURES, NO_BOX, OUTSIDE_CROP, SHARES, CurveSummary, GroundingSummary, Mention
 from showattend.metrics import Estimate
@@ -17,7 +18,7 @@ REASONS = {NO_BOX: "name nothing that has a box in the photo", OUTSIDE_CROP: "na
 
 def print_summary(title: str, summary: GroundingSummary, mentions: Sequence[Mention]) -> None:
     """Print the measures with chance level and the centre baseline, the words that were not measured, and the most frequent nouns."""
-    print(f"\n{title}\n")
+    print(f"\n{printable(title)}\n")
     print(f"  {'':15}" + "".join(f"{source:24}" for source in summary.estimates).rstrip())
     for name in MEASURES:
         label = f"{LABELS[name]} at {summary.threshold:.2g}" if name == "iou" else LABELS[name]
@@ -95,14 +96,14 @@ def _print_not_measured(status: str, mentions: Sequence[Mention]) -> None:
     """How many words have this status, with the first of them."""
     rest = [mention for mention in mentions if mention.status == status]
     if rest:
-        example = f"'{rest[0].text}' in {rest[0].photo.path.name}"
+        example = printable(f"'{rest[0].text}' in {rest[0].photo.path.name}")
         print(f"  {len(rest)} more words ({len(rest) / len(mentions):.1%}) {REASONS[status]}, such as {example}: not measured.")
 
 
 def _print_nouns(summary: GroundingSummary) -> None:
     print(f"\n  {'noun':15}words  " + "".join(f"{LABELS[name]:15}" for name in MEASURES).rstrip())
     for noun, (count, means) in list(summary.nouns.items())[:NOUNS]:
-        print(f"  {noun:15}{count:5}  " + "".join(f"{means[name]:<15.3f}" for name in MEASURES).rstrip())
+        print(f"  {printable(noun):15}{count:5}  " + "".join(f"{means[name]:<15.3f}" for name in MEASURES).rstrip())
 
 
 def _mention_rows(mentions: Sequence[Mention], summary: GroundingSummary) -> Iterator[tuple[object, ...]]:

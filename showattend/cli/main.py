@@ -90,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in training.COMMANDS:
         check_memory_limit()
-        return training.run(arguments)
+        with termination_as_exception():
+            return training.run(arguments)
     args = make_parser().parse_args(arguments)
     check_memory_limit()
     run: Callable[[argparse.Namespace], int] = args.run

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, check_style, drawing_options_from_args
 from showattend.cli.from_args import captioner_from_args
 from showattend.cli.options import Commands, add_model_options
+from showattend.console import print_line
 from showattend.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         first, *others = (score.caption for score in scores)
         caption = replace(first, alternatives=others)
         write_attention(args.out, open_photo(args.photo)[0], args.photo.name, {"": caption}, options)
-        print(args.out)
+        print_line(args.out)
     return 0
 
 
@@ -62,6 +63,7 @@ def _print(score: CaptionScore) -> None:
     width = max(map(len, words))
     for word, log_prob in zip(words, score.log_probs.tolist(), strict=True):
         note = "  not in the model's vocabulary: <unk>" if word in score.unknown else ""
-        print(f"  {word:{width}} {log_prob:9.3f}{note}")
+        print_line(f"  {word:{width}} {log_prob:9.3f}{note}")
     total = score.caption.score
-    print(f"{total:.3f} in all, {total / len(words):.3f} per word (nats, <end> counted): {score.caption}\n")
+    print_line(f"{total:.3f} in all, {total / len(words):.3f} per word (nats, <end> counted): {score.caption}")
+    print_line()

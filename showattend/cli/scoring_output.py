@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from showattend.cli.scoring import TOKENIZERS, Scores, ScoringInputs
+from showattend.console import printable
 from showattend.files import write_table, write_text
 from showattend.metrics import find_metric
 from showattend.metrics.significance import Comparison
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def print_scores(title: str, scores: Scores) -> None:
     """A line for each metric with its interval, then the signature."""
-    print(f"\n{title}")
+    print(f"\n{printable(title)}")
     for name, value in scores.values.items():
         if name in scores.statistics.undefined:
             print(f"  {find_metric(name).label:8}not defined")
@@ -34,7 +35,7 @@ def print_scores(title: str, scores: Scores) -> None:
 
 def print_comparison(differences: Mapping[str, Comparison], other: str) -> None:
     """A line for each metric: the difference, its interval, and the p-value."""
-    print(f"\ndifference from {other}: 95% interval by a paired bootstrap, p by approximate randomisation")
+    print(f"\ndifference from {printable(other)}: 95% interval by a paired bootstrap, p by approximate randomisation")
     for name, (difference, interval, p) in differences.items():
         bounds = f"[{interval.low:+.4f}, {interval.high:+.4f}]"
         print(f"  {find_metric(name).label:8}{difference:+8.4f}  {bounds}  p {p:.3f}{_direction(name)}")

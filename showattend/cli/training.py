@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from showattend.cli.options import Commands
+from showattend.cli.stopping import in_one_line
 from showattend.errors import InputError
 from showattend.files import DISK_ERRORS
 
@@ -12,6 +13,9 @@ COMMANDS = {
     "validate": "scores of a checkpoint's own captions of the validation photos",
     "test": "scores of a checkpoint's own captions of the test photos",
 }
+
+
+OPTIONS = {"--batch-size": "--data.batch_size", "--workers": "--data.num_workers"}  # as other commands call them, and as these do
 
 
 def add_parser(commands: Commands) -> None:
@@ -30,11 +34,18 @@ def run(arguments: Sequence[str]) -> int:
 
     try:
         return train(arguments)
-    except OSError as error:
-        if error.errno not in DISK_ERRORS or isinstance(error, BrokenPipeError):
+    except InputError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS and not isinstance(error, BrokenPipeError):
+            place = f" {error.filename}" if error.filename else ""
+            raise InputError(
+                f"cannot write into the folder of the run{place}: {error.strerror}: the checkpoints and the model that it holds are whole, "
+                "go on with --ckpt_path last"
+            ) from error
+        message = in_one_line(error)
+        if not message:
             raise
-        place = f" {error.filename}" if error.filename else ""
-        raise InputError(
-            f"cannot write into the folder of the run{place}: {error.strerror}: the checkpoints and the model that it holds are whole, "
-            "go on with --ckpt_path last"
-        ) from error
+        for option, name in OPTIONS.items():
+            message = message.replace(option, name)
+        raise InputError(message) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showattend.errors import InputError
+from showattend.files import check_readable
 
 LINE_BREAK = re.compile(r"\r\n|\n|\r")
 # The mark of UTF-32 begins with that of UTF-16: the longer ones come first.
@@ -44,12 +45,9 @@ def read_decoded(path: Path) -> DecodedText:
     Raises:
         InputError: the file cannot be read, or its encoding cannot be recognised.
     """
+    check_readable(path)
     try:
-        if path.is_char_device():  # /dev/zero has no end
-            raise InputError(f"cannot read {path}: it is a device: give a file")
         content = path.read_bytes()
-    except InputError:
-        raise
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     mark, encoding = next(((mark, name) for mark, name in MARKS if content.startswith(mark)), (b"", _encoding(content)))

@@ -9,7 +9,6 @@ import hashlib
 import json
 import math
 import re
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from showattend.console import print_error
 from showattend.data.captions import Photo
 from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
@@ -77,7 +77,7 @@ def open_or_build_cache(
         try:
             return _open(path, manifest)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            print(f"the cache {path} is damaged ({one_line(error)}): it is built again", file=sys.stderr)
+            print_error(f"the cache {path} is damaged ({one_line(error)}): it is built again")
     payload = write_payload(path, manifest["shape"], manifest["dtype"], photos, preprocessing, encoder, batch_size, workers)
     _remember(path, payload.sha256)
     write_text(path.with_suffix(".json"), json.dumps({**manifest, **payload._asdict()}, indent=1))

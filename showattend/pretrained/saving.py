@@ -68,4 +68,4 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     (folder / METRICS).write_text(json.dumps(dict(model.metrics), indent=2) + "\n")
-    (folder / CARD).write_text(model_card(model, trained_on))
+    (folder / CARD).write_text(model_card(model, trained_on), encoding="utf-8", errors="backslashreplace")

@@ -8,7 +8,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from showattend.errors import InputError
-from showattend.files import atomic_write, writable
+from showattend.files import atomic_write, check_readable, writable
 from showattend.registry import check_trusted
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -47,6 +47,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it is not there, damaged, or something else.
     """
+    check_readable(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # the unpickler raises almost anything on a damaged file

@@ -63,6 +63,10 @@ def train(arguments: Sequence[str]) -> int:
             )
         except Terminated as stop:
             return int(stop.code or 0)
+        except SystemExit as stop:  # how Lightning answers Ctrl-C, and a signal that is an exception, before the first step
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                raise stop.__context__ from None
+            raise
         except (ArgumentError, MisconfigurationException) as error:
             raise as_input_error(error, command) from error
         except InputError as error:

@@ -1,6 +1,5 @@
 """Batches for Lightning: photos with their captions, from cached features where the encoder is frozen."""
 
-import sys
 from typing import Any
 
 import lightning
@@ -8,6 +7,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
+from showattend.console import print_error
 from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches, by_length
 from showattend.data.captions import CaptionedPhotos, read_captions
 from showattend.data.shared_memory import workers_that_fit
@@ -20,7 +20,7 @@ from showattend.vocabulary import BPE, Vocabulary, choose_tokenizer, find_tokeni
 
 @rank_zero_only
 def _report(what: str) -> None:
-    print(what, file=sys.stderr)
+    print_error(what)
 
 
 def _build_vocabulary(captions: list[str], config: DataConfig) -> Vocabulary:

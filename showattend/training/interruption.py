@@ -1,8 +1,9 @@
 """Checkpoints in the course of a run, and a stop at SIGTERM, SIGUSR1 or Ctrl-C that keeps the work."""
 
+import os
 import signal
-import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # the last is the usual warning of batch systems before a time limit
+from showattend.console import print_error
+
+# SIGHUP: the terminal is closed; SIGUSR1: what batch systems usually send before a time limit.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Terminated(SystemExit):
@@ -41,14 +45,17 @@ class SignalCheckpoint(Callback):
             self.received = signal.SIGTERM
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                signal.signal(number, self._receive)
+                if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+                    signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
             raise Terminated(number)
         self.received = number
         name = signal.Signals(number).name
-        print(f"showattend: {name}: the run ends after this step, or this validation; a second signal ends it at once", file=sys.stderr)
+        line = f"showattend: {name}: the run ends after this step, or this validation; a second signal ends it at once\n"
+        with suppress(OSError):  # the terminal may be closed
+            os.write(2, line.encode())  # not through the stream, which the signal may have interrupted
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int) -> None:
         """Save where a checkpoint is due; with accumulated gradients, which no checkpoint holds, a little later."""
@@ -67,11 +74,9 @@ class SignalCheckpoint(Callback):
         """
         if self.received is not None:
             if self.path.exists():
-                print(
-                    f"showattend: stopped; {self.path} is saved: resume with the same command, --name and --ckpt_path last", file=sys.stderr
-                )
+                print_error(f"showattend: stopped; {self.path} is saved: resume with the same command, --name and --ckpt_path last")
             else:
-                print("showattend: stopped before there was a step to save", file=sys.stderr)
+                print_error("showattend: stopped before there was a step to save")
             raise Terminated(self.received)
 
 

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from showattend.console import print_error, printable
 from showattend.errors import InputError
 from showattend.files import writable, write_text
 from showattend.training.base import BaseLitModule
@@ -165,7 +166,7 @@ class TrainingCLI(LightningCLI):
         folder = Path(self.run.runs) / options.name
         path = last_checkpoint(folder) if self.folder_is_resumed else Path(options.ckpt_path)
         if path is None:
-            print(f"{folder} holds no checkpoint yet: the run begins at its beginning", file=sys.stderr)
+            print_error(f"{folder} holds no checkpoint yet: the run begins at its beginning")
             self.config_init[str(self.subcommand)]["ckpt_path"] = None
             return {}
         self.config_init[str(self.subcommand)]["ckpt_path"] = str(path)
@@ -204,8 +205,8 @@ class TrainingCLI(LightningCLI):
     def before_fit(self) -> None:
         """Print where the run's files will be."""
         if self.differences:
-            print(f"Resumed with other options: {', '.join(self.differences)}", file=sys.stderr)
-        print(f"Training on {self.trainer.strategy.root_device}. This run: {self.folder}")
+            print_error(f"Resumed with other options: {', '.join(self.differences)}")
+        print(f"Training on {self.trainer.strategy.root_device}. This run: {printable(self.folder)}")
         print("  (config.yaml, metrics.csv, TensorBoard's events, checkpoints/, and in model/ the best model so far)")
         sys.stdout.flush()
 
@@ -214,6 +215,7 @@ class TrainingCLI(LightningCLI):
         best = self.trainer.checkpoint_callback
         if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
             print(f"Best {best.monitor}: {float(best.best_model_score):.4f}")
-            print(f"The finished model: {self.folder / 'model'}. Try: showattend caption PHOTO --model {self.folder / 'model'}")
+            model = printable(self.folder / "model")
+            print(f"The finished model: {model}. Try: showattend caption PHOTO --model {model}")
         else:
             print("No model was kept: training ended before its first validation. Train longer, or lower --trainer.check_val_every_n_epoch")

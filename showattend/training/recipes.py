@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from showattend.files import check_readable
+
 FOLDER = Path(__file__).parents[1] / "configs"
 OPTIONS = ("--config", "-c")
 
@@ -32,6 +34,7 @@ def _replaced(arguments: Sequence[str]) -> Iterator[str]:
 
 def _path(name: str) -> str:
     """The path of a recipe; any other value as it is. `configs/NAME.yaml` is a recipe too, for those without a clone."""
+    check_readable(Path(name))
     if Path(name).is_file():
         return name
     recipe = name.removeprefix("configs/").removesuffix(".yaml")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from showattend.data.images import BrokenImage, open_photo
-from showattend.files import atomic_write
+from showattend.files import write_text
 from showattend.metrics.diversity import distinct, share_different, share_new, vocabulary_size
 from showattend.metrics.significance import Interval
 from showattend.visualize.length_chart import make_length_chart
@@ -95,8 +95,7 @@ def write_report(
         galleries=_galleries(photos),
         thumbnail=_thumbnail,
     )
-    with atomic_write(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def _diversity_rows(inputs: DiversityInputs) -> list[DiversityRow]:

@@ -355,3 +355,17 @@ def test_a_killed_evaluation_leaves_its_captions_in_the_partial_file(
 @pytest.mark.parametrize("given", [["--model", "model"], ["--results", "results.json", "--out", "out"]])
 def test_only_captions_of_a_model_in_a_folder_can_be_resumed(given: list[str], refused: Callable[..., str]) -> None:
     assert "give --model and --out" in refused("evaluate", "--data.root", ".", "--resume", *given)
+
+
+def test_words_of_a_stranger_s_model_cannot_write_to_the_terminal(
+    captioner: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = shutil.copytree(captioner, tmp_path / "model")
+    words = json.loads((model / "vocabulary.json").read_text())
+    (model / "vocabulary.json").write_text(json.dumps([word if word.startswith("<") else f"\x1b[2J{word}\n\u202e" for word in words]))
+    assert main(command(photos, model, {}, "--min-length", "2")) == 0
+    assert main(["attend", str(photos / "0.png"), "--model", str(model), "--out", str(tmp_path / "o.json"), "--min-length", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 8
+    assert sum("\\x1b[2J" in line for line in lines) == 7
+    assert not any("\x1b" in line or "\u202e" in line for line in lines)

@@ -1,6 +1,7 @@
 """The page of `showattend evaluate --report`: valid and self-contained HTML, escaped data, and values that can be counted by hand."""
 
 import json
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -85,6 +86,14 @@ def test_captions_and_references_are_escaped(tmp_path: Path) -> None:
     assert not {"script", "b"} & {tag for tag, _ in report.tags}
     assert "<script>alert('0')</script>&amp;" in report.texts
     assert "<b>snow & ice</b>" in report.texts
+
+
+def test_a_name_that_is_no_utf_8_does_not_lose_the_page(tmp_path: Path) -> None:
+    page(tmp_path, 4)
+    references = (tmp_path / "mine.csv").rename(tmp_path / os.fsdecode(b"m_\xff.csv"))
+    line = ["evaluate", "--results", str(tmp_path / "captions.json"), "--report", str(tmp_path / "page.html")]
+    assert main([*line, "--references", str(references)]) == 0
+    assert "m_\\udcff.csv" in (tmp_path / "page.html").read_text()
 
 
 def test_photos_are_small_and_embedded_in_the_page(tmp_path: Path) -> None:
