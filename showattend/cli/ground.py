@@ -83,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
     captioner = captioner_from_args(args)
     if captioner.model.vocabulary.subwords:
         raise InputError("ground measures words, and the model's tokens are subwords (bpe): give a model of words")
+    if (tokenizer := captioner.model.vocabulary.word_tokenizer) != "nltk":
+        print_error(f"names of objects are known in English only, and the model's captions may be in another language ({tokenizer} tokens)")
     for note in data.notes:
         print_error(note)
     inputs = GroundingInputs(captioner, list(_photos_with_boxes(photos, boxes)), boxes)

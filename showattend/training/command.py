@@ -15,7 +15,7 @@ from showattend.errors import InputError
 from showattend.training.error_messages import as_input_error
 from showattend.training.interruption import Terminated
 from showattend.training.lightning_cli import ConfigFile, TrainingCLI
-from showattend.training.recipes import with_recipe_paths
+from showattend.training.recipes import with_config_paths
 from showattend.training.runs import unlock_run_folders
 
 HARMLESS_WARNINGS = (
@@ -46,14 +46,14 @@ def train(arguments: Sequence[str]) -> int:
     command, *rest = arguments
     # Lightning's own announcements, an advertisement among them; warnings and errors still come through.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-    with warnings.catch_warnings(), _silent_log_thread():
+    with warnings.catch_warnings(), _silent_log_thread(), with_config_paths(rest) as options:
         for message in HARMLESS_WARNINGS:
             warnings.filterwarnings("ignore", message)
         try:
             TrainingCLI(
                 refine=command == "refine",
                 # Lightning knows no refine: it is the same loop over another step.
-                args=["fit" if command == "refine" else command, *with_recipe_paths(rest)],
+                args=["fit" if command == "refine" else command, *options],
                 save_config_callback=ConfigFile,
                 save_config_kwargs={"save_to_log_dir": False},
                 parser_kwargs={"exit_on_error": False},

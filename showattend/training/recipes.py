@@ -1,8 +1,11 @@
 """The configurations that come with the package: `--config flickr8k` is the packaged configs/flickr8k.yaml."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from showattend.data.text_files import read_decoded
 from showattend.files import check_readable
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -14,22 +17,44 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def with_recipe_paths(arguments: Sequence[str]) -> list[str]:
-    """A command line in which the recipes' names after `--config` are paths; a file of that name comes first."""
-    return list(_replaced(arguments))
+@contextmanager
+def with_config_paths(arguments: Sequence[str]) -> Iterator[list[str]]:
+    """A command line in which what stands after `--config` is the path of a file in UTF-8.
+
+    A recipe's name becomes its path; a file of that name comes first. Within the context a file in another encoding, such as UTF-16, has
+    a copy of the same name.
+
+    Raises:
+        InputError: the encoding of a file cannot be recognised.
+    """
+    with tempfile.TemporaryDirectory(prefix="showattend-") as folder:
+        yield list(_replaced(arguments, Path(folder)))
 
 
-def _replaced(arguments: Sequence[str]) -> Iterator[str]:
+def _replaced(arguments: Sequence[str], folder: Path) -> Iterator[str]:
     previous = ""
     for argument in arguments:
         option, equals, value = argument.partition("=")
         if previous in OPTIONS:
-            yield _path(argument)
+            yield _as_utf8(_path(argument), folder)
         elif equals and option in OPTIONS:
-            yield f"{option}={_path(value)}"
+            yield f"{option}={_as_utf8(_path(value), folder)}"
         else:
             yield argument
         previous = argument
+
+
+def _as_utf8(name: str, folder: Path) -> str:
+    """The path of a file, or of a copy in UTF-8 in a folder; a name without a file as it is."""
+    path = Path(name)
+    if not path.is_file():
+        return name
+    text, encoding = read_decoded(path)
+    if encoding == "utf-8":  # a mark before it does no harm
+        return name
+    copy = Path(tempfile.mkdtemp(dir=folder)) / path.name
+    copy.write_text(text, encoding="utf-8", newline="")
+    return str(copy)
 
 
 def _path(name: str) -> str:

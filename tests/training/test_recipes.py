@@ -1,0 +1,37 @@
+"""Configuration files: recipes by name, and the encodings that editors write."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from showattend.training.recipes import FOLDER, with_config_paths
+
+TEXT = "runs: läuft\ndata: {root: nirgends}\n"
+
+
+def test_a_recipe_s_name_becomes_its_path_and_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = str(FOLDER / "flickr8k.yaml")
+    with with_config_paths(["--config", "flickr8k", "--config=configs/flickr8k.yaml", "--name", "flickr8k"]) as arguments:
+        assert arguments == ["--config", recipe, f"--config={recipe}", "--name", "flickr8k"]
+    Path("flickr8k").write_text("{}")
+    with with_config_paths(["-c", "flickr8k"]) as arguments:
+        assert arguments == ["-c", "flickr8k"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+def test_a_configuration_is_read_in_the_encoding_that_it_has(encoding: str, tmp_path: Path, refused: Callable[..., str]) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(TEXT.encode(encoding))
+    with with_config_paths([f"--config={path}"]) as (argument,):
+        copy = Path(argument.partition("=")[2])
+        assert copy.name == "mine.yaml"
+        assert copy.read_text(encoding="utf-8-sig") == TEXT
+    assert copy == path or not copy.exists()
+    assert "no folder at nirgends" in refused("fit", "--config", path)
+
+
+def test_a_configuration_in_an_unknown_encoding_is_one_line(tmp_path: Path, refused: Callable[..., str]) -> None:
+    (tmp_path / "mine.yaml").write_bytes("имя: собака".encode("koi8-r"))
+    assert "mine.yaml: byte 0 is not UTF-8" in refused("fit", "--config", tmp_path / "mine.yaml")
