@@ -25,32 +25,7 @@ from showattend.training.resume import ResumeState, check_options, plain_options
 from showattend.training.run_config import DataConfig, RunConfig
 from showattend.training.runs import last_checkpoint, lock_run_folder, make_run_folder
 from showattend.training.self_critical import LitSelfCritical
-
-# Precisions that keep the weights themselves in 16 bits, and what to give instead.
-HALF_PRECISIONS = {"16-true": "16-mixed", "bf16-true": "bf16-mixed"}
-STRATEGIES = ("auto", "single_device")
-
-
-def check_trainer_options(options: Any) -> None:
-    """Refuse what Lightning accepts and then fails on, or trains nothing with.
-
-    Raises:
-        InputError: an option is out of its range.
-    """
-    for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "log_every_n_steps"):
-        if options[name] is not None and options[name] < 1:
-            raise InputError(f"trainer.{name} is {options[name]}: give at least 1")
-    if options.limit_val_batches == 0:
-        raise InputError("trainer.limit_val_batches is 0: validation picks the best model, so give at least 1")
-    if options.barebones:
-        raise InputError("trainer.barebones is true, which turns off the checkpoints and logs that a run consists of: leave it out")
-    if str(options.precision) in HALF_PRECISIONS:
-        raise InputError(
-            f"trainer.precision is {options.precision}, in which small updates and log-probabilities are lost: "
-            f"give {HALF_PRECISIONS[str(options.precision)]}"
-        )
-    if isinstance(options.strategy, str) and options.strategy not in STRATEGIES:
-        raise InputError(f"trainer.strategy is {options.strategy}: captioners train in one process on one device: leave it out")
+from showattend.training.trainer_options import check_trainer_options
 
 
 class ConfigFile(SaveConfigCallback):

@@ -1,0 +1,53 @@
+"""Options of Lightning's trainer that it accepts and then fails on, or that are of no use here: each is refused in one line."""
+
+import re
+from typing import Any
+
+import torch
+
+from showattend.errors import InputError, unknown_name
+
+# Precisions that keep the weights themselves in 16 bits, and what to give instead.
+HALF_PRECISIONS = {"16-true": "16-mixed", "bf16-true": "bf16-mixed"}
+STRATEGIES = ("auto", "single_device")
+
+
+def check_trainer_options(options: Any) -> None:
+    """Refuse what Lightning accepts and then fails on, or trains nothing with.
+
+    Raises:
+        InputError: an option is out of its range, or not possible here.
+    """
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "log_every_n_steps"):
+        if options[name] is not None and options[name] < 1:
+            raise InputError(f"trainer.{name} is {options[name]}: give at least 1")
+    if options.limit_val_batches == 0:
+        raise InputError("trainer.limit_val_batches is 0: validation picks the best model, so give at least 1")
+    if options.barebones:
+        raise InputError("trainer.barebones is true, which turns off the checkpoints and logs that a run consists of: leave it out")
+    if str(options.precision) in HALF_PRECISIONS:
+        raise InputError(
+            f"trainer.precision is {options.precision}, in which small updates and log-probabilities are lost: "
+            f"give {HALF_PRECISIONS[str(options.precision)]}"
+        )
+    if isinstance(options.strategy, str) and options.strategy not in STRATEGIES:
+        raise InputError(f"trainer.strategy is {options.strategy}: captioners train in one process on one device: leave it out")
+    if isinstance(options.accelerator, str):
+        _check_accelerator(options.accelerator)
+    if not _is_one_device(options.devices):
+        raise InputError(f"trainer.devices is {options.devices}: captioners train on one device: give 1, or [N] for the GPU number N")
+
+
+def _check_accelerator(name: str) -> None:
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    available = {"auto": True, "cpu": True, "gpu": cuda or mps, "cuda": cuda, "mps": mps}
+    if name not in available:
+        raise unknown_name("trainer.accelerator", name, available)
+    if not available[name]:
+        raise InputError(f"trainer.accelerator is {name}, and there is none here: give cpu, or leave it out")
+
+
+def _is_one_device(devices: Any) -> bool:
+    """Whether a number of devices, or a list of their numbers, means one: 1, [3] or `3,`; auto takes all GPUs."""
+    written = str(devices).replace(" ", "")
+    return re.fullmatch(r"1|\[\d+\]|\d+,", written) is not None or (written == "auto" and torch.cuda.device_count() < 2)
