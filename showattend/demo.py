@@ -18,7 +18,7 @@ from showattend.inference import Caption, Captioner, Failure
 from showattend.metrics import bleu
 from showattend.training.command import train
 from showattend.training.runs import make_run_folder
-from showattend.visualize import attention_figure, save_figure
+from showattend.visualize import attention_figure, read_run, save_figure, write_run_report
 
 CONFIG = Path(__file__).with_name("configs") / "shapes.yaml"
 FIGURES = 4
@@ -69,6 +69,7 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
         figure = out / "figures" / f"{photo.path.stem}.png"
         save_figure(attention_figure(open_photo(photo.path)[0], captions[str(photo.id)]), figure)
         print(f"   {figure}  {captions[str(photo.id)]}")
+    write_run_report(out / "report.html", read_run(out / "run"))
     _print_end(out, photos[FIGURES].path, time.monotonic() - started)
 
 
@@ -122,7 +123,8 @@ def _print_scene_scores(scores: SceneScores) -> None:
 def _print_end(out: Path, photo: Path, seconds: float) -> None:
     model = out / "run" / "model"
     print(f"""
-Done in {seconds / 60:.1f} minutes. The folder {out} holds figures/, the model in run/model/ and the pictures in shapes/.
+Done in {seconds / 60:.1f} minutes. The folder {out} holds figures/, report.html about the training,
+the model in run/model/ and the pictures in shapes/.
 Try next (in a clone, showattend is .venv/bin/showattend):
   showattend app --model {model} --examples {out / "shapes" / "images"}    # a page in the browser: touch a word (extra: app)
   showattend attend {photo} --model {model} --out attention.html

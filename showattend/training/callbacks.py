@@ -21,6 +21,7 @@ from showattend.errors import InputError
 from showattend.pretrained import Pretrained, save_pretrained
 from showattend.training.base import BaseLitModule
 from showattend.training.checkpoints import BEST, LAST
+from showattend.training.history import RunHistory
 from showattend.training.interruption import EpochCheckpoint, SignalCheckpoint, Terminated
 from showattend.training.resume import BestCheckpoint, ResumableEarlyStopping, ResumeState
 from showattend.training.run_config import MONITORS, RunConfig
@@ -50,6 +51,7 @@ def make_callbacks(
         ResumableEarlyStopping(run.monitor, mode=mode, patience=run.patience),
         LearningRateMonitor("step"),
         ModelWriter(folder / "model", trained_on=trained_on),
+        RunHistory(folder, run.monitor, run.history_photos),
     ]
     if progress_bar:
         # In a log file every refresh is a line.

@@ -68,6 +68,7 @@ class RunConfig:
         patience: stop after this many validations without a better checkpoint
         ema: decay of an exponential moving average of the weights, such as 0.999, which is validated and saved; 0: none
         every_n_steps: save checkpoints/last.ckpt after this many training steps too, not only after each epoch; 0: not
+        history_photos: validation photos whose captions and maps are kept at each validation, for `showattend report`; 0: none
         trust: a module of your own, such as my_package.cells, or a list of them, that a checkpoint or a model's files may import
 
     Raises:
@@ -80,12 +81,13 @@ class RunConfig:
     patience: int = 5
     ema: float = 0.0
     every_n_steps: int = 0
+    history_photos: int = 4
     trust: str | list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_types(self)
         check_choice(self, "monitor", MONITORS)
-        check_range(self, "patience", "every_n_steps", minimum=0)
+        check_range(self, "patience", "every_n_steps", "history_photos", minimum=0)
         check_range(self, "ema", minimum=0, below=1)
 
     @property

@@ -8,7 +8,9 @@ from showattend.visualize.maps import attention_map, photo_of
 from showattend.visualize.options import STYLES, UPSAMPLINGS, DrawingOptions
 from showattend.visualize.outputs import ENDINGS, check_ending, write_attention
 from showattend.visualize.report import DiversityInputs, PhotoReport, ScoreRow, write_report
-from showattend.visualize.viewer import IndexEntry, frame, index_page, notebook_html, viewer_data, viewer_frame, viewer_page
+from showattend.visualize.run_history import RunHistory, read_run
+from showattend.visualize.run_report import write_run_report
+from showattend.visualize.viewer import IndexEntry, frame, index_page, notebook_html, photo_data, viewer_data, viewer_frame, viewer_page
 
 __all__ = [
     "ENDINGS",
@@ -18,6 +20,7 @@ __all__ = [
     "DrawingOptions",
     "IndexEntry",
     "PhotoReport",
+    "RunHistory",
     "ScoreRow",
     "attention_figure",
     "attention_map",
@@ -29,11 +32,14 @@ __all__ = [
     "gates_figure",
     "index_page",
     "notebook_html",
+    "photo_data",
     "photo_of",
+    "read_run",
     "save_figure",
     "viewer_data",
     "viewer_frame",
     "viewer_page",
     "write_attention",
     "write_report",
+    "write_run_report",
 ]

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from showattend.data.images import photo_size
 from showattend.inference import Caption
 from showattend.visualize.options import DrawingOptions
 
@@ -32,6 +34,16 @@ def viewer_data(name: str, size: tuple[int, int], captions: Mapping[str, Caption
         "upsample": options.upsample,
         "colormap": options.colors(),
     }
+
+
+def photo_data(photo: Path, caption: Caption) -> dict[str, Any]:
+    """The part of the data that depends on one photo and its caption: name, width, height and the caption's fields.
+
+    Raises:
+        InputError: the photo cannot be read.
+    """
+    width, height = photo_size(photo)
+    return {"name": photo.name, "width": width, "height": height, "caption": _caption_data(caption)}
 
 
 def _caption_data(caption: Caption) -> dict[str, Any]:

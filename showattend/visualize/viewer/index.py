@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from showattend.visualize.viewer.page import data_url, render_template
+from showattend.visualize.viewer.page import data_url, render_page
 
 THUMBNAIL = 360  # pixels of the longer side
 
@@ -36,4 +36,4 @@ def index_page(title: str, entries: Sequence[IndexEntry], problems: Sequence[str
     Args:
         problems: photos that could not be read, a line each
     """
-    return render_template("index.html.j2", "index.css", ["frame.js"], title=title, entries=entries, problems=problems)
+    return render_page("index.html.j2", ("index.css",), ("frame.js",), title=title, entries=entries, problems=problems)

@@ -60,16 +60,16 @@ def frame(page: str, title: str) -> str:
 
 def _render(photo: Image.Image, data: dict[str, Any], *, embedded: bool) -> str:
     caption = " ".join(data["models"][0]["captions"][0]["words"]) or "(no words)"
-    return render_template(
-        "viewer.html.j2", "viewer.css", ["viewer.js", "frame.js"], title=caption, data=data, photo=data_url(photo), embedded=embedded
+    return render_page(
+        "viewer.html.j2", ("viewer.css",), ("viewer.js", "frame.js"), title=caption, data=data, photo=data_url(photo), embedded=embedded
     )
 
 
-def render_template(name: str, stylesheet: str, scripts: Sequence[str], **values: object) -> str:
-    """A page of this package, with a style sheet and scripts, and their hashes for the content security policy."""
+def render_page(name: str, stylesheets: Sequence[str], scripts: Sequence[str], **values: object) -> str:
+    """A page of this package, with style sheets and scripts, and their hashes for the content security policy."""
     # Autoescape: captions and file names come from data and must stay text. `tojson` escapes what could end a script.
     environment = Environment(loader=PackageLoader("showattend.visualize", "viewer"), autoescape=True, undefined=StrictUndefined)
-    css, js = read_asset(stylesheet), "".join(map(read_asset, scripts))
+    css, js = ("".join(map(read_asset, names)) for names in (stylesheets, scripts))
     return environment.get_template(name).render(css=css, css_hash=_policy_hash(css), js=js, js_hash=_policy_hash(js), **values)
 
 

@@ -209,7 +209,7 @@
     strips.setAttribute("aria-hidden", "true");
     const others = make("ol", "others", section), sheet = make("div", "sheet", section);
     others.hidden = model.captions.length < 2;
-    others.setAttribute("aria-label", "captions, the best first");
+    others.setAttribute("aria-label", model.captions[0].label ? "captions" : "captions, the best first");
 
     let caption = model.captions[0], current = null, hovered = null, pressed = null, timer = 0, frame = 0, rows = [];
     let from = { alpha: null, strength: 0 }, drawn = { alpha: null, strength: 0, location: null };
@@ -322,7 +322,8 @@
       const choice = make("button", "", make("li", "", others));
       choice.type = "button";
       make("span", "", choice, each.words.join(" ") || "(no words)").dir = "auto";
-      if (each.score !== null) make("small", "", choice, each.score.toFixed(2).replace("-", "−")).title = "log-probability over length ** length_penalty";
+      if (each.label) make("small", "", choice, each.label);
+      else if (each.score !== null) make("small", "", choice, each.score.toFixed(2).replace("-", "−")).title = "log-probability over length ** length_penalty";
       choice.addEventListener("click", () => show(each));
     });
     play.type = "button";
