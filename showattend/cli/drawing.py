@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from showattend.visualize import DrawingOptions
 
 OUT_HELP = (
-    "what to write, by its ending: .html, the page in which words can be touched; .png, .jpg, .webp, .pdf or .svg, a figure; "
-    ".gif, the caption types itself; .json, the numbers"
+    "what to write, by its ending: .html, the page in which words can be touched; .png, .jpg, .pdf or .svg, a figure; "
+    ".gif or .webp, the caption types itself; .json, the numbers"
 )
 
 

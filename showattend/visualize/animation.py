@@ -1,13 +1,13 @@
 """A caption that types itself while the map moves: frames of a GIF or an animated WebP."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from showattend.inference import Caption
-from showattend.visualize.figures import text_font
+from showattend.visualize.fonts import is_right_to_left, pillow_font
 from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes
 from showattend.visualize.options import DrawingOptions
 
@@ -15,16 +15,23 @@ MAX_SIDE, MIN_WIDTH = 480, 240  # pixels of the photo
 MARGIN, FONT_SIZE, LINE = 12, 20, 27  # pixels
 WORD_TIME, MOVE_TIME, END_TIME = 560, 70, 1800  # milliseconds
 MOVES = 3  # frames from one map to the next
-PAPER, INK, ACCENT = (255, 255, 255), (28, 29, 33), (194, 65, 12)
+PAPER, INK, QUIET, ACCENT = (255, 255, 255), (28, 29, 33), (98, 101, 110), (194, 65, 12)
+NAME_SIZE, NAME_LINE = 16, 30  # pixels
+
+_Frame = tuple[Image.Image, int]  # a picture, and for how many milliseconds it is shown
 
 
-def save_animation(path: Path, photo: Image.Image, caption: Caption, options: DrawingOptions) -> None:
-    """Write the frames to a file whose ending is .gif or .webp.
+def save_animation(path: Path, photo: Image.Image, captions: Mapping[str, Caption], options: DrawingOptions) -> None:
+    """Write the frames to a file whose ending is .gif or .webp; several models type their captions one below the other.
 
     Args:
         photo: upright, RGB
+        captions: by the name of their model
+
+    Raises:
+        InputError: a chosen word does not exist.
     """
-    frames, times = zip(*_frames(photo, caption, options), strict=True)
+    frames, times = zip(*_stack([list(_frames(photo, name, caption, options)) for name, caption in captions.items()]), strict=True)
     if path.suffix.lower() == ".gif":
         # One palette for all frames: a palette of its own for each would make the photo flicker.
         palette = _palette(frames)
@@ -41,11 +48,24 @@ def _palette(frames: Sequence[Image.Image]) -> Image.Image:
     return sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
 
 
-def _frames(photo: Image.Image, caption: Caption, options: DrawingOptions) -> Iterator[tuple[Image.Image, int]]:
+def _stack(films: Sequence[Sequence[_Frame]]) -> Iterator[_Frame]:
+    """Frames of several captions one below the other, word by word at once; a shorter caption waits at its end."""
+    longest = max(films, key=len)
+    for n, (_, milliseconds) in enumerate(longest):
+        pictures = [film[min(n, len(film) - 1)][0] for film in films]
+        sheet = Image.new("RGB", (max(picture.width for picture in pictures), sum(picture.height for picture in pictures)), PAPER)
+        top = 0
+        for picture in pictures:
+            sheet.paste(picture, ((sheet.width - picture.width) // 2, top))
+            top += picture.height
+        yield sheet, milliseconds
+
+
+def _frames(photo: Image.Image, name: str, caption: Caption, options: DrawingOptions) -> Iterator[_Frame]:
     """Frames and how long each is shown, in milliseconds."""
     small = fit_within(photo, MAX_SIDE)
     caption = scale_boxes(caption, small.width / photo.width, small.height / photo.height)
-    page = _Page(small, caption)
+    page = _Page(small, name, caption)
     words = options.chosen_words(len(caption.words))
     yield page.frame(small, -1), WORD_TIME
     before = None
@@ -78,15 +98,17 @@ def _draw_map(photo: Image.Image, caption: Caption, word: int | None, weights: n
 
 
 class _Page:
-    """A white page with the photo on top and the caption below it."""
+    """A white page with the photo on top, below the model's name where there is one, and the caption below it."""
 
-    def __init__(self, photo: Image.Image, caption: Caption) -> None:
-        self.photo, self.words = photo, caption.words or ["(no words)"]
+    def __init__(self, photo: Image.Image, name: str, caption: Caption) -> None:
+        self.photo, self.name, self.words = photo, name, caption.words or ["(no words)"]
         self.unseen = unseen_boxes(caption, photo.size)
         self.width = max(photo.width, MIN_WIDTH)
-        self.font = text_font(FONT_SIZE)
+        self.top = NAME_LINE if name else 0
+        text = " ".join(self.words)
+        self.font, self.right_to_left = pillow_font(text, FONT_SIZE), is_right_to_left(text)
         self.lines = self._wrap()
-        self.size = (self.width, photo.height + 2 * MARGIN + LINE * len(self.lines))
+        self.size = (self.width, self.top + photo.height + 2 * MARGIN + LINE * len(self.lines))
 
     def _wrap(self) -> list[list[int]]:
         """Indices of the words of each line."""
@@ -106,22 +128,26 @@ class _Page:
         """The page when the words up to `current` are typed; this one is in the accent colour."""
         page = Image.new("RGB", self.size, PAPER)
         left = (self.width - self.photo.width) // 2
-        page.paste(picture, (left, 0))
+        page.paste(picture, (left, self.top))
         for box in self.unseen:
             self._hatch(page, left, [round(edge) for edge in box])
         draw = ImageDraw.Draw(page)
+        if self.name:
+            draw.text((MARGIN, 6), self.name, font=pillow_font(self.name, NAME_SIZE), fill=QUIET)
         for row, line in enumerate(self.lines):
-            x, y = float(MARGIN), self.photo.height + MARGIN + LINE * row
+            x, y = float(MARGIN), self.top + self.photo.height + MARGIN + LINE * row
             for word in line:
+                length = self.font.getlength(self.words[word])
                 if word <= current or not self.words:
-                    draw.text((x, y), self.words[word], font=self.font, fill=ACCENT if word == current else INK)
-                x += self.font.getlength(self.words[word] + " ")
+                    place = self.width - x - length if self.right_to_left else x
+                    draw.text((place, y), self.words[word], font=self.font, fill=ACCENT if word == current else INK)
+                x += length + self.font.getlength(" ")
         return page
 
     def _hatch(self, page: Image.Image, offset: int, box: Sequence[int]) -> None:
         """Lighten and hatch what the network did not see."""
         left, upper, right, lower = box
-        area = (left + offset, upper, right + offset, lower)
+        area = (left + offset, upper + self.top, right + offset, lower + self.top)
         light = Image.blend(page.crop(area), Image.new("RGB", (right - left, lower - upper), PAPER), 0.62)
         draw = ImageDraw.Draw(light)
         for start in range(-light.height, light.width, 8):

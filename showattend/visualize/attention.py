@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from showattend.inference import Caption
-from showattend.visualize.figures import text_font
+from showattend.visualize.fonts import families, is_right_to_left, pillow_font
 from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes
 from showattend.visualize.options import DrawingOptions
 
@@ -109,11 +109,13 @@ def _draw_block(
     width, height = figure.get_size_inches()
     for n, line in enumerate(title):
         y = (top - 0.06 - LINE_HEIGHT * (n + 0.5)) / height
-        figure.text(0.5, y, line, ha="center", va="center", fontsize=TITLE_SIZE, parse_math=False)
+        figure.text(0.5, y, line, ha="center", va="center", fontsize=TITLE_SIZE, parse_math=False, family=families(line))
     top -= LINE_HEIGHT * len(title) + 0.08
     start = (width - layout.columns * layout.slot + GAP) / 2 + (layout.slot - GAP - layout.panel[0]) / 2
     for place, word in enumerate(block.panels):
         row, column = divmod(place, layout.columns)
+        if is_right_to_left(block.text):
+            column = layout.columns - 1 - column
         lower = top - row * layout.row_height - WORD_HEIGHT - layout.panel[1]
         box = ((start + column * layout.slot) / width, lower / height, layout.panel[0] / width, layout.panel[1] / height)
         axis = figure.add_axes(box)
@@ -144,7 +146,7 @@ def _draw_panel(axis: Axes, photo: Image.Image, caption: Caption, word: int | No
     axis.set_xlim(0, photo.width)
     axis.set_ylim(photo.height, 0)
     text = caption.words[word]
-    axis.set_title(text, fontsize=_fitting_size(text, WORD_SIZE, slot), pad=2.5, parse_math=False)
+    axis.set_title(text, fontsize=_fitting_size(text, WORD_SIZE, slot), pad=2.5, parse_math=False, family=families(text))
 
 
 def _draw_unseen(axis: Axes, photo: Image.Image, caption: Caption) -> None:
@@ -165,7 +167,7 @@ def _draw_cell(axis: Axes, caption: Caption, location: int, strength: float) -> 
 
 def _text_width(text: str, size: float) -> float:
     """Inches."""
-    return text_font(100).getlength(text) / 100 * size / 72
+    return pillow_font(text, 100).getlength(text) / 100 * size / 72
 
 
 def _fitting_size(text: str, size: float, width: float) -> float:

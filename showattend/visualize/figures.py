@@ -1,12 +1,11 @@
 """Figures as matplotlib objects, without pyplot's global state, and how they are written to files."""
 
-from functools import cache
+import warnings
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
-from PIL import ImageFont
 
 from showattend.errors import InputError
 from showattend.files import atomic_write
@@ -28,12 +27,6 @@ def check_format(path: Path) -> None:
         raise InputError(f"cannot draw a figure as '{path.name}': end its name with one of {', '.join(FORMATS)}")
 
 
-@cache
-def text_font(size: int) -> ImageFont.FreeTypeFont:
-    """The font of figures at a size in pixels, to measure or to draw text without matplotlib's slow outlines."""
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
-
-
 def make_figure(rows: int, columns: int, size: tuple[float, float], **layout: Any) -> tuple[Figure, Any]:
     """A figure and its axes, (rows,columns).
 
@@ -53,5 +46,6 @@ def save_figure(figure: Figure, path: Path | str) -> None:
     """
     path = Path(path)
     check_format(path)
-    with atomic_write(path) as temporary, matplotlib.rc_context(TEXT_AS_TEXT):
+    with atomic_write(path) as temporary, matplotlib.rc_context(TEXT_AS_TEXT), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # `fonts.families` has said so
         figure.savefig(temporary, dpi=min(figure.dpi, MAX_PIXELS / max(figure.get_size_inches())))

@@ -8,6 +8,7 @@ from torch import Tensor
 from showattend.errors import InputError
 from showattend.inference import Caption
 from showattend.visualize.figures import LINE_COLORS, make_figure
+from showattend.visualize.fonts import families
 
 WORD_WIDTH = 0.62  # inches
 MEANS_HEIGHT, UNITS_HEIGHT = 2.0, 1.3  # inches
@@ -36,8 +37,9 @@ def gates_figure(caption: Caption, layers: list[dict[str, Tensor]]) -> Figure:
             axis.set_title(f"layer {layer + 1}" if len(layers) > 1 else "each gate: mean and middle half of its units", fontsize=10)
         else:
             _draw_units(axis, name, layers[layer][name])
-    axes.flat[-1].set_xticks(range(len(caption.words)), caption.words, rotation=40, ha="right", rotation_mode="anchor")
-    figure.suptitle(str(caption) or "(no words)", fontsize=11, wrap=True)
+    fonts = families(" ".join(caption.words))
+    axes.flat[-1].set_xticks(range(len(caption.words)), caption.words, rotation=40, ha="right", rotation_mode="anchor", family=fonts)
+    figure.suptitle(str(caption) or "(no words)", fontsize=11, wrap=True, family=families(str(caption)))
     figure.tight_layout(pad=0.5)
     return figure
 

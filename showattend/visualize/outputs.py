@@ -58,8 +58,13 @@ def _write_figure(path: Path, photo: Image.Image, name: str, captions: Mapping[s
 
 def _write_animation(path: Path, photo: Image.Image, name: str, captions: Mapping[str, Caption], options: DrawingOptions) -> None:
     with atomic_write(path) as temporary:
-        save_animation(temporary, photo, next(iter(captions.values())), options)
+        save_animation(temporary, photo, captions, options)
 
 
-WRITERS: dict[str, Write] = {".html": _write_page, **dict.fromkeys(FORMATS, _write_figure), ".gif": _write_animation, ".json": _write_json}
+WRITERS: dict[str, Write] = {
+    ".html": _write_page,
+    **dict.fromkeys(FORMATS, _write_figure),
+    **dict.fromkeys((".gif", ".webp"), _write_animation),
+    ".json": _write_json,
+}
 ENDINGS = ", ".join(WRITERS)

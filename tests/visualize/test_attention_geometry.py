@@ -14,7 +14,7 @@ import torch
 from factories import bright_square_photo, brightness_caption, square_of
 from PIL import Image
 
-from showattend.visualize import attention_figure, attention_map, save_figure
+from showattend.visualize import DrawingOptions, attention_figure, attention_map, save_figure, write_attention
 from showattend.visualize.maps import photo_of
 
 SIZES = [(300, 200), (200, 300), (420, 210), (240, 240), (40, 40)]
@@ -37,6 +37,26 @@ def test_the_figure_is_brightest_where_the_photo_has_its_square(orientation: int
     cell = max(caption.grid_box[2] - caption.grid_box[0], caption.grid_box[3] - caption.grid_box[1]) / 7
     assert left - cell / 2 <= (x + 0.5) / panel.shape[1] * size[0] <= right + cell / 2
     assert upper - cell / 2 <= (y + 0.5) / panel.shape[0] * size[1] <= lower + cell / 2
+
+
+@pytest.mark.parametrize("ending", [".gif", ".webp"])
+@pytest.mark.parametrize("orientation", [1, 6, 7])
+def test_an_animation_is_brightest_there_too_and_models_type_together(orientation: int, ending: str, tmp_path: Path) -> None:
+    size = SIZES[orientation % 4]
+    path = bright_square_photo(tmp_path / "photo.jpg", size, orientation)
+    long, short = (brightness_caption(path, "stretch", words=count) for count in (3, 1))
+    for name, captions in (("one", {"": long}), ("two", {"a": long, "b": short})):
+        write_attention(tmp_path / f"{name}{ending}", photo_of(long), "photo.jpg", captions, DrawingOptions())
+    with Image.open(tmp_path / f"one{ending}") as one, Image.open(tmp_path / f"two{ending}") as two:
+        assert one.n_frames == two.n_frames > 3
+        assert two.height > 2 * one.height
+        one.seek(1)
+        picture = np.asarray(one.convert("L"), dtype=float)[: size[1], (one.width - size[0]) // 2 :][:, : size[0]]
+    y, x = np.unravel_index(picture.argmax(), picture.shape)
+    left, upper, right, lower = square_of(size)
+    cell = max(long.grid_box[2] - long.grid_box[0], long.grid_box[3] - long.grid_box[1]) / 7
+    assert left - cell / 2 <= x + 0.5 <= right + cell / 2
+    assert upper - cell / 2 <= y + 0.5 <= lower + cell / 2
 
 
 @pytest.mark.parametrize("upsample", ["bicubic", "gaussian", "none"])
