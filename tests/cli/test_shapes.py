@@ -15,7 +15,7 @@ FEW = {"train": 8, "val": 4, "test": 4}
 TOKENS = {"de": ("unicode", "unicode-words", "Kreis"), "zh": ("char", "characters", "圆"), "ar": ("unicode", "unicode-words", "دائرة")}
 
 
-@pytest.mark.parametrize("language", TOKENS)
+@pytest.mark.parametrize("language", [pytest.param("de", marks=pytest.mark.slow), "zh", "ar"])
 def test_a_model_of_another_language_is_trained_and_scored_by_its_tokens(
     language: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
