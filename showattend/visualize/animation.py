@@ -63,7 +63,7 @@ def _stack(films: Sequence[Sequence[_Frame]]) -> Iterator[_Frame]:
 
 def _frames(photo: Image.Image, name: str, caption: Caption, options: DrawingOptions) -> Iterator[_Frame]:
     """Frames and how long each is shown, in milliseconds."""
-    small = fit_within(photo, MAX_SIDE)
+    small = _enlarge(fit_within(photo, MAX_SIDE))
     caption = scale_boxes(caption, small.width / photo.width, small.height / photo.height)
     page = _Page(small, name, caption)
     words = options.chosen_words(len(caption.words))
@@ -79,6 +79,12 @@ def _frames(photo: Image.Image, name: str, caption: Caption, options: DrawingOpt
         yield page.frame(_draw_map(small, caption, word, weights, options), word), WORD_TIME
         before = weights
     yield page.frame(small, len(caption.words)), END_TIME
+
+
+def _enlarge(photo: Image.Image) -> Image.Image:
+    """A small photo, such as an icon, with each pixel as a square."""
+    factor = -(-MIN_WIDTH // max(photo.size))
+    return photo if factor == 1 else photo.resize((factor * photo.width, factor * photo.height), Image.Resampling.NEAREST)
 
 
 def _draw_map(photo: Image.Image, caption: Caption, word: int | None, weights: np.ndarray, options: DrawingOptions) -> Image.Image:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from factories import bright_square_photo, brightest_point, brightness_caption, square_of, stage_pixels, watch_page
+from factories import bright_square_photo, brightest_point, brightness_caption, serious_faults, square_of, stage_pixels, watch_page
 from PIL import Image
 
 from showattend.inference import Caption
-from showattend.visualize import viewer_page
+from showattend.visualize import IndexEntry, index_page, viewer_page
 from showattend.visualize.maps import photo_of
 
 SIZES = [(300, 200), (200, 300), (420, 210), (240, 240)]
@@ -195,3 +195,29 @@ def test_in_a_notebook_the_frame_grows_to_the_viewer(browser: Any, photo: Path) 
     grown = "frame => frame.clientHeight !== 640 && Math.abs(frame.clientHeight - frame.contentDocument.body.scrollHeight) <= 8"
     page.wait_for_function(grown, arg=page.locator("iframe").element_handle())
     page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_is_kept_out(scheme: str, open_page: OpenPage, photo: Path, tmp_path: Path) -> None:
+    caption = corners(photo)
+    page = open_page({"lstm": replace(caption, alternatives=[caption]), "gru": brightness_caption(photo, "crop")}, color_scheme=scheme)
+    page.locator(".words button").first.click()
+    assert serious_faults(page) == []
+    entry = IndexEntry.of(photo_of(caption), "photo.html", photo.name, str(caption))
+    (tmp_path / "index.html").write_text(index_page("1 photo", [entry], ["broken.png: not a picture"]), encoding="utf-8")
+    page.goto((tmp_path / "index.html").as_uri())
+    assert serious_faults(page) == []
+
+
+def test_a_right_to_left_caption_begins_on_the_right(open_page: OpenPage, photo: Path) -> None:
+    page = open_page(replace(brightness_caption(photo, "stretch", words=3), words=["كلب", "بني", "يركض"]))
+    first, last = (page.locator(".words button").nth(word).bounding_box() for word in (0, 2))
+    assert page.locator(".play").bounding_box()["x"] > first["x"] > last["x"]
+    page.locator(".words button").first.focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(".stage").get_attribute("data-word") == "1"
+
+
+def test_contours_are_not_offered_where_one_location_was_taken(open_page: OpenPage, photo: Path) -> None:
+    page = open_page(replace(corners(photo), locations=torch.tensor([8, 12, 36, 40, 24])))
+    assert page.locator(".styles button").all_inner_texts() == ["Spotlight", "Heat", "Boxes"]

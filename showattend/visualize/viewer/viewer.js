@@ -296,6 +296,7 @@
       });
       play.hidden = !caption.words.length;
       if (!caption.words.length) make("span", "none", words, "(no words)");
+      line.style.direction = getComputedStyle(words).direction; // the button stands where the caption begins
       rows = (caption.words.length ? stripsOf(caption) : []).map((strip) => {
         const row = make("div", "strip", strips);
         make("span", "label", row, strip.label);
@@ -400,7 +401,10 @@
     styles.setAttribute("role", "group");
     styles.setAttribute("aria-label", "how the map is drawn");
     const restyle = data.models.map((model) => mountModel(models, model, data, source, data.models.length > 1));
-    const buttons = Object.entries(STYLES).map(([style, label]) => {
+    // Contour lines, which show how a weight falls off, do not fit a single location.
+    const single = data.models.some((model) => model.captions.some((caption) => caption.locations));
+    const offered = Object.entries(STYLES).filter(([style]) => !(single && style === "contour"));
+    const buttons = offered.map(([style, label]) => {
       const choice = make("button", "", styles, label);
       choice.type = "button";
       choice.addEventListener("click", () => set(style));
