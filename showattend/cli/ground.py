@@ -1,4 +1,4 @@
-"""`showattend ground`: alpha against boxes of the named objects, and the effect of hiding locations on a word's probability."""
+"""`showattend ground`: alpha against boxes of the named objects, how sharp it is, and the effect of hiding locations on a word."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args
 from showattend.cli.options import Commands, add_data_options, add_generation_options, add_model_options, add_speed_options, whole_number
-from showattend.console import print_error
+from showattend.console import print_error, printable
 from showattend.errors import InputError
 from showattend.files import check_writable
 
 if TYPE_CHECKING:
     from showattend.data.boxes import ObjectBoxes, ObjectWord
     from showattend.data.captions import Photo
-    from showattend.grounding import Mention
+    from showattend.grounding import Mention, Sharpness
     from showattend.inference import Caption, Captioner
     from showattend.vocabulary import Vocabulary
 
@@ -31,12 +31,16 @@ def add_parser(commands: Commands) -> None:
         help="attention against boxes of objects, and words against the locations attended to",
         description="For each word that names an object: whether alpha's peak lies in the object's box (pointing), the share of alpha "
         "in the box (mass), and the overlap of box and locations with large alpha (IoU), with chance level and an alpha on the centre to "
-        "compare. "
-        "Then faithfulness: how far the word's probability falls when the locations with the largest alpha are hidden, or random ones.",
+        "compare. Then, with or without boxes, how sharp alpha is for each class of words, and faithfulness: how far the word's "
+        "probability falls when the locations with the largest alpha are hidden, or random ones.",
     )
     add_model_options(ground)
     add_data_options(ground)
-    ground.add_argument("--boxes", default="auto", help="auto, or whose boxes: shapes, entities, coco (default: %(default)s)")
+    ground.add_argument(
+        "--boxes",
+        default="auto",
+        help="auto, or whose boxes: shapes, entities, coco; none: nouns of English captions, without boxes (default: %(default)s)",
+    )
     ground.add_argument(
         "--captions",
         choices=("model", "references"),
@@ -51,7 +55,12 @@ def add_parser(commands: Commands) -> None:
         help="words whose curves are computed, a random sample by --seed; 0: none (default: 200)",
     )
     ground.add_argument("--plot", type=Path, metavar="FILE", help="draw the deletion and insertion curves")
-    ground.add_argument("--out", type=Path, metavar="DIR", help="write grounding.json, faithfulness.json, and mentions.csv with every word")
+    ground.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write grounding.json, faithfulness.json, and, where there are boxes, mentions.csv with every word",
+    )
     add_speed_options(ground)
     add_generation_options(ground)
     ground.set_defaults(run=run)
@@ -66,12 +75,12 @@ class GroundingInputs(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure alpha against boxes, then how much words depend on the locations with the largest alpha.
+    """Measure alpha against boxes, its sharpness, and how much words depend on the locations with the largest alpha.
 
     Returns:
         0, or 1 if a photo was left out
     """
-    from showattend.cli.grounding_output import print_summary, write_summary
+    from showattend.cli.grounding_output import print_sharpness, print_summary, write_grounding
     from showattend.data.boxes import read_boxes
     from showattend.data.captions import read_captions
     from showattend.grounding import MEASURED, Mention, summarize
@@ -90,17 +99,31 @@ def run(args: argparse.Namespace) -> int:
     inputs = GroundingInputs(captioner, list(_photos_with_boxes(photos, boxes)), boxes)
     captions = list(_score_references(inputs) if args.captions == "references" else _caption_photos(inputs, args))
     mentions = [Mention(photo, caption, word) for photo, caption, words in captions for word in words]
-    measured = [mention for mention in mentions if mention.status == MEASURED]
+    measured = [mention for mention in mentions if mention.status == MEASURED or not boxes.has_boxes]
     if not measured:
         counts = f"{len(captions)} captions of {len(photos)} photos"
-        raise InputError(f"nothing to measure: in {counts} no word names an object whose box the network sees")
-    summary = summarize(measured)
+        what = "an object whose box the network sees" if boxes.has_boxes else "an object"
+        raise InputError(f"nothing to measure: in {counts} no word names {what}")
+    summary, sharpness = summarize(measured) if boxes.has_boxes else None, _sharpness(captions, photos)
     if args.out:
-        write_summary(args.out, summary, mentions)
-    print_summary(_title(args), summary, mentions)
+        write_grounding(args.out, summary, sharpness, mentions)
+    print(f"\n{printable(_title(args))}")
+    if summary:
+        print_summary(summary, mentions)
+    print_sharpness(sharpness)
     if args.faithfulness:
         _run_faithfulness(captioner, measured, args)
     return 0 if len({photo.id for photo, _, _ in captions}) == len(photos) else 1
+
+
+def _sharpness(captions: Sequence[GroundedCaption], photos: Sequence[Photo]) -> Sharpness:
+    """The entropy of alpha, by the classes of the words."""
+    from showattend.grounding import summarize_sharpness
+    from showattend.vocabulary import tokenize
+    from showattend.vocabulary.word_classes import WordClasses
+
+    class_of = WordClasses(tokenize(text) for photo in photos for text in photo.captions)
+    return summarize_sharpness([(photo.id, caption) for photo, caption, _ in captions], class_of)
 
 
 def _check_outputs(args: argparse.Namespace) -> None:

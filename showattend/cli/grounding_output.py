@@ -1,6 +1,7 @@
 """Results of `showattend ground` on the screen, as JSON, and as a table of all mentions."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from showattend.console import printable
 from showattend.files import write_table, write_text
-from showattend.grounding import MEASURED, MEASURES, NO_BOX, OUTSIDE_CROP, SHARES, CurveSummary, GroundingSummary, Mention
+from showattend.grounding import MEASURED, MEASURES, NO_BOX, OUTSIDE_CROP, SHARES, CurveSummary, GroundingSummary, Mention, Sharpness
 from showattend.metrics import Estimate
 
 LABELS = {"pointing": "pointing", "mass": "mass in boxes", "iou": "IoU"}
@@ -16,10 +17,9 @@ NOUNS = 10  # in the printed table
 REASONS = {NO_BOX: "name nothing that has a box in the photo", OUTSIDE_CROP: "name what lies outside what the network sees"}
 
 
-def print_summary(title: str, summary: GroundingSummary, mentions: Sequence[Mention]) -> None:
+def print_summary(summary: GroundingSummary, mentions: Sequence[Mention]) -> None:
     """Print the measures with chance level and the centre baseline, the words that were not measured, and the most frequent nouns."""
-    print(f"\n{printable(title)}\n")
-    print(f"  {'':15}" + "".join(f"{source:24}" for source in summary.estimates).rstrip())
+    print(f"\n  {'':15}" + "".join(f"{source:24}" for source in summary.estimates).rstrip())
     for name in MEASURES:
         label = f"{LABELS[name]} at {summary.threshold:.2g}" if name == "iou" else LABELS[name]
         print(f"  {label:15}" + "".join(f"{_interval(of_source[name]):24}" for of_source in summary.estimates.values()).rstrip())
@@ -34,6 +34,15 @@ def print_summary(title: str, summary: GroundingSummary, mentions: Sequence[Ment
     _print_nouns(summary)
 
 
+def print_sharpness(sharpness: Sharpness) -> None:
+    """The entropy of alpha for each class of words, and how much it changes within a caption."""
+    most = math.log(sharpness.locations)
+    print(f"\n  entropy of alpha over {sharpness.locations} locations, from 0 (all on one) to {most:.3f} nats (the same on all)")
+    for name, (count, entropy) in sharpness.classes.items():
+        print(f"  {name:15}{_interval(entropy):24}{count} words")
+    print(f"  {'change':15}{_interval(sharpness.change):24}from word to word of a caption; 0: always the same map")
+
+
 def print_curves(summary: CurveSummary, mentions: Sequence[Mention]) -> None:
     """The areas under the deletion and insertion curves."""
     print(
@@ -45,11 +54,14 @@ def print_curves(summary: CurveSummary, mentions: Sequence[Mention]) -> None:
         print(f"  {name:15}{_interval(alpha):24}{_interval(random):24}{_interval(difference, '+.3f')}")
 
 
-def write_summary(folder: Path, summary: GroundingSummary, mentions: Sequence[Mention]) -> None:
-    """Write mentions.csv, each mention with its status and its measures, and grounding.json."""
-    header = ("photo", "caption", "position", "word", "noun", "boxes", "status", *MEASURES)
-    write_table(folder / "mentions.csv", header, _mention_rows(mentions, summary))
-    write_text(folder / "grounding.json", json.dumps(summary_json(summary, mentions), indent=2) + "\n")
+def write_grounding(folder: Path, summary: GroundingSummary | None, sharpness: Sharpness, mentions: Sequence[Mention]) -> None:
+    """Write grounding.json, and with boxes mentions.csv, each mention with its status and its measures."""
+    content = {"sharpness": sharpness_json(sharpness)}
+    if summary:
+        header = ("photo", "caption", "position", "word", "noun", "boxes", "status", *MEASURES)
+        write_table(folder / "mentions.csv", header, _mention_rows(mentions, summary))
+        content = summary_json(summary, mentions) | content
+    write_text(folder / "grounding.json", json.dumps(content, indent=2) + "\n")
 
 
 def write_curves(folder: Path, summary: CurveSummary, mentions: Sequence[Mention]) -> None:
@@ -71,6 +83,12 @@ def summary_json(summary: GroundingSummary, mentions: Sequence[Mention]) -> dict
         "pointing_with_misses": pointing_with_misses(summary, mentions),
         "nouns": {noun: {"words": count, **means} for noun, (count, means) in summary.nouns.items()},
     }
+
+
+def sharpness_json(sharpness: Sharpness) -> dict[str, Any]:
+    """All values of the sharpness."""
+    classes = {name: {"words": count, "entropy": _estimate_json(entropy)} for name, (count, entropy) in sharpness.classes.items()}
+    return {"locations": sharpness.locations, "classes": classes, "change": _estimate_json(sharpness.change)}
 
 
 def curves_json(summary: CurveSummary, mentions: Sequence[Mention]) -> dict[str, Any]:

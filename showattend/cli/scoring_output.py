@@ -14,6 +14,7 @@ from showattend.cli.scoring import TOKENIZERS, Scores, ScoringInputs
 from showattend.console import printable
 from showattend.files import write_table, write_text
 from showattend.metrics import find_metric
+from showattend.metrics.diversity import share_repeated, vocabulary_size
 from showattend.metrics.significance import Comparison
 
 if TYPE_CHECKING:
@@ -30,7 +31,22 @@ def print_scores(title: str, scores: Scores) -> None:
         bounds = scores.bounds.get(name)
         interval = f"  [{bounds.low:.4f}, {bounds.high:.4f}]" if bounds else ""
         print(f"  {find_metric(name).label:8}{value:8.4f}{interval}{_direction(name)}")
+    own, one_person = diversity(scores)
+    print(
+        f"  {own['words']:,} different words (one person's captions of these photos: {one_person['words']:,}); "
+        f"{own['repeated']:.1%} of the captions are those of another photo too ({one_person['repeated']:.1%})"
+    )
     print(f"  {scores.signature}")
+
+
+def diversity(scores: Scores) -> tuple[dict[str, int | float], dict[str, int | float]]:
+    """Different words and the share of captions that are another photo's too: of the captions, and of each photo's first reference."""
+    references = [of_photo[0] for of_photo in scores.tokens.references.values()]
+    own, one_person = (
+        {"words": vocabulary_size(captions), "repeated": share_repeated(captions)}
+        for captions in (list(scores.tokens.hypotheses.values()), references)
+    )
+    return own, one_person
 
 
 def print_comparison(differences: Mapping[str, Comparison], other: str) -> None:
@@ -46,7 +62,14 @@ def write_scores(folder: Path, inputs: ScoringInputs, scores: Scores) -> None:
     bounds = {name: list(interval) for name, interval in scores.bounds.items()}
     problems = list(inputs.results.problems.values())
     values = {name: None if math.isnan(value) else value for name, value in scores.values.items()}
-    metrics = {**values, "intervals": bounds, "signature": scores.signature, "problems": problems}
+    own, one_person = diversity(scores)
+    metrics = {
+        **values,
+        "intervals": bounds,
+        "diversity": {**own, "references": one_person},
+        "signature": scores.signature,
+        "problems": problems,
+    }
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     captions = inputs.results.captions.items()
     rows = (

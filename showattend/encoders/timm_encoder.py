@@ -147,26 +147,23 @@ def _create(name: str, config: EncoderConfig, *, pretrained: bool = False) -> nn
     """The network without its classifier; for photos of any size, and with a finer grid by dilation, where it can."""
     timm = _timm()
     stride = {} if config.stride is None else {"output_stride": config.stride}
-    network: nn.Module | None = None
-    for options in ({**ANY_SIZE, **stride}, stride):
+    for options in ({**ANY_SIZE, **stride}, stride, ANY_SIZE, {}):
         try:
             network = timm.create_model(name, pretrained=pretrained, **options)
-            break
+            network.reset_classifier(0, "")
+            return network  # type: ignore[no-any-return]
         except TypeError as error:  # how a network refuses an option
             refused = error
         except Exception as error:  # each library between timm and the file has its own
-            if not pretrained and stride:
+            if pretrained:
+                raise InputError(
+                    f"cannot download timm's weights of {name} ({one_line(error)}): give a file with --model.encoder.weights FILE "
+                    "(safetensors, timm's names), or --model.encoder.weights none for random ones"
+                ) from error
+            if options.get("output_stride"):
                 raise _no_stride(config, error) from error
-            if not pretrained:
-                raise InputError(f"timm cannot build {name}: {one_line(error)}") from error
-            raise InputError(
-                f"cannot download timm's weights of {name} ({one_line(error)}): give a file with --model.encoder.weights FILE "
-                "(safetensors, timm's names), or --model.encoder.weights none for random ones"
-            ) from error
-    if network is None:
-        raise _no_stride(config, refused) if stride else InputError(f"timm cannot build {name}: {one_line(refused)}")
-    network.reset_classifier(0, "")  # type: ignore[operator]
-    return network
+            raise InputError(f"timm cannot build {name} as an encoder: {one_line(error)}") from error
+    raise InputError(f"timm cannot build {name} as an encoder: {one_line(refused)}") from refused
 
 
 def _no_stride(config: EncoderConfig, error: Exception) -> InputError:
@@ -184,7 +181,7 @@ def _trace(network: nn.Module, config: EncoderConfig, size: int) -> Layout:
     try:
         with torch.no_grad(), GridTrace(image) as trace:
             grid = _feature_map(network, image, layer, config.name)
-    except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{config.name} gives no features that are a grid: {one_line(error)}") from error

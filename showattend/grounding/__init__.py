@@ -1,8 +1,9 @@
-"""Grounding of attention: alpha against boxes of the named objects (`measures`), deletion and insertion curves (`faithfulness`)."""
+"""Grounding of attention: alpha against boxes (`measures`), deletion and insertion curves (`faithfulness`), entropy (`sharpness`)."""
 
 from showattend.grounding.faithfulness import SHARES, Curves, faithfulness_curves
 from showattend.grounding.measures import MEASURES, points_at
 from showattend.grounding.mentions import MEASURED, NO_BOX, OUTSIDE_CROP, Mention
+from showattend.grounding.sharpness import Sharpness, summarize_sharpness
 from showattend.grounding.summary import CurveSummary, GroundingSummary, summarize, summarize_curves
 
 __all__ = [
@@ -15,8 +16,10 @@ __all__ = [
     "Curves",
     "GroundingSummary",
     "Mention",
+    "Sharpness",
     "faithfulness_curves",
     "points_at",
     "summarize",
     "summarize_curves",
+    "summarize_sharpness",
 ]

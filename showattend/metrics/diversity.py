@@ -1,5 +1,6 @@
 """Diversity of captions: words, n-grams, and captions that are in no training set."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 from showattend.metrics.corpus import Tokens
@@ -19,6 +20,12 @@ def vocabulary_size(captions: Iterable[Tokens]) -> int:
 def share_different(captions: Sequence[Tokens]) -> float:
     """Different captions over all captions."""
     return len(set(map(tuple, captions))) / max(1, len(captions))
+
+
+def share_repeated(captions: Sequence[Tokens]) -> float:
+    """The share of captions that are those of another photo too, word for word."""
+    counts = Counter(map(tuple, captions))
+    return sum(count for count in counts.values() if count > 1) / max(1, len(captions))
 
 
 def share_new(captions: Sequence[Tokens], training: Collection[Tokens]) -> float:

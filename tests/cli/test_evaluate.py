@@ -91,6 +91,10 @@ def test_known_scores_in_every_format_of_references_and_ids(
     assert ("looked up" in printed.err) == (call is not exact)
     assert "photos:2/2|references:4|tokens:ptb|ties:shorter" in printed.out
     assert str(values["signature"]) in printed.out
+    # a man is speaking, rain falls; of each photo's first reference the words differ too, and none is said twice
+    words = len({word for texts in REFERENCES.values() for word in texts[0].split()})
+    assert values["diversity"] == {"words": 6, "repeated": 0.0, "references": {"words": words, "repeated": 0.0}}
+    assert f"6 different words (one person's captions of these photos: {words})" in printed.out
     with (tmp_path / "out" / "photos.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["cider_d"]) for row in rows] == pytest.approx(list(CIDER_D.values()), abs=2e-6)

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,6 +158,22 @@ def test_boxes_outside_the_crop_are_counted_and_reported(
     assert ground(cropped, elsewhere, tmp_path / "crop", *options)["grounding"]["words"]["outside crop"] == circles > 0  # type: ignore[index]
     assert "name what lies outside what the network sees, such as 'circle' in val_" in capsys.readouterr().out
     assert ground(model, elsewhere, tmp_path / "stretch", *options)["grounding"]["words"]["outside crop"] == 0  # type: ignore[index]
+
+
+def test_without_boxes_sharpness_and_faithfulness_of_the_nouns_are_measured(
+    model: Path, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = ground(model, elsewhere, tmp_path / "out", "--boxes", "none", "--faithfulness", 4, "--captions", "references")
+    printed = capsys.readouterr().out
+    assert "pointing" not in printed
+    assert {"grounding", "faithfulness"} == set(written)
+    captions = [caption.split() for photo in read_captions(elsewhere).split("val") for caption in photo.captions]
+    nouns = sum(word in (*KINDS, "shapes") for words in captions for word in words)
+    assert set(written["grounding"]) == {"sharpness"}
+    sharpness: Any = written["grounding"]["sharpness"]
+    assert sharpness["classes"]["noun"]["words"] == nouns
+    assert 0 <= sharpness["classes"]["noun"]["entropy"]["value"] <= math.log(sharpness["locations"])
+    assert written["faithfulness"]["words"] == 4
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from showattend.metrics.diversity import distinct, share_different, share_new, vocabulary_size
+from showattend.metrics.diversity import distinct, share_different, share_new, share_repeated, vocabulary_size
 
 
 def test_diversity_equals_values_counted_by_hand() -> None:
@@ -12,4 +12,5 @@ def test_diversity_equals_values_counted_by_hand() -> None:
     assert distinct(captions, 2) == pytest.approx(3 / 5)  # a dog, dog a, a cat of 3 + 1 + 1
     assert distinct([[]], 2) == 0
     assert share_different(captions) == 3 / 4
+    assert share_repeated(captions) == 2 / 4  # the two cats
     assert share_new(captions, [["a", "cat"], ["a"]]) == 1 / 2

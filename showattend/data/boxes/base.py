@@ -30,6 +30,7 @@ class ObjectBoxes(ABC):
     """The objects of some photos, by the words that name them.
 
     signs: glob patterns, relative to the data set's folder; a folder in which one of them matches has such boxes
+    has_boxes: False: words name objects whose boxes are not known
 
     Args:
         root: the data set's folder
@@ -40,6 +41,7 @@ class ObjectBoxes(ABC):
     """
 
     signs: ClassVar[tuple[str, ...]] = ()
+    has_boxes: ClassVar[bool] = True
 
     @abstractmethod
     def __init__(self, root: Path, photos: Sequence[Photo]) -> None: ...

@@ -6,13 +6,15 @@ from pathlib import Path
 from showattend.data.boxes.base import BOX_READERS, ObjectBoxes
 from showattend.data.boxes.coco import CocoBoxes
 from showattend.data.boxes.entities import EntitiesBoxes
+from showattend.data.boxes.nouns import NounsWithoutBoxes
 from showattend.data.boxes.shapes import ShapesBoxes
 from showattend.data.captions import Photo
 from showattend.errors import InputError, unknown_name
 
 # The first whose files lie in the folder reads it.
 ORDER = ("shapes", "entities", "coco")
-__all__ = ["ORDER", "CocoBoxes", "EntitiesBoxes", "ShapesBoxes", "read_boxes"]
+NO_BOXES = "none"  # a kind that no folder is recognised as
+__all__ = ["ORDER", "CocoBoxes", "EntitiesBoxes", "NounsWithoutBoxes", "ShapesBoxes", "read_boxes"]
 
 
 def read_boxes(root: Path, photos: Sequence[Photo], kind: str = "auto") -> ObjectBoxes:
@@ -20,17 +22,19 @@ def read_boxes(root: Path, photos: Sequence[Photo], kind: str = "auto") -> Objec
 
     Args:
         root: the data set's folder, in one of the layouts of data/README.md
-        kind: `auto`, a registered name, or a dotted path
+        kind: `auto`, a registered name, or a dotted path; `none`: nouns, without boxes
 
     Raises:
         InputError: an unknown kind, no such annotation in the folder, or one that is not in its format.
     """
     root = Path(root).expanduser()
+    if kind == NO_BOXES:
+        return NounsWithoutBoxes(root, photos)
     if kind != "auto" and ":" not in kind and kind not in BOX_READERS.entries:
-        raise unknown_name("kind of boxes", kind, ["auto", *BOX_READERS.entries])
+        raise unknown_name("kind of boxes", kind, ["auto", NO_BOXES, *BOX_READERS.entries])
     readers = {name: BOX_READERS.find(name) for name in (ORDER if kind == "auto" else [kind])}
     for reader in readers.values():
         if any(path for sign in reader.signs for path in root.glob(sign)):
             return reader(root, photos)
     signs = ", ".join(f"{name} ({' or '.join(reader.signs)})" for name, reader in readers.items())
-    raise InputError(f"{root} holds no boxes of objects: looked for {signs}; see data/README.md")
+    raise InputError(f"{root} holds no boxes of objects: looked for {signs}; see data/README.md; --boxes none measures without any")
