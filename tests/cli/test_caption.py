@@ -369,3 +369,10 @@ def test_words_of_a_stranger_s_model_cannot_write_to_the_terminal(
     assert len(lines) == 8
     assert sum("\\x1b[2J" in line for line in lines) == 7
     assert not any("\x1b" in line or "\u202e" in line for line in lines)
+
+
+def test_a_limit_on_memory_that_the_libraries_do_not_fit_into_is_one_line() -> None:
+    limited = ["bash", "-c", 'ulimit -v 524288; exec "$0" "$@"', sys.executable, "-m", "showattend"]
+    ended = subprocess.run([*limited, "caption", "photo.jpg", "--model", "model"], capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == "showattend: the limit on memory, 0.5 GiB, is too low to load the libraries: raise ulimit -v\n"
