@@ -48,7 +48,7 @@ def make_callbacks(
         BestCheckpoint(checkpoints, Path(BEST).stem, run.monitor, mode=mode, enable_version_counter=False),
         # After the best one, whose state it holds; and the trainer's own is the first.
         EpochCheckpoint(signals),
-        ResumableEarlyStopping(run.monitor, mode=mode, patience=run.patience),
+        ResumableEarlyStopping(run.monitor, mode=mode, patience=run.patience, check_on_train_epoch_end=False),
         LearningRateMonitor("step"),
         ModelWriter(folder / "model", trained_on=trained_on),
         RunHistory(folder, run.monitor, run.history_photos),

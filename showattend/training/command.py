@@ -30,6 +30,8 @@ HARMLESS_WARNINGS = (
     ".*treespec, LeafSpec.*",
     # Training runs in one process, with or without a batch system's launcher.
     ".*`srun` command is available.*",
+    # Of a run that ends before its first validation the last line says that no model was kept.
+    ".*could not find the monitored key in the returned metrics.*",
     # The batches of a resumed epoch begin where the checkpoint says.
     ".*your dataloader is not resumable.*",
 )
