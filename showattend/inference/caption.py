@@ -16,7 +16,7 @@ class Caption:
     """A caption and its attention weights.
 
     Attributes:
-        words: T words
+        words: T words, or subwords of a model that was trained on them
         score: log-probability of the caption, divided by its length ** length_penalty
         alphas: weights on the locations at each word, (T,L); a row sums to 1, less the sentinel's share in adaptive attention
         grid_shape: rows and columns of the locations, which are stored row by row from the top left
