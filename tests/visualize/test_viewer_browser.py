@@ -1,5 +1,6 @@
 """The viewer in a real browser: words light up the right places, by mouse and by keyboard, and the page keeps to itself."""
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from factories import bright_square_photo, brightest_point, brightness_caption, 
 from PIL import Image
 
 from showattend.inference import Caption
-from showattend.visualize import IndexEntry, index_page, viewer_page
+from showattend.visualize import IndexEntry, index_page, save_figure, viewer_page
 from showattend.visualize.maps import photo_of
 
 SIZES = [(300, 200), (200, 300), (420, 210), (240, 240)]
@@ -87,6 +88,25 @@ def test_the_map_lies_on_the_photo(orientation: int, open_page: OpenPage, tmp_pa
     assert left - half <= x <= right + half
     assert upper - half <= y <= lower + half
     assert page.locator(".unseen").is_visible() == bool(orientation % 2)
+
+
+def test_a_vector_figure_is_brightest_where_the_photo_has_its_square(browser: Any, tmp_path: Path) -> None:
+    caption = brightness_caption(bright_square_photo(tmp_path / "photo.jpg", (300, 200), 6), "crop")
+    figure = caption.figure()
+    save_figure(figure, tmp_path / "figure.svg")
+    page = browser.new_page(viewport={"width": 1200, "height": 600})
+    page.goto((tmp_path / "figure.svg").as_uri())
+    size = page.evaluate("(({ width, height }) => [width, height])(document.documentElement.getBoundingClientRect())")
+    picture = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L"), dtype=float)
+    page.close()
+    left, lower, right, upper = figure.axes[1].get_position().extents
+    panel = picture[round((1 - upper) * size[1]) : round((1 - lower) * size[1]), round(left * size[0]) : round(right * size[0])]
+    panel = np.where(panel > 200, 0, panel)  # what the network did not see is nearly white
+    y, x = np.unravel_index(panel.argmax(), panel.shape)
+    left, upper, right, lower = square_of((300, 200))
+    half = (caption.grid_box[2] - caption.grid_box[0]) / 14
+    assert left - half <= (x + 0.5) / panel.shape[1] * 300 <= right + half
+    assert upper - half <= (y + 0.5) / panel.shape[0] * 200 <= lower + half
 
 
 def test_the_keyboard_alone_reaches_every_word(open_page: OpenPage, photo: Path) -> None:
