@@ -91,6 +91,15 @@ def match_hidden_sizes(reference: str, input_size: int, hidden_size: int) -> dic
     return {name: _nearest_hidden_size(name, input_size, target) for name in cell_names()}
 
 
+def matched_hidden_size(name: str, reference: str, input_size: int, hidden_size: int) -> int:
+    """The same for one cell, which may be a dotted path.
+
+    Raises:
+        InputError: an unknown cell, or a hidden size that the reference refuses.
+    """
+    return _nearest_hidden_size(name, input_size, count_parameters(reference, input_size, hidden_size))
+
+
 def _nearest_hidden_size(name: str, input_size: int, target: int) -> int:
     """Parameters grow with the hidden size: double it until they reach the target, then bisect."""
     multiple = find_cell(name).hidden_size_multiple

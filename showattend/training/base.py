@@ -16,7 +16,7 @@ from showattend.models.caption_model import CaptionModel
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.config import OptimizerConfig
-from showattend.training.schedules import SCHEDULES
+from showattend.training.schedules import learning_rate_factor
 from showattend.vocabulary import Vocabulary
 
 ParameterGroup = dict[str, Any]  # of a torch optimiser
@@ -78,11 +78,7 @@ class BaseLitModule(lightning.LightningModule):
         total = self.trainer.estimated_stepping_batches
         if math.isinf(total):
             return 1.0
-        steps = int(total)
-        warmup: int = max(1, round(self.optimizer_config.warmup * steps))
-        if step < warmup:
-            return (step + 1) / warmup
-        return SCHEDULES[self.optimizer_config.schedule]((step - warmup) / max(1, steps - warmup))
+        return learning_rate_factor(self.optimizer_config.schedule, self.optimizer_config.warmup, step, int(total))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Generate captions, and measure the likelihood of the references."""

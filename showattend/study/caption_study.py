@@ -1,0 +1,123 @@
+"""The design of a captioning study: random search with the same settings for every cell, then fresh seeds with each cell's best."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+from showattend.cells.catalogue import matched_hidden_size
+from showattend.models.config import DecoderConfig
+from showattend.study.caption_runs import run_trial
+from showattend.study.config import EQUAL_PARAMETERS, CaptionStudy, SearchSpace
+from showattend.study.material import Material, prepare_material
+from showattend.study.memory_probe import seed_of
+from showattend.study.trials import COMPLETE, Job, Row
+
+OBJECTIVE = "val_nll"  # selects the best setting; test is looked at for the report alone
+
+
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """The search space as Optuna takes it."""
+    (rate, highest_rate), (dropout, highest_dropout), (clip, highest_clip) = space.learning_rate, space.dropout, space.clip
+    return {
+        "learning_rate": FloatDistribution(rate, highest_rate, log=True),
+        "dropout": FloatDistribution(dropout, highest_dropout),
+        "clip": FloatDistribution(clip, highest_clip, log=True),
+        "hidden_size": CategoricalDistribution(space.hidden_size),
+    }
+
+
+def draw_settings(space: SearchSpace, count: int, seed: int) -> list[dict[str, float]]:
+    """The settings that Optuna's random sampler draws; more of them begin with the same ones."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    return [study.ask(distributions(space)).params for _ in range(count)]
+
+
+def search_jobs(config: CaptionStudy) -> list[Job]:
+    """Phase 1. The first setting of all cells comes before the second one, so that an unfinished study covers all of them."""
+    settings = draw_settings(config.space, config.trials, config.seed)
+    return [
+        Job(track, "search", cell, number, seed_of(config.seed, track, "search", cell, number), params)
+        for number, params in enumerate(settings)
+        for track in config.tracks
+        for cell in config.chosen_cells
+    ]
+
+
+def final_jobs(config: CaptionStudy, rows: Mapping[str, Row]) -> list[Job]:
+    """Phase 2: fresh seeds for the best setting of each cell; none for a cell whose every run of phase 1 diverged."""
+    best = best_settings(config, rows)
+    return [
+        Job(track, "final", cell, number, seed_of(config.seed, track, "final", cell, number), params)
+        for number in range(config.seeds)
+        for (track, cell), params in best.items()
+    ]
+
+
+def best_settings(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[tuple[str, str], dict[str, float]]:
+    """By track and cell, the setting with the lowest validation loss."""
+    best = {}
+    for track in config.tracks:
+        for cell in config.chosen_cells:
+            trials = [row for row in search_rows(rows, track) if row.job.cell == cell and row.job.number < config.trials]
+            if trials:
+                best[track, cell] = min(trials, key=lambda row: row.values[OBJECTIVE]).job.params
+    return best
+
+
+def search_rows(rows: Mapping[str, Row], track: str) -> list[Row]:
+    """The complete runs of phase 1 in one track."""
+    return [row for row in rows.values() if (row.job.track, row.job.phase, row.status) == (track, "search", COMPLETE)]
+
+
+class CaptionWork:
+    """Measures the runs of a study; each process prepares the material, which lies in the study's folder, once."""
+
+    def __init__(self, config: CaptionStudy, folder: Path) -> None:
+        self.config, self.folder = config, folder
+
+    def __call__(self, job: Job) -> dict[str, Any]:
+        """Train and score, see `run_trial`."""
+        material = _material(self)
+        params = dict(job.params)
+        if job.track == EQUAL_PARAMETERS:
+            params["hidden_size"] = self._matched(job.cell, int(params["hidden_size"]), material)
+        return run_trial(self.config, material, job.cell, params, job.seed)
+
+    def _matched(self, cell: str, hidden_size: int, material: Material) -> int:
+        """The size at which a cell has about as many parameters as the first reference has at `hidden_size`."""
+        decoder = DecoderConfig(**self.config.decoder)
+        input_size = decoder.embedding_size + (decoder.projection_dim or material.encoder.channels)
+        return matched_hidden_size(cell, self.config.references[0], input_size, hidden_size)
+
+
+@lru_cache(maxsize=1)
+def _material(work: CaptionWork) -> Material:
+    return prepare_material(work.config, work.folder)
+
+
+def importances(rows: Sequence[Row], space: SearchSpace) -> dict[str, float]:
+    """How much of the variance of the validation loss each hyperparameter explains in the search of all cells together (fANOVA).
+
+    The mean of each cell is taken off first, so that cells explain nothing.
+
+    Returns:
+        shares that sum to 1; empty for fewer than two runs of some cell, or if all are alike
+    """
+    by_cell: dict[str, list[Row]] = {}
+    for row in rows:
+        by_cell.setdefault(row.job.cell, []).append(row)
+    study = optuna.create_study()
+    for trials in by_cell.values():
+        mean = sum(row.values[OBJECTIVE] for row in trials) / len(trials)
+        for row in trials:
+            value = row.values[OBJECTIVE] - mean
+            study.add_trial(optuna.trial.create_trial(value=value, params=row.job.params, distributions=distributions(space)))
+    if len({trial.value for trial in study.trials}) < 2:
+        return {}
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    return optuna.importance.get_param_importances(study, evaluator=evaluator)

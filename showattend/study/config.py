@@ -1,0 +1,271 @@
+"""The options of a study, each declared once; a YAML file of the package or of the user's own gives them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from showattend.cells import cell_names, find_cell
+from showattend.config_checks import check_range, check_types, from_mapping
+from showattend.data.transforms import Preprocessing
+from showattend.decoding import GenerationConfig
+from showattend.encoders.base import EncoderConfig
+from showattend.errors import InputError, one_line, unknown_name
+from showattend.models.config import DecoderConfig
+from showattend.study.memory_probe import ProbeConfig
+from showattend.study.memory_tasks import TASKS
+
+EQUAL_SIZE, EQUAL_PARAMETERS = "equal_size", "equal_parameters"
+TRACKS = (EQUAL_SIZE, EQUAL_PARAMETERS)
+# Measured on the test split of each run, and whether more of it is better.
+METRICS = {"test_nll": False, "test_bleu4": True, "test_cider_d": True, "test_pointing": True}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What random search draws from; the same draws for every cell.
+
+    Args:
+        learning_rate: lowest and highest, log-uniform
+        dropout: lowest and highest, uniform
+        clip: lowest and highest norm of the gradient, log-uniform
+        hidden_size: the sizes; for the track of equal parameters, those of the reference
+
+    Raises:
+        InputError: a range without its two bounds, bounds in the wrong order, or no size.
+    """
+
+    section: ClassVar[str] = "space"
+
+    learning_rate: list[float]
+    dropout: list[float]
+    clip: list[float]
+    hidden_size: list[int]
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        for name, least in (("learning_rate", 1e-9), ("dropout", 0.0), ("clip", 1e-9)):
+            bounds = getattr(self, name)
+            if len(bounds) != 2 or not least <= bounds[0] <= bounds[1]:
+                raise InputError(f"space.{name} is {bounds}: give the lowest and the highest value, such as [{least:g}, 0.5]")
+        if self.dropout[1] >= 1:
+            raise InputError(f"space.dropout is {self.dropout}: give bounds below 1")
+        if not self.hidden_size or min(self.hidden_size) < 1:
+            raise InputError(f"space.hidden_size is {self.hidden_size}: give at least one size")
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The captioned photos of a study.
+
+    Args:
+        root: folder of the data set; null: the embedded data set of shapes, written into the study's folder
+        layout: auto, or one of those that data/README.md lists
+        train_photos: use only so many photos of the training split; null: all
+        min_count: a word that occurs less often in these becomes <unk>
+        batch_size: photos in a step
+        captions_per_photo: captions of a photo in a step, drawn anew each time; null: all
+
+    Raises:
+        InputError: a value of another type or out of its range.
+    """
+
+    section: ClassVar[str] = "data"
+
+    root: Path | None = None
+    layout: str = "auto"
+    train_photos: int | None = None
+    min_count: int = 1
+    batch_size: int = 16
+    captions_per_photo: int | None = 3
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range(self, "train_photos", "min_count", "batch_size", "captions_per_photo", minimum=1)
+
+
+@dataclass(frozen=True)
+class StudyTraining:
+    """What every run does alike: AdamW over so many steps, with a linear warm-up and then a cosine.
+
+    Args:
+        steps: gradient steps of a run
+        weight_decay: of matrices
+        warmup: share of the steps in which the learning rate rises
+        penalty: weight of the doubly stochastic penalty
+        label_smoothing: share of the target probability that is spread over all words
+
+    Raises:
+        InputError: a value of another type or out of its range.
+    """
+
+    section: ClassVar[str] = "training"
+
+    steps: int = 400
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    penalty: float = 0.0
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range(self, "steps", minimum=1)
+        check_range(self, "weight_decay", "penalty", minimum=0)
+        check_range(self, "warmup", minimum=0, maximum=1)
+        check_range(self, "label_smoothing", minimum=0, below=1)
+
+
+@dataclass(frozen=True)
+class CaptionStudy:
+    """Which cell captions best: every cell is trained on the features of one frozen encoder.
+
+    Args:
+        space: of the random search
+        margins: for each metric, the difference below which two cells are the same for practical purposes
+        data: the photos
+        encoder: a frozen encoder; unused with `encoder_recipe`
+        encoder_recipe: train this packaged recipe once, and take its encoder
+        preprocessing: photos to the encoder's pixels; unused with `encoder_recipe`
+        decoder: fields of DecoderConfig that all runs share, without cell, hidden_size, layers and dropout
+        training: of a run
+        generation: how captions are generated for the scores
+        tracks: equal_size, equal_parameters, or both
+        references: the cells that every other one is compared with; the first also sets the parameters of equal_parameters
+        trials: settings that random search draws, the same for every cell
+        seeds: runs of each cell with its best setting
+        seed: of the whole study
+
+    Raises:
+        InputError: a value of another type or out of its range, or an unknown name.
+    """
+
+    section: ClassVar[str] = "study"
+    phases: ClassVar[tuple[str, ...]] = ("search", "final")
+
+    space: SearchSpace
+    margins: dict[str, float]
+    cells: list[str] = field(default_factory=list)
+    data: StudyData = field(default_factory=StudyData)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder_recipe: str | None = None
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    decoder: dict[str, Any] = field(default_factory=dict)
+    training: StudyTraining = field(default_factory=StudyTraining)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    tracks: list[str] = field(default_factory=lambda: list(TRACKS))
+    references: list[str] = field(default_factory=lambda: ["lstm", "peephole"])
+    trials: int = 16
+    seeds: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range(self, "trials", "seeds", minimum=1)
+        check_range(self, "seed", minimum=0)
+        _check_names("track", self.tracks, TRACKS)
+        for cell in (*self.cells, *self.references):
+            find_cell(cell)
+        for metric, margin in self.margins.items():
+            if metric not in METRICS:
+                raise unknown_name("margin of study.margins", metric, METRICS)
+            if not isinstance(margin, int | float) or margin <= 0:
+                raise InputError(f"study.margins.{metric} is {margin}: give a number above 0")
+        varied = {"cell", "hidden_size", "layers", "dropout"} & set(self.decoder)
+        if varied:
+            raise InputError(f"study.decoder.{min(varied)} is what the study varies: leave it out")
+        from_mapping(DecoderConfig, self.decoder)
+
+    @property
+    def chosen_cells(self) -> list[str]:
+        """The cells of the study; all registered ones if none are named. References are always among them."""
+        return (self.cells and list(dict.fromkeys((*self.cells, *self.references)))) or cell_names()
+
+
+@dataclass(frozen=True)
+class MemoryStudy:
+    """Over which distance a cell remembers: each is trained on tasks with growing delays.
+
+    Args:
+        probe: how a cell is trained
+        cells: names or dotted paths; none: all registered ones
+        tasks: copying, adding, order
+        seeds: repetitions
+        seed: of the whole study
+
+    Raises:
+        InputError: a value of another type or out of its range, or an unknown name.
+    """
+
+    section: ClassVar[str] = "study"
+
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    cells: list[str] = field(default_factory=list)
+    tasks: list[str] = field(default_factory=lambda: list(TASKS))
+    seeds: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_range(self, "seeds", minimum=1)
+        check_range(self, "seed", minimum=0)
+        _check_names("task", self.tasks, TASKS)
+        for cell in self.cells:
+            find_cell(cell)
+
+    @property
+    def chosen_cells(self) -> list[str]:
+        """The cells of the study; all registered ones if none are named."""
+        return self.cells or cell_names()
+
+
+StudyConfig = CaptionStudy | MemoryStudy
+KINDS: dict[str, type[CaptionStudy] | type[MemoryStudy]] = {"captions": CaptionStudy, "memory": MemoryStudy}
+
+
+def _check_names(kind: str, names: list[str], known: Mapping[str, object] | tuple[str, ...]) -> None:
+    if not names:
+        raise InputError(f"study.{kind}s is empty: give at least one of {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise unknown_name(kind, name, known)
+
+
+def read_config(path: Path, **overrides: Any) -> StudyConfig:
+    """Read a study's YAML file, whose `kind` is captions or memory.
+
+    Args:
+        overrides: fields to replace; None leaves the file's value
+
+    Raises:
+        InputError: it cannot be read, or an option is refused.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)  # YAML 1.1 takes JSON's 1e-05 for text
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read the study's configuration {path}: {one_line(error)}") from error
+    if not isinstance(content, dict) or "kind" not in content:
+        raise InputError(f"{path} is no configuration of a study: give `kind: captions` or `kind: memory` in it (showattend configs)")
+    kind = content.pop("kind")
+    if kind not in KINDS:
+        raise unknown_name("kind of study", str(kind), KINDS)
+    if isinstance(content.get("data"), dict) and content["data"].get("root"):
+        content["data"]["root"] = Path(content["data"]["root"])
+    config: StudyConfig = from_mapping(KINDS[kind], content, section="study")
+    root = overrides.pop("root", None)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if root is not None:
+        if not isinstance(config, CaptionStudy):
+            raise InputError(f"--data.root {root}: the memory probe needs no photos, leave it out")
+        given["data"] = replace(config.data, root=root)
+    return replace(config, **given)
+
+
+def plain_config(config: StudyConfig) -> dict[str, Any]:
+    """A configuration as JSON holds it."""
+    kind = next(name for name, cls in KINDS.items() if isinstance(config, cls))
+    content: dict[str, Any] = json.loads(json.dumps({"kind": kind, **asdict(config)}, default=str))
+    return content

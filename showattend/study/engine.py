@@ -1,0 +1,103 @@
+"""Runs the jobs of a study that have no row yet, in this process or in several, and stores each row as soon as it is there."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing.connection import wait as wait_for_any
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from showattend.errors import InputError, one_line
+from showattend.study.caption_runs import DivergedError
+from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Job, Row, TrialStore, is_finite
+
+Work = Callable[[Job], dict[str, Any]]  # measures a job; picklable where there are several processes
+
+
+def run_job(work: Work, job: Job) -> Row:
+    """Measure a job on one thread; what goes wrong is the reason of its row and not an end of the study."""
+    started = time.perf_counter()
+    with _one_thread():
+        try:
+            values = work(job)
+            status, reason = (COMPLETE, "") if is_finite(values) else (DIVERGED, "a measured value is not finite")
+        except DivergedError as error:
+            status, reason, values = DIVERGED, one_line(error), {}
+        except Exception as error:
+            status, reason, values = FAILED, f"{type(error).__name__}: {one_line(error)}", {}
+    return Row(job, status, reason, values if status == COMPLETE else {}, round(time.perf_counter() - started, 3))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def missing_jobs(jobs: Iterable[Job], rows: Mapping[str, Row]) -> list[Job]:
+    """The jobs without a row; a row of another setting or seed does not count."""
+    return [job for job in jobs if job.id not in rows or rows[job.id].job != job]
+
+
+def run_jobs(jobs: Sequence[Job], work: Work, store: TrialStore, processes: int, task: str) -> None:
+    """Run the jobs that the store has no row of.
+
+    Args:
+        processes: 1 runs them in this process
+        task: what the progress bar says
+
+    Raises:
+        InputError: a process was killed; the rows so far are stored.
+    """
+    missing = missing_jobs(jobs, store.rows())
+    if not missing:
+        return
+    with tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc=task, unit=" runs", smoothing=0.05) as bar:
+        rows = (run_job(work, job) for job in missing) if processes == 1 else _in_processes(missing, work, processes)
+        for row in rows:
+            store.add(row)
+            bar.update()
+            if row.reason:
+                bar.write(f"{row.job.id}: {row.status}: {row.reason}")
+
+
+def _in_processes(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[Row]:
+    """Rows as they are finished; at most one job a process is under way, so that an interruption loses little."""
+    context = multiprocessing.get_context("spawn")
+    waiting = iter(jobs)
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
+        running = {pool.submit(run_job, work, job) for job in islice(waiting, processes)}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(run_job, work, job) for job in islice(waiting, len(done))}
+                for future in done:
+                    yield future.result()
+        except BrokenProcessPool as error:
+            raise InputError("a process of the study was killed, for lack of memory perhaps: give fewer --jobs and start again") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Let a worker process end with the study, also when that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait_for_any([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,94 @@
+"""What all runs of a captioning study share: photos with cached features of one frozen encoder, the vocabulary, the scenes of shapes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from showattend.data.batches import CaptionedDataset
+from showattend.data.captions import CaptionedPhotos, Photo, read_captions
+from showattend.data.shapes import INDEX_FILE, Scene, read_scenes, write_shapes
+from showattend.data.transforms import Preprocessing
+from showattend.encoders import Encoder, make_encoder
+from showattend.errors import InputError
+from showattend.features.cache import open_or_build_cache
+from showattend.pretrained.loading import load_pretrained
+from showattend.study.config import CaptionStudy
+from showattend.vocabulary import Vocabulary, choose_tokenizer, find_tokenizer
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Material:
+    """Ready to train on.
+
+    Attributes:
+        datasets: by split; captions of the training split are drawn anew at each visit
+        photos: of each split
+        encoder: frozen
+        scenes: of the embedded shapes, by photo; None for other data
+    """
+
+    datasets: dict[str, CaptionedDataset]
+    photos: dict[str, list[Photo]]
+    vocabulary: Vocabulary
+    encoder: Encoder
+    preprocessing: Preprocessing
+    scenes: dict[str, Scene] | None
+
+
+def prepare_material(config: CaptionStudy, folder: Path) -> Material:
+    """Draw the shapes, train the encoder and fill the cache, as far as they are not there yet.
+
+    Args:
+        folder: of the study
+
+    Raises:
+        InputError: the data cannot be read, or the encoder cannot be had.
+    """
+    root = config.data.root or write_shapes(folder / "shapes", seed=config.seed)
+    captioned = read_captions(root, config.data.layout)
+    photos = _chosen_photos(captioned, config)
+    encoder, preprocessing = _frozen_encoder(config, root, folder)
+    captions = [caption for photo in photos["train"] for caption in photo.captions]
+    tokenizer, _ = choose_tokenizer(captions)
+    vocabulary = Vocabulary.build(map(find_tokenizer(tokenizer), captions), min_count=config.data.min_count, tokenizer=tokenizer)
+    datasets = {}
+    for split in SPLITS:
+        cache = open_or_build_cache(photos[split], preprocessing, encoder, folder / "cache", workers=0)
+        captions_per_photo = config.data.captions_per_photo if split == "train" else None
+        datasets[split] = CaptionedDataset(photos[split], [cache], vocabulary, captions_per_photo)
+    scenes = read_scenes(root) if (root / INDEX_FILE).exists() else None
+    return Material(datasets, photos, vocabulary, encoder, preprocessing, scenes)
+
+
+def _chosen_photos(captioned: CaptionedPhotos, config: CaptionStudy) -> dict[str, list[Photo]]:
+    photos = {split: captioned.split(split) for split in SPLITS}
+    wanted = config.data.train_photos
+    if wanted is not None and wanted > len(photos["train"]):
+        raise InputError(f"data.train_photos is {wanted}: the training split has {len(photos['train'])}")
+    photos["train"] = photos["train"][:wanted]
+    return photos
+
+
+def _frozen_encoder(config: CaptionStudy, root: Path, folder: Path) -> tuple[Encoder, Preprocessing]:
+    """The encoder in evaluation mode without gradients, and the preprocessing that it takes."""
+    if config.encoder_recipe is None:
+        encoder, preprocessing = make_encoder(config.encoder), config.preprocessing
+    else:
+        trained = load_pretrained(_trained_recipe(config.encoder_recipe, root, config.seed, folder))
+        encoder, preprocessing = trained.network.encoder, trained.preprocessing
+    return encoder.eval().requires_grad_(False), preprocessing
+
+
+def _trained_recipe(recipe: str, root: Path, seed: int, folder: Path) -> Path:
+    """The model folder of a recipe that is trained on the study's data once."""
+    # Lightning is imported only where something is trained with it.
+    from showattend.training.command import train
+
+    model = folder / "encoder" / "model"
+    if not model.exists():
+        options = {"data.root": root, "data.cache_dir": folder / "cache", "runs": folder, "name": "encoder", "seed_everything": seed}
+        train(["fit", "--config", recipe, *(f"--{name}={value}" for name, value in options.items())])
+    if not model.exists():
+        raise InputError(f"{folder / 'encoder'} holds an unfinished training of the encoder: delete that folder and start again")
+    return model

@@ -1,0 +1,34 @@
+"""The design of a memory study: every cell on every task with several seeds, and the gradient norms of every cell."""
+
+from typing import Any
+
+from showattend.study.config import MemoryStudy
+from showattend.study.memory_probe import longest_delay, probe_gradients, probe_memory, seed_of
+from showattend.study.trials import Job
+
+TRACK, GRADIENTS = "memory", "gradients"
+
+
+def memory_jobs(config: MemoryStudy) -> list[Job]:
+    """The first seed of everything comes before the second one, so that an unfinished study covers all cells."""
+    return [
+        Job(TRACK, phase, cell, number, seed_of(config.seed, phase, number))
+        for number in range(config.seeds)
+        for phase in (*config.tasks, GRADIENTS)
+        for cell in config.chosen_cells
+    ]
+
+
+class MemoryWork:
+    """Measures the jobs of a memory study."""
+
+    def __init__(self, config: MemoryStudy) -> None:
+        self.config = config
+
+    def __call__(self, job: Job) -> dict[str, Any]:
+        """Gradient norms by distance, untrained and trained; or the longest delay that was learned, and each that was tried."""
+        if job.phase == GRADIENTS:
+            norms = probe_gradients(job.cell, self.config.probe, job.seed)
+            return {"longest_delay": 0, **norms._asdict()}
+        outcomes = list(probe_memory(job.cell, job.phase, self.config.probe, job.seed))
+        return {"longest_delay": longest_delay(outcomes), "outcomes": [outcome._asdict() for outcome in outcomes]}

@@ -1,0 +1,74 @@
+"""The summary of a memory study: by task and cell the longest delay that was learned, and gradient norms over the distance."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from showattend.study.config import MemoryStudy
+from showattend.study.memory_study import GRADIENTS
+from showattend.study.trials import COMPLETE, Row
+
+Summary = dict[str, Any]  # what summary.json holds
+
+
+def summarize_memory(config: MemoryStudy, rows: Mapping[str, Row]) -> Summary:
+    """The summary of a memory study, finished or not."""
+    tasks = {task: _summarize_task(config, rows, task) for task in config.tasks}
+    return {
+        "kind": "memory",
+        "delays": config.probe.delays,
+        "runs": {"planned": planned_memory_runs(config), "finished": len(rows)},
+        "tasks": tasks,
+        "gradients": _summarize_gradients(config, rows),
+        "conclusion": [_sentence(config, task, cells) for task, cells in tasks.items() if cells],
+    }
+
+
+def planned_memory_runs(config: MemoryStudy) -> int:
+    """Runs of all tasks, and of the gradient norms."""
+    return (len(config.tasks) + 1) * config.seeds * len(config.chosen_cells)
+
+
+def _complete(config: MemoryStudy, rows: Mapping[str, Row], phase: str, cell: str) -> list[Row]:
+    found = [row for row in rows.values() if (row.job.phase, row.job.cell, row.status) == (phase, cell, COMPLETE)]
+    return sorted((row for row in found if row.job.number < config.seeds), key=lambda row: row.job.number)
+
+
+def _summarize_task(config: MemoryStudy, rows: Mapping[str, Row], task: str) -> dict[str, Summary]:
+    """By cell, the cells of the longest memory first: the longest learned delay of each seed, their median, and learned shares by delay."""
+    cells = {}
+    for cell in config.chosen_cells:
+        longest = [row.values["longest_delay"] for row in _complete(config, rows, task, cell)]
+        if longest:
+            learned = {str(delay): sum(value >= delay for value in longest) / len(longest) for delay in config.probe.delays}
+            cells[cell] = {"longest": longest, "median": median(longest), "learned": learned}
+    return dict(sorted(cells.items(), key=lambda item: (-item[1]["median"], -sum(item[1]["longest"]), item[0])))
+
+
+def _summarize_gradients(config: MemoryStudy, rows: Mapping[str, Row]) -> dict[str, Summary]:
+    """By cell, the geometric means over the seeds of the norms at each distance, untrained and trained."""
+    cells = {}
+    for cell in config.chosen_cells:
+        found = _complete(config, rows, GRADIENTS, cell)
+        if found:
+            cells[cell] = {kind: _geometric_means([row.values[kind] for row in found]) for kind in ("untrained", "trained")}
+            cells[cell]["learned"] = sum(row.values["solved"] for row in found) / len(found)
+    return cells
+
+
+def _geometric_means(rows: Sequence[Sequence[float]]) -> Any:
+    """Of each column; a norm of 0, beyond the range of floats, counts as 1e-45."""
+    return [math.exp(sum(math.log(max(value, 1e-45)) for value in column) / len(column)) for column in zip(*rows, strict=True)]
+
+
+def _sentence(config: MemoryStudy, task: str, cells: Mapping[str, Summary]) -> str:
+    last = config.probe.delays[-1]
+    by_median: dict[float, list[str]] = {}
+    for name, cell in cells.items():
+        by_median.setdefault(cell["median"], []).append(name)
+    parts = []
+    for delay, names in sorted(by_median.items(), reverse=True):
+        reach = f"at {last} still" if delay == last else f"up to {delay:g}" if delay else "at no delay"
+        parts.append(f"{reach}: {', '.join(names)}")
+    return f"{task} is learned (median of the seeds) {'; '.join(parts)}."

@@ -1,0 +1,207 @@
+"""The files of a study: trials.csv with a row for each run, summary.json, and report.html, which needs no other file."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from showattend.files import write_table, write_text
+from showattend.study.config import CaptionStudy, StudyConfig, plain_config
+from showattend.study.memory_summary import summarize_memory
+from showattend.study.summary import LABELS, SETTINGS, Summary, summarize_captions
+from showattend.study.trials import Row
+from showattend.visualize.study import ForestRow, delays_figure, forest_figure, gradients_figure, importance_figure, svg_data_url
+
+GRADIENT_CELLS = ("elman", "clockwork", "ligru", "lstm", "peephole", "nfg", "gru", "mgu", "janet", "slstm", "min_gru", "sru")
+
+
+class Figure(NamedTuple):
+    """A figure of the report as a data URL."""
+
+    title: str
+    url: str
+
+
+class Table(NamedTuple):
+    """A table of the report; the first entry of a row is its heading."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Section(NamedTuple):
+    """A part of the report: sentences, figures, tables."""
+
+    title: str
+    conclusion: Sequence[str]
+    figures: Sequence[Figure]
+    tables: Sequence[Table]
+
+
+def write_results(config: StudyConfig, rows: Mapping[str, Row], folder: Path) -> Summary:
+    """Write trials.csv, summary.json and report.html from what is finished so far.
+
+    Returns:
+        the summary
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    write_trials(folder / "trials.csv", rows.values())
+    is_captions = isinstance(config, CaptionStudy)
+    summary = summarize_captions(config, rows) if isinstance(config, CaptionStudy) else summarize_memory(config, rows)
+    write_text(folder / "summary.json", json.dumps({"config": plain_config(config), **summary}, indent=1) + "\n")
+    sections = caption_sections(config, summary) if isinstance(config, CaptionStudy) else [memory_section(summary)]
+    environment = Environment(
+        loader=PackageLoader("showattend.study"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("study.html.j2").render(
+        title="Which cell captions best?" if is_captions else "Over which distance does a cell remember?",
+        runs=summary["runs"],
+        sections=sections,
+        config=json.dumps(plain_config(config), indent=1),
+    )
+    write_text(folder / "report.html", page)
+    return summary
+
+
+def write_trials(path: Path, rows: Iterable[Row]) -> None:
+    """A row for each run, in the order of their ids; numbers as they were measured, lists as JSON.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    rows = sorted(rows, key=lambda row: (row.job.track, row.job.phase, row.job.cell, row.job.number))
+    params = sorted({name for row in rows for name in row.job.params})
+    values = sorted({name for row in rows for name in row.values})
+    header = [
+        "trial",
+        "track",
+        "phase",
+        "cell",
+        "number",
+        "seed",
+        *(f"set_{name}" for name in params),
+        "status",
+        "reason",
+        *values,
+        "seconds",
+    ]
+    write_table(path, header, ([*_leading(row), *_entries(row, params, values)] for row in rows))
+
+
+def _leading(row: Row) -> list[object]:
+    job = row.job
+    return [job.id, job.track, job.phase, job.cell, job.number, job.seed]
+
+
+def _entries(row: Row, params: Sequence[str], values: Sequence[str]) -> list[object]:
+    measured = [row.values.get(name, "") for name in values]
+    texts = [json.dumps(value) if isinstance(value, list) else value for value in measured]
+    return [*(row.job.params.get(name, "") for name in params), row.status, row.reason, *texts, row.seconds]
+
+
+def caption_sections(config: CaptionStudy, summary: Summary) -> list[Section]:
+    """One section for each track, and one for the hyperparameters."""
+    titles = {"equal_size": "Equal hidden sizes", "equal_parameters": f"Equal parameters (as {config.references[0]})"}
+    sections = [
+        Section(titles[track], content["conclusion"], _forests(config, content), _tables(config, content))
+        for track, content in summary["tracks"].items()
+    ]
+    shares = {track: content["importances"] for track, content in summary["tracks"].items() if content["importances"]}
+    if shares:
+        figure = Figure("Variance explained (fANOVA), mean of each cell taken off", svg_data_url(importance_figure(shares)))
+        sections.append(Section("What matters in the search", (), [figure], ()))
+    return sections
+
+
+def _forests(config: CaptionStudy, track: Summary) -> list[Figure]:
+    figures = []
+    for metric, by_reference in track["comparisons"].items():
+        for reference, compared in by_reference.items():
+            rows = [ForestRow(name, *(entry[key] for key in ("difference", "low", "high", "verdict"))) for name, entry in compared.items()]
+            figure = forest_figure(rows, reference, LABELS[metric], config.margins[metric])
+            figures.append(Figure(f"{LABELS[metric]} against {reference}", svg_data_url(figure)))
+    return figures
+
+
+def _tables(config: CaptionStudy, track: Summary) -> list[Table]:
+    tables = []
+    if track["cells"]:
+        header = [
+            "cell",
+            *(LABELS[metric] for metric in LABELS),
+            "hidden",
+            "parameters of the cell",
+            "ms a step",
+            "diverged",
+            "failed",
+            "runs",
+        ]
+        tables.append(
+            Table("Test split, mean and 95% interval over the seeds", header, [_cell_row(*item) for item in track["cells"].items()])
+        )
+        settings = [[cell, *(f"{content['setting'][name]:.3g}" for name in SETTINGS)] for cell, content in track["cells"].items()]
+        tables.append(Table("Best setting of each cell, by validation loss", ["cell", *SETTINGS], settings))
+    for metric, by_reference in track["comparisons"].items():
+        for reference, compared in by_reference.items():
+            title = f"{LABELS[metric]} against {reference}: margin {config.margins[metric]:g}"
+            tables.append(Table(title, COMPARISON_HEADER, [_comparison_row(*item) for item in compared.items()]))
+    if track["search"]:
+        rows = [
+            [cell, *(f"{found[name]:.4f}" for name in ("best", "median", "worst")), str(found["runs"])]
+            for cell, found in track["search"].items()
+        ]
+        tables.append(Table("Random search: validation loss", ["cell", "best", "median", "worst", "complete runs"], rows))
+    return tables
+
+
+COMPARISON_HEADER = ("cell", "difference", "95% interval", "p", "p (Holm)", "Hedges' g", "detectable", "p (TOST, Holm)", "verdict")
+
+
+def _cell_row(cell: str, content: Mapping[str, Any]) -> list[str]:
+    metrics = [_interval(content["metrics"].get(metric)) for metric in LABELS]
+    seconds = content["seconds_a_step"]
+    sizes = [str(content["hidden_size"] or ""), f"{content['cell_parameters']:,}" if content["cell_parameters"] else ""]
+    counts = [str(content[name]) for name in ("diverged", "failed", "runs")]
+    return [cell, *metrics, *sizes, f"{1000 * seconds:.0f}" if seconds else "", *counts]
+
+
+def _interval(sample: Mapping[str, Any] | None) -> str:
+    if sample is None:
+        return ""
+    if sample["low"] is None:
+        return f"{sample['mean']:.4f}"
+    return f"{sample['mean']:.4f} ({sample['low']:.4f} to {sample['high']:.4f})"
+
+
+def _comparison_row(cell: str, result: Mapping[str, Any]) -> list[str]:
+    interval = f"{result['low']:+.4f} to {result['high']:+.4f}"
+    p_values = [f"{result[name]:.3g}" for name in ("p", "p_holm")]
+    rest = [f"{result['effect']:+.2f}", f"{result['detectable']:.4f}", f"{result['p_equivalence']:.3g}", result["verdict"]]
+    return [cell, f"{result['difference']:+.4f}", interval, *p_values, *rest]
+
+
+def memory_section(summary: Summary) -> Section:
+    """Delays and gradient norms."""
+    tasks = {task: {cell: content["learned"] for cell, content in cells.items()} for task, cells in summary["tasks"].items() if cells}
+    figures = []
+    if tasks:
+        figures.append(Figure("Share of the seeds that learn each delay", svg_data_url(delays_figure(tasks, summary["delays"]))))
+    if summary["gradients"]:
+        chosen = {cell: summary["gradients"][cell] for cell in GRADIENT_CELLS if cell in summary["gradients"]} or summary["gradients"]
+        title = "Gradient of the last output by an earlier state, before and after training"
+        figures.append(Figure(title, svg_data_url(gradients_figure(chosen))))
+    tables = [
+        Table(f"{task}: longest delay learned", ["cell", "median", "each seed"], [_delay_row(*item) for item in cells.items()])
+        for task, cells in summary["tasks"].items()
+        if cells
+    ]
+    return Section("Memory", summary["conclusion"], figures, tables)
+
+
+def _delay_row(cell: str, content: Mapping[str, Any]) -> list[str]:
+    return [cell, f"{content['median']:g}", ", ".join(map(str, content["longest"]))]

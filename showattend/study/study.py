@@ -1,0 +1,149 @@
+"""Runs a study in its folder from its first run, or from where it was interrupted, to its report."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from showattend.data.json_files import read_json
+from showattend.errors import InputError
+from showattend.files import write_text
+from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, search_jobs
+from showattend.study.config import CaptionStudy, StudyConfig, plain_config
+from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
+from showattend.study.material import prepare_material
+from showattend.study.memory_study import MemoryWork, memory_jobs
+from showattend.study.memory_summary import planned_memory_runs
+from showattend.study.report import write_results
+from showattend.study.summary import Summary, planned_runs
+from showattend.study.trials import Row, TrialStore, locked
+
+CONFIG = "study.json"
+# What a study may be given more of later: more runs change none of those that are there.
+GROWING = ("cells", "trials", "seeds")
+TIMED = ("seconds_a_step",)  # measured, but never the same twice
+
+
+class Plan(NamedTuple):
+    """How much of a study is left."""
+
+    planned: int
+    finished: int
+    seconds_a_run: float
+
+    @property
+    def hours_left(self) -> float:
+        """With one process."""
+        return (self.planned - self.finished) * self.seconds_a_run / 3600
+
+
+def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work | None = None) -> Summary:
+    """Do all runs that are missing, and write the results; after an interruption too.
+
+    Args:
+        work: measures a job; None: as the configuration says
+
+    Raises:
+        InputError: the folder holds a study of another configuration, is in use, or cannot be written to; or the data are bad.
+    """
+    with locked(folder):
+        _claim(config, folder)
+        store = _open_store(config, folder)
+        work = work or _work(config, folder)
+        try:
+            if isinstance(config, CaptionStudy):
+                run_jobs(search_jobs(config), work, store, processes, "search")
+                run_jobs(final_jobs(config, store.rows()), work, store, processes, "final runs")
+            else:
+                run_jobs(memory_jobs(config), work, store, processes, "memory")
+        finally:
+            summary = write_results(config, store.rows(), folder)
+    return summary
+
+
+def plan_study(config: StudyConfig, folder: Path) -> Plan:
+    """Count the runs, and time one of those that are left; its result is not kept.
+
+    Raises:
+        InputError: see `run_study`.
+    """
+    with locked(folder):
+        _claim(config, folder)
+        rows = _open_store(config, folder).rows()
+        jobs = search_jobs(config) + final_jobs(config, rows) if isinstance(config, CaptionStudy) else memory_jobs(config)
+        planned = planned_runs(config) if isinstance(config, CaptionStudy) else planned_memory_runs(config)
+        left = missing_jobs(jobs, rows)
+        seconds = 0.0
+        if left:
+            work = _work(config, folder)
+            started = time.perf_counter()
+            run_job(work, left[0])
+            seconds = time.perf_counter() - started
+    return Plan(planned, len(jobs) - len(left), seconds)
+
+
+def rerun(config: StudyConfig, folder: Path, trial: str) -> tuple[Row, Row]:
+    """Repeat a trial from its row.
+
+    Returns:
+        the stored row and the new one, which is not stored
+
+    Raises:
+        InputError: there is no such trial, or see `run_study`.
+    """
+    with locked(folder):
+        _claim(config, folder)
+        rows = _open_store(config, folder).rows()
+        if trial not in rows:
+            near = next(iter(rows), "equal_size/search/lstm/0")
+            raise InputError(f"no trial '{trial}' in {folder}: give one of the column `trial` of trials.csv, such as {near}")
+        stored = rows[trial]
+        return stored, run_job(_work(config, folder), stored.job)
+
+
+def differences(stored: Row, repeated: Row) -> dict[str, tuple[Any, Any]]:
+    """Values that a repeated trial has otherwise, those of the clock left out."""
+    one = {"status": stored.status, **stored.values}
+    # What went through JSON has lists where the original has tuples.
+    other = json.loads(json.dumps({"status": repeated.status, **repeated.values}))
+    names = sorted((one.keys() | other.keys()) - set(TIMED))
+    return {name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)}
+
+
+def stored_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a folder's study.
+
+    Raises:
+        InputError: there is no study in it.
+    """
+    path = folder / CONFIG
+    if not path.exists():
+        raise InputError(f"no study in {folder}: give the --out of a study, or start one with --config")
+    content: dict[str, Any] = read_json(path)
+    return content
+
+
+def _claim(config: StudyConfig, folder: Path) -> None:
+    """Write the configuration into a new folder, or compare it with the one that lies there."""
+    wanted = plain_config(config)
+    path = folder / CONFIG
+    if path.exists():
+        stored = stored_config(folder)
+        changed = [name for name in wanted if name not in GROWING and stored.get(name) != wanted[name]]
+        if changed:
+            name = changed[0]
+            raise InputError(f"{folder} holds a study with another {name} ({stored.get(name)}, not {wanted[name]}): give another --out")
+    write_text(path, json.dumps(wanted, indent=1) + "\n")
+
+
+def _open_store(config: StudyConfig, folder: Path) -> TrialStore:
+    if isinstance(config, CaptionStudy):
+        return TrialStore(folder, OBJECTIVE, distributions(config.space))
+    return TrialStore(folder, "longest_delay", {})
+
+
+def _work(config: StudyConfig, folder: Path) -> Work:
+    if isinstance(config, CaptionStudy):
+        prepare_material(config, folder)  # once, before several processes want it
+        return CaptionWork(config, folder)
+    return MemoryWork(config)

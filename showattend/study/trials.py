@@ -1,0 +1,152 @@
+"""Trials of a study: what a run is (Job), what came of it (Row), and where Optuna keeps them (TrialStore).
+
+Only finished trials are stored, one line of Optuna's journal file each. A job depends on nothing but the configuration, so an interrupted
+study goes on with the jobs that have no row, in any order and in any number of processes, and ends with the same rows.
+"""
+
+import fcntl
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState, create_trial
+
+from showattend.errors import InputError, one_line
+from showattend.files import writable
+
+COMPLETE, DIVERGED, FAILED = "complete", "diverged", "failed"
+JOURNAL = "trials.journal"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: its place in the study, its seed, and its setting.
+
+    Attributes:
+        track: equal_size or equal_parameters; `memory` for the probe
+        phase: search or final; the task, or `gradients`, for the probe
+        number: of the setting in `search`, of the seed in the others
+        params: learning_rate, dropout, clip, hidden_size; none for the probe
+    """
+
+    track: str
+    phase: str
+    cell: str
+    number: int
+    seed: int
+    params: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """What `--rerun` takes."""
+        return f"{self.track}/{self.phase}/{self.cell}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finished run.
+
+    Attributes:
+        status: complete, diverged (loss or gradient no longer finite), or failed (an error)
+        reason: of a run that is not complete
+        values: what was measured, by name; empty if the run is not complete
+        seconds: how long it took
+    """
+
+    job: Job
+    status: str
+    reason: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class TrialStore:
+    """The finished trials of a study, in Optuna's journal; each track and phase is one Optuna study.
+
+    Args:
+        folder: of the study
+        objective: the value that Optuna minimises
+        distributions: of the parameters
+    """
+
+    def __init__(self, folder: Path, objective: str, distributions: Mapping[str, BaseDistribution]) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.objective, self.distributions = objective, dict(distributions)
+        path = folder / JOURNAL
+        _repair(path)
+        try:
+            with writable(path):
+                self.storage = JournalStorage(JournalFileBackend(str(path)))
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({one_line(error)}): move it away and start the study anew") from error
+        self.studies: dict[str, optuna.Study] = {}
+
+    def add(self, row: Row) -> None:
+        """Store a row; it is on the disk when this returns."""
+        complete = row.status == COMPLETE
+        trial = create_trial(
+            state=TrialState.COMPLETE if complete else TrialState.FAIL,
+            value=row.values[self.objective] if complete else None,
+            params=row.job.params,
+            distributions={name: self.distributions[name] for name in row.job.params},
+            user_attrs={"row": asdict(row)},
+        )
+        with writable(Path(JOURNAL)):
+            self._study(f"{row.job.track} {row.job.phase}").add_trial(trial)
+
+    def rows(self) -> dict[str, Row]:
+        """All rows by the ids of their jobs; of two with one id, the later."""
+        rows: dict[str, Row] = {}
+        for study in self.storage.get_all_studies():
+            for trial in self.storage.get_all_trials(study._study_id, deepcopy=False):
+                content = dict(trial.user_attrs["row"])
+                row = Row(**{**content, "job": Job(**content["job"])})
+                rows[row.job.id] = row
+        return rows
+
+    def _study(self, name: str) -> optuna.Study:
+        if name not in self.studies:
+            self.studies[name] = optuna.create_study(storage=self.storage, study_name=name, load_if_exists=True)
+        return self.studies[name]
+
+
+def _repair(path: Path) -> None:
+    """Cut off a last line that a kill left unfinished, and remove the lock of a dead process; the caller holds the folder's lock."""
+    with suppress(FileNotFoundError):
+        os.unlink(f"{path}.lock")
+    if not path.exists():
+        return
+    with writable(path), path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a study's folder for this process.
+
+    Raises:
+        InputError: another process holds it, or it cannot be written to.
+    """
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another process is working on the study in {folder}: wait for it, or give another --out") from error
+        yield
+
+
+def is_finite(values: Mapping[str, Any]) -> bool:
+    """Whether all numbers among the measured values are finite."""
+    return all(math.isfinite(value) for value in values.values() if isinstance(value, int | float))

@@ -1,0 +1,139 @@
+"""A whole study: interrupted and resumed, refused, repeated, and run end to end through the command line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from showattend.cli.main import main
+from showattend.config_checks import from_mapping
+from showattend.errors import InputError
+from showattend.study.caption_study import draw_settings
+from showattend.study.caption_runs import DivergedError
+from showattend.study.config import CaptionStudy, MemoryStudy, SearchSpace, read_config
+from showattend.study.study import run_study
+from showattend.study.trials import JOURNAL, Job, locked
+from showattend.training.recipes import recipe_names, recipe_path
+
+SPACE = {"learning_rate": [1e-3, 1e-2], "dropout": [0.0, 0.5], "clip": [0.5, 5.0], "hidden_size": [16, 32]}
+CONFIG = from_mapping(
+    CaptionStudy,
+    {"space": SPACE, "margins": {"test_nll": 0.5}, "cells": ["gru", "elman"], "references": ["lstm"], "trials": 3, "seeds": 4},
+)
+
+
+def measure(job: Job) -> dict[str, Any]:
+    """What a run might give: a number that depends on the job alone; elman diverges once, gru fails once."""
+    if (job.cell, job.phase, job.number) == ("elman", "search", 1):
+        raise DivergedError("loss nan at step 7")
+    if (job.cell, job.phase, job.number) == ("gru", "search", 2):
+        raise RuntimeError("no luck")
+    noise = job.seed % 1000 / 1000
+    values = {f"{split}_{name}": noise for split in ("val", "test") for name in ("nll", "bleu4", "cider_d")}
+    return {**values, "hidden_size": 16, "cell_parameters": 10, "parameters": 20, "seconds_a_step": 0.5}
+
+
+def summary_without_clock(folder: Path) -> str:
+    return (folder / "summary.json").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    run_study(CONFIG, folder, work=measure)
+    return folder
+
+
+def test_an_interrupted_study_ends_with_the_summary_of_an_uninterrupted_one(finished: Path, tmp_path: Path) -> None:
+    journal = (finished / JOURNAL).read_bytes()
+    run_study(CONFIG, tmp_path, work=measure)
+    for share in (0.02, 0.3, 0.55, 0.8, 0.99):  # cut in the middle of a line too, as a kill may
+        (tmp_path / JOURNAL).write_bytes(journal[: int(share * len(journal))])
+        run_study(CONFIG, tmp_path, work=measure)
+        assert summary_without_clock(tmp_path) == summary_without_clock(finished)
+
+
+def test_what_went_wrong_is_a_row_with_its_reason(finished: Path) -> None:
+    rows = (finished / "trials.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 2 * 3 * (3 + 4)
+    assert sum("diverged,loss nan at step 7" in row for row in rows) == 2
+    assert sum("failed,RuntimeError: no luck" in row for row in rows) == 2
+    cells = json.loads((finished / "summary.json").read_text(encoding="utf-8"))["tracks"]["equal_size"]["cells"]
+    assert (cells["elman"]["diverged"], cells["gru"]["failed"]) == (1, 1)
+
+
+def test_selection_looks_at_validation_alone(finished: Path) -> None:
+    rows = (finished / "report.html").read_text(encoding="utf-8")
+    assert "Best setting of each cell, by validation loss" in rows
+    assert "data:image/svg+xml;base64," in rows
+
+
+def test_every_cell_tries_the_same_settings_and_more_of_them_begin_alike() -> None:
+    space = from_mapping(SearchSpace, SPACE)
+    assert draw_settings(space, 5, 0)[:3] == draw_settings(space, 3, 0) != draw_settings(space, 3, 1)
+    assert all(1e-3 <= setting["learning_rate"] <= 1e-2 and setting["hidden_size"] in (16, 32) for setting in draw_settings(space, 5, 0))
+
+
+def test_another_configuration_in_the_folder_is_refused(finished: Path) -> None:
+    other = from_mapping(CaptionStudy, {"space": SPACE, "margins": {"test_nll": 0.1}, "references": ["lstm"]})
+    with pytest.raises(InputError, match="holds a study with another margins"):
+        run_study(other, finished, work=measure)
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(InputError, match="another process is working on the study"):
+        run_study(CONFIG, tmp_path, work=measure)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"space": {**SPACE, "learning_rate": [0.01]}}, r"space.learning_rate is \[0.01\]: give the lowest and the highest"),
+        ({"space": {**SPACE, "dropout": [0.5, 0.1]}}, "space.dropout"),
+        ({"space": {**SPACE, "hidden_size": []}}, "space.hidden_size"),
+        ({"tracks": ["equal"]}, "unknown track 'equal'"),
+        ({"cells": ["lstmm"]}, "did you mean 'lstm'"),
+        ({"margins": {"test_nll": 0}}, "study.margins.test_nll is 0"),
+        ({"margins": {"nll": 1}}, "did you mean 'test_nll'"),
+        ({"decoder": {"hidden_size": 8}}, "what the study varies"),
+    ],
+)
+def test_bad_options_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_mapping(CaptionStudy, {"space": SPACE, "margins": {}, **change})
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("study_")])
+def test_the_packaged_studies_are_valid(name: str) -> None:
+    config = read_config(Path(recipe_path(name)))
+    assert isinstance(config, MemoryStudy if name == "study_memory" else CaptionStudy)
+
+
+def test_a_study_runs_through_the_command_line_and_a_trial_repeats(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
+) -> None:
+    config, out = tmp_path / "small.yaml", tmp_path / "out"
+    config.write_text(f"""
+kind: captions
+cells: [elman]
+references: [lstm]
+tracks: [equal_parameters]
+trials: 1
+seeds: 2
+space: {{learning_rate: [0.003, 0.01], dropout: [0.0, 0.1], clip: [1.0, 2.0], hidden_size: [16]}}
+margins: {{test_nll: 0.1}}
+data: {{root: {shapes}, batch_size: 8}}
+encoder: {{name: tiny, weights: none}}
+preprocessing: {{image_size: 64}}
+decoder: {{embedding_size: 16, attention_size: 16}}
+training: {{steps: 2}}
+generation: {{beam: 1, max_length: 6}}
+""")
+    assert main(["study", "--config", str(config), "--out", str(out)]) == 0
+    assert {"trials.csv", "summary.json", "report.html"} <= {path.name for path in out.iterdir()}
+    cells = json.loads((out / "summary.json").read_text(encoding="utf-8"))["tracks"]["equal_parameters"]["cells"]
+    assert cells["lstm"]["hidden_size"] == 16 < cells["elman"]["hidden_size"]
+    assert cells["elman"]["failed"] == cells["lstm"]["failed"] == 0
+    assert "no trial 'x'" in refused("study", "--out", out, "--rerun", "x")
