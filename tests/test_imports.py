@@ -19,12 +19,8 @@ LAYERS = [
     {"inference"},
     {"grounding", "visualize"},
     {"training"},
-<<<<<<< HEAD
-    {"demo", "app", "study"},
-=======
-    {"demo"},
+    {"demo", "app"},
     {"study"},
->>>>>>> 6118bf3 (showattend study: random search and fresh seeds for every cell on frozen features, and the memory probe of all cells; trials in Optuna's journal, a report with comparisons)
     {"cli"},
 ]
 LAYER_OF = {part: layer for layer, parts in enumerate(LAYERS) for part in parts}

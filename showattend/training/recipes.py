@@ -36,21 +36,14 @@ def _replaced(arguments: Sequence[str], folder: Path) -> Iterator[str]:
     for argument in arguments:
         option, equals, value = argument.partition("=")
         if previous in OPTIONS:
-<<<<<<< HEAD
-            yield _as_utf8(_path(argument), folder)
+            yield _as_utf8(recipe_path(argument), folder)
         elif equals and option in OPTIONS:
-            yield f"{option}={_as_utf8(_path(value), folder)}"
-=======
-            yield recipe_path(argument)
-        elif equals and option in OPTIONS:
-            yield f"{option}={recipe_path(value)}"
->>>>>>> 6118bf3 (showattend study: random search and fresh seeds for every cell on frozen features, and the memory probe of all cells; trials in Optuna's journal, a report with comparisons)
+            yield f"{option}={_as_utf8(recipe_path(value), folder)}"
         else:
             yield argument
         previous = argument
 
 
-<<<<<<< HEAD
 def _as_utf8(name: str, folder: Path) -> str:
     """The path of a file, or of a copy in UTF-8 in a folder; a name without a file as it is."""
     path = Path(name)
@@ -64,10 +57,7 @@ def _as_utf8(name: str, folder: Path) -> str:
     return str(copy)
 
 
-def _path(name: str) -> str:
-=======
 def recipe_path(name: str) -> str:
->>>>>>> 6118bf3 (showattend study: random search and fresh seeds for every cell on frozen features, and the memory probe of all cells; trials in Optuna's journal, a report with comparisons)
     """The path of a recipe; any other value as it is. `configs/NAME.yaml` is a recipe too, for those without a clone."""
     check_readable(Path(name))
     if Path(name).is_file():

@@ -10,8 +10,8 @@ import pytest
 from showattend.cli.main import main
 from showattend.config_checks import from_mapping
 from showattend.errors import InputError
-from showattend.study.caption_study import draw_settings
 from showattend.study.caption_runs import DivergedError
+from showattend.study.caption_study import draw_settings
 from showattend.study.config import CaptionStudy, MemoryStudy, SearchSpace, read_config
 from showattend.study.study import run_study
 from showattend.study.trials import JOURNAL, Job, locked
