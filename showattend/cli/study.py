@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from showattend.cli.options import Commands, whole_number
 from showattend.errors import InputError
@@ -110,9 +110,8 @@ def _rerun(config: "StudyConfig", folder: Path, trial: str) -> int:
     return 1 if changed else 0
 
 
-def _print_conclusion(summary: dict[str, object]) -> None:
-    tracks = summary.get("tracks")
-    parts = tracks if isinstance(tracks, dict) else {"": summary}
+def _print_conclusion(summary: dict[str, Any]) -> None:
+    parts: dict[str, Any] = summary.get("tracks", {"": summary})
     for name, content in parts.items():
         print(f"\n{name.replace('_', ' ')}".rstrip())
         for sentence in content["conclusion"]:
