@@ -3,7 +3,6 @@
 import io
 import itertools
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -402,4 +401,4 @@ def served_page(*examples: Path) -> Iterator[str]:
         try:
             yield process.stdout.readline().strip()
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()

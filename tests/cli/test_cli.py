@@ -126,7 +126,6 @@ BAD_COMMANDS = [
     ("fit --data.root {shapes} --model.encoder.weights {tmp}/no.pth", "no weights at"),
     ("fit --data.root {shapes} --model.encoder.weights {tmp}/file", "cannot read weights"),
     (f"{TINY_FIT} --model.decoder.cell lstmm", "did you mean 'lstm'"),
-    (f"{TINY_FIT} --runs {{tmp}} --ckpt_path last", "--name"),
     (f"{TINY_FIT} --runs {{tmp}}/file", "cannot write"),
     ("validate --data.root {shapes}", "needs a checkpoint"),
     ("validate --data.root {shapes} --ckpt_path {tmp}/nowhere.ckpt", "cannot read the checkpoint"),

@@ -20,6 +20,7 @@ from torchvision.models import resnet18, squeezenet1_1
 from showattend.cells import cell_names, find_cell
 from showattend.cli.main import main
 from showattend.errors import InputError
+from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import teacher_forcing_split
 from showattend.pretrained import load_pretrained
 from showattend.training.callbacks import StopOnDivergence, moving_average
@@ -42,14 +43,16 @@ def test_one_batch_is_learned_to_exact_captions(cell: str, shapes: Path, tmp_pat
     trainer = lightning.Trainer(max_steps=0, **QUIET_TRAINER)
     trainer.fit(model, data)
     batch = next(iter(data.train_dataloader()))
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    with torch.no_grad():  # the decoder alone is trained: the encoder would take half of the time
+        batch = batch._replace(photos=Features(model.network.encode_photos(batch.photos)))
+    optimizer = torch.optim.Adam(model.network.decoder.parameters(), lr=5e-3)
     model.train()
     for _ in range(400):
         loss, *_ = model._losses(batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if loss < 0.02:
+        if loss < 0.05:
             break
     model.eval()
     captions = model.network.caption(batch.photos, model.generation).token_ids[:, 0]
