@@ -14,9 +14,10 @@ from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
 from showattend.pretrained import load_pretrained
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+CONFIGS = [path for path in RECIPES if not path.stem.startswith("study")]  # a study is no recipe of one training
 PAPER = [path for path in CONFIGS if path.stem.startswith("paper")]
-# The same recipe with a network that sees, and speaks, in a moment.
+# The same recipe with a network that trains in a moment.
 SMALL = {
     "model.encoder.name": "tiny",
     "model.encoder.weights": "none",
