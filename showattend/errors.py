@@ -1,7 +1,10 @@
 """Errors in the user's input, which commands print in one line without a traceback."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
 
 
 class InputError(ValueError):
@@ -23,3 +26,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return InputError(f"unknown {kind} '{name}': {hint}known: {', '.join(names) or 'none'}")
+
+
+def find_by_name(kind: str, name: str, entries: Mapping[str, Entry]) -> Entry:
+    """The entry of a name.
+
+    Raises:
+        InputError: there is none; see `unknown_name`.
+    """
+    if name not in entries:
+        raise unknown_name(kind, name, entries)
+    return entries[name]

@@ -8,6 +8,7 @@ import atexit
 import csv
 import ctypes
 import errno
+import fcntl
 import getpass
 import os
 import re
@@ -182,6 +183,20 @@ def _disk_errors(path: Path) -> Iterator[None]:
             raise
         with writable(path):
             raise
+
+
+def lock_for_process(descriptor: int) -> bool:
+    """Lock an open file or folder until this process closes it or ends; False where another process holds it.
+
+    On a file system without locks nothing is locked, and the answer is True.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def ensure_home() -> None:

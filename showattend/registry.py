@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
 
-from showattend.errors import InputError, unknown_name
+from showattend.errors import InputError, find_by_name, unknown_name
 
 T = TypeVar("T")
 DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -58,9 +58,7 @@ class Registry(Generic[T]):
         if ":" in name:
             check_trusted(self.kind, name, trusted)
             return self._import(name)
-        if name not in self.entries:
-            raise unknown_name(self.kind, name, self.entries)
-        return self.entries[name]
+        return find_by_name(self.kind, name, self.entries)
 
     def option_names(self, entry: type[T]) -> list[str]:
         """The options of a class: keyword arguments of its constructor and of those that it hands the rest to."""

@@ -1,6 +1,5 @@
 """A file of results that grows while the work goes on, so that whatever ends the work, what was found until then is on the disk."""
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -9,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from showattend.errors import InputError
-from showattend.files import check_writable, copy_into, is_written_through, rename_durably, writable
+from showattend.files import check_writable, copy_into, is_written_through, lock_for_process, rename_durably, writable
 from showattend.inference.caption_formats import Layout
 
 SUFFIX = ".partial"
@@ -121,13 +120,9 @@ class GrowingFile:
         return descriptor
 
     def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not lock_for_process(descriptor):
             os.close(descriptor)
-            raise InputError(f"cannot write {self.path}: another process writes it: choose another file, or wait") from error
-        except OSError:  # a file system without locks
-            pass
+            raise InputError(f"cannot write {self.path}: another process writes it: choose another file, or wait")
 
     def _write(self, block: bytes, length: int) -> None:
         """Write a block over the old tail; `length` of its bytes come before the new tail."""

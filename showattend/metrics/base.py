@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from showattend.arrays import Floats
-from showattend.errors import unknown_name
+from showattend.errors import find_by_name
 from showattend.metrics.corpus import Corpus
 
 
@@ -139,9 +139,7 @@ def find_metric(name: str) -> Metric:
     Raises:
         InputError: there is none.
     """
-    if name not in _METRICS:
-        raise unknown_name("metric", name, _METRICS)
-    return _METRICS[name]
+    return find_by_name("metric", name, _METRICS)
 
 
 def monitor_choices(stage: str = "val") -> dict[str, str]:

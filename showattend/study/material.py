@@ -63,10 +63,10 @@ def prepare_material(config: CaptionStudy, folder: Path) -> Material:
 
 def _chosen_photos(captioned: CaptionedPhotos, config: CaptionStudy) -> dict[str, list[Photo]]:
     photos = {split: captioned.split(split) for split in SPLITS}
-    wanted = config.data.train_photos
-    if wanted is not None and wanted > len(photos["train"]):
-        raise InputError(f"data.train_photos is {wanted}: the training split has {len(photos['train'])}")
-    photos["train"] = photos["train"][:wanted]
+    count = config.data.train_photos
+    if count is not None and count > len(photos["train"]):
+        raise InputError(f"data.train_photos is {count}: the training split has {len(photos['train'])}")
+    photos["train"] = photos["train"][:count]
     return photos
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from showattend.errors import unknown_name
+from showattend.errors import find_by_name
 
 
 class Episodes(NamedTuple):
@@ -137,6 +137,4 @@ def find_task(name: str) -> MemoryTask:
     Raises:
         InputError: there is none.
     """
-    if name not in TASKS:
-        raise unknown_name("memory task", name, TASKS)
-    return TASKS[name]
+    return find_by_name("memory task", name, TASKS)

@@ -125,15 +125,15 @@ def stored_config(folder: Path) -> dict[str, Any]:
 
 def _claim(config: StudyConfig, folder: Path) -> None:
     """Write the configuration into a new folder, or compare it with the one that lies there."""
-    wanted = plain_config(config)
+    requested = plain_config(config)
     path = folder / CONFIG
     if path.exists():
         stored = stored_config(folder)
-        changed = [name for name in wanted if name not in GROWING and stored.get(name) != wanted[name]]
+        changed = [name for name in requested if name not in GROWING and stored.get(name) != requested[name]]
         if changed:
             name = changed[0]
-            raise InputError(f"{folder} holds a study with another {name} ({stored.get(name)}, not {wanted[name]}): give another --out")
-    write_text(path, json.dumps(wanted, indent=1) + "\n")
+            raise InputError(f"{folder} holds a study with another {name} ({stored.get(name)}, not {requested[name]}): give another --out")
+    write_text(path, json.dumps(requested, indent=1) + "\n")
 
 
 def _open_store(config: StudyConfig, folder: Path) -> TrialStore:

@@ -4,7 +4,6 @@ Only finished trials are stored, one line of Optuna's journal file each. A job d
 study goes on with the jobs that have no row, in any order and in any number of processes, and ends with the same rows.
 """
 
-import fcntl
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
 from showattend.errors import InputError, one_line
-from showattend.files import writable
+from showattend.files import lock_for_process, writable
 
 COMPLETE, DIVERGED, FAILED = "complete", "diverged", "failed"
 JOURNAL = "trials.journal"
@@ -140,10 +139,8 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / "lock").open("w")
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"another process is working on the study in {folder}: wait for it, or give another --out") from error
+        if not lock_for_process(file.fileno()):
+            raise InputError(f"another process is working on the study in {folder}: wait for it, or give another --out")
         yield
 
 

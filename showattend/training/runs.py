@@ -1,13 +1,12 @@
 """Folders of training runs: a fresh one for each, so that nothing is ever overwritten, and never two processes in one."""
 
-import fcntl
 import itertools
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from showattend.errors import InputError
-from showattend.files import writable
+from showattend.files import lock_for_process, writable
 from showattend.training.checkpoints import LAST
 
 
@@ -37,14 +36,9 @@ def lock_run_folder(folder: Path) -> None:
         InputError: another process trains in it.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    if not lock_for_process(descriptor):
         os.close(descriptor)
-        raise InputError(f"another process trains in {folder}: wait for its end, or give another --name") from error
-    except OSError:  # a file system without locks
-        os.close(descriptor)
-        return
+        raise InputError(f"another process trains in {folder}: wait for its end, or give another --name")
     _locks[folder.resolve()] = descriptor
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from showattend.errors import unknown_name
+from showattend.errors import find_by_name
 
 if TYPE_CHECKING:
     from nltk.tokenize import NLTKWordTokenizer
@@ -74,9 +74,7 @@ def find_tokenizer(name: str) -> Callable[[str], list[str]]:
     Raises:
         InputError: an unknown name.
     """
-    if name not in TOKENIZERS:
-        raise unknown_name("tokenizer", name, TOKENIZERS)
-    return TOKENIZERS[name]
+    return find_by_name("tokenizer", name, TOKENIZERS)
 
 
 def choose_tokenizer(captions: Iterable[str]) -> Choice:

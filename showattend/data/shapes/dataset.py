@@ -34,7 +34,7 @@ def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None =
     Raises:
         InputError: an unknown language; the folder holds other shapes or a damaged index, or cannot be written to.
     """
-    photos, spoken = photos or PHOTOS, find_language(language)
+    photos, grammar = photos or PHOTOS, find_language(language)
     settings = {"seed": seed, "photos": photos, "size": SIZE, **({"language": language} if language != ENGLISH else {})}
     index = folder / INDEX_FILE
     if index.exists():
@@ -47,7 +47,7 @@ def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None =
     for name, split, scene, rng in tqdm(_scenes(seed, photos), desc="Drawing shapes", total=sum(photos.values()), unit=" pictures"):
         with writable(folder):
             draw_scene(scene, rng).save(folder / "images" / name)
-        entries.append(_entry(name, split, scene, describe_scene(scene, rng, language=spoken), spoken))
+        entries.append(_entry(name, split, scene, describe_scene(scene, rng, language=grammar), grammar))
     # The index comes last: a folder with an index is complete.
     write_text(index, json.dumps({"dataset": "shapes", "made": settings, "images": entries}))
     return folder

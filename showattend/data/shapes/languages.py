@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from showattend.data.shapes.scene import Shape
-from showattend.errors import unknown_name
+from showattend.errors import find_by_name
 
 ENGLISH = "en"
 SLOT = re.compile(r"\{(one|other|place|count)(?:\.(\w+))?\}")
@@ -159,6 +159,4 @@ def find_language(code: str) -> Language:
     Raises:
         InputError: there is none.
     """
-    if code not in LANGUAGES:
-        raise unknown_name("language", code, LANGUAGES)
-    return LANGUAGES[code]
+    return find_by_name("language", code, LANGUAGES)
