@@ -1,7 +1,5 @@
 """Beam search in which required words must occur (Anderson et al. 2017, without alternatives for a word)."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -9,14 +7,6 @@ from showattend.decoding.beam_search import BeamSearch, Candidates, argsort_with
 from showattend.decoding.strategy import Extension
 from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import END
-
-
-class Transition(NamedTuple):
-    """A required token, the banks whose hypotheses lack it, and the bank that each of these reaches with it."""
-
-    token_id: int
-    source_banks: list[int]
-    target_banks: list[int]
 
 
 class ConstrainedBeamSearch(BeamSearch):
@@ -28,10 +18,7 @@ class ConstrainedBeamSearch(BeamSearch):
 
     def __init__(self, config: GenerationConfig) -> None:
         super().__init__(config, 2 ** len(config.must_include))
-        self.transitions = []
-        for bit, token_id in enumerate(config.must_include):
-            sources = [bank for bank in range(self.num_groups) if not bank >> bit & 1]
-            self.transitions.append(Transition(token_id, sources, [bank + (1 << bit) for bank in sources]))
+        self.required = list(enumerate(config.must_include))
 
     def init_scores(self, num_photos: int, device: torch.device) -> Tensor:
         """One empty hypothesis, in the bank of the empty subset."""
@@ -42,7 +29,7 @@ class ConstrainedBeamSearch(BeamSearch):
     def extend(self, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Extension:
         """Keep the best continuations of each bank: those that stay in it, and those that reach it by a required word."""
         grouped = self._by_group(log_probs, frozen, next_log_probs)
-        candidates = [self._staying(*grouped), *(self._moving(transition, *grouped) for transition in self.transitions)]
+        candidates = [self._staying(*grouped), *(self._moving(bit, token_id, *grouped) for bit, token_id in self.required)]
         merged = Candidates(*(torch.cat(parts, -1) for parts in zip(*candidates, strict=True)))
         return restore_finished(merged.best(self.beams), log_probs)
 
@@ -50,18 +37,24 @@ class ConstrainedBeamSearch(BeamSearch):
         """The best continuations without a required word that is new, (N,banks,K)."""
         next_log_probs = next_log_probs.clone()
         next_log_probs[:, :-1, :, END] = -torch.inf
-        for token_id, sources, _ in self.transitions:
-            next_log_probs[:, sources, :, token_id] = -torch.inf
+        for bit, token_id in self.required:
+            next_log_probs[..., token_id].masked_fill_(~self._has_word(bit, next_log_probs.device), -torch.inf)
         return best_continuations(log_probs, frozen, next_log_probs)
 
-    def _moving(self, transition: Transition, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Candidates:
+    def _moving(self, bit: int, token_id: int, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Candidates:
         """All continuations by one required word, as candidates of the banks that they reach, (N,banks,K)."""
-        token_id, sources, targets = transition
         continued = (log_probs + next_log_probs[..., token_id]).masked_fill(frozen, -torch.inf)
         hypothesis = torch.arange(self.width, device=log_probs.device).view(1, self.num_groups, self.beams).expand(continued.shape)
-        keys, parents = torch.full_like(continued, -torch.inf), hypothesis.clone()
-        keys[:, targets], parents[:, targets] = continued[:, sources], hypothesis[:, sources]
+        # Which bank a bank is reached from; one without the word is reached from none, and its index here means nothing.
+        sources = (torch.arange(self.num_groups, device=log_probs.device) - 2**bit).clamp(min=0)
+        has_word = self._has_word(bit, log_probs.device)
+        keys = continued.index_select(1, sources).masked_fill(~has_word, -torch.inf)
+        parents = torch.where(has_word, hypothesis.index_select(1, sources), hypothesis)
         return Candidates(keys, parents, torch.full_like(parents, token_id))
+
+    def _has_word(self, bit: int, device: torch.device) -> Tensor:
+        """The banks in which a required word has occurred, (banks,1)."""
+        return (torch.arange(self.num_groups, device=device) >> bit & 1).bool().unsqueeze(-1)
 
     def is_done(self, scores: Tensor, upper_bounds: Tensor) -> Tensor:
         """As in plain search; ended hypotheses are in the last bank, and unfinished ones of every bank may overtake them."""

@@ -5,6 +5,7 @@ there is one graph for each combination of input shapes. What reads a tensor's v
 cannot be captured.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 WARM_UPS = 3
 # Calls of other threads during a capture, such as of one that copies the next batch, are allowed and not captured.
 CAPTURE_MODE = "thread_local"
+# Where torch lets training be captured so; before, another thread's call ends the capture of a training step with an error.
+TRAINS_BESIDE_THREADS = "capture_error_mode" in inspect.signature(torch.cuda.make_graphed_callables).parameters
 
 
 def is_capturing(device: torch.device) -> bool:
@@ -90,7 +93,8 @@ class GraphedTraining:
             samples = tuple(entry.detach().clone().requires_grad_(entry.requires_grad) for entry in inputs)
             bound = _BoundFunction(self.module, self.function).train(self.module.training)
             self.pool = self.pool or torch.cuda.graph_pool_handle()
-            options: dict[str, Any] = {"allow_unused_input": True, "pool": self.pool, "capture_error_mode": CAPTURE_MODE}
+            options: dict[str, Any] = {"allow_unused_input": True, "pool": self.pool}
+            options |= {"capture_error_mode": CAPTURE_MODE} if TRAINS_BESIDE_THREADS else {}
             self.graphs[key] = torch.cuda.make_graphed_callables(bound, samples, WARM_UPS, **options)  # type: ignore[assignment]
         return self.graphs[key](*inputs)
 

@@ -14,6 +14,7 @@ from showattend.data.shared_memory import workers_that_fit
 from showattend.features.cache import open_or_build_cache
 from showattend.features.decoded_photos import usable_workers
 from showattend.files import default_cache_dir
+from showattend.ops.cuda_graphs import TRAINS_BESIDE_THREADS
 from showattend.training.run_config import DataConfig
 from showattend.vocabulary import BPE, Vocabulary, choose_tokenizer, find_tokenizer
 
@@ -95,7 +96,7 @@ class CaptionDataModule(lightning.LightningDataModule):
             num_workers=workers,
             collate_fn=dataset.collate,
             persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=torch.cuda.is_available() and TRAINS_BESIDE_THREADS,  # in a thread of its own
         )
 
     def _training_batches(self, dataset: CaptionedDataset) -> TrainingBatches:
