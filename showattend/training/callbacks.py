@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import (
     TQDMProgressBar,
     WeightAveraging,
 )
+from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from showattend.errors import InputError
@@ -64,9 +65,17 @@ def make_callbacks(
 
 
 def moving_average(decay: float) -> WeightAveraging:
-    """An exponential moving average of the weights, m <- d m + (1 - d) w, whose first value is that of the first step."""
+    """An exponential moving average of the weights, m <- d m + (1 - d) w, with d growing to the decay as (1 + n) / (10 + n).
+
+    A constant d would keep the random weights of the beginning for long: at 0.999, a third of them after 1,000 steps.
+    """
+
     # Lightning's own EMAWeightAveraging adds two products: frozen weights would drift by their rounding.
-    return WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(decay))
+    def average(averaged: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
+        steps = int(num_averaged)
+        get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(averaged, current, num_averaged)
+
+    return WeightAveraging(multi_avg_fn=average)
 
 
 class ModelWriter(lightning.Callback):

@@ -66,7 +66,8 @@ class RunConfig:
         runs: folder of all runs
         monitor: validation metric that selects the best checkpoint: val_loss, val_bleu4, val_cider_d, or another metric's name after val_
         patience: stop after this many validations without a better checkpoint
-        ema: decay of an exponential moving average of the weights, such as 0.999, which is validated and saved; 0: none
+        ema: decay of an exponential moving average of the weights, such as 0.999, which is validated and saved; in the first steps it
+            forgets faster; 0: none
         every_n_steps: save checkpoints/last.ckpt after this many training steps too, not only after each epoch; 0: not
         history_photos: validation photos whose captions and maps are kept at each validation, for `showattend report`; 0: none
         trust: a module of your own, such as my_package.cells, or a list of them, that a checkpoint or a model's files may import

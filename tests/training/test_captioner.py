@@ -129,7 +129,7 @@ def test_the_same_seed_trains_the_same_weights(shapes: Path, tmp_path: Path) -> 
 
 
 def test_averaged_weights_are_the_exponential_moving_average_of_the_steps(shapes: Path, tmp_path: Path) -> None:
-    """Polyak's average with a decay, as the option --ema trains: m <- d m + (1 - d) w, begun by the first step's weights."""
+    """m <- d m + (1 - d) w, begun by the first step's weights; d = (1 + n) / (10 + n) after n steps until that exceeds the decay."""
 
     class Recorder(lightning.Callback):
         weights: ClassVar[list[torch.Tensor]] = []
@@ -138,11 +138,11 @@ def test_averaged_weights_are_the_exponential_moving_average_of_the_steps(shapes
             self.weights.append(model.network.decoder.output.weight.detach().clone())
 
     model = fit_captioner(
-        shapes, tmp_path, steps=5, optimizer={"learning_rate": 0.01}, trainer={"callbacks": [Recorder(), moving_average(0.6)]}
+        shapes, tmp_path, steps=5, optimizer={"learning_rate": 0.01}, trainer={"callbacks": [Recorder(), moving_average(0.3)]}
     )
     expected = Recorder.weights[0]
-    for weights in Recorder.weights[1:]:
-        expected = 0.6 * expected + 0.4 * weights
+    for decay, weights in zip((2 / 11, 3 / 12, 0.3, 0.3), Recorder.weights[1:], strict=True):
+        expected = decay * expected + (1 - decay) * weights
     assert torch.allclose(model.network.decoder.output.weight, expected, atol=1e-6)
     assert not torch.allclose(expected, Recorder.weights[-1], atol=1e-4)
 
