@@ -21,10 +21,11 @@ extensions = [
     "mathml",
     "cell_pages",
     "field_legends",
+    "live_viewer",
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "runs", "extensions"]
+exclude_patterns = ["_build", "runs", "extensions", "viewer"]
 root_doc = "index"
 
 # No page needs a network: equations are MathML, which browsers draw by themselves, and fonts are the reader's own.

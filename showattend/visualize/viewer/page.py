@@ -35,7 +35,7 @@ def viewer_page(photo: Image.Image, name: str, captions: Mapping[str, Caption], 
         name: of the photo, for the page's title
         captions: by the name of their model; each brings its alternatives
     """
-    return _render(photo, viewer_data(name, photo.size, captions, options), embedded=False)
+    return render_viewer(photo, viewer_data(name, photo.size, captions, options))
 
 
 def notebook_html(caption: Caption) -> str:
@@ -50,7 +50,7 @@ def notebook_html(caption: Caption) -> str:
 
 def viewer_frame(photo: Image.Image, name: str, captions: Mapping[str, Caption], options: DrawingOptions | None = None) -> str:
     """The viewer as an element of another page, which grows to its height; the arguments are those of `viewer_page`."""
-    return frame(_render(photo, viewer_data(name, photo.size, captions, options), embedded=True), f"where the model looked in {name}")
+    return frame(render_viewer(photo, viewer_data(name, photo.size, captions, options), embedded=True), f"where the model looked in {name}")
 
 
 def frame(page: str, title: str) -> str:
@@ -58,7 +58,13 @@ def frame(page: str, title: str) -> str:
     return f'<iframe srcdoc="{html.escape(page)}" style="width:100%;height:640px;border:0" title="{html.escape(title)}"></iframe>'
 
 
-def _render(photo: Image.Image, data: dict[str, Any], *, embedded: bool) -> str:
+def render_viewer(photo: Image.Image, data: dict[str, Any], *, embedded: bool = False) -> str:
+    """The page of a photo and the viewer's data about it.
+
+    Args:
+        data: see `viewer_data`
+        embedded: whether another page holds this one in a frame
+    """
     caption = " ".join(data["models"][0]["captions"][0]["words"]) or "(no words)"
     return render_page(
         "viewer.html.j2", ("viewer.css",), ("viewer.js", "frame.js"), title=caption, data=data, photo=data_url(photo), embedded=embedded
