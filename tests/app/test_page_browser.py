@@ -104,6 +104,14 @@ def test_many_photos_become_files_and_a_gallery_and_a_broken_one_is_named(page: 
         assert [row["file"] for row in csv.DictReader(file)] == ["grey.png", "dark.png"]
 
 
+def test_a_file_name_stays_text(page: Any, photo: Path, tmp_path: Path) -> None:
+    nasty = tmp_path / """<img src=x onerror=alert(1)>"'&é.png"""
+    nasty.write_bytes(photo.read_bytes())
+    page.set_input_files("#photo input[type=file]", nasty)
+    assert "onerror" in viewer(page).locator(".file").inner_text()
+    assert page.locator("img[src=x]").count() == viewer(page).locator("img[src=x]").count() == 0
+
+
 def test_an_example_is_captioned_by_the_chosen_model(page: Any) -> None:
     page.get_by_label("gru").uncheck()
     page.locator(".gallery-item, .gallery button").first.click()
