@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(score: CaptionScore) -> None:
-    words = [*score.caption.words, "<end>"]
+    words = [*score.caption.labels, "<end>"]
     width = max(map(len, words))
     for word, log_prob in zip(words, score.log_probs.tolist(), strict=True):
         note = "  not in the model's vocabulary: <unk>" if word in score.unknown else ""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from showattend.decoding import Hypotheses
 from showattend.geometry import Box
-from showattend.vocabulary import Vocabulary, join_tokens
+from showattend.vocabulary import Vocabulary, join_tokens, token_label
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Caption:
 
     def __str__(self) -> str:
         return join_tokens(self.words, self.tokenizer)
+
+    @property
+    def labels(self) -> list[str]:
+        """The words as figures show them; of a word in subwords, those after the first begin with a hyphen."""
+        return [token_label(word, self.tokenizer) for word in self.words]
 
     def figure(self, **options: Any) -> Any:
         """The attention map of each word as a `matplotlib.figure.Figure`.

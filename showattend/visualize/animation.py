@@ -107,7 +107,7 @@ class _Page:
     """A white page with the photo on top, below the model's name where there is one, and the caption below it."""
 
     def __init__(self, photo: Image.Image, name: str, caption: Caption) -> None:
-        self.photo, self.name, self.words = photo, name, caption.words or ["(no words)"]
+        self.photo, self.name, self.words = photo, name, caption.labels or ["(no words)"]
         self.unseen = unseen_boxes(caption, photo.size)
         self.width = max(photo.width, MIN_WIDTH)
         self.top = NAME_LINE if name else 0

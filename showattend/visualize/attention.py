@@ -145,7 +145,7 @@ def _draw_panel(axis: Axes, photo: Image.Image, caption: Caption, word: int | No
         _draw_cell(axis, caption, int(caption.locations[word]), 1.0)
     axis.set_xlim(0, photo.width)
     axis.set_ylim(photo.height, 0)
-    text = caption.words[word]
+    text = caption.labels[word]
     axis.set_title(text, fontsize=_fitting_size(text, WORD_SIZE, slot), pad=2.5, parse_math=False, family=families(text))
 
 

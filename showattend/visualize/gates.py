@@ -37,8 +37,8 @@ def gates_figure(caption: Caption, layers: list[dict[str, Tensor]]) -> Figure:
             axis.set_title(f"layer {layer + 1}" if len(layers) > 1 else "each gate: mean and middle half of its units", fontsize=10)
         else:
             _draw_units(axis, name, layers[layer][name])
-    fonts = families(" ".join(caption.words))
-    axes.flat[-1].set_xticks(range(len(caption.words)), caption.words, rotation=40, ha="right", rotation_mode="anchor", family=fonts)
+    fonts = families(" ".join(caption.labels))
+    axes.flat[-1].set_xticks(range(len(caption.words)), caption.labels, rotation=40, ha="right", rotation_mode="anchor", family=fonts)
     figure.suptitle(str(caption) or "(no words)", fontsize=11, wrap=True, family=families(str(caption)))
     figure.tight_layout(pad=0.5)
     return figure

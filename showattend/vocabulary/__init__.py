@@ -1,7 +1,7 @@
 """Tokens and their ids: tokenise captions, build a vocabulary, encode, decode, save, load."""
 
 from showattend.vocabulary.subwords import BPE, Subwords
-from showattend.vocabulary.tokenizers import TOKENIZERS, Choice, choose_tokenizer, find_tokenizer, join_tokens, tokenize
+from showattend.vocabulary.tokenizers import TOKENIZERS, Choice, choose_tokenizer, find_tokenizer, join_tokens, token_label, tokenize
 from showattend.vocabulary.vocabulary import END, PAD, SPECIALS, START, UNKNOWN, Vocabulary
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "choose_tokenizer",
     "find_tokenizer",
     "join_tokens",
+    "token_label",
     "tokenize",
 ]

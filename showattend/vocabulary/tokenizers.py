@@ -68,6 +68,17 @@ def join_tokens(tokens: Sequence[str], tokenizer: str = "nltk") -> str:
     return "".join(part for pair in zip(tokens, [*spaces, ""], strict=True) for part in pair)
 
 
+def token_label(token: str, tokenizer: str = "nltk") -> str:
+    """A token as it is shown alone: a subword that continues a word begins with a hyphen.
+
+    >>> [token_label(token, "bpe") for token in ("▁a", "▁do", "g")]
+    ['a', 'do', '-g']
+    """
+    if tokenizer != "bpe" or token == MARK:
+        return token
+    return token.removeprefix(MARK) if token.startswith(MARK) else f"-{token}"
+
+
 def find_tokenizer(name: str) -> Callable[[str], list[str]]:
     """The tokeniser of a name.
 

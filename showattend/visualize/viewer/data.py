@@ -50,7 +50,8 @@ def _caption_data(caption: Caption) -> dict[str, Any]:
     """The fields of a caption that the viewer shows; of the gates, the mean over their units."""
     several = len(caption.gates) > 1
     return {
-        "words": caption.words,
+        "text": str(caption),
+        "words": caption.labels,
         "score": caption.score if math.isfinite(caption.score) else None,
         "alphas": [_rounded(alpha) for alpha in caption.alphas.tolist()],
         "grid_shape": list(caption.grid_shape),

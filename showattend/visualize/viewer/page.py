@@ -65,7 +65,7 @@ def render_viewer(photo: Image.Image, data: dict[str, Any], *, embedded: bool = 
         data: see `viewer_data`
         embedded: whether another page holds this one in a frame
     """
-    caption = " ".join(data["models"][0]["captions"][0]["words"]) or "(no words)"
+    caption = data["models"][0]["captions"][0]["text"] or "(no words)"
     return render_page(
         "viewer.html.j2", ("viewer.css",), ("viewer.js", "frame.js"), title=caption, data=data, photo=data_url(photo), embedded=embedded
     )

@@ -322,7 +322,7 @@
     model.captions.forEach((each) => {
       const choice = make("button", "", make("li", "", others));
       choice.type = "button";
-      make("span", "", choice, each.words.join(" ") || "(no words)").dir = "auto";
+      make("span", "", choice, each.text || "(no words)").dir = "auto";
       if (each.label) make("small", "", choice, each.label);
       else if (each.score !== null) make("small", "", choice, each.score.toFixed(2).replace("-", "−")).title = "log-probability over length ** length_penalty";
       choice.addEventListener("click", () => show(each));
