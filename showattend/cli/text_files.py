@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from showattend.console import printable
 from showattend.errors import InputError
 from showattend.files import write_text
 from showattend.inference import Caption
@@ -37,4 +38,4 @@ class TextFiles:
             InputError: the file cannot be written.
         """
         if not self.has(photo):
-            write_text(photo.with_suffix(SUFFIX), "".join(f"{one}\n" for one in (caption, *caption.alternatives)))
+            write_text(photo.with_suffix(SUFFIX), "".join(f"{printable(one)}\n" for one in (caption, *caption.alternatives)))
