@@ -38,9 +38,23 @@ def add_parser(commands: Commands) -> None:
         action="store_true",
         help="go on from the files of --json, --csv, --coco: photos that are in all of them are not captioned again",
     )
+    caption.add_argument(
+        "--shard",
+        type=_shard,
+        default=(1, 1),
+        metavar="I/N",
+        help="caption the I-th of N parts of the photos: the same command with 1/8 … 8/8 on eight machines, each with files of its own",
+    )
     add_speed_options(caption)
     add_generation_options(caption)
     caption.set_defaults(run=run)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part I/N with I from 1 to N, such as 2/8")
+    return int(part), int(parts)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,8 +64,11 @@ def run(args: argparse.Namespace) -> int:
     targets = {name: path for name in ("json", "csv", "coco") if (path := getattr(args, name))}
     if args.resume and not (targets or args.txt):
         raise InputError("--resume goes on from files: give --csv FILE, --json FILE, --coco FILE or --txt")
-    paths = photos_from_args(args)
-    files = CaptionFiles(targets, paths, texts=args.txt, resume=args.resume)
+    photos = photos_from_args(args)
+    # What a photo is called in the files depends on all photos, so that files of several parts can be joined.
+    files = CaptionFiles(targets, photos, texts=args.txt, resume=args.resume)
+    part, parts = args.shard
+    paths = photos[part - 1 :: parts]
     for note in files.notes():
         print_error(note)
     with files:

@@ -376,3 +376,22 @@ def test_a_limit_on_memory_that_the_libraries_do_not_fit_into_is_one_line() -> N
     ended = subprocess.run([*limited, "caption", "photo.jpg", "--model", "model"], capture_output=True, text=True)
     assert ended.returncode == 2
     assert ended.stderr == "showattend: the limit on memory, 0.5 GiB, is too low to load the libraries: raise ulimit -v\n"
+
+
+def test_shards_caption_each_photo_exactly_once(
+    captioner: Path, photos: Path, outputs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "more").mkdir()
+    shutil.copy(photos / "0.png", photos / "more" / "0.png")  # a name that two photos share
+    assert main(command(photos, captioner, {"coco": outputs["coco"]})) == 0
+    whole = json.loads(outputs["coco"].read_text())
+    rows = []
+    for part in (1, 2, 3):
+        file = outputs["coco"].with_name(f"part{part}.coco")
+        assert main(command(photos, captioner, {"coco": file}, "--shard", f"{part}/3")) == 0
+        rows += json.loads(file.read_text())
+    assert sorted(rows, key=str) == sorted(whole, key=str)
+    for nonsense in ("0/3", "4/3", "2", "a/b"):
+        with pytest.raises(SystemExit):
+            main(command(photos, captioner, {}, "--shard", nonsense))
+    assert "is no part I/N with I from 1 to N, such as 2/8" in capsys.readouterr().err
