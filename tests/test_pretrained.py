@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from showattend.pretrained import load_pretrained, save_pretrained
 )
 def test_a_loaded_model_is_the_saved_one(encoder: str, cell: str, tmp_path: Path) -> None:
     model = untrained_model(encoder, cell)
-    save_pretrained(model, tmp_path / "model", trained_on="nothing")
+    save_pretrained(replace(model, trained_on="nothing"), tmp_path / "model")
     back = load_pretrained(tmp_path / "model")
     assert (back.vocabulary, back.preprocessing, back.generation, back.metrics) == (
         VOCABULARY,
@@ -40,7 +41,7 @@ def test_a_loaded_model_is_the_saved_one(encoder: str, cell: str, tmp_path: Path
 
 
 def test_the_folder_is_complete_and_readable_by_others(tmp_path: Path) -> None:
-    save_pretrained(untrained_model(), tmp_path / "model", trained_on="a test " + os.fsdecode(b"\xff"))
+    save_pretrained(replace(untrained_model(), trained_on="a test " + os.fsdecode(b"\xff")), tmp_path / "model")
     assert all(path.stat().st_mode & 0o044 for path in (tmp_path / "model").iterdir())  # by others than the owner too
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
         "model.safetensors",
@@ -52,6 +53,7 @@ def test_the_folder_is_complete_and_readable_by_others(tmp_path: Path) -> None:
     card = (tmp_path / "model" / "README.md").read_text()
     assert "a test" in card
     assert "0.5000" in card
+    assert load_pretrained(tmp_path / "model").trained_on == "a test \\udcff"
     assert list(tmp_path.iterdir()) == [tmp_path / "model"]
 
 

@@ -1,5 +1,6 @@
 """The one class that most users need: a trained model, or an ensemble, that captions photos and scores captions."""
 
+import tempfile
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from showattend.inference.gates import record_gates
 from showattend.inference.photo import LoadedPhoto, PhotoLike, load_photo, photo_grid
 from showattend.inference.scoring import score_captions
 from showattend.models.inputs import Features
-from showattend.pretrained import Pretrained, load_pretrained
+from showattend.pretrained import Pretrained, find_model_folder, load_pretrained, push_to_hub, save_pretrained
 
 
 class Captioner:
@@ -62,6 +63,7 @@ class Captioner:
         folder: Path | str,
         device: str | torch.device | None = None,
         *,
+        revision: str | None = None,
         ensemble: Sequence[Path | str] = (),
         attention_mode: str | None = None,
         fuse: bool = False,
@@ -71,7 +73,9 @@ class Captioner:
         """Load a model folder.
 
         Args:
+            folder: a local one, or USER/NAME on the Hugging Face Hub
             device: see `choose_device`
+            revision: branch, tag or commit of the model on the Hub
             ensemble: folders of more models, whose probabilities are averaged with those of the first
             attention_mode: expected, argmax or sample, for a model with hard attention; None: the mode it was trained with
             fuse: compile the network, which takes a while and pays off from about a thousand photos
@@ -82,8 +86,34 @@ class Captioner:
             InputError: see `load_pretrained`; there is no such device; a mode for a model without modes; models that do not fit
                 together; `fuse` or `int8` do not work here.
         """
+        folder = find_model_folder(folder, revision)
         model, *others = (load_pretrained(Path(each), trust=trust) for each in (folder, *ensemble))
         return cls(model, device, ensemble=others, attention_mode=attention_mode, fuse=fuse, int8=int8)
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write the model into a folder of its own; of an ensemble, the first.
+
+        Raises:
+            InputError: see `pretrained.save_pretrained`.
+        """
+        save_pretrained(self.model, Path(folder))
+
+    def push_to_hub(self, name: str, *, private: bool = False, revision: str | None = None) -> str:
+        """Upload the model to USER/NAME on the Hugging Face Hub; of an ensemble, the first.
+
+        Args:
+            private: whether a new repository is visible to its owner alone
+            revision: branch to write to; None: main
+
+        Returns:
+            the address of the model
+
+        Raises:
+            InputError: see `pretrained.push_to_hub`.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(Path(folder) / "model")
+            return push_to_hub(Path(folder) / "model", name, private=private, revision=revision)
 
     @property
     def takes_one_location(self) -> bool:

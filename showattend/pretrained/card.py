@@ -4,6 +4,13 @@ from showattend.pretrained.folder import Pretrained
 from showattend.version import __version__
 
 TEMPLATE = """\
+---
+library_name: showattend
+pipeline_tag: image-to-text
+license: other
+tags: [image-captioning, attention, recurrent-neural-network, {cell}]
+---
+
 # An image captioning model that shows where it looked
 
 Show, attend and tell (Xu et al. 2015) with the recurrent cell `{cell}` on features of `{encoder}`.
@@ -28,17 +35,13 @@ them where that matters. The weights come under the terms of the photos, caption
 """
 
 
-def model_card(model: Pretrained, trained_on: str) -> str:
-    """The card as Markdown.
-
-    Args:
-        trained_on: the training data; empty: not recorded
-    """
+def model_card(model: Pretrained) -> str:
+    """The card as Markdown, with the metadata that the Hugging Face Hub reads."""
     return TEMPLATE.format(
         cell=model.network.decoder.config.cell,
         encoder=model.network.encoder.config.name,
         version=__version__,
-        trained_on=trained_on or "not recorded",
+        trained_on=model.trained_on or "not recorded",
         words=len(model.vocabulary),
         tokenizer=model.vocabulary.tokenizer,
         image_size=model.preprocessing.image_size,

@@ -31,6 +31,7 @@ class Pretrained:
     preprocessing: Preprocessing
     generation: GenerationConfig  # how captions are generated unless the caller says otherwise
     metrics: Mapping[str, float] = field(default_factory=dict)  # of the split that metrics.json names
+    trained_on: str = ""  # the training data, for the model card
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class FolderConfig:
     generation: GenerationConfig
     sha256: dict[str, str]  # of the weights, the encoder's specification and the merges of subwords, by file name
     tokenizer: str = "nltk"  # what captions were split with
+    trained_on: str = ""
 
 
 def sha256(path: Path) -> str:

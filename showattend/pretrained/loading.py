@@ -34,6 +34,7 @@ from showattend.pretrained.folder import (
     check_finite,
     sha256,
 )
+from showattend.pretrained.hub import find_model_folder
 from showattend.vocabulary import BPE, Subwords, Vocabulary
 
 # Upper bounds of the sizes in a folder: larger ones would fill the memory of whoever opens it.
@@ -53,13 +54,14 @@ def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
     """Read a model folder; the network comes back in eval mode.
 
     Args:
+        folder: a local one, or the name of one on the Hugging Face Hub, see `find_model_folder`
         trust: modules, or dotted paths, of the user's own cells, attentions and encoders that the folder may name
 
     Raises:
         InputError: a file is missing or damaged, a value is not valid, the weights do not fit the configuration or are not finite, or
             it names code that is not trusted.
     """
-    folder = Path(folder)
+    folder = find_model_folder(folder)
     if not folder.is_dir():
         raise InputError(f"no model folder at {folder}: give one that training has written, such as runs/NAME/model")
     config = _read_config(folder)
@@ -70,7 +72,7 @@ def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
     network = _build_network(config, spec, state, trust, folder)
     check_finite(state, folder)
     network.eval().requires_grad_(False)
-    return Pretrained(network, vocabulary, config.preprocessing, config.generation, _read_metrics(folder))
+    return Pretrained(network, vocabulary, config.preprocessing, config.generation, _read_metrics(folder), config.trained_on)
 
 
 def read_word_tokenizer(folder: Path) -> str:
@@ -79,6 +81,7 @@ def read_word_tokenizer(folder: Path) -> str:
     Raises:
         InputError: there is no model folder, or its configuration is damaged.
     """
+    folder = find_model_folder(folder)
     config = _read_config(folder)
     subwords = _read_subwords(folder, config)
     return subwords.words if subwords else config.tokenizer

@@ -26,12 +26,11 @@ from showattend.pretrained.folder import (
 from showattend.version import __version__
 
 
-def save_pretrained(model: Pretrained, folder: Path, *, trained_on: str = "") -> None:
+def save_pretrained(model: Pretrained, folder: Path) -> None:
     """Write a model folder, complete or not at all.
 
     Args:
         folder: must not exist yet, or be an older model, which is replaced
-        trained_on: for the model card
 
     Raises:
         InputError: the place cannot be written to, or holds something else than a model, or a weight is not finite.
@@ -40,10 +39,10 @@ def save_pretrained(model: Pretrained, folder: Path, *, trained_on: str = "") ->
     if folder.exists() and not (folder / CONFIG).exists():
         raise InputError(f"{folder} exists and is no model: choose another folder")
     with atomic_folder(folder) as temporary:
-        _write(model, temporary, trained_on)
+        _write(model, temporary)
 
 
-def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
+def _write(model: Pretrained, folder: Path) -> None:
     try:
         save_file({name: tensor.contiguous() for name, tensor in model.network.state_dict().items()}, folder / WEIGHTS)
     except SafetensorError as error:  # its text has the system's reason: a full disk, say
@@ -61,6 +60,7 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
         "encoder_dim": model.network.encoder.channels,
         "vocabulary_size": len(model.vocabulary),
         "tokenizer": model.vocabulary.tokenizer,
+        "trained_on": model.trained_on.encode("utf-8", "backslashreplace").decode(),  # a path may be no UTF-8
         "decoder": asdict(model.network.decoder.config),
         "preprocessing": asdict(model.preprocessing),
         "generation": asdict(model.generation),
@@ -68,4 +68,4 @@ def _write(model: Pretrained, folder: Path, trained_on: str) -> None:
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     (folder / METRICS).write_text(json.dumps(dict(model.metrics), indent=2) + "\n")
-    (folder / CARD).write_text(model_card(model, trained_on), encoding="utf-8", errors="backslashreplace")
+    (folder / CARD).write_text(model_card(model), encoding="utf-8", errors="backslashreplace")

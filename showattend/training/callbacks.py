@@ -113,8 +113,8 @@ class ModelWriter(lightning.Callback):
         network = copy.deepcopy(pl_module.network).cpu()
         state = {name.removeprefix("network."): tensor for name, tensor in saved["state_dict"].items() if name.startswith("network.")}
         network.load_state_dict(state)
-        model = Pretrained(network, pl_module.vocabulary, pl_module.preprocessing, pl_module.generation, saved["scores"])
-        save_pretrained(model, self.folder, trained_on=self.trained_on)
+        model = Pretrained(network, pl_module.vocabulary, pl_module.preprocessing, pl_module.generation, saved["scores"], self.trained_on)
+        save_pretrained(model, self.folder)
 
 
 class StopOnDivergence(lightning.Callback):
