@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TextIO
 
-from showattend.errors import InputError
+from showattend.errors import InputError, shorten
 
 # Besides control characters: halves of surrogate pairs, line and paragraph separators.
 ESCAPED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
@@ -41,7 +41,7 @@ def print_error(message: object) -> None:
     """Print one line to standard error; nothing where that is closed or full, for there is nowhere else to report it."""
     try:
         with _without_progress_bars():
-            print(printable(message), file=sys.stderr, flush=True)
+            print(shorten(printable(message)), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         discard_output(sys.stderr)
 

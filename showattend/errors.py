@@ -7,8 +7,19 @@ from typing import TypeVar
 Entry = TypeVar("Entry")
 
 
+MAX_MESSAGE = 1500  # characters of a message; names and values in it may be of any length
+
+
 class InputError(ValueError):
     """Bad input: the message says what is wrong, with the value, and what to do about it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shorten(message))
+
+
+def shorten(text: str) -> str:
+    """A text without its middle where it is longer than a message may be: a cause stands at the beginning, the remedy at the end."""
+    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE * 2 // 3]} … {text[-MAX_MESSAGE // 3 :]}"
 
 
 def one_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ import pytest
 from tqdm import tqdm
 
 from showattend.console import print_error, printable
+from showattend.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,11 @@ def test_an_error_has_a_line_of_its_own_beside_a_progress_bar(capsys: pytest.Cap
         print_error(f"skipped {number}")
     lines = re.split(r"[\r\n]+", capsys.readouterr().err)
     assert [line for line in lines if "skipped" in line] == ["skipped 0", "skipped 1", "skipped 2"]
+
+
+def test_a_message_around_a_very_long_name_keeps_its_beginning_and_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(InputError("cannot read " + "\x1b" * 9000 + ": give another file"))
+    printed = capsys.readouterr().err
+    assert len(printed) < 2000
+    assert printed.startswith("cannot read \\x1b\\x1b")
+    assert printed.endswith(": give another file\n")

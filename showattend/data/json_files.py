@@ -71,6 +71,8 @@ def check_schema(value: Any, schema: type[T], where: str) -> T:
         place = f"{where}: {field.group(1).lstrip('.')}" if field and field.group(1) else where
         reason = FIELD.sub("", message).replace("`", "")
         raise InputError(f"{place}: {reason[:1].lower()}{reason[1:]}") from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: the name of a field holds half of a surrogate pair, which is no character") from error
 
 
 def check_texts(*values: object) -> None:

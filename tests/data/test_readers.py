@@ -132,6 +132,7 @@ def test_hostile_json_is_refused_in_one_line(text: str, message: str, tmp_path: 
     ("rows", "message"),
     [
         ([{"image_id": 1, "caption": "\ud800 dog"}], "[0]: '\\ud800 dog' holds half of a surrogate pair"),
+        ([{"image_id": 1, "caption": "a", "\ud800": 1}], "the name of a field holds half of a surrogate pair"),
         ([{"image_id": 1, "caption": "a"}, {"image_id": None, "caption": "a"}], "[1].image_id: expected int | str, got null"),
         ([7], "[0]: expected object, got int"),
     ],
