@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python scripts/bench_decoder.py                       all cases, a minute and a half
     python scripts/bench_decoder.py --device cuda                           in CUDA graphs and TF32, 256 images searched together
+    python scripts/bench_decoder.py --precision bf16                        ours with products of bfloat16, the baseline as it is
     python scripts/bench_decoder.py train-d2048-grouped --profile           the operators that take the time of one case
     python scripts/bench_decoder.py --baseline my_package.models:Theirs     against a decoder of yours
 
@@ -28,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
 from bench_common import add_device, add_names, add_threads_and_seed, make_parser, peak_increase, print_head, timed, write_json
-from bench_decoder_cases import CASES, Case, find_case, make_comparison, training_comparison
+from bench_decoder_cases import CASES, PRECISIONS, Case, find_case, make_comparison, training_comparison
 from tqdm import tqdm
 
 from showattend.ops.linear import linear
@@ -121,13 +122,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_names(parser, "case", list(CASES))
     add_device(parser)
     add_threads_and_seed(parser)
+    parser.add_argument("--precision", default="32", choices=PRECISIONS, help="of the products of ours (default: %(default)s)")
     parser.add_argument("--cell", default="lstm", help="of ours; results are compared for lstm only (default: %(default)s)")
     parser.add_argument("--baseline", default="plain_decoder:PlainDecoder", metavar="PATH", help="another decoder, see plain_decoder.py")
     parser.add_argument("--profile", action="store_true", help="show which operators of ours take the time, and compare nothing")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     on_cpu = options.device == "cpu"
-    names = options.names or [name for name, case in CASES.items() if on_cpu or not case.int8]
+    names = options.names or [name for name, case in CASES.items() if not case.int8 or (on_cpu and options.precision == "32")]
     if not on_cpu:
         torch.set_float32_matmul_precision("high")
     if options.profile:

@@ -37,7 +37,8 @@ class AdditiveAttention(Attention):
 
     def precompute(self, features: Tensor) -> AttentionCache:
         """The features (N,L,D), the keys W_a a_i (N,L,A), and exp(2 W_a a_i) (N,L,A)."""
-        keys = self.key_mlp(linear(features, self.key.weight, self.key.bias)).to(self.energy.weight.dtype)
+        keys = self.key_mlp(linear(features, self.key.weight, self.key.bias))
+        keys = keys.to(torch.promote_types(self.energy.weight.dtype, torch.float32))
         return features, keys, exp_2x(keys.detach())
 
     def energies(self, keys: Sequence[Tensor], h: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ class AdditiveAttention(Attention):
             keys: W_a a_i and exp(2 W_a a_i), from `precompute`
             h: (N,G,H)
         """
-        weight, query = self.energy.weight[0], self.query(h)
+        weight, query = self.energy.weight[0].to(keys[0].dtype), self.query(h)
         # Autocast is off: the exponentials need more range and precision than 16 bits have.
         with torch.autocast(h.device.type, enabled=False):
             energies: Tensor = AdditiveEnergy.apply(self.kernels, *keys, query.to(weight.dtype), weight)

@@ -47,7 +47,7 @@ class Ensemble:
             for network in self.networks:
                 network.fuse()
         self.extractors = [FeatureExtractor(network.encoder) for network in self.networks]
-        self.decoders = [network.inference_decoder(int8=int8) for network in self.networks]
+        self.decoders = [network.inference_decoder(torch.int8 if int8 else None) for network in self.networks]
         self.use_graphs = fuse and device.type == "cuda" and all(self.decoders)
         self.graphed_searches: dict[GenerationConfig, GraphedInference] = {}
 

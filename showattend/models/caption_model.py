@@ -10,6 +10,7 @@ from showattend.models.decoder import Decoder, DecoderOutput
 from showattend.models.fused import inference_parts
 from showattend.models.inputs import PhotoInputs, Pixels
 from showattend.ops.decoder_step import InferenceDecoder
+from showattend.ops.linear import product_dtype
 
 
 class CaptionModel(nn.Module):
@@ -45,19 +46,20 @@ class CaptionModel(nn.Module):
         output: DecoderOutput = self.decoder(self.encode_photos(photos), input_ids)
         return output
 
-    def inference_decoder(self, *, int8: bool = False) -> InferenceDecoder | None:
+    def inference_decoder(self, dtype: torch.dtype | None = None) -> InferenceDecoder | None:
         """The decoder with packed weights, valid as long as its weights do not change; None: attention or cell do not support it.
 
         Args:
-            int8: weights and what they multiply in 8 bits
+            dtype: of the operands of products, such as bfloat16 or int8 (default: autocast's if it is on, else that of the weights)
 
         Raises:
-            InputError: `int8`, and attention or cell do not support it.
+            InputError: int8, and attention or cell do not support it.
         """
         if self.decoder.supports_fused_loop and not self.decoder.training:
-            return InferenceDecoder(inference_parts(self.decoder), int8=int8)
-        if int8:
-            raise InputError("int8 needs soft attention and a cell that `showattend cells` marks as fast: leave --int8 out")
+            dtype = dtype or product_dtype(self.decoder.output.weight)
+            return InferenceDecoder(inference_parts(self.decoder, dtype), dtype)
+        if dtype == torch.int8:
+            raise InputError("int8 needs soft attention and a cell that `showattend cells` marks as fast: give --precision auto")
         return None
 
     def make_step_function(self, photos: PhotoInputs, inference_decoder: InferenceDecoder | None = None) -> tuple[StepFunction, State]:

@@ -22,7 +22,7 @@ from showattend.cells import State, make_cell
 from showattend.models.config import DecoderConfig
 from showattend.models.fused import fused_loop, supports_fused_loop
 from showattend.models.teacher_forcing import PackedCaptions
-from showattend.ops.linear import linear
+from showattend.ops.linear import linear, product_dtype
 from showattend.ops.unroll_plan import BatchShape, keep_active_rows
 
 
@@ -109,6 +109,8 @@ class Decoder(nn.Module):
             features: a_i, (N,L,D)
             state: h_0 and c_0 from an MLP of the mean feature (Xu et al. 2015, section 3.1.2), tensors (N, ...)
         """
+        # In mixed precision rounded once, and not again for every product.
+        encoder_features = encoder_features.to(product_dtype(encoder_features))
         features = self.feature_proj(self.feature_dropout(encoder_features.transpose(1, 2)).transpose(1, 2))
         h, c = torch.tanh(self.init_proj(self.init_mlp(features.mean(1)))).chunk(2, -1)
         return features, self.cell.initial_state(h, c)

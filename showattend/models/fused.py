@@ -3,6 +3,8 @@
 The fused paths know no model; this file is the only one that knows both. `Decoder` is complete without it.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,16 +13,16 @@ from torch import Tensor
 from showattend.attention import AttentionCache
 from showattend.ops.decoder_loop import FusedDecoderLoop
 from showattend.ops.decoder_step import InferenceParts
-from showattend.ops.unroll_plan import BatchShape, State, StepWeights, UnrollPlan
+from showattend.ops.linear import product_dtype
+from showattend.ops.unroll_plan import BatchShape, State, StepWeights, UnrollPlan, with_products_in
 
 if TYPE_CHECKING:
     from showattend.models.decoder import Decoder
 
 
 def supports_fused_loop(decoder: "Decoder") -> bool:
-    """Whether attention and cell support the fused paths; they work in one precision, so not under autocast."""
-    one_dtype = not torch.is_autocast_enabled(decoder.output.weight.device.type)
-    return decoder.attention.supports_fused_loop and decoder.cell.supports_fused_loop and one_dtype
+    """Whether attention and cell support the fused paths."""
+    return decoder.attention.supports_fused_loop and decoder.cell.supports_fused_loop
 
 
 def step_weights(decoder: "Decoder") -> StepWeights:
@@ -38,26 +40,40 @@ def step_weights(decoder: "Decoder") -> StepWeights:
     )
 
 
+def cell_update(decoder: "Decoder", dtype: torch.dtype) -> Callable[[Tensor, State], State]:
+    """The cell's `update` or `step`, see `RecurrentCell.fused_step_parts`; products inside of `step` have operands of this precision."""
+    update, hidden = decoder.cell.fused_step_parts()
+    if hidden is not None or dtype.itemsize != 2:
+        return update
+    return with_products_in(dtype, decoder.output.weight.device.type, update)
+
+
 def fused_loop(
     decoder: "Decoder", embeddings: Tensor, batch_shapes: list[BatchShape], state: State, cache: AttentionCache
 ) -> tuple[Tensor, Tensor, Tensor, None]:
     """The same as `Decoder._loop_autograd`."""
-    images, rows = len(cache[0]), len(state[0]) // len(cache[0])
-    kernels, (update, _) = decoder.attention.fused_parts().kernels, decoder.cell.fused_step_parts()
-    plan, weights = UnrollPlan(update, kernels, len(state), images, rows, batch_shapes), step_weights(decoder)
+    images, rows, dtype = len(cache[0]), len(state[0]) // len(cache[0]), product_dtype(embeddings)
+    kernels, update = decoder.attention.fused_parts().kernels, cell_update(decoder, dtype)
+    plan, weights = UnrollPlan(update, kernels, len(state), dtype, images, rows, batch_shapes), step_weights(decoder)
     cell_params = [parameter for parameter in decoder.cell.parameters() if all(parameter is not weight for weight in weights)]
     h, contexts, alphas = FusedDecoderLoop.apply(plan, *cache, embeddings, *weights, *state, *cell_params)
     return h, contexts, alphas, None
 
 
-def inference_parts(decoder: "Decoder") -> InferenceParts:
-    """The parts of `ops.decoder_step.InferenceDecoder`."""
+def _project_embedding(decoder: "Decoder", dtype: torch.dtype, embeddings: Tensor) -> Tensor:
+    """The embeddings' share of the pre-activations, by a product in this precision."""
+    with torch.autocast(embeddings.device.type, dtype if dtype.itemsize == 2 else None, enabled=dtype.itemsize == 2, cache_enabled=False):
+        return decoder.cell.project(embeddings, 0).to(embeddings.dtype)
+
+
+def inference_parts(decoder: "Decoder", dtype: torch.dtype) -> InferenceParts:
+    """The parts of `ops.decoder_step.InferenceDecoder` that multiplies in this precision."""
     deep, cell = decoder.config.deep_output, decoder.cell
     return InferenceParts(
         attention=decoder.attention.fused_parts(),
         weights=step_weights(decoder),
-        update=cell.fused_step_parts()[0],
-        project_embedding=lambda embeddings: cell.project(embeddings, 0),
+        update=cell_update(decoder, dtype),
+        project_embedding=partial(_project_embedding, decoder, dtype),
         context_weight=cell.input_weight(1),
         embedding=decoder.embedding.weight,
         output_proj_h=(decoder.output_proj_h.weight, decoder.output_proj_h.bias) if deep else None,

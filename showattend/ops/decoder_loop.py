@@ -10,6 +10,8 @@ tensors of their own, and adds to the gradient of every weight at every time ste
 3. Backward, the loop over time carries only the gradient of the state. The gradients of weights, keys and features are
    computed after it, each as one product over the rows of all time steps.
 
+In mixed precision the operands of products have 16 bits, see `ops.linear`; pre-activations, states, exp(2q) and alphas have 32.
+
 Stored activations lie in tensors of all time steps, allocated once; the gradient of the pre-activations overwrites them. The cell
 takes part through `update` alone: autograd differentiates one step of it at a time, from its saved inputs. A cell needs no
 backward pass of its own.
@@ -36,7 +38,7 @@ class SavedActivations:
     """Activations that the backward pass needs; rows of all time steps, M in all, the first time step first.
 
     states: the state before each time step
-    inputs: embedding and gated context, (M,E+D)
+    inputs: embedding and gated context, in the precision of products, (M,E+D)
     preactivations: of the cell, in the first S*H of P columns; the backward pass writes the gradients of pre-activations,
         query and gate there, (M,P)
     exp_queries: exp(2q), (M,A)
@@ -62,12 +64,13 @@ class FusedDecoderLoop(Function):
         ctx: Any, plan: UnrollPlan, features: Tensor, keys: Tensor, exp_keys: Tensor, embeddings: Tensor, *rest: Any
     ) -> tuple[Tensor, ...]:
         """Run all time steps."""
-        weights, state = StepWeights(*rest[:NUM_WEIGHTS]), rest[NUM_WEIGHTS : NUM_WEIGHTS + plan.num_state_tensors]
-        forward_pass = _ForwardPass(plan, features, exp_keys, embeddings, weights)
-        h = forward_pass.run(state)
+        weights, state = _step_weights(rest, exp_keys), rest[NUM_WEIGHTS : NUM_WEIGHTS + plan.num_state_tensors]
+        with torch.autocast(features.device.type, enabled=False):
+            forward_pass = _ForwardPass(plan, features, exp_keys, embeddings, weights)
+            h = forward_pass.run(state)
         ctx.plan, ctx.saved = plan, forward_pass.saved
         ctx.save_for_backward(features, exp_keys, forward_pass.alphas, *rest)
-        return h, forward_pass.contexts, forward_pass.alphas
+        return h.to(embeddings.dtype), forward_pass.contexts, forward_pass.alphas
 
     @staticmethod
     @once_differentiable
@@ -77,22 +80,29 @@ class FusedDecoderLoop(Function):
             raise RuntimeError("backward() was called twice: the saved buffers are freed after the first call")
         plan: UnrollPlan = ctx.plan
         features, exp_keys, alphas, *rest = ctx.saved_tensors
-        weights, cell_params = StepWeights(*rest[:NUM_WEIGHTS]), rest[NUM_WEIGHTS + plan.num_state_tensors :]
-        backward_pass = _BackwardPass(plan, ctx.saved, features, exp_keys, alphas, weights, cell_params)
-        ctx.saved = None
-        backward_pass.run(grad_h, grad_contexts, grad_alphas)
-        rows_by_image = plan.rows_by_image(features.device)
-        grad_keys, grad_energy = backward_pass.grad_keys(rows_by_image)
-        return (
-            None,
-            backward_pass.grad_features(rows_by_image) if ctx.needs_input_grad[1] else None,
-            grad_keys,
-            None,
-            backward_pass.grad_embeddings,
-            *backward_pass.grad_weights(grad_energy),
-            *backward_pass.grad_state,
-            *backward_pass.grad_cell_params,
-        )
+        weights, cell_params = _step_weights(rest, exp_keys), rest[NUM_WEIGHTS + plan.num_state_tensors :]
+        with torch.autocast(features.device.type, enabled=False):
+            backward_pass = _BackwardPass(plan, ctx.saved, features, exp_keys, alphas, weights, cell_params)
+            ctx.saved = None
+            backward_pass.run(grad_h, grad_contexts, grad_alphas)
+            rows_by_image = plan.rows_by_image(features.device)
+            grad_keys, grad_energy = backward_pass.grad_keys(rows_by_image)
+            return (
+                None,
+                backward_pass.grad_features(rows_by_image) if ctx.needs_input_grad[1] else None,
+                grad_keys,
+                None,
+                backward_pass.grad_embeddings,
+                *backward_pass.grad_weights(grad_energy),
+                *backward_pass.grad_state,
+                *backward_pass.grad_cell_params,
+            )
+
+
+def _step_weights(rest: Sequence[Tensor], exp_keys: Tensor) -> StepWeights:
+    """The weights among the tensors that the loop is applied to; that of the energies in the precision of the keys."""
+    weights = StepWeights(*rest[:NUM_WEIGHTS])
+    return weights._replace(energy=weights.energy.to(exp_keys.dtype))
 
 
 class _ForwardPass:
@@ -100,12 +110,12 @@ class _ForwardPass:
 
     def __init__(self, plan: UnrollPlan, features: Tensor, exp_keys: Tensor, embeddings: Tensor, weights: StepWeights) -> None:
         self.plan, self.features, self.exp_keys, self.weights = plan, features, exp_keys, weights
-        self.recurrent = PackedLinear(torch.cat(weights.recurrent_weights()))
-        self.input = PackedLinear(weights.input, weights.bias)
+        self.recurrent = PackedLinear(torch.cat(weights.recurrent_weights()), dtype=plan.product_dtype)
+        self.input = PackedLinear(weights.input, weights.bias, dtype=plan.product_dtype)
         self.recurrent_sizes = [len(weight) for weight in weights.recurrent_weights()]
-        (rows, embedding_size), empty = embeddings.shape, features.new_empty
+        (rows, embedding_size), empty = embeddings.shape, exp_keys.new_empty
         columns = len(weights.input) + sum(map(len, weights.query_weights()))
-        inputs = empty(rows, embedding_size + features.shape[2])
+        inputs = empty(rows, embedding_size + features.shape[2], dtype=plan.product_dtype)
         inputs[:, :embedding_size] = embeddings
         self.saved = SavedActivations([], inputs, empty(rows, columns), empty(rows, exp_keys.shape[2]), [])
         self.contexts = inputs[:, embedding_size:]
@@ -115,6 +125,7 @@ class _ForwardPass:
     def run(self, state: State) -> Tensor:
         """h of all time steps, (M,H), from the first state."""
         h = []
+        state = tuple(entry.to(self.alphas.dtype) if entry.is_floating_point() else entry for entry in state)
         for step in self.plan.steps:
             state = tuple(keep_active_rows(entry, step.previous, step.shape) for entry in state)
             self.saved.states.append(state)
@@ -162,29 +173,34 @@ class _BackwardPass:
     ) -> None:
         self.plan, self.saved, self.features, self.exp_keys, self.alphas = plan, saved, features, exp_keys, alphas
         self.weights, self.cell_params = weights, cell_params
-        self.num_preactivations, (rows, inputs), empty = len(weights.input), saved.inputs.shape, features.new_empty
+        self.num_preactivations, (rows, inputs), empty = len(weights.input), saved.inputs.shape, exp_keys.new_empty
         self.embedding_size = inputs - features.shape[2]
         self.grad_state: list[Tensor | None] = [None] * plan.num_state_tensors
         self.grad_cell_params: list[Tensor | None] = [None] * len(cell_params)
         self.grad_embeddings = empty(rows, self.embedding_size)
         self.grad_energies = empty(rows, features.shape[1])
-        self.grad_ungated = empty(rows, features.shape[2]) if features.requires_grad else None
+        self.grad_ungated = empty(rows, features.shape[2], dtype=plan.product_dtype) if features.requires_grad else None
 
     def run(self, grad_h: Tensor, grad_contexts: Tensor, grad_alphas: Tensor) -> None:
         """All time steps from the last to the first, from the gradients of what the loop returned."""
-        recurrent_weights = torch.cat(self.weights.recurrent_weights())
+        recurrent_weights = torch.cat(self.weights.recurrent_weights()).to(self.plan.product_dtype)
+        input_weight = self.weights.input.to(self.plan.product_dtype)
         from_h = slice(None) if self.weights.hidden is not None else slice(self.num_preactivations, None)
         for index, step in reversed(list(enumerate(self.plan.steps))):
             grad_preactivations = self._backward_cell(index, step, grad_h[step.rows])
-            grad_inputs = linear(grad_preactivations, self.weights.input.t())
+            grad_inputs = self._product(grad_preactivations, input_weight.t())
             grad_context = grad_inputs[:, self.embedding_size :] + grad_contexts[step.rows]
             grad_alpha, grad_gate = self._backward_context(index, step, grad_context)
             grad_query = self._backward_query(step, grad_alpha + grad_alphas[step.rows])
             torch.cat([grad_preactivations, grad_query, *grad_gate], -1, out=self.saved.preactivations[step.rows])
             self.grad_embeddings[step.rows] = grad_inputs[:, : self.embedding_size]
-            grad_previous_h = linear(self.saved.preactivations[step.rows, from_h], recurrent_weights.t())
+            grad_previous_h = self._product(self.saved.preactivations[step.rows, from_h], recurrent_weights.t())
             self.grad_state[0] = _add(self.grad_state[0], grad_previous_h)
             self.grad_state = [None if grad is None else pad_inactive_rows(grad, step.previous, step.shape) for grad in self.grad_state]
+
+    def _product(self, x: Tensor, weight: Tensor) -> Tensor:
+        """x weight^T in the precision of products, returned in that of x."""
+        return linear(x.to(self.plan.product_dtype), weight).to(x.dtype)
 
     def _backward_cell(self, index: int, step: TimeStep, grad_h: Tensor) -> Tensor:
         """The gradient of the pre-activations; updates that of the state, now before this step, and of the cell's parameters."""
@@ -214,8 +230,9 @@ class _BackwardPass:
             grad_ungated = gate * grad_context
         if self.grad_ungated is not None:
             self.grad_ungated[step.rows] = grad_ungated
-        grad_alpha = torch.bmm(grad_ungated.unflatten(0, step.shape), self.features[: step.shape[0]].transpose(1, 2))
-        return grad_alpha.flatten(0, 1), grad_gate
+        grad_rows = grad_ungated.to(self.features.dtype).unflatten(0, step.shape)
+        grad_alpha = torch.bmm(grad_rows, self.features[: step.shape[0]].transpose(1, 2))
+        return grad_alpha.flatten(0, 1).to(self.alphas.dtype), grad_gate
 
     def _backward_query(self, step: TimeStep, grad_alpha: Tensor) -> Tensor:
         """The gradient of the query, through softmax and tanh; stores that of the energies."""
@@ -227,18 +244,18 @@ class _BackwardPass:
 
     def grad_weights(self, grad_energy: Tensor) -> StepWeights:
         """The gradients of the weights, each one product over all time steps."""
-        weights, split = self.weights, self.num_preactivations
+        weights, split, dtype = self.weights, self.num_preactivations, self.plan.product_dtype
         # In the memory order that `weight_grad` needs, copied once for both products.
         grads = self.saved.preactivations = self.saved.preactivations.t().contiguous().t()
-        grad_from_h = grads if weights.hidden is not None else grads[:, split:]
+        operands, states = grads.to(dtype), torch.cat([state[0] for state in self.saved.states]).to(dtype)
         sizes = [len(weight) for weight in weights.recurrent_weights()]
-        recurrent = weight_grad(grad_from_h, torch.cat([state[0] for state in self.saved.states])).split(sizes)
+        recurrent = weight_grad(operands if weights.hidden is not None else operands[:, split:], states).split(sizes)
         return StepWeights(
             energy=grad_energy,
             query=recurrent[weights.hidden is not None],
             beta=None if weights.beta is None else recurrent[-1],
             beta_bias=None if weights.beta is None else grads[:, -len(weights.beta) :].sum(0),
-            input=weight_grad(grads[:, :split], self.saved.inputs),
+            input=weight_grad(operands[:, :split], self.saved.inputs),
             bias=None if weights.bias is None else grads[:, :split].sum(0),
             hidden=None if weights.hidden is None else recurrent[0],
         )
@@ -256,7 +273,8 @@ class _BackwardPass:
     def grad_features(self, rows_by_image: Sequence[tuple[slice, Tensor]]) -> Tensor:
         """The gradient of the features through the contexts, (N,L,D)."""
         assert self.grad_ungated is not None
-        return torch.cat([self.alphas[rows].transpose(1, 2) @ self.grad_ungated[rows] for _, rows in rows_by_image])
+        alphas = self.alphas.to(self.grad_ungated.dtype)
+        return torch.cat([alphas[rows].transpose(1, 2) @ self.grad_ungated[rows] for _, rows in rows_by_image])
 
 
 def _add(grad: Tensor | None, other: Tensor | None) -> Tensor | None:

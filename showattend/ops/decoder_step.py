@@ -86,24 +86,25 @@ class InferenceDecoder:
     """`Decoder.step` with packed weights, for an additive attention and a cell that support the fused loop.
 
     Args:
-        int8: keep weights, and round what they multiply, in 8 bits
+        dtype: of the operands of products, all else keeps the precision of the weights; int8: weights of 8 bits, see `PackedLinear`
     """
 
-    def __init__(self, parts: InferenceParts, *, int8: bool = False) -> None:
+    def __init__(self, parts: InferenceParts, dtype: torch.dtype) -> None:
         attention, weights = parts.attention, parts.weights
         # Features and keys are limited by memory bandwidth: 16 bits are enough, and 8 would be no faster.
-        self.feature_dtype = dtype = torch.bfloat16 if int8 else attention.key_weight.dtype
-        self.key = PackedLinear(attention.key_weight.to(dtype), attention.key_bias.to(dtype))
+        self.feature_dtype = torch.bfloat16 if dtype == torch.int8 else dtype
+        self.key = PackedLinear(attention.key_weight, attention.key_bias, dtype=self.feature_dtype)
         self.key_mlp, self.kernels = attention.key_mlp, attention.kernels
-        self.scaled_energy = -2 * weights.energy.detach()
+        self.state_dtype = torch.promote_types(weights.energy.dtype, torch.float32)
+        self.scaled_energy = -2 * weights.energy.detach().to(self.state_dtype)
         self.beta_bias = None if weights.beta_bias is None else weights.beta_bias.detach()
         self.recurrent_sizes = [0 if weight is None else len(weight) for weight in (weights.hidden, weights.query, weights.beta)]
-        self.recurrent_proj = PackedLinear(torch.cat(weights.recurrent_weights()), int8=int8)
+        self.recurrent_proj = PackedLinear(torch.cat(weights.recurrent_weights()), dtype=dtype)
         context_weights = [weight for weight in (parts.context_weight, parts.output_proj_context) if weight is not None]
         self.context_sizes = [len(weight) for weight in context_weights]
-        self.context_proj = PackedLinear(torch.cat(context_weights), int8=int8)
-        self.output_proj_h = None if parts.output_proj_h is None else PackedLinear(*parts.output_proj_h, int8=int8)
-        self.output = PackedLinear(*parts.output, int8=int8)
+        self.context_proj = PackedLinear(torch.cat(context_weights), dtype=dtype)
+        self.output_proj_h = None if parts.output_proj_h is None else PackedLinear(*parts.output_proj_h, dtype=dtype)
+        self.output = PackedLinear(*parts.output, dtype=dtype)
         self.update, self.embedding = parts.update, parts.embedding.detach()
         self.input_projection = InputProjectionTable(parts.project_embedding, parts.embedding)
 
@@ -120,7 +121,8 @@ class InferenceDecoder:
                 reordered the rows
         """
         features = features.to(self.feature_dtype)
-        keys = self.key_mlp(self.key(features.flatten(0, 1)).view(*features.shape[:2], -1).to(state[0].dtype))
+        keys = self.key_mlp(self.key(features.flatten(0, 1)).view(*features.shape[:2], -1).to(self.state_dtype))
+        state = tuple(entry.to(self.state_dtype) if entry.is_floating_point() else entry for entry in state)
         return (features, exp_2x(keys)), (*state, torch.arange(len(features), device=features.device))
 
     def step(self, token_ids: Tensor, state: State, cache: InferenceCache) -> tuple[Tensor, State, Tensor]:

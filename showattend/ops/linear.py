@@ -3,6 +3,9 @@
 On a CPU float32 matrices are multiplied by oneDNN (see `onednn`), which is up to 1.5 times as fast as torch's default on AMD
 processors. On other devices, in other precisions and on a torch without these operators, everything here is
 `torch.nn.functional.linear`.
+
+In mixed precision the operands of a product are rounded to 16 bits. Sums inside it are float32, its result is rounded to 16 bits, and
+everything else (sums of products, states, softmax, losses) stays in float32.
 """
 
 import math
@@ -18,6 +21,12 @@ from torch.nn import functional as F
 
 from showattend.errors import InputError
 from showattend.ops import onednn
+
+
+def product_dtype(x: Tensor) -> torch.dtype:
+    """The precision in which a matrix like this one is multiplied here: that of autocast if it is on, else the matrix's own."""
+    mixed = torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64
+    return torch.get_autocast_dtype(x.device.type) if mixed else x.dtype
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -51,27 +60,32 @@ class PackedLinear:
     Args:
         weight: (N,K)
         bias: (N,)
-        int8: round each row of the weight to 8 bits with a scale of its own, and x to 8 bits too; up to four times as fast
+        dtype: of the product's operands, the result has that of x; int8: each row of the weight is rounded with a scale of its own
 
     Raises:
         InputError: int8 with a weight that is not float32 on a CPU.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, int8: bool = False) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, dtype: torch.dtype | None = None) -> None:
         weight, bias = weight.detach(), None if bias is None else bias.detach()
         self._linear: Callable[[Tensor], Tensor]
-        if int8:
+        self.operand_dtype = weight.dtype if dtype in (None, torch.int8) else dtype
+        if dtype == torch.int8:
             if weight.device.type != "cpu" or weight.dtype != torch.float32:
-                raise InputError(f"int8 needs float32 weights on the CPU, these are {weight.dtype} on {weight.device}: leave --int8 out")
+                raise InputError(
+                    f"int8 needs float32 weights on the CPU, these are {weight.dtype} on {weight.device}: give --precision auto"
+                )
             self._linear = onednn.int8_linear(weight, bias)
-        elif onednn.is_usable(weight):
+            return
+        weight = weight.to(self.operand_dtype)
+        if onednn.packs(weight):
             self._linear = partial(onednn.linear, weight=onednn.pack(weight), bias=bias)
         else:
-            self._linear = partial(F.linear, weight=weight, bias=bias)
+            self._linear = partial(F.linear, weight=weight, bias=None if bias is None else bias.to(weight.dtype))
 
     def __call__(self, x: Tensor) -> Tensor:
         """The product, (M,K) to (M,N)."""
-        return self._linear(x)
+        return self._linear(x.to(self.operand_dtype)).to(x.dtype)
 
 
 class _OneDnnLinear(Function):

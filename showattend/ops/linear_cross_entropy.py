@@ -21,7 +21,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from showattend.ops.linear import linear, weight_grad
+from showattend.ops.linear import linear, product_dtype, weight_grad
 from showattend.vocabulary import PAD
 
 # Logits in one chunk: two megabytes of float32. A chunk has at least MIN_CHUNK tokens: narrower matrix products are slow.
@@ -42,13 +42,15 @@ def caption_loss(hidden: Tensor, output: nn.Linear, targets: Tensor, *, label_sm
     Returns:
         a scalar
     """
-    # Chunks pay because of a processor's caches. In half precision their sums would not be exact enough.
-    if hidden.device.type != "cpu" or torch.is_autocast_enabled("cpu") or hidden.dtype.itemsize < 4:
+    # Chunks pay because of a processor's caches.
+    if hidden.device.type != "cpu":
         logits = output(hidden)
         logits = logits.float() if logits.dtype.itemsize < 4 else logits
         return F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=label_smoothing)
     needs_grad = torch.is_grad_enabled()
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, output.weight, output.bias, targets, label_smoothing, needs_grad)
+    dtype, hidden = product_dtype(hidden), hidden.to(torch.promote_types(hidden.dtype, torch.float32))
+    with torch.autocast("cpu", enabled=False):
+        loss: Tensor = _LinearCrossEntropy.apply(hidden, output.weight, output.bias, targets, label_smoothing, needs_grad, dtype)
     return loss
 
 
@@ -79,14 +81,28 @@ class _GradBuffer:
 
 
 class _LinearCrossEntropy(Function):
-    """Applied to hidden (M,E), weight (V,E), bias (V,), targets (M,), label smoothing, and whether a backward pass may follow."""
+    """Applied to hidden (M,E), weight (V,E), bias (V,), targets (M,), label smoothing, needs_grad, and the precision of products.
+
+    `needs_grad` says whether a backward pass may follow. In mixed precision hidden and the gradients are float32, and the operands of
+    products have 16 bits.
+    """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, needs_grad: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        needs_grad: bool,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        rounded = hidden.to(dtype), weight.to(dtype)
         ctx.buffer = _GradBuffer(hidden, weight) if needs_grad else None
         maxima, sums = [], []
         for chunk in _chunks(len(hidden), len(weight)):
-            logits = linear(hidden, weight[chunk], bias[chunk])
+            logits = linear(rounded[0], rounded[1][chunk], bias[chunk].to(dtype)).to(hidden.dtype)
             maxima.append(logits.amax(1, keepdim=True))
             exp_logits = torch.sub(logits, maxima[-1], out=ctx.buffer.exp_logits(chunk) if needs_grad else logits).exp_()
             sums.append(exp_logits.sum(1))
@@ -96,7 +112,7 @@ class _LinearCrossEntropy(Function):
             target_logit = torch.lerp(target_logit, hidden @ weight.mean(0) + bias.mean(), smoothing)
         mask = (targets != PAD).to(logsumexp.dtype)
         row_weight = mask / mask.sum()
-        ctx.save_for_backward(hidden, weight, targets, row_weight, *(maximum.squeeze(1) - logsumexp for maximum in maxima))
+        ctx.save_for_backward(*rounded, targets, row_weight, *(maximum.squeeze(1) - logsumexp for maximum in maxima))
         ctx.smoothing = smoothing
         return (logsumexp - target_logit) @ row_weight
 
@@ -108,7 +124,8 @@ class _LinearCrossEntropy(Function):
         hidden, weight, targets, row_weight, *log_scales = ctx.saved_tensors
         buffer, ctx.buffer = ctx.buffer, None
         row_weight = (row_weight * grad).unsqueeze(1)
-        grad_hidden, grad_weight, grad_bias = torch.zeros_like(hidden), buffer.grad_weight(), weight.new_empty(len(weight))
+        grad_weight = buffer.grad_weight()
+        grad_hidden, grad_bias = torch.zeros_like(hidden, dtype=grad_weight.dtype), grad_weight.new_empty(len(weight))
         for chunk, log_scale in zip(_chunks(len(hidden), len(weight)), log_scales, strict=True):
             # Softmax minus the (smoothed) one-hot target, in place.
             grad_logits = buffer.exp_logits(chunk)
@@ -117,9 +134,9 @@ class _LinearCrossEntropy(Function):
                 grad_logits -= ctx.smoothing / len(weight) * row_weight
             (rows,) = ((targets >= chunk.start) & (targets < chunk.stop)).nonzero(as_tuple=True)
             grad_logits[rows, targets[rows] - chunk.start] -= (1 - ctx.smoothing) * row_weight[rows, 0]
+            grad_bias[chunk], grad_logits = grad_logits.sum(0), grad_logits.to(hidden.dtype)
             grad_hidden += linear(grad_logits, weight[chunk].t())
-            grad_bias[chunk] = grad_logits.sum(0)
             grad_weight[chunk] = weight_grad(grad_logits, hidden)
         # A view would keep all of a buffer that is larger than the gradient.
         grad_weight = grad_weight if buffer.stride == buffer.channels else grad_weight.clone()
-        return grad_hidden, grad_weight, grad_bias, None, None, None
+        return grad_hidden, grad_weight, grad_bias, None, None, None, None

@@ -1,7 +1,7 @@
 """oneDNN matrix products, through operators that torch does not document, each behind a fallback to public ones.
 
 On a CPU torch multiplies float32 matrices with MKL. oneDNN, which torch's wheels contain too, is up to 1.5 times as fast on AMD
-processors, takes weights whose layout was prepared once, and multiplies matrices of int8. torch offers it only through the
+processors, takes weights whose layout was prepared once, and multiplies matrices of bfloat16 and int8. torch offers it only through the
 operators that its compiler generates, and these may change or disappear with any version. This is the only module that calls
 them. The first use probes them with small matrices; where they are missing, fail or give other results, `torch.nn.functional.linear`
 takes their place.
@@ -23,8 +23,13 @@ def is_usable(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and _float32_works()
 
 
+def packs(weight: Tensor) -> bool:
+    """Whether `pack` and `linear` take this weight: where `is_usable`, or bfloat16 on a CPU that multiplies it."""
+    return is_usable(weight) or (weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and _bfloat16_works())
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x weight^T + bias; only where `is_usable`, without gradients.
+    """x weight^T + bias; only where `is_usable` or, for packed weights, `packs`; without gradients.
 
     Args:
         x: (M,K)
@@ -39,7 +44,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def pack(weight: Tensor) -> Tensor:
-    """A copy of weight (N,K) in the memory layout of oneDNN's kernels; only where `is_usable`."""
+    """A copy of weight (N,K) in the memory layout of oneDNN's kernels; only where `packs`."""
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)
     return packed
 
@@ -102,6 +107,17 @@ def _probe(run: Callable[[Tensor, Tensor, Tensor], list[Tensor]], atol: float) -
 def _float32_works() -> bool:
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         return _probe(lambda x, weight, bias: [linear(x, weight, bias), linear(x, pack(weight), bias)], atol=1e-5)
+
+
+@cache
+def _bfloat16_works() -> bool:
+    def run(x: Tensor, weight: Tensor, bias: Tensor) -> list[Tensor]:
+        if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            raise RuntimeError("this processor has no products of bfloat16")
+        return [linear(x.bfloat16(), pack(weight.bfloat16()), bias).float()]
+
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        return torch.backends.mkldnn.is_available() and _probe(run, atol=0.05)
 
 
 @cache

@@ -88,6 +88,7 @@ class UnrollPlan:
     update: one step of the cell, from pre-activations (B,S*H) and state to the new state
     kernels: of the attention
     num_state_tensors: length of a state
+    product_dtype: of the operands of matrix products; 16 bits with all else in float32 is mixed precision
     images, rows_per_image: N and G of the first state
     batch_shapes: for each time step the active rows; none is larger than the one before
     """
@@ -95,6 +96,7 @@ class UnrollPlan:
     update: Callable[[Tensor, State], State]
     kernels: Kernels
     num_state_tensors: int
+    product_dtype: torch.dtype
     images: int
     rows_per_image: int
     batch_shapes: list[BatchShape]
@@ -120,6 +122,18 @@ class UnrollPlan:
         counts = image_of_row.bincount(minlength=self.images).tolist()
         rows = image_of_row.argsort(stable=True).to(device).split(counts)
         return [(slice(image, image + 1), indices.unsqueeze(0)) for image, indices in enumerate(rows)]
+
+
+def with_products_in(dtype: torch.dtype, device_type: str, update: Callable[[Tensor, State], State]) -> Callable[[Tensor, State], State]:
+    """A step of a cell whose own matrix products have operands of this precision; the state keeps its precision."""
+
+    def mixed(preactivations: Tensor, state: State) -> State:
+        # Without the cache: it would keep weights that were rounded in the forward pass, where there are no gradients.
+        with torch.autocast(device_type, dtype, cache_enabled=False):
+            new_state = update(preactivations, state)
+        return tuple(entry.to(old.dtype) for entry, old in zip(new_state, state, strict=True))
+
+    return mixed
 
 
 def keep_active_rows(entry: Tensor, previous: BatchShape, shape: BatchShape) -> Tensor:

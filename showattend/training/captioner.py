@@ -115,6 +115,7 @@ class LitCaptioner(BaseLitModule):
             not batch.token_ids.is_cuda
             or self.reinforce
             or not self.network.decoder.supports_fused_loop
+            or torch.is_autocast_enabled("cuda")
             or self.trainer.accumulate_grad_batches > 1
         ):
             return None

@@ -1,4 +1,4 @@
-"""The fused loop over time against the plain one: equal losses and equal gradients."""
+"""The fused loop over time against the plain one: equal losses and equal gradients, in mixed precision up to its rounding."""
 
 import copy
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from showattend.cells import cell_names
 from showattend.models.decoder import Decoder
 from showattend.models.teacher_forcing import flatten_tokens
+from showattend.ops import onednn
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.losses import doubly_stochastic_penalty
 from showattend.vocabulary import PAD
@@ -17,24 +18,46 @@ from showattend.vocabulary import PAD
 FALLS_BACK = {"ligru", "sru"}  # batch statistics; a step that reads its input as well as the projection of it
 
 
-def fused_and_plain(decoder: Decoder, encoder_features: Tensor, input_ids: Tensor) -> list[tuple[Tensor, list[Tensor]]]:
-    """Loss (likelihood and penalty) and gradients of the fused loop, then of the plain one."""
-    results = []
-    for use_fused_loop in (True, False):
-        twin, features = copy.deepcopy(decoder).train(), encoder_features.clone().requires_grad_()
-        twin.use_fused_loop = use_fused_loop
+OPTIONS: list[dict[str, object]] = [
+    {"gate": "vector"},
+    {"gate": "none"},
+    {"deep_output": False},
+    {"layers": 3},
+    {"layers": 2, "cell": "layer_norm_lstm"},
+    {"projection_dim": 4, "attention_options": {"layers": 2, "gain": 3.0}},
+    {"cell_options": {"peepholes": ["o"]}, "cell": "peephole"},
+    {"attention": "hard", "attention_options": {"expected": 1.0}},
+    {"attention": "adaptive"},
+    {"attention": "dot"},
+]
+LossAndGradients = tuple[Tensor, list[Tensor]]
+
+
+def loss_and_gradients(
+    decoder: Decoder, encoder_features: Tensor, input_ids: Tensor, *, fused: bool, mixed: torch.dtype | None = None
+) -> LossAndGradients:
+    """Likelihood and penalty, and the gradients of features and parameters, in one of the loops and precisions."""
+    twin, features = copy.deepcopy(decoder).train(), encoder_features.clone().requires_grad_()
+    twin.use_fused_loop = fused
+    with torch.autocast("cpu", mixed, enabled=mixed is not None):
         output = twin(features, input_ids)
         targets = torch.where(input_ids != PAD, input_ids.flip(-1).clamp(min=4), PAD)
         loss = caption_loss(output.hidden, output.output, flatten_tokens(targets, input_ids != PAD)) + doubly_stochastic_penalty(
             output.alphas, input_ids != PAD
         )
-        inputs = [features, *twin.parameters()]
-        results.append((loss, list(torch.autograd.grad(loss, inputs))))
-    return results
+    return loss, list(torch.autograd.grad(loss, [features, *twin.parameters()]))
+
+
+def error(one: LossAndGradients, other: LossAndGradients) -> float:
+    """The norm of the difference of all gradients together, as a share of the other's norm."""
+    flat, flat_other = (torch.cat([gradient.flatten().double() for gradient in gradients]) for _, gradients in (one, other))
+    return float((flat - flat_other).norm() / flat_other.norm())
 
 
 def agree(decoder: Decoder, encoder_features: Tensor, input_ids: Tensor, *, atol: float = 1e-10) -> None:
-    (fused_loss, fused_gradients), (plain_loss, plain_gradients) = fused_and_plain(decoder, encoder_features, input_ids)
+    (fused_loss, fused_gradients), (plain_loss, plain_gradients) = (
+        loss_and_gradients(decoder, encoder_features, input_ids, fused=fused) for fused in (True, False)
+    )
     assert torch.allclose(fused_loss, plain_loss, atol=atol)
     for one, other in zip(fused_gradients, plain_gradients, strict=True):
         assert torch.allclose(one, other, atol=atol)
@@ -47,22 +70,7 @@ def test_every_cell_has_equal_loss_and_gradients_in_both_loops(cell: str) -> Non
     agree(decoder, random_features(), random_captions())
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"gate": "vector"},
-        {"gate": "none"},
-        {"deep_output": False},
-        {"layers": 3},
-        {"layers": 2, "cell": "layer_norm_lstm"},
-        {"projection_dim": 4, "attention_options": {"layers": 2, "gain": 3.0}},
-        {"cell_options": {"peepholes": ["o"]}, "cell": "peephole"},
-        {"attention": "hard", "attention_options": {"expected": 1.0}},
-        {"attention": "adaptive"},
-        {"attention": "dot"},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_every_option_has_equal_loss_and_gradients_in_both_loops(options: dict[str, object]) -> None:
     agree(make_decoder(**{"dropout": 0.0, **options}), random_features(), random_captions())
 
@@ -95,3 +103,61 @@ def test_a_second_backward_is_refused() -> None:
 def test_both_loops_agree_in_single_precision() -> None:
     decoder = make_decoder(dropout=0.0, gate="vector").float()
     agree(decoder, random_features().float(), random_captions(), atol=2e-5)
+
+
+def check_mixed(decoder: Decoder, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Mixed precision rounds operands and results of products to 8 bits of mantissa: errors of 2^-9 each, in both loops."""
+    torch.manual_seed(0)
+    inputs = decoder.float(), random_features().float(), random_captions()
+    exact = loss_and_gradients(*inputs, fused=True)
+    fused, plain = (loss_and_gradients(*inputs, fused=fused, mixed=dtype) for fused in (True, False))
+    assert fused[0].dtype == torch.float32
+    assert fused[0].item() == pytest.approx(exact[0].item(), abs=2e-3)
+    assert error(fused, exact) < 0.01
+    assert error(fused, plain) < 0.01
+
+
+@pytest.mark.parametrize("cell", [*cell_names(), "factories:ClockCell"])
+def test_every_cell_has_the_gradients_of_float32_and_of_the_plain_loop_in_mixed_precision(cell: str) -> None:
+    check_mixed(make_decoder(cell=cell, dropout=0.0))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_every_option_has_the_gradients_of_float32_in_mixed_precision(options: dict[str, object]) -> None:
+    check_mixed(make_decoder(**{"dropout": 0.0, **options}))
+
+
+def test_mixed_precision_on_a_processor_without_bfloat16_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "_bfloat16_works", lambda: False)
+    check_mixed(make_decoder(dropout=0.0))
+
+
+def test_float16_has_smaller_errors_than_bfloat16() -> None:
+    inputs = make_decoder(dropout=0.0).float(), random_features().float(), random_captions()
+    exact = loss_and_gradients(*inputs, fused=True)
+    errors = [error(loss_and_gradients(*inputs, fused=True, mixed=dtype), exact) for dtype in (torch.float16, torch.bfloat16)]
+    assert errors[0] < errors[1] / 3
+
+
+def test_weights_of_bfloat16_have_the_gradients_of_mixed_precision() -> None:
+    decoder, features, input_ids = make_decoder(dropout=0.0).bfloat16(), random_features().bfloat16(), random_captions()
+    rounded = loss_and_gradients(decoder, features, input_ids, fused=True)
+    mixed = loss_and_gradients(copy.deepcopy(decoder).float(), features.float(), input_ids, fused=True, mixed=torch.bfloat16)
+    assert {gradient.dtype for gradient in rounded[1]} == {torch.bfloat16}
+    assert error(rounded, mixed) < 0.02
+
+
+def test_in_mixed_precision_states_and_alphas_are_float32_and_products_are_rounded() -> None:
+    decoder, seen = make_decoder(dropout=0.0).float(), []
+    update = decoder.cell.update
+
+    def spy(activations: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        seen.extend((activations.dtype, *(entry.dtype for entry in state)))
+        return update(activations, state)
+
+    decoder.cell.update = spy  # type: ignore[method-assign]
+    with torch.autocast("cpu", torch.bfloat16):
+        output = decoder(random_features().float(), random_captions())
+    assert set(seen) == {torch.float32}
+    assert output.alphas.dtype == torch.float32
+    assert torch.allclose(output.alphas.sum(-1).max(), torch.ones(()))

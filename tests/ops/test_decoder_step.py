@@ -70,7 +70,7 @@ def test_an_ensemble_gives_equal_captions_in_both_decoders() -> None:
 
 def test_tokens_have_the_same_projection_with_and_without_the_table() -> None:
     decoder = decoder_with_large_weights()
-    projection, token_ids = InferenceDecoder(inference_parts(decoder)).input_projection, torch.arange(5)
+    projection, token_ids = InferenceDecoder(inference_parts(decoder, torch.float64), torch.float64).input_projection, torch.arange(5)
     with torch.inference_mode():
         one_by_one = projection(token_ids)
         assert projection.table is None
@@ -95,7 +95,10 @@ def test_a_step_equals_the_decoders_for_active_rows_and_is_zero_for_ended_ones(e
     token_ids, parents = torch.tensor([5, 6, 7, 8, 9, 5]), torch.tensor([0, 0, 1, 2, 2, 3])
     token_ids[list(ended)] = END
     with torch.inference_mode():
-        inference_decoder, cache, state = InferenceDecoder(inference_parts(decoder)), *decoder.init_state(encoder_features)
+        inference_decoder, cache, state = (
+            InferenceDecoder(inference_parts(decoder, torch.float64), torch.float64),
+            *decoder.init_state(encoder_features),
+        )
         state = tuple(torch.randn(4, *entry.shape[1:]).double()[parents] for entry in state)
         logits, new_state, alpha = decoder.step(token_ids, state, cache)
         fast_cache, _ = inference_decoder.init_state(*decoder.project_features_and_init_state(encoder_features))
@@ -112,7 +115,7 @@ def test_int8_gives_nearly_equal_captions() -> None:
     encoder_features = torch.randn(20, L, D)
     network = CaptionModel(nn.Identity(), decoder)  # type: ignore[arg-type]
     exact = network.caption(Features(encoder_features), GenerationConfig(3, 6))
-    rounded = network.caption(Features(encoder_features), GenerationConfig(3, 6), network.inference_decoder(int8=True))
+    rounded = network.caption(Features(encoder_features), GenerationConfig(3, 6), network.inference_decoder(torch.int8))
     assert (exact.token_ids[:, 0] == rounded.token_ids[:, 0]).all(-1).float().mean() > 0.6
     assert (exact.scores - rounded.scores).abs().mean() < 0.5
     assert not torch.equal(exact.scores, rounded.scores)
@@ -122,7 +125,7 @@ def test_int8_is_refused_where_it_is_not_supported() -> None:
     for decoder in (decoder_with_large_weights().float(), decoder_with_large_weights(), decoder_with_large_weights(cell="sru").float()):
         network = CaptionModel(nn.Identity(), decoder)  # type: ignore[arg-type]
         if decoder.supports_fused_loop and decoder.output.weight.dtype == torch.float32:
-            assert network.inference_decoder(int8=True) is not None
+            assert network.inference_decoder(torch.int8) is not None
         else:
             with pytest.raises(InputError, match="int8 needs"):
-                network.inference_decoder(int8=True)
+                network.inference_decoder(torch.int8)

@@ -128,7 +128,7 @@ def test_int8_is_exact_up_to_the_rounding_of_both_operands() -> None:
     x, weight, bias = operands()
     x_scale, weight_scales = x.abs().max() / 127, weight.abs().amax(1) / 127
     rounded_x, rounded_weight = (x / x_scale).round() * x_scale, (weight / weight_scales[:, None]).round() * weight_scales[:, None]
-    result = PackedLinear(weight, bias, int8=True)(x)
+    result = PackedLinear(weight, bias, dtype=torch.int8)(x)
     assert torch.allclose(result, F.linear(rounded_x, rounded_weight, bias), atol=1e-4)
     assert torch.allclose(result, F.linear(x, weight, bias), atol=0.3)
 
@@ -136,15 +136,15 @@ def test_int8_is_exact_up_to_the_rounding_of_both_operands() -> None:
 def test_int8_takes_zeros_and_very_different_rows() -> None:
     x, weight, bias = operands()
     weight[0], weight[1] = 0, 1e4 * weight[1]
-    result, expected = PackedLinear(weight, bias, int8=True)(x), F.linear(x, weight, bias)
+    result, expected = PackedLinear(weight, bias, dtype=torch.int8)(x), F.linear(x, weight, bias)
     assert torch.equal(result[:, 0], bias[0].expand(6))
     assert torch.allclose(result[:, 2:], expected[:, 2:], atol=0.3)
-    assert torch.equal(PackedLinear(weight, bias, int8=True)(torch.zeros(6, 20)), bias.expand(6, 9))
+    assert torch.equal(PackedLinear(weight, bias, dtype=torch.int8)(torch.zeros(6, 20)), bias.expand(6, 9))
 
 
 def test_int8_refuses_other_precisions_and_names_the_remedy() -> None:
-    with pytest.raises(InputError, match=r"int8 needs float32 weights on the CPU, these are torch\.float64 on cpu: leave --int8 out"):
-        PackedLinear(torch.zeros(2, 3).double(), int8=True)
+    with pytest.raises(InputError, match=r"int8 needs float32 weights on the CPU, these are torch\.float64 on cpu: give --precision auto"):
+        PackedLinear(torch.zeros(2, 3).double(), dtype=torch.int8)
 
 
 @pytest.mark.usefixtures("broken_operators")
@@ -161,16 +161,16 @@ def test_the_fallback_is_torch_s_linear_to_the_last_bit() -> None:
 
 def test_the_int8_fallback_gives_what_onednn_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     x, weight, bias = operands()
-    native = PackedLinear(weight, bias, int8=True)(x)
+    native = PackedLinear(weight, bias, dtype=torch.int8)(x)
     monkeypatch.setattr(onednn, "_int8_works", lambda: False)
-    assert torch.allclose(PackedLinear(weight, bias, int8=True)(x), native, atol=1e-4)
+    assert torch.allclose(PackedLinear(weight, bias, dtype=torch.int8)(x), native, atol=1e-4)
 
 
 @pytest.mark.usefixtures("broken_operators")
 def test_int8_works_where_the_operators_do_not() -> None:
     x, weight, bias = operands()
     assert not onednn._int8_works()
-    assert torch.allclose(PackedLinear(weight, bias, int8=True)(x), F.linear(x, weight, bias), atol=0.3)
+    assert torch.allclose(PackedLinear(weight, bias, dtype=torch.int8)(x), F.linear(x, weight, bias), atol=0.3)
 
 
 def loss_and_gradients(use_fused_loop: bool) -> list[Tensor]:

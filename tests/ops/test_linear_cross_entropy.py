@@ -55,7 +55,7 @@ def test_gradients_equal_finite_differences(channels: int) -> None:
     hidden, output, targets = random_problem(channels)
 
     def loss(hidden: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        result: Tensor = module._LinearCrossEntropy.apply(hidden, weight, bias, targets, 0.1, True)
+        result: Tensor = module._LinearCrossEntropy.apply(hidden, weight, bias, targets, 0.1, True, torch.float64)
         return result
 
     inputs = [x.detach().requires_grad_() for x in (hidden, output.weight, output.bias)]
