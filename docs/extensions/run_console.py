@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 CONSOLE = re.compile(r"```console\n(.*?)```", re.S)
+PROGRESS = re.compile(r"\d+/[\d?]+ \[|^\s*(\x1b\[A)?$")  # a state of a progress bar, and what clears one
 FILE = re.compile(r"```python\n# (\w+\.py)\n(.*?)```", re.S)
 
 
@@ -26,13 +27,13 @@ def write_files(page: str, folder: Path) -> None:
 
 
 def run(command: str, folder: Path) -> str:
-    """Run one command and return what it prints on standard output."""
+    """Run one command and return what it prints on standard output, without progress bars and empty lines."""
     name, *arguments = shlex.split(command)
     program = [sys.executable, "-m", "showattend"] if name == "showattend" else [name]
     done = subprocess.run([*program, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{command}\nended with status {done.returncode}:\n{done.stderr}")
-    return done.stdout.strip("\n")
+    return "\n".join(line for line in done.stdout.splitlines() if not PROGRESS.search(line))
 
 
 def main() -> None:
