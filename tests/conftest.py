@@ -1,5 +1,6 @@
 """Fixtures of several test modules: a small data set of shapes, and a model trained on it for a few seconds."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,10 +13,18 @@ import torch
 
 from showattend.cli.main import main
 from showattend.data.shapes import write_shapes
+from showattend.inference.precision import machine_name
 
 SHARED = Path(os.environ.get("SHOWATTEND_SHARED", Path(__file__).parents[2] / "shared"))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 CONFIG = Path(__file__).parents[1] / "configs" / "shapes.yaml"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _float32(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """`--precision auto` remembers, also in other processes, that bfloat16 is not faster here: results are compared exactly."""
+    os.environ["SHOWATTEND_CACHE"] = str(folder := tmp_path_factory.mktemp("cache"))
+    (folder / "precision.json").write_text(json.dumps({machine_name(): 1.0}))
 
 
 @pytest.fixture(autouse=True)

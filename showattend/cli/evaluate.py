@@ -166,7 +166,7 @@ def _check_sources(args: argparse.Namespace) -> None:
 
 def _check_no_generation_options(args: argparse.Namespace) -> None:
     given = [name for name in numeric_generation_options() if getattr(args, name, None) is not None]
-    given += [name for name in ("sample", "must_include", "ban", "attention_mode", "device", "fuse", "int8") if getattr(args, name)]
+    given += [name for name in ("sample", "must_include", "ban", "attention_mode", "device", "precision", "fuse") if getattr(args, name)]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise InputError(f"--results are captions already, and nothing is generated: leave out {options}")

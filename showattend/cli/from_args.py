@@ -63,10 +63,26 @@ def captioner_from_args(args: argparse.Namespace) -> Captioner:
     folders = model_folders_from_args(args)
     if not folders:
         raise InputError("no model: give --model DIR, or --ensemble DIR DIR …")
-    options: dict[str, Any] = {name: value for name in ("fuse", "int8") if (value := getattr(args, name, None))}
+    options: dict[str, Any] = {"attention_mode": args.attention_mode, "precision": precision_from_args(args)}
+    if getattr(args, "fuse", False):
+        options["fuse"] = True
     if args.trust:
         options["trust"] = tuple(args.trust)
-    return Captioner.from_pretrained(folders[0], args.device, ensemble=folders[1:], attention_mode=args.attention_mode, **options)
+    return Captioner.from_pretrained(folders[0], args.device, ensemble=folders[1:], **options)
+
+
+def precision_from_args(args: argparse.Namespace) -> str:
+    """The precision of --precision; a line says what auto took, where that is not float32 or auto was asked for by name.
+
+    Raises:
+        InputError: see `choose_device` and `choose_precision`.
+    """
+    from showattend.inference import choose_device, choose_precision
+
+    precision = choose_precision(args.precision or "auto", choose_device(args.device))
+    if precision.note and (args.precision or precision.name != "32"):
+        print_error(precision.note)
+    return precision.name
 
 
 def captioners_by_name(folders: Sequence[Path | None], args: argparse.Namespace) -> dict[str, Captioner]:
@@ -80,8 +96,8 @@ def captioners_by_name(folders: Sequence[Path | None], args: argparse.Namespace)
     """
     from showattend.inference import check_same_vocabulary
 
-    ensemble = getattr(args, "ensemble", [])
-    one_by_one = [{"model": folder, "ensemble": [] if n else ensemble} for n, folder in enumerate(folders)]
+    ensemble, precision = getattr(args, "ensemble", []), precision_from_args(args)
+    one_by_one = [{"model": folder, "ensemble": [] if n else ensemble, "precision": precision} for n, folder in enumerate(folders)]
     captioners = [captioner_from_args(argparse.Namespace(**{**vars(args), **own})) for own in one_by_one]
     named = dict(zip(_short_names([folder or ensemble[0] for folder in folders]), captioners, strict=True))
     check_same_vocabulary({name: captioner.model for name, captioner in named.items()})

@@ -33,6 +33,12 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True,
     )
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, mps or auto: cuda where there is one, else cpu (default: auto)")
     parser.add_argument(
+        "--precision",
+        metavar="NAME",
+        help="of the decoder's matrix products: 32, bf16 or int8 (faster, a little less exact), or auto: bf16 where this processor "
+        "multiplies it faster, else 32 (default: auto)",
+    )
+    parser.add_argument(
         "--trust",
         action="append",
         default=[],
@@ -80,7 +86,7 @@ def add_generation_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_speed_options(parser: argparse.ArgumentParser) -> None:
-    """Batch size, worker processes, and faster but less exact arithmetic."""
+    """Batch size, worker processes, and compiled kernels."""
     parser.add_argument(
         "--batch-size", type=whole_number(1), default=32, help="photos that go through the network together (default: %(default)s)"
     )
@@ -88,7 +94,6 @@ def add_speed_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fuse", action="store_true", help="compile the attention: takes seconds at the start, pays off from a thousand photos on"
     )
-    parser.add_argument("--int8", action="store_true", help="search with 8-bit matrices: faster, a little less exact")
 
 
 def whole_number(minimum: int) -> Callable[[str], int]:

@@ -21,6 +21,7 @@ from showattend.inference.device import choose_device
 from showattend.inference.ensemble import Ensemble, PendingFeatures
 from showattend.inference.gates import record_gates
 from showattend.inference.photo import LoadedPhoto, PhotoLike, load_photo, photo_grid
+from showattend.inference.precision import choose_precision
 from showattend.inference.scoring import score_captions
 from showattend.models.inputs import Features
 from showattend.pretrained import Pretrained, find_model_folder, load_pretrained, push_to_hub, save_pretrained
@@ -41,7 +42,7 @@ class Captioner:
         ensemble: Sequence[Pretrained] = (),
         attention_mode: str | None = None,
         fuse: bool = False,
-        int8: bool = False,
+        precision: str = "32",
     ) -> None:
         self.model = model
         self.device = choose_device(device)
@@ -49,13 +50,14 @@ class Captioner:
         if attention_mode is not None:
             for member in models:
                 member.network.decoder.attention.set_inference_mode(attention_mode)
-        self.fuse, self.int8 = fuse, int8
-        self.ensemble = Ensemble(models, self.device, fuse=fuse, int8=int8)
+        self.fuse, chosen = fuse, choose_precision(precision, self.device)
+        self.precision = chosen.name
+        self.ensemble = Ensemble(models, self.device, fuse=fuse, dtype=chosen.dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For other processes: the models and the options, from which all else is built again."""
         model, *others = self.ensemble.models
-        return partial(Captioner, ensemble=others, fuse=self.fuse, int8=self.int8), (model, str(self.device))
+        return partial(Captioner, ensemble=others, fuse=self.fuse, precision=self.precision), (model, str(self.device))
 
     @classmethod
     def from_pretrained(
@@ -67,7 +69,7 @@ class Captioner:
         ensemble: Sequence[Path | str] = (),
         attention_mode: str | None = None,
         fuse: bool = False,
-        int8: bool = False,
+        precision: str = "32",
         trust: Collection[str] = (),
     ) -> "Captioner":
         """Load a model folder.
@@ -79,16 +81,16 @@ class Captioner:
             ensemble: folders of more models, whose probabilities are averaged with those of the first
             attention_mode: expected, argmax or sample, for a model with hard attention; None: the mode it was trained with
             fuse: compile the network, which takes a while and pays off from about a thousand photos
-            int8: 8-bit matrices in the decoder, faster and slightly less exact
+            precision: of the decoder's products, 32, bf16, int8 or auto, see `choose_precision`
             trust: modules, such as my_package.cells, that the folders' files may import
 
         Raises:
             InputError: see `load_pretrained`; there is no such device; a mode for a model without modes; models that do not fit
-                together; `fuse` or `int8` do not work here.
+                together; no such precision; `fuse` or int8 do not work here.
         """
         folder = find_model_folder(folder, revision)
         model, *others = (load_pretrained(Path(each), trust=trust) for each in (folder, *ensemble))
-        return cls(model, device, ensemble=others, attention_mode=attention_mode, fuse=fuse, int8=int8)
+        return cls(model, device, ensemble=others, attention_mode=attention_mode, fuse=fuse, precision=precision)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write the model into a folder of its own; of an ensemble, the first.
@@ -136,7 +138,8 @@ class Captioner:
         if not (details or gates):
             return caption
         encoded = [Features(features) for features, _ in self.ensemble.encode(loaded.pixels)]
-        best, *others = (add_details(self.ensemble.models, encoded, one, gates=gates) for one in (caption, *caption.alternatives))
+        with self.ensemble.autocast():
+            best, *others = (add_details(self.ensemble.models, encoded, one, gates=gates) for one in (caption, *caption.alternatives))
         return replace(best, alternatives=others)
 
     def gates(self, photo: PhotoLike, config: GenerationConfig | None = None) -> tuple[Caption, list[dict[str, Tensor]]]:
@@ -151,7 +154,9 @@ class Captioner:
         """
         loaded = load_photo(photo, self.model.preprocessing)
         caption = self._caption_one(loaded, config)
-        return caption, record_gates(self.model, self._encode(loaded)[0], caption.words)
+        features, _ = self._encode(loaded)
+        with self.ensemble.autocast():
+            return caption, record_gates(self.model, features, caption.words)
 
     def score(self, photo: PhotoLike, captions: Sequence[str], *, details: bool = False, gates: bool = False) -> list[CaptionScore]:
         """How probable these captions are for a photo, a file or an open picture, and alpha at each of their words.
@@ -170,7 +175,8 @@ class Captioner:
         if not (details or gates):
             return scores
         features, _ = self._encode(load_photo(photo, self.model.preprocessing))
-        return [one._replace(caption=add_details([self.model], [features], one.caption, gates=gates)) for one in scores]
+        with self.ensemble.autocast():
+            return [one._replace(caption=add_details([self.model], [features], one.caption, gates=gates)) for one in scores]
 
     def score_words(self, photo: PhotoLike, captions: Sequence[list[str]]) -> list[CaptionScore]:
         """As `score`, for captions that are lists of words already.
@@ -180,7 +186,8 @@ class Captioner:
         """
         loaded = load_photo(photo, self.model.preprocessing)
         features, grid_shape = self._encode(loaded)
-        scores = score_captions(self.model, features, captions, photo_grid(self.model, loaded.size, grid_shape))
+        with self.ensemble.autocast():
+            scores = score_captions(self.model, features, captions, photo_grid(self.model, loaded.size, grid_shape))
         return [score._replace(caption=replace(score.caption, photo=photo)) for score in scores]
 
     def caption_files(

@@ -32,24 +32,30 @@ class Ensemble:
     Args:
         models: of one vocabulary and one preprocessing; they are moved to the device
         fuse: compile the networks, and on a GPU capture the search in CUDA graphs
-        int8: decoders with 8-bit matrices
+        dtype: of the operands of the decoders' products, bfloat16 or int8; None: that of the weights
 
     Raises:
-        InputError: the models do not fit together, or `fuse` or `int8` do not work here.
+        InputError: the models do not fit together, or `fuse` or int8 do not work here.
     """
 
-    def __init__(self, models: Sequence[Pretrained], device: torch.device, *, fuse: bool = False, int8: bool = False) -> None:
+    def __init__(self, models: Sequence[Pretrained], device: torch.device, *, fuse: bool = False, dtype: torch.dtype | None = None) -> None:
         _check_compatible(models)
         self.models = models
         self.networks = [model.network.to(device).eval() for model in models]
-        self.device = device
+        self.device, self.dtype = device, dtype
         if fuse:
             for network in self.networks:
                 network.fuse()
         self.extractors = [FeatureExtractor(network.encoder) for network in self.networks]
-        self.decoders = [network.inference_decoder(torch.int8 if int8 else None) for network in self.networks]
+        self.decoders = [network.inference_decoder(dtype) for network in self.networks]
         self.use_graphs = fuse and device.type == "cuda" and all(self.decoders)
         self.graphed_searches: dict[GenerationConfig, GraphedInference] = {}
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the decoders' modules multiply in 16 bits, where that was chosen."""
+        mixed = self.dtype is not None and self.dtype.itemsize == 2
+        # Without the cache of rounded weights: it ends with the context, and captured graphs would go on reading it.
+        return torch.autocast(self.device.type, self.dtype if mixed else None, enabled=mixed, cache_enabled=False)
 
     def submit(self, pixels: Tensor) -> PendingFeatures:
         """Start to encode N photos, uint8 (N,3,S,S), with each model."""
@@ -69,7 +75,7 @@ class Ensemble:
         search: Callable[..., tuple[Tensor, ...]] = partial(self._search, config, keys)
         if self.use_graphs and not config.sample:
             search = self.graphed_searches.setdefault(config, GraphedInference(search))
-        with torch.inference_mode():
+        with torch.inference_mode(), self.autocast():
             return EnsembleOutput(Hypotheses(*search(*features)), grid_shape)
 
     def _search(self, config: GenerationConfig, keys: Sequence[int] | None, *features: Tensor) -> Hypotheses:

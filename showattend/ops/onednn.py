@@ -23,9 +23,22 @@ def is_usable(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and _float32_works()
 
 
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16, with a torch whose operators passed the probe."""
+
+    def run(x: Tensor, weight: Tensor, bias: Tensor) -> list[Tensor]:
+        if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            raise RuntimeError("this processor has no products of bfloat16")
+        return [linear(x.bfloat16(), pack(weight.bfloat16()), bias).float()]
+
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        return torch.backends.mkldnn.is_available() and _probe(run, atol=0.05)
+
+
 def packs(weight: Tensor) -> bool:
     """Whether `pack` and `linear` take this weight: where `is_usable`, or bfloat16 on a CPU that multiplies it."""
-    return is_usable(weight) or (weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and _bfloat16_works())
+    return is_usable(weight) or (weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and multiplies_bfloat16())
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -107,17 +120,6 @@ def _probe(run: Callable[[Tensor, Tensor, Tensor], list[Tensor]], atol: float) -
 def _float32_works() -> bool:
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         return _probe(lambda x, weight, bias: [linear(x, weight, bias), linear(x, pack(weight), bias)], atol=1e-5)
-
-
-@cache
-def _bfloat16_works() -> bool:
-    def run(x: Tensor, weight: Tensor, bias: Tensor) -> list[Tensor]:
-        if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            raise RuntimeError("this processor has no products of bfloat16")
-        return [linear(x.bfloat16(), pack(weight.bfloat16()), bias).float()]
-
-    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
-        return torch.backends.mkldnn.is_available() and _probe(run, atol=0.05)
 
 
 @cache

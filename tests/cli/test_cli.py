@@ -263,7 +263,7 @@ def test_two_systems_are_compared_on_all_photos_or_refused(
 
 
 def test_captions_in_8_bits_are_captions(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["caption", str(shapes / "images"), "--model", str(model), "--int8", "--workers", "0"]) == 0
+    assert main(["caption", str(shapes / "images"), "--model", str(model), "--precision", "int8", "--workers", "0"]) == 0
     assert all("\t" in line for line in capsys.readouterr().out.splitlines())
 
 

@@ -128,7 +128,7 @@ def test_every_option_has_the_gradients_of_float32_in_mixed_precision(options: d
 
 
 def test_mixed_precision_on_a_processor_without_bfloat16_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onednn, "_bfloat16_works", lambda: False)
+    monkeypatch.setattr(onednn, "multiplies_bfloat16", lambda: False)
     check_mixed(make_decoder(dropout=0.0))
 
 
