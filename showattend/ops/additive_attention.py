@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from showattend.errors import InputError
 
@@ -24,6 +25,7 @@ from showattend.errors import InputError
 BLOCK_ELEMENTS, GPU_BLOCK_ELEMENTS = 1 << 17, 1 << 25
 
 EnergiesKernel = Callable[[Tensor, Tensor, Tensor], Tensor]
+RowEnergiesKernel = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def exp_2x(x: Tensor) -> Tensor:
@@ -45,6 +47,8 @@ class Kernels(NamedTuple):
     """The passes over all locations and units, for exp_keys = exp(2k) (N,L,A), exp_queries = exp(2q) (N,G,A), and r as above.
 
     energies: (exp_keys, exp_queries, weight (A,)) -> sum over units of weight * r, (N,G,L)
+    row_energies: (exp_keys, images (P,), exp_queries (P,A), weight) -> the same for P queries, each of the image with this index, (P,L);
+        the indices are in ascending order
     attend: (exp_keys, exp_queries, weight, features (N,L,D)) -> alpha, the softmax of these energies over locations, (N,G,L),
         and context, the mean of the features weighted by alpha, (N,G,D)
     grad_queries: (exp_keys, exp_queries, grad_energies (N,G,L)) -> sum over locations of grad_energies * (r - r^2), (N,G,A)
@@ -53,6 +57,7 @@ class Kernels(NamedTuple):
     """
 
     energies: EnergiesKernel
+    row_energies: RowEnergiesKernel
     attend: Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
     grad_queries: Callable[[Tensor, Tensor, Tensor], Tensor]
     grad_keys: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -67,9 +72,33 @@ def _energies(exp_keys: Tensor, exp_queries: Tensor, weight: Tensor) -> Tensor:
     return (_reciprocal(exp_keys, exp_queries) * weight).sum(-1)
 
 
+def _row_energies(exp_keys: Tensor, images: Tensor, exp_queries: Tensor, weight: Tensor) -> Tensor:
+    """Compiled, the keys are read in place; eager, they would be copied for each query."""
+    r = torch.addcmul(exp_keys.new_ones(()), exp_keys[images], exp_queries.unsqueeze(1)).reciprocal()
+    return (r * weight).sum(-1)
+
+
+def _padded_row_energies(energies: EnergiesKernel, exp_keys: Tensor, images: Tensor, exp_queries: Tensor, weight: Tensor) -> Tensor:
+    """As many queries for each image as the one with the most queries has."""
+    counts = images.bincount(minlength=len(exp_keys))
+    position = torch.arange(len(images)) - (counts.cumsum(0) - counts)[images]  # among the queries of the same image
+    queries = exp_queries.new_ones(len(exp_keys), int(counts.max()), exp_queries.shape[1])
+    queries[images, position] = exp_queries
+    return energies(exp_keys, queries, weight)[images, position]
+
+
 def _attend(energies: EnergiesKernel, exp_keys: Tensor, exp_queries: Tensor, weight: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
     alpha = energies(exp_keys, exp_queries, weight).softmax(-1)
-    return alpha, torch.bmm(alpha.to(features.dtype), features).to(alpha.dtype)
+    return alpha, _weighted_mean(alpha.to(features.dtype), features).to(alpha.dtype)
+
+
+def _weighted_mean(alpha: Tensor, features: Tensor) -> Tensor:
+    """alpha (N,G,L) times features (N,L,D)."""
+    if alpha.shape[1] > 1 or features.dtype != torch.bfloat16 or features.device.type != "cpu":
+        return torch.bmm(alpha, features)
+    # A row times a matrix of bfloat16 is three times as slow in oneDNN, which first changes the matrix's layout.
+    locations = torch.arange(alpha.numel()).view(-1, alpha.shape[2])
+    return F.embedding_bag(locations, features.flatten(0, 1), mode="sum", per_sample_weights=alpha.flatten(0, 1)).unsqueeze(1)
 
 
 def _attend_triton_on_gpu(energies: EnergiesKernel, exp_keys: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,7 +154,13 @@ def _grad_keys_in_blocks(exp_keys: Tensor, exp_queries: Tensor, grad_energies: T
     return first, second
 
 
-EAGER_KERNELS = Kernels(_energies_in_blocks, partial(_attend, _energies_in_blocks), _grad_queries_in_blocks, _grad_keys_in_blocks)
+EAGER_KERNELS = Kernels(
+    _energies_in_blocks,
+    partial(_padded_row_energies, _energies_in_blocks),
+    partial(_attend, _energies_in_blocks),
+    _grad_queries_in_blocks,
+    _grad_keys_in_blocks,
+)
 
 
 @cache
@@ -136,9 +171,10 @@ def compiled_kernels() -> Kernels:
         InputError: torch.compile fails on this machine.
     """
     energies: Any = torch.compile(_energies, dynamic=True)
+    row_energies: Any = torch.compile(_row_energies, dynamic=True)
     grad_queries: Any = torch.compile(_grad_queries, dynamic=True)
     grad_keys: Any = torch.compile(_grad_keys, dynamic=True)
-    kernels = Kernels(energies, partial(_attend_triton_on_gpu, energies), grad_queries, grad_keys)
+    kernels = Kernels(energies, row_energies, partial(_attend_triton_on_gpu, energies), grad_queries, grad_keys)
     try:
         kernels.energies(torch.ones(2, 3, 4), torch.ones(2, 5, 4), torch.ones(4))
     except Exception as error:  # a missing or unsuitable compiler raises errors of many types

@@ -173,11 +173,7 @@ class InferenceDecoder:
             images: the image of each query, in ascending order, (P,)
         """
         features, exp_keys = cache
-        counts = images.bincount(minlength=len(features))
-        position = torch.arange(len(images)) - (counts.cumsum(0) - counts)[images]  # among the queries of the same image
-        queries = query.new_ones(len(features), int(counts.max()), query.shape[1])
-        queries[images, position] = exp_2x(query)
-        alpha = self.kernels.energies(exp_keys, queries, self.scaled_energy)[images, position].softmax(-1)
+        alpha = self.kernels.row_energies(exp_keys, images, exp_2x(query), self.scaled_energy).softmax(-1)
         locations = images.unsqueeze(1) * features.shape[1] + torch.arange(features.shape[1])
         context = F.embedding_bag(locations, features.flatten(0, 1), mode="sum", per_sample_weights=alpha.to(self.feature_dtype))
         return alpha, context.to(alpha.dtype)

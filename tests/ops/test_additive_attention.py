@@ -11,7 +11,7 @@ from torch import Tensor
 
 from showattend.errors import InputError
 from showattend.ops import additive_attention
-from showattend.ops.additive_attention import EAGER_KERNELS, AdditiveEnergy, compiled_kernels, exp_2x
+from showattend.ops.additive_attention import EAGER_KERNELS, AdditiveEnergy, Kernels, compiled_kernels, exp_2x
 
 # Images, queries, locations, units.
 SHAPES = [(5, 9, 300, 40), (1, 1, 1, 1), (3, 2, 7, 5), (2, 11, 49, 64)]
@@ -101,14 +101,27 @@ def test_rows_of_zeros_give_the_sum_of_half_the_weight() -> None:
 
 
 @pytest.mark.parametrize("feature_dtype", [torch.float32, torch.bfloat16])
-def test_attend_is_the_softmax_of_the_energies_and_the_weighted_mean_of_the_features(feature_dtype: torch.dtype) -> None:
-    keys, queries, weight = random_operands((3, 4, 7, 5), torch.float32)
+@pytest.mark.parametrize("num_queries", [4, 1])
+def test_attend_is_the_softmax_of_the_energies_and_the_weighted_mean_of_the_features(num_queries: int, feature_dtype: torch.dtype) -> None:
+    keys, queries, weight = random_operands((3, num_queries, 7, 5), torch.float32)
     features = torch.rand(3, 7, 6)
     alpha, context = EAGER_KERNELS.attend(exp_2x(keys), exp_2x(queries), -2 * weight, features.to(feature_dtype))
     expected = plain_energies(keys, queries, weight).softmax(-1)
     assert torch.allclose(alpha, expected, atol=1e-6)
     assert context.dtype == torch.float32
     assert torch.allclose(context, expected @ features, atol=1e-6 if feature_dtype == torch.float32 else 1e-2)
+
+
+def check_row_energies(kernels: Kernels) -> None:
+    """Against the energies of all queries with all images, of which each row has one."""
+    exp_keys, exp_queries, weight = torch.rand(4, 6, 5).double(), torch.rand(7, 5).double(), torch.randn(5).double()
+    images = torch.tensor([0, 0, 0, 2, 3, 3, 3])  # none of the second image
+    every = kernels.energies(exp_keys, exp_queries.expand(4, -1, -1).contiguous(), weight)
+    assert torch.allclose(kernels.row_energies(exp_keys, images, exp_queries, weight), every[images, torch.arange(7)])
+
+
+def test_row_energies_are_those_of_each_query_with_its_own_image() -> None:
+    check_row_energies(EAGER_KERNELS)
 
 
 @pytest.mark.slow
@@ -118,6 +131,7 @@ def test_compiled_kernels_equal_the_eager_ones(images_and_queries: tuple[int, in
     exp_keys, exp_queries = torch.rand(n, locations, units).double(), torch.rand(n, g, units).double()
     weight, features, grad = torch.randn(units).double(), torch.rand(n, locations, channels).double(), torch.randn(n, g, locations).double()
     compiled = compiled_kernels()
+    check_row_energies(compiled)
     calls = [("energies", (weight,)), ("attend", (weight, features)), ("grad_queries", (grad,)), ("grad_keys", (grad,))]
     for name, operands in calls:
         results = [getattr(kernels, name)(exp_keys, exp_queries, *operands) for kernels in (compiled, EAGER_KERNELS)]
