@@ -37,6 +37,7 @@ from showattend.ops.unroll_plan import NUM_WEIGHTS, State, StepWeights, TimeStep
 class SavedActivations:
     """Activations that the backward pass needs; rows of all time steps, M in all, the first time step first.
 
+    input_weight: in the precision of products
     states: the state before each time step
     inputs: embedding and gated context, in the precision of products, (M,E+D)
     preactivations: of the cell, in the first S*H of P columns; the backward pass writes the gradients of pre-activations,
@@ -45,6 +46,7 @@ class SavedActivations:
     gates: beta at each time step, (rows, 1 or D); empty without a gate
     """
 
+    input_weight: Tensor
     states: list[State]
     inputs: Tensor
     preactivations: Tensor
@@ -111,13 +113,14 @@ class _ForwardPass:
     def __init__(self, plan: UnrollPlan, features: Tensor, exp_keys: Tensor, embeddings: Tensor, weights: StepWeights) -> None:
         self.plan, self.features, self.exp_keys, self.weights = plan, features, exp_keys, weights
         self.recurrent = PackedLinear(torch.cat(weights.recurrent_weights()), dtype=plan.product_dtype)
-        self.input = PackedLinear(weights.input, weights.bias, dtype=plan.product_dtype)
+        input_weight = weights.input.to(plan.product_dtype)
+        self.input = PackedLinear(input_weight, weights.bias)
         self.recurrent_sizes = [len(weight) for weight in weights.recurrent_weights()]
         (rows, embedding_size), empty = embeddings.shape, exp_keys.new_empty
         columns = len(weights.input) + sum(map(len, weights.query_weights()))
         inputs = empty(rows, embedding_size + features.shape[2], dtype=plan.product_dtype)
         inputs[:, :embedding_size] = embeddings
-        self.saved = SavedActivations([], inputs, empty(rows, columns), empty(rows, exp_keys.shape[2]), [])
+        self.saved = SavedActivations(input_weight, [], inputs, empty(rows, columns), empty(rows, exp_keys.shape[2]), [])
         self.contexts = inputs[:, embedding_size:]
         self.preactivations = self.saved.preactivations[:, : len(weights.input)]
         self.alphas = empty(rows, features.shape[1])
@@ -184,11 +187,10 @@ class _BackwardPass:
     def run(self, grad_h: Tensor, grad_contexts: Tensor, grad_alphas: Tensor) -> None:
         """All time steps from the last to the first, from the gradients of what the loop returned."""
         recurrent_weights = torch.cat(self.weights.recurrent_weights()).to(self.plan.product_dtype)
-        input_weight = self.weights.input.to(self.plan.product_dtype)
         from_h = slice(None) if self.weights.hidden is not None else slice(self.num_preactivations, None)
         for index, step in reversed(list(enumerate(self.plan.steps))):
             grad_preactivations = self._backward_cell(index, step, grad_h[step.rows])
-            grad_inputs = self._product(grad_preactivations, input_weight.t())
+            grad_inputs = self._product(grad_preactivations, self.saved.input_weight.t())
             grad_context = grad_inputs[:, self.embedding_size :] + grad_contexts[step.rows]
             grad_alpha, grad_gate = self._backward_context(index, step, grad_context)
             grad_query = self._backward_query(step, grad_alpha + grad_alphas[step.rows])
@@ -246,8 +248,11 @@ class _BackwardPass:
         """The gradients of the weights, each one product over all time steps."""
         weights, split, dtype = self.weights, self.num_preactivations, self.plan.product_dtype
         # In the memory order that `weight_grad` needs, copied once for both products.
-        grads = self.saved.preactivations = self.saved.preactivations.t().contiguous().t()
-        operands, states = grads.to(dtype), torch.cat([state[0] for state in self.saved.states]).to(dtype)
+        operands = self.saved.preactivations.to(dtype).t().contiguous().t()
+        if dtype == self.saved.preactivations.dtype:
+            self.saved.preactivations = operands  # frees the other copy
+        grads = self.saved.preactivations
+        states = torch.cat([state[0] for state in self.saved.states]).to(dtype)
         sizes = [len(weight) for weight in weights.recurrent_weights()]
         recurrent = weight_grad(operands if weights.hidden is not None else operands[:, split:], states).split(sizes)
         return StepWeights(

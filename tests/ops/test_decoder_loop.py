@@ -105,21 +105,22 @@ def test_both_loops_agree_in_single_precision() -> None:
     agree(decoder, random_features().float(), random_captions(), atol=2e-5)
 
 
-def check_mixed(decoder: Decoder, dtype: torch.dtype = torch.bfloat16) -> None:
+def check_mixed(decoder: Decoder, tolerance: float = 0.01) -> None:
     """Mixed precision rounds operands and results of products to 8 bits of mantissa: errors of 2^-9 each, in both loops."""
     torch.manual_seed(0)
     inputs = decoder.float(), random_features().float(), random_captions()
     exact = loss_and_gradients(*inputs, fused=True)
-    fused, plain = (loss_and_gradients(*inputs, fused=fused, mixed=dtype) for fused in (True, False))
+    fused, plain = (loss_and_gradients(*inputs, fused=fused, mixed=torch.bfloat16) for fused in (True, False))
     assert fused[0].dtype == torch.float32
     assert fused[0].item() == pytest.approx(exact[0].item(), abs=2e-3)
-    assert error(fused, exact) < 0.01
-    assert error(fused, plain) < 0.01
+    assert error(fused, exact) < tolerance
+    assert error(fused, plain) < tolerance
 
 
 @pytest.mark.parametrize("cell", [*cell_names(), "factories:ClockCell"])
 def test_every_cell_has_the_gradients_of_float32_and_of_the_plain_loop_in_mixed_precision(cell: str) -> None:
-    check_mixed(make_decoder(cell=cell, dropout=0.0))
+    # The memory of ClockCell multiplies h with itself and so the errors: autograd's loop has up to 3% too.
+    check_mixed(make_decoder(cell=cell, dropout=0.0), 0.05 if cell == "factories:ClockCell" else 0.01)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
