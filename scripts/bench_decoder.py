@@ -13,7 +13,7 @@ equal. H = A = E = 512, V = 10,000, L = 196; soft attention, scalar gate, deep o
   train-d2048-grouped   the same for the five captions of each of 8 images (16)
   train-d512-grouped    the same with D 512
   beam-d2048, -d512     beam 5, 20 tokens, 64 images together (256); the baseline searches two images one by one, scaled to all
-  beam-d2048-int8       ours with matrices of 8 bits; captions may differ
+  beam-d2048-int8       ours with matrices of 8 bits; captions may differ, as with --precision bf16
   memory-t20            bytes that one training step adds to the peak, D 2048, five captions of 20 tokens for each of 4 images
 """
 

@@ -104,7 +104,8 @@ class InferenceDecoder:
         self.context_sizes = [len(weight) for weight in context_weights]
         self.context_proj = PackedLinear(torch.cat(context_weights), dtype=dtype)
         self.output_proj_h = None if parts.output_proj_h is None else PackedLinear(*parts.output_proj_h, dtype=dtype)
-        self.output = PackedLinear(*parts.output, dtype=dtype)
+        # Logits rounded to bfloat16 would reorder tokens that are almost equally probable.
+        self.output = PackedLinear(*parts.output, dtype=dtype, exact_result=True)
         self.update, self.embedding = parts.update, parts.embedding.detach()
         self.input_projection = InputProjectionTable(parts.project_embedding, parts.embedding)
 

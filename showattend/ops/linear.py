@@ -64,12 +64,13 @@ class PackedLinear:
         weight: (N,K)
         bias: (N,)
         dtype: of the product's operands, the result has that of x; int8: each row of the weight is rounded with a scale of its own
+        exact_result: in bfloat16 the result is not rounded, which takes longer; without such products operands are not rounded either
 
     Raises:
         InputError: int8 with a weight that is not float32 on a CPU.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, *, dtype: torch.dtype | None = None, exact_result: bool = False) -> None:
         weight, bias = weight.detach(), None if bias is None else bias.detach()
         self._linear: Callable[[Tensor], Tensor]
         self.operand_dtype = weight.dtype if dtype in (None, torch.int8) else dtype
@@ -80,6 +81,11 @@ class PackedLinear:
                 )
             self._linear = onednn.int8_linear(weight, bias)
             return
+        if exact_result and self.operand_dtype.itemsize == 2:
+            self.operand_dtype = weight.dtype
+            if onednn.is_usable(weight) and onednn.multiplies_bfloat16():
+                self._linear = partial(onednn.linear_rounding_operands, weight=onednn.pack(weight), bias=bias)
+                return
         weight = weight.to(self.operand_dtype)
         if onednn.packs(weight):
             self._linear = partial(onednn.linear, weight=onednn.pack(weight), bias=bias)

@@ -9,11 +9,13 @@ takes their place.
 
 from collections.abc import Callable
 from functools import cache
+from threading import Lock
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_switch = Lock()  # held while products of float32 are rounded
 # Keeps the scale of a row of zeros above zero.
 MIN_MAGNITUDE = 1e-12
 
@@ -54,6 +56,20 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     result: Tensor = torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], "")
     return result
+
+
+def linear_rounding_operands(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """As `linear` of float32, with operands that are rounded to bfloat16 inside of the product: sums and result are float32.
+
+    torch has one switch for it, for the whole process: what other threads multiply in this moment may be rounded too.
+    """
+    with _switch:
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("medium")
+        try:
+            return linear(x, weight, bias)
+        finally:
+            torch.set_float32_matmul_precision(before)
 
 
 def pack(weight: Tensor) -> Tensor:

@@ -191,3 +191,14 @@ def test_a_training_step_is_the_same_with_the_fallback(monkeypatch: pytest.Monke
     for one, other in zip(native, loss_and_gradients(use_fused_loop), strict=True):
         assert (one is None) == (other is None)
         assert one is None or torch.allclose(one, other, atol=1e-5)
+
+
+def test_an_exact_result_has_rounded_operands_and_float32_sums() -> None:
+    x, weight, bias = operands()
+    bias = bias + 100  # a result of this size would be rounded to halves in bfloat16
+    expected = F.linear(x.bfloat16().float(), weight.bfloat16().float(), bias)
+    before = torch.get_float32_matmul_precision()
+    result = PackedLinear(weight, bias, dtype=torch.bfloat16, exact_result=True)(x)
+    assert torch.allclose(result, expected, atol=0.1)
+    assert not torch.equal(result, result.bfloat16().float())
+    assert torch.get_float32_matmul_precision() == before
