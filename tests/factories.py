@@ -27,8 +27,7 @@ from showattend.data.images import UPRIGHT
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, State
 from showattend.encoders import EncoderConfig, make_encoder
-from showattend.encoders.grid_geometry import GridGeometry
-from showattend.geometry import Box
+from showattend.geometry import Box, GridGeometry
 from showattend.inference import Caption, Captioner
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig

@@ -17,9 +17,9 @@ LAYERS = [
     {"data"},
     {"features", "pretrained", "metrics"},
     {"inference"},
-    {"grounding", "visualize"},
+    {"grounding", "visualize", "runtime"},
     {"training"},
-    {"demo", "app"},
+    {"demo", "app", "export"},
     {"study"},
     {"cli"},
 ]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from showattend.cli.from_args import captioner_from_args, generation_config_from_args, photos_from_args
+from showattend.cli.from_args import captioner_from_args, exported_captioner_from_args, generation_config_from_args, photos_from_args
 from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_photo_arguments, add_speed_options
 from showattend.console import print_error, print_line
 from showattend.errors import InputError
@@ -27,6 +27,12 @@ def add_parser(commands: Commands) -> None:
     caption = commands.add_parser("caption", help="caption photos, folders, globs", description=DESCRIPTION)
     add_photo_arguments(caption)
     add_ensemble_options(caption)
+    caption.add_argument(
+        "--backend",
+        choices=("torch", "onnxruntime"),
+        default="torch",
+        help="what runs the network; onnxruntime takes a folder of showattend export, and no torch (default: %(default)s)",
+    )
     caption.add_argument("--json", type=Path, metavar="FILE", help="write captions with words, scores and alphas' grid as JSON")
     caption.add_argument("--csv", type=Path, metavar="FILE", help="write file, caption and score as CSV")
     caption.add_argument("--coco", type=Path, metavar="FILE", help="write the result format of the COCO captions server")
@@ -91,7 +97,7 @@ def _caption_photos(paths: list[Path], files: CaptionFiles, args: argparse.Names
 
     from showattend.inference import Failure
 
-    captioner = captioner_from_args(args)
+    captioner = exported_captioner_from_args(args) if args.backend == "onnxruntime" else captioner_from_args(args)
     config = generation_config_from_args(captioner, args)
     workers = min(args.workers, len(paths) // args.batch_size)
     failures = 0

@@ -16,6 +16,7 @@ from showattend.generation_config import GenerationConfig
 
 if TYPE_CHECKING:
     from showattend.inference import Captioner
+    from showattend.runtime import ExportedCaptioner
 
 
 def numeric_generation_options() -> list[str]:
@@ -85,6 +86,31 @@ def precision_from_args(args: argparse.Namespace) -> str:
     return precision.name
 
 
+def exported_captioner_from_args(args: argparse.Namespace) -> ExportedCaptioner:
+    """The captioner over an exported model.
+
+    Raises:
+        InputError: there is no --model, an option is torch's alone, or see `ExportedCaptioner.from_folder`.
+    """
+    from showattend.runtime import ExportedCaptioner
+
+    torch_only = {
+        "--ensemble": args.ensemble,
+        "--attention-mode": args.attention_mode,
+        "--device": args.device not in (None, "auto", "cpu"),
+        "--trust": args.trust,
+        "--fuse": args.fuse,
+        "--int8": args.int8,
+    }
+    for option, given in torch_only.items():
+        if given:
+            advice = "showattend export has --int8" if option == "--int8" else "leave it out, or caption with --backend torch"
+            raise InputError(f"{option} is an option of torch, not of onnxruntime: {advice}")
+    if args.model is None:
+        raise InputError("no model: give --model DIR, a folder that showattend export has written")
+    return ExportedCaptioner.from_folder(args.model)
+
+
 def captioners_by_name(folders: Sequence[Path | None], args: argparse.Namespace) -> dict[str, Captioner]:
     """A captioner for each model folder, to be shown beside each other, by short names.
 
@@ -110,7 +136,7 @@ def _short_names(folders: list[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [f"{n}: {folder}" for n, folder in enumerate(folders, 1)]
 
 
-def generation_config_from_args(captioner: Captioner, args: argparse.Namespace) -> GenerationConfig:
+def generation_config_from_args(captioner: Captioner | ExportedCaptioner, args: argparse.Namespace) -> GenerationConfig:
     """The model's generation settings, with those of the command line in their place.
 
     Raises:

@@ -9,7 +9,24 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from showattend.cli import app, attend, caption, cells, configs, data, demo, evaluate, ground, idf, report, score, shapes, study, training
+from showattend.cli import (
+    app,
+    attend,
+    caption,
+    cells,
+    configs,
+    data,
+    demo,
+    evaluate,
+    export,
+    ground,
+    idf,
+    report,
+    score,
+    shapes,
+    study,
+    training,
+)
 from showattend.cli.options import whole_number
 from showattend.cli.stopping import (
     Terminated,
@@ -24,7 +41,7 @@ from showattend.files import ensure_home
 from showattend.version import __version__
 
 # In the order of `showattend --help`.
-COMMANDS = (demo, shapes, data, configs, training, caption, attend, app, score, evaluate, idf, ground, report, cells, study)
+COMMANDS = (demo, shapes, data, configs, training, caption, attend, app, export, score, evaluate, idf, ground, report, cells, study)
 EPILOG = """\
 first steps:
   showattend demo                                        train on pictures of shapes and draw the attention: minutes

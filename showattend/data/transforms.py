@@ -1,17 +1,21 @@
 """Preprocessing: from a picture to the pixels that the network gets, the same in training, captioning and heatmaps."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from showattend.config_checks import check_choice, check_range, check_types
 from showattend.data.images import open_photo
 from showattend.geometry import Box
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RESIZES = ("stretch", "crop")
 # The short side before a crop, as a share of the crop: the paper's 256 for 224 (Xu et al. 2015, section 4.1).
@@ -47,11 +51,15 @@ class Preprocessing:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """A picture to bytes (3,S,S)."""
+        return _to_tensor(self.to_array(image))
+
+    def to_array(self, image: Image.Image) -> NDArray[np.uint8]:
+        """A picture to bytes (3,S,S), as NumPy has them."""
         size = (self.image_size, self.image_size)
         image = image.resize(size, Image.Resampling.BICUBIC, box=self.crop_box(*image.size), reducing_gap=3.0)
         if self.flip:
             image = ImageOps.mirror(image)
-        return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+        return np.ascontiguousarray(np.array(image).transpose(2, 0, 1))
 
     def load(self, path: Path) -> tuple[Tensor, tuple[int, int]]:
         """A file to bytes (3,S,S), and the photo's own width and height.
@@ -59,10 +67,19 @@ class Preprocessing:
         Raises:
             BrokenImage: see `open_photo`.
         """
-        image, size = open_photo(path, size_hint=2 * self.image_size)
-        return self(image), size
+        pixels, size = self.load_array(path)
+        return _to_tensor(pixels), size
 
-    def mirrored(self) -> "Preprocessing":
+    def load_array(self, path: Path) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """As `load`, with the bytes as NumPy has them.
+
+        Raises:
+            BrokenImage: see `open_photo`.
+        """
+        image, size = open_photo(path, size_hint=2 * self.image_size)
+        return self.to_array(image), size
+
+    def mirrored(self) -> Preprocessing:
         """The same, with left and right exchanged."""
         return replace(self, flip=not self.flip)
 
@@ -73,3 +90,9 @@ class Preprocessing:
         side = min(width, height) / MARGIN
         left, upper = (width - side) / 2, (height - side) / 2
         return left, upper, left + side, upper + side
+
+
+def _to_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    import torch  # here, because exported models run without it
+
+    return torch.from_numpy(pixels)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from showattend.config_checks import check_range, check_types
-from showattend.encoders.grid_geometry import GridGeometry
 from showattend.errors import unknown_name
+from showattend.geometry import GridGeometry
 
 DEFAULT_WEIGHTS, RANDOM_WEIGHTS = "default", "none"
 

@@ -1,44 +1,13 @@
 """Where in a picture the locations of a feature grid look: heatmaps depend on it."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from showattend.encoders.graph import Call, Graph, refs
 from showattend.encoders.graph_schema import FUNCTIONS
-from showattend.geometry import Box
+from showattend.geometry import GridGeometry
 
 # Modules and functions with a kernel.
 WINDOWED = ("Conv2d", "MaxPool2d", "AvgPool2d", "max_pool2d", "avg_pool2d")
-
-
-class GridGeometry(NamedTuple):
-    """Centres of the locations' receptive fields, the same across and down, in pixels of the square that the network gets.
-
-    first: of the first location
-    step: from one location to the next
-    """
-
-    first: float
-    step: float
-
-    def grid_box(self, grid_shape: tuple[int, int], image_size: int, crop_box: Box) -> Box:
-        """The part of a photo over which the grid must be laid so that each cell's centre is where that location looks.
-
-        It may reach over an edge: convolutions with odd kernels and a stride look half a pixel up and left of the centre
-        of what they reduce, and a CNN with five of them half a cell.
-
-        Args:
-            grid_shape: rows and columns
-            image_size: pixels of the square that the network gets
-            crop_box: the part of the photo that this square showed, in the photo's pixels
-
-        Returns:
-            left, upper, right, lower, in the photo's pixels
-        """
-        left, upper, right, lower = crop_box
-        x, y = (right - left) / image_size, (lower - upper) / image_size
-        start = self.first - self.step / 2
-        end_y, end_x = (start + count * self.step for count in grid_shape)
-        return left + start * x, upper + start * y, left + end_x * x, upper + end_y * y
 
 
 def receptive_field_grid(graph: Graph) -> GridGeometry:

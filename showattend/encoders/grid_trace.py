@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from showattend.encoders.grid_geometry import GridGeometry
+from showattend.geometry import GridGeometry
 
 # The parameters of the functions that have a kernel, by the functions' names.
 WINDOWED = {

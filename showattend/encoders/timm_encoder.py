@@ -21,11 +21,11 @@ from torch import Tensor, nn
 
 from showattend.encoders.base import DEFAULT_WEIGHTS, RANDOM_WEIGHTS, Encoder, EncoderConfig, Normalization
 from showattend.encoders.graph_encoder import NETWORK
-from showattend.encoders.grid_geometry import GridGeometry
 from showattend.encoders.grid_trace import GridTrace
 from showattend.encoders.registry import register_family
 from showattend.encoders.weights_file import load_weights
 from showattend.errors import InputError, one_line, unknown_name
+from showattend.geometry import GridGeometry
 
 PREFIX = "timm/"
 # A registered name and a tag of its weights; no path and no address of a hub, which timm would take too.

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from showattend.encoders.base import RANDOM_WEIGHTS, Encoder, EncoderConfig
-from showattend.encoders.grid_geometry import GridGeometry
 from showattend.encoders.registry import register
 from showattend.errors import InputError
+from showattend.geometry import GridGeometry
 
 CHANNELS, STRIDE = 128, 8
 

@@ -1,14 +1,21 @@
-"""Results of inference: captions with their attention maps, scores of given captions, and photos that failed."""
+"""Results of inference: captions with their attention maps, scores of given captions, and photos that failed.
+
+Nothing here needs torch when it is imported.
+"""
+
+from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torch import Tensor
-
-from showattend.decoding import Hypotheses
 from showattend.geometry import Box
 from showattend.vocabulary import Vocabulary, join_tokens, token_label
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from showattend.decoding import Hypotheses
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,8 @@ class Caption:
     Attributes:
         words: T words, or subwords of a model that was trained on them
         score: log-probability of the caption, divided by its length ** length_penalty
-        alphas: weights on the locations at each word, (T,L); a row sums to 1, less the sentinel's share in adaptive attention
+        alphas: weights on the locations at each word, (T,L); a row sums to 1, less the sentinel's share in adaptive attention;
+            a NumPy array where an exported model captioned
         grid_shape: rows and columns of the locations, which are stored row by row from the top left
         crop_box: the part of the photo that the network sees: left, upper, right, lower, in the photo's pixels
         grid_box: what the grid covers, each location in the middle of its cell; it may extend beyond `crop_box`
@@ -40,7 +48,7 @@ class Caption:
     grid_shape: tuple[int, int]
     crop_box: Box
     grid_box: Box
-    alternatives: list["Caption"] = field(default_factory=list)
+    alternatives: list[Caption] = field(default_factory=list)
     photo: Any = field(default=None, repr=False)
     log_probs: Tensor | None = field(default=None, repr=False)
     betas: Tensor | None = field(default=None, repr=False)

@@ -2,16 +2,27 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
-from showattend.decoding import GenerationConfig
 from showattend.errors import InputError
-from showattend.pretrained import Pretrained
+from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import Vocabulary
 
 
+class HasDefaults(Protocol):
+    """A model folder or an exported one: how its captions are generated unless a user says otherwise, and its words."""
+
+    @property
+    def generation(self) -> GenerationConfig:
+        """The settings that it was validated with."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Its tokens."""
+
+
 def generation_config(
-    model: Pretrained, *, must_include: Iterable[str] = (), ban: Iterable[str] = (), sample: bool = False, **options: Any
+    model: HasDefaults, *, must_include: Iterable[str] = (), ban: Iterable[str] = (), sample: bool = False, **options: Any
 ) -> GenerationConfig:
     """The settings that a model was validated with, with some options in their place.
 

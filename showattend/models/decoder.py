@@ -210,7 +210,7 @@ class Decoder(nn.Module):
             the new state, and the attention's output with flat rows and the gated context
         """
         h, c = state[0], state[1] if self.has_cell_state else state[0]
-        query = DecoderContext(*(entry.unflatten(0, (len(cache[0]), -1)) for entry in (h, c, embedding)))  # (N,G,·)
+        query = DecoderContext(*(entry.unflatten(0, (cache[0].shape[0], -1)) for entry in (h, c, embedding)))  # (N,G,·)
         context, alpha, sampled_log_prob, _ = self.attention(cache, query)
         context = context.flatten(0, 1)  # (N*G,D)
         if self.beta is not None:

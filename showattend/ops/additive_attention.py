@@ -133,6 +133,8 @@ def _blocks(exp_keys: Tensor, exp_queries: Tensor) -> Iterator[tuple[slice, slic
 
 
 def _energies_in_blocks(exp_keys: Tensor, exp_queries: Tensor, weight: Tensor) -> Tensor:
+    if torch.compiler.is_exporting():  # the number of blocks would be fixed in the graph
+        return _energies(exp_keys, exp_queries, weight)
     energies = exp_keys.new_empty(*exp_queries.shape[:2], exp_keys.shape[1])
     for n, span in _blocks(exp_keys, exp_queries):
         energies[n, :, span] = _reciprocal(exp_keys[n, span], exp_queries[n]) @ weight

@@ -16,8 +16,8 @@ from showattend.data.captions import Photo, read_captions
 from showattend.data.images import photo_size
 from showattend.data.shapes import read_scenes
 from showattend.data.transforms import Preprocessing
-from showattend.encoders.grid_geometry import GridGeometry
 from showattend.errors import InputError
+from showattend.geometry import GridGeometry
 from showattend.grounding import Mention, summarize
 from showattend.grounding.geometry import cell_areas, covered_areas
 from showattend.inference import Caption

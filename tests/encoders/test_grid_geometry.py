@@ -2,7 +2,7 @@
 
 import pytest
 
-from showattend.encoders.grid_geometry import GridGeometry
+from showattend.geometry import GridGeometry
 
 
 def test_cells_of_the_box_are_centred_where_the_locations_look() -> None:

@@ -11,9 +11,9 @@ from factories import random_photos
 from torch import Tensor, nn
 
 from showattend.encoders import Encoder, EncoderConfig, encoder_names, make_encoder, rebuild_encoder, register_family
-from showattend.encoders.grid_geometry import GridGeometry
 from showattend.encoders.registry import families
 from showattend.errors import InputError
+from showattend.geometry import GridGeometry
 
 
 class Patches(Encoder):

@@ -1,0 +1,168 @@
+"""The files of an exported model, and its contract: what each graph takes and returns, in a JSON file beside them.
+
+An exported folder is not trusted: it is read as data, every value is checked, and its graphs hold operators of ONNX only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from showattend.config_checks import check_range
+from showattend.data.json_files import check_schema, check_texts, read_json
+from showattend.data.transforms import Preprocessing
+from showattend.errors import InputError
+from showattend.generation_config import GenerationConfig
+from showattend.geometry import GridGeometry
+from showattend.vocabulary import BPE, Subwords, Vocabulary
+
+FORMAT = 1
+CONTRACT, VOCABULARY, SUBWORDS = "contract.json", "vocabulary.json", "subwords.json"
+ENCODER, FIRST_STATE, STEP = GRAPHS = ("encoder", "first_state", "step")
+# Names of tensors that the search knows; those of the state and of the attention's cache are the model's own.
+PIXELS, FEATURES, TOKEN_IDS, LOG_PROBS, ALPHA = "pixels", "features", "token_ids", "log_probs", "alpha"
+NEXT = "next_"  # begins the name of a new state's tensor
+MAX_IMAGE_SIZE, MAX_BEAM, MAX_LENGTH = 2**13, 2**10, 2**13  # larger ones would fill the memory of whoever opens a folder
+EXPORT_AGAIN = "export the model again"
+
+
+class TensorSpec(msgspec.Struct, frozen=True):
+    """Name, NumPy's dtype and shape of a tensor; an axis without a fixed size has a name: photos, hypotheses or locations."""
+
+    name: str
+    dtype: str
+    shape: list[int | str]
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """A graph's file, and its inputs and outputs in their order."""
+
+    file: str
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+
+
+class Grid(msgspec.Struct, frozen=True):
+    """Rows and columns of the locations, and the centres of their receptive fields in the network's square, see `GridGeometry`."""
+
+    shape: tuple[int, int]
+    first: float
+    step: float
+
+
+class Contract(msgspec.Struct, frozen=True):
+    """The content of CONTRACT.
+
+    Attributes:
+        format: of this file
+        showattend: version that wrote it
+        runtime: onnx or pt2
+        int8: whether matrices are of 8 bits
+        graphs: encoder: photos to features; first_state: features to state and cache; step: one word further
+        preprocessing: how a photo becomes the encoder's pixels; fields of `Preprocessing`
+        generation: how captions are searched for unless the user says otherwise; fields of `GenerationConfig`
+        grid: where the locations lie
+        tokenizer: what the vocabulary's tokens come from
+        forbidden_ids: tokens that no caption contains
+        start_id, end_id, pad_id: tokens that begin and end captions, and fill up shorter ones
+        sha256: digests of the other files
+    """
+
+    format: int
+    showattend: str
+    runtime: str
+    int8: bool
+    graphs: dict[str, Graph]
+    preprocessing: dict[str, int | str | bool]
+    generation: dict[str, int | float | bool | list[int]]
+    grid: Grid
+    tokenizer: str
+    start_id: int
+    end_id: int
+    pad_id: int
+    forbidden_ids: list[int]
+    sha256: dict[str, str]
+
+
+class ExportedModel(NamedTuple):
+    """An exported folder, read and checked."""
+
+    folder: Path
+    contract: Contract
+    vocabulary: Vocabulary
+    preprocessing: Preprocessing
+    generation: GenerationConfig
+
+    @property
+    def geometry(self) -> GridGeometry:
+        """Where the grid looks."""
+        return GridGeometry(self.contract.grid.first, self.contract.grid.step)
+
+    def path(self, graph: str) -> Path:
+        """The file of a graph."""
+        return self.folder / self.contract.graphs[graph].file
+
+
+def read_exported(folder: Path) -> ExportedModel:
+    """Read a folder that `showattend export` has written.
+
+    Raises:
+        InputError: there is none, or a file is missing or damaged, or a value is not valid.
+    """
+    folder = Path(folder)
+    if not (folder / CONTRACT).is_file():
+        raise InputError(f"no exported model at {folder}: make one with showattend export --format onnx --model DIR --out {folder}")
+    path = folder / CONTRACT
+    content = read_json(path)
+    if isinstance(content, dict) and content.get("format") != FORMAT:
+        raise InputError(f"{path} has the format {str(content.get('format'))[:20]}, this showattend reads {FORMAT}: {EXPORT_AGAIN}")
+    contract = check_schema(content, Contract, f"{path} is no contract of an exported model")
+    try:
+        preprocessing = msgspec.convert(contract.preprocessing, Preprocessing)
+        generation = msgspec.convert(contract.generation, GenerationConfig)
+        check_range(preprocessing, "image_size", maximum=MAX_IMAGE_SIZE)
+        check_range(generation, "beam", "num_captions", maximum=MAX_BEAM)
+        check_range(generation, "max_length", maximum=MAX_LENGTH)
+    except (InputError, msgspec.ValidationError) as error:
+        raise InputError(f"{path}: {error}") from error
+    _check_graphs(contract, path)
+    for name, digest in contract.sha256.items():
+        _check_digest(folder, name, digest)
+    return ExportedModel(folder, contract, _read_vocabulary(folder, contract), preprocessing, generation)
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_graphs(contract: Contract, path: Path) -> None:
+    missing = [name for name in GRAPHS if name not in contract.graphs]
+    if missing:
+        raise InputError(f"{path} lacks the graph {missing[0]}: {EXPORT_AGAIN}")
+    for name in (VOCABULARY, *(graph.file for graph in contract.graphs.values())):
+        if name not in contract.sha256:
+            raise InputError(f"{path} lacks the digest of {name}: {EXPORT_AGAIN}")
+
+
+def _check_digest(folder: Path, name: str, digest: str) -> None:
+    if Path(name).name != name or not (folder / name).is_file():
+        raise InputError(f"the exported model {folder} lacks {name}: copy the folder again, whole")
+    if sha256(folder / name) != digest:
+        raise InputError(f"{folder / name} is not the file that {CONTRACT} was written for: copy the folder again, whole")
+
+
+def _read_vocabulary(folder: Path, contract: Contract) -> Vocabulary:
+    path = folder / VOCABULARY
+    tokens = check_schema(read_json(path), list[str], f"{path} is no JSON list of tokens")
+    merges = folder / SUBWORDS
+    try:
+        subwords = check_schema(read_json(merges), Subwords, f"{merges} holds no merges") if contract.tokenizer == BPE else None
+        check_texts(*tokens)
+        return Vocabulary(tokens, contract.tokenizer, subwords)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
