@@ -100,11 +100,11 @@ def exported_captioner_from_args(args: argparse.Namespace) -> ExportedCaptioner:
         "--device": args.device not in (None, "auto", "cpu"),
         "--trust": args.trust,
         "--fuse": args.fuse,
-        "--int8": args.int8,
+        "--precision": args.precision not in (None, "auto", "32"),
     }
     for option, given in torch_only.items():
         if given:
-            advice = "showattend export has --int8" if option == "--int8" else "leave it out, or caption with --backend torch"
+            advice = "showattend export has --int8" if args.precision == "int8" else "leave it out, or caption with --backend torch"
             raise InputError(f"{option} is an option of torch, not of onnxruntime: {advice}")
     if args.model is None:
         raise InputError("no model: give --model DIR, a folder that showattend export has written")

@@ -138,7 +138,7 @@ def test_an_attention_that_samples_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--int8"], "showattend export has --int8"),
+        (["--precision", "int8"], "showattend export has --int8"),
         (["--ensemble", "x"], "--ensemble is an option of torch"),
         (["--device", "cuda"], "--device is an option of torch"),
         (["--sample"], "without sample: caption with the model folder"),

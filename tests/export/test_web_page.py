@@ -26,6 +26,7 @@ from showattend.export import export_page, ort_web
 from showattend.export.ort_web import FILES, ort_web_files
 from showattend.export.web_page import add_page
 from showattend.inference import Captioner
+from showattend.vocabulary import join_tokens, token_label
 
 SEARCH = {"beam": 4, "num_captions": 3, "length_penalty": 0.5, "no_repeat_ngram": 3, "min_length": 2}
 
@@ -115,6 +116,14 @@ def test_the_browser_resizes_as_pillow_does(resize: str, page: Any) -> None:
         )
         expected = preprocessing.to_array(image)
         assert np.array_equal(np.frombuffer(base64.b64decode(found), np.uint8).reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "words"), [("bpe", ["▁a", "▁do", "g", "▁"]), ("char", ["一", "狗", "runs", "fast", "草"]), ("nltk", ["a", "dog"])]
+)
+def test_the_browser_spells_captions_as_python_does(tokenizer: str, words: list[str], page: Any) -> None:
+    spelled = page.evaluate("async ([words, name]) => (await import('./captioner.js')).spell(words, name)", [words, tokenizer])
+    assert spelled == {"text": join_tokens(words, tokenizer), "words": [token_label(word, tokenizer) for word in words]}
 
 
 def test_a_package_that_is_not_the_tested_one_is_refused(tmp_path: Path) -> None:

@@ -29,10 +29,23 @@ export async function loadCaptioner() {
     const box = cropBox(picture, contract.preprocessing), place = { grid_shape: contract.grid.shape, crop_box: box, grid_box: gridBox(contract, box) };
     const found = await search(step, state, contract);
     return found.map(({ ids, score, alphas, logProbs }) => {
-      const words = ids.filter((id) => id !== contract.end_id).map((id) => tokens[id]);
-      return { words, score, alphas: alphas.slice(0, words.length), log_probs: logProbs, betas: null, locations: null, gates: [], ...place };
+      const words = ids.filter((id) => id !== contract.end_id).map((id) => tokens[id]), shown = spell(words, contract.tokenizer);
+      return { ...shown, score, alphas: alphas.slice(0, words.length), log_probs: logProbs, betas: null, locations: null, gates: [], ...place };
     });
   };
+}
+
+const MARK = "▁"; // begins the first subword of a word
+const UNSPACED = /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}]/u;
+
+/** A caption's text and its words as they are shown alone; see showattend.vocabulary.tokenizers. */
+export function spell(words, tokenizer) {
+  if (tokenizer === "bpe") {
+    const label = (word) => (word === MARK ? word : word.startsWith(MARK) ? word.slice(1) : `-${word}`);
+    return { text: words.join("").replaceAll(MARK, " ").trim(), words: words.map(label) };
+  }
+  const apart = (n) => n && !(tokenizer === "char" && (UNSPACED.test(words[n - 1]) || UNSPACED.test(words[n])));
+  return { text: words.map((word, n) => (apart(n) ? ` ${word}` : word)).join(""), words };
 }
 
 /** What the grid covers on the photo; see showattend.geometry. */
