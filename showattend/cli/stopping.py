@@ -77,7 +77,7 @@ def _import_libraries() -> NoReturn:
     status = 1
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        import showattend.inference  # noqa: F401
+        import showattend.inference.captioner  # noqa: F401
 
         status = 0
     finally:
