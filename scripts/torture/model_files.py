@@ -33,6 +33,8 @@ def write_canary(folder: Path) -> None:
 
 def rehash(folder: Path) -> None:
     """Give config.json the digests of the files as they are now: a stranger would do so too."""
+    if (folder / CONFIG).is_symlink() or not (folder / CONFIG).is_file():
+        return  # a pipe or an endless device would be waited for, here
     try:
         config = json.loads((folder / CONFIG).read_text())
         for name in (WEIGHTS, SPEC):
