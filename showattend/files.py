@@ -10,6 +10,7 @@ import ctypes
 import errno
 import fcntl
 import getpass
+import hashlib
 import os
 import re
 import shutil
@@ -42,6 +43,12 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2
 SPECIAL = {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 _cleaned: set[Path] = set()  # folders that this process has cleaned of files of dead processes
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

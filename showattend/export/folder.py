@@ -11,10 +11,10 @@ import torch
 from showattend.errors import InputError, find_by_name
 from showattend.export.graphs import RecordedGraph, record_graphs
 from showattend.export.onnx_files import check_installed, write_onnx
-from showattend.files import atomic_folder
+from showattend.files import atomic_folder, sha256_of
 from showattend.pretrained import Pretrained
 from showattend.runtime.beam_search import FORBIDDEN_IDS
-from showattend.runtime.contract import CONTRACT, FORMAT, SUBWORDS, VOCABULARY, Contract, Graph, Grid, sha256
+from showattend.runtime.contract import CONTRACT, FORMAT, SUBWORDS, VOCABULARY, Contract, Graph, Grid
 from showattend.version import __version__
 from showattend.vocabulary import END, PAD, START
 
@@ -94,5 +94,5 @@ def _make_contract(model: Pretrained, graphs: dict[str, RecordedGraph], folder: 
         end_id=END,
         pad_id=PAD,
         forbidden_ids=list(FORBIDDEN_IDS),
-        sha256={path.name: sha256(path) for path in sorted(folder.iterdir())},
+        sha256={path.name: sha256_of(path) for path in sorted(folder.iterdir())},
     )

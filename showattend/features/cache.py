@@ -26,7 +26,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.errors import InputError, one_line
 from showattend.features.extraction import write_payload
-from showattend.files import write_text
+from showattend.files import sha256_of, write_text
 from showattend.models.inputs import Features, Pixels
 
 
@@ -134,9 +134,8 @@ def _check_payload(path: Path, sha256: str) -> None:
     with suppress(OSError, ValueError):
         if read_json(path.with_suffix(".checked")) == record:
             return
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-            raise ValueError("its content is not what was written")
+    if sha256_of(path) != sha256:
+        raise ValueError("its content is not what was written")
     _remember(path, sha256)
 
 

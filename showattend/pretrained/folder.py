@@ -1,6 +1,5 @@
 """The files of a model folder, and the record that its config.json holds."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,12 +48,6 @@ class FolderConfig:
     sha256: dict[str, str]  # of the weights, the encoder's specification and the merges of subwords, by file name
     tokenizer: str = "nltk"  # what captions were split with
     trained_on: str = ""
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_finite(state: Mapping[str, Tensor], where: Path) -> None:

@@ -19,6 +19,7 @@ from showattend.config_checks import check_range, check_types, from_mapping
 from showattend.data.json_files import check_schema, check_texts, read_json
 from showattend.encoders import rebuild_encoder
 from showattend.errors import InputError, one_line
+from showattend.files import sha256_of
 from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder
 from showattend.pretrained.folder import (
@@ -32,7 +33,6 @@ from showattend.pretrained.folder import (
     FolderConfig,
     Pretrained,
     check_finite,
-    sha256,
 )
 from showattend.pretrained.hub import find_model_folder
 from showattend.vocabulary import BPE, Subwords, Vocabulary
@@ -194,7 +194,7 @@ def _existing(folder: Path, name: str) -> Path:
 
 def _unchanged(folder: Path, name: str, config: FolderConfig) -> Path:
     """The path of a file that exists and has the content that config.json was written for."""
-    if config.sha256.get(name) != sha256(_existing(folder, name)):
+    if config.sha256.get(name) != sha256_of(_existing(folder, name)):
         raise InputError(f"{folder / name} is not the file that config.json was written for: {COPY_AGAIN}")
     return folder / name
 

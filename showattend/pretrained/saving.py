@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from showattend.errors import InputError
-from showattend.files import atomic_folder
+from showattend.files import atomic_folder, sha256_of
 from showattend.pretrained.card import model_card
 from showattend.pretrained.folder import (
     CARD,
@@ -21,7 +21,6 @@ from showattend.pretrained.folder import (
     WEIGHTS,
     Pretrained,
     check_finite,
-    sha256,
 )
 from showattend.version import __version__
 
@@ -64,7 +63,7 @@ def _write(model: Pretrained, folder: Path) -> None:
         "decoder": asdict(model.network.decoder.config),
         "preprocessing": asdict(model.preprocessing),
         "generation": asdict(model.generation),
-        "sha256": {name: sha256(folder / name) for name in (WEIGHTS, ENCODER_SPEC, SUBWORDS) if (folder / name).exists()},
+        "sha256": {name: sha256_of(folder / name) for name in (WEIGHTS, ENCODER_SPEC, SUBWORDS) if (folder / name).exists()},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     (folder / METRICS).write_text(json.dumps(dict(model.metrics), indent=2) + "\n")

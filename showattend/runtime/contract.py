@@ -5,7 +5,6 @@ An exported folder is not trusted: it is read as data, every value is checked, a
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from showattend.config_checks import check_range
 from showattend.data.json_files import check_schema, check_texts, read_json
 from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError
+from showattend.files import sha256_of
 from showattend.generation_config import GenerationConfig
 from showattend.geometry import GridGeometry
 from showattend.vocabulary import BPE, Subwords, Vocabulary
@@ -134,12 +134,6 @@ def read_exported(folder: Path) -> ExportedModel:
     return ExportedModel(folder, contract, _read_vocabulary(folder, contract), preprocessing, generation)
 
 
-def sha256(path: Path) -> str:
-    """The digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _check_graphs(contract: Contract, path: Path) -> None:
     missing = [name for name in GRAPHS if name not in contract.graphs]
     if missing:
@@ -152,7 +146,7 @@ def _check_graphs(contract: Contract, path: Path) -> None:
 def _check_digest(folder: Path, name: str, digest: str) -> None:
     if Path(name).name != name or not (folder / name).is_file():
         raise InputError(f"the exported model {folder} lacks {name}: copy the folder again, whole")
-    if sha256(folder / name) != digest:
+    if sha256_of(folder / name) != digest:
         raise InputError(f"{folder / name} is not the file that {CONTRACT} was written for: copy the folder again, whole")
 
 
