@@ -16,13 +16,25 @@ from showattend.files import DISK_ERRORS
 
 MEMORY = "memory is used up: take a smaller --batch-size, or --workers 0"
 # What torch, its threads and worker processes say where memory, threads, processes or open files are used up; and what to do.
-LIMITS = {
-    r"alloc|out of memory|not enough memory|failed to map segment|could not create a primitive": MEMORY,
-    r"can't start new thread|resource temporarily unavailable": "no more threads or processes may be started: raise ulimit -u",
-    r"too many open files": "too few files may be open: raise ulimit -n, or take --workers 0",
-    r"unable to (?:resize|mmap|open shared memory)": "shared memory is refused: raise ulimit -f, give /dev/shm more, or take --workers 0",
-    r"dataloader worker .* (?:exited|is killed)": "a process that reads photos was killed, perhaps for want of memory: take --workers 0",
-}
+# Compiled before there is need: where memory is used up, they could not be.
+LIMITS = [
+    (re.compile(pattern, re.IGNORECASE), advice)
+    for pattern, advice in (
+        (r"alloc|out of memory|not enough memory|failed to map segment|could not create a primitive", MEMORY),
+        (r"can't start new thread|resource temporarily unavailable", "no more threads or processes may be started: raise ulimit -u"),
+        (r"too many open files", "too few files may be open: raise ulimit -n, or take --workers 0"),
+        (
+            r"unable to (?:resize|mmap|open shared memory)",
+            "shared memory is refused: raise ulimit -f, give /dev/shm more, or take --workers 0",
+        ),
+        (
+            r"dataloader worker .* (?:exited|is killed)",
+            "a process that reads photos was killed, perhaps for want of memory: take --workers 0",
+        ),
+    )
+]
+# Given back as soon as an error is to be put into words: where memory is used up, even the message needs some.
+RESERVE = bytearray(2**20)
 
 
 class Terminated(KeyboardInterrupt):
@@ -90,6 +102,7 @@ def in_one_line(error: BaseException) -> str | None:
     Returns:
         the message; an empty one where the reader of our output has gone; None for any other error
     """
+    RESERVE.clear()
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, BrokenPipeError) and error.filename is None:
@@ -97,8 +110,8 @@ def in_one_line(error: BaseException) -> str | None:
         return ""
     # The error of a worker process holds that process's traceback; its own message is the last line.
     text = str(error).strip().rpartition("\n")[2]
-    for pattern, advice in LIMITS.items():
-        if isinstance(error, OSError | RuntimeError | ImportError | MemoryError) and re.search(pattern, text, re.IGNORECASE):
+    for pattern, advice in LIMITS:
+        if isinstance(error, OSError | RuntimeError | ImportError | MemoryError) and pattern.search(text):
             # An error of a worker process holds its whole traceback; the last line is the error.
             reason = (str(error).strip().splitlines() or [""])[-1]
             return f"{advice} ({' '.join(reason.split())[:200]})"
