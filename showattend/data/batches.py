@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
 from showattend.data.captions import Photo
+from showattend.data.random_crop import random_crop
 from showattend.models.inputs import Features, Pixels
 from showattend.vocabulary import PAD, Vocabulary
 
@@ -77,6 +78,7 @@ class CaptionedDataset(Dataset[Sample]):
     Args:
         sources: where photos are read from; of several (such as mirrored ones), one is drawn at each visit
         captions_per_photo: G, drawn at each visit where there are more; None takes all
+        crop: smallest share of a photo's pixels that a random crop shows; 1: none is cropped
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class CaptionedDataset(Dataset[Sample]):
         sources: Sequence[PhotoSource],
         vocabulary: Vocabulary,
         captions_per_photo: int | None,
+        crop: float = 1.0,
     ) -> None:
         self.sources = sources
+        self.crop = crop
         self.captions_per_photo = captions_per_photo
         self.rows = [row for row in range(len(photos)) if row not in sources[0].broken]
         self.ids = [photos[row].id for row in self.rows]
@@ -105,7 +109,8 @@ class CaptionedDataset(Dataset[Sample]):
         captions = self.encoded[photo] if caption is None else [self.encoded[photo][caption]]
         if self.captions_per_photo is not None and len(captions) > self.captions_per_photo:
             captions = [captions[i] for i in torch.randperm(len(captions), generator=rng)[: self.captions_per_photo]]
-        return Sample(source.read(self.rows[photo]), captions, photo)
+        row = source.read(self.rows[photo])
+        return Sample(random_crop(row, self.crop, rng) if self.crop < 1 else row, captions, photo)
 
     def collate(self, samples: list[Sample]) -> Batch:
         """Put samples into the order that the decoder needs, the longest captions first, and pad them."""

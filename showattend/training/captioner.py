@@ -1,5 +1,6 @@
 """Training by teacher forcing: the Lightning module of `showattend fit`, and the loss of its step."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 
 import torch
@@ -19,6 +20,7 @@ from showattend.training.config import PENALTY_TARGETS, CaptionerConfig, Reinfor
 from showattend.training.losses import doubly_stochastic_penalty
 from showattend.training.reinforce import Reinforce
 from showattend.training.scheduled_sampling import sample_decoder_inputs
+from showattend.training.start import load_start, load_start_weights, start_encoder
 from showattend.training.word_dropout import drop_words
 from showattend.vocabulary import PAD, Vocabulary
 
@@ -32,15 +34,20 @@ class LitCaptioner(BaseLitModule):
     Args:
         vocabulary: of the captions
         config: all options; None: the defaults
+        trust: modules of the user's own that the files of the model to start from may import
 
     Raises:
-        InputError: the encoder or its weights cannot be had, or there are options for hard attention without it.
+        InputError: the encoder or its weights, or the model to start from, cannot be had, or there are options for hard attention
+            without it.
     """
 
-    def __init__(self, vocabulary: Vocabulary, config: CaptionerConfig | None = None) -> None:
+    def __init__(self, vocabulary: Vocabulary, config: CaptionerConfig | None = None, *, trust: Collection[str] = ()) -> None:
         config = config or CaptionerConfig()
-        encoder = make_encoder(config.encoder)
+        start = load_start(config.start, vocabulary, trust=trust) if config.start else None
+        encoder = start_encoder(start, config.encoder) if start else make_encoder(config.encoder)
         decoder = Decoder(config.decoder, vocabulary_size=len(vocabulary), encoder_dim=encoder.channels)
+        if start:
+            load_start_weights(decoder, start)
         super().__init__(
             CaptionModel(encoder, decoder),
             vocabulary,

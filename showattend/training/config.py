@@ -164,6 +164,8 @@ class CaptionerConfig:
             are in TF32, and whole steps captured in CUDA graphs, one for each batch size and each multiple of four words
         matmul_precision: of products of float32 matrices, as torch.set_float32_matmul_precision takes it: highest, high or medium, which
             multiplies in bfloat16 where a CPU can (AMX), up to three times as fast
+        start: folder of a finished model whose weights the training starts from, to fine-tune its encoder, say; the other options must
+            be that model's; null: a new model
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -175,6 +177,7 @@ class CaptionerConfig:
     generation: GenerationConfig = field(default_factory=GenerationConfig)
     fuse: bool = False
     matmul_precision: str = "highest"
+    start: str | None = None
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -11,6 +11,7 @@ from showattend.console import print_error
 from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches, by_length
 from showattend.data.captions import CaptionedPhotos, read_captions
 from showattend.data.shared_memory import workers_that_fit
+from showattend.errors import InputError
 from showattend.features.cache import open_or_build_cache
 from showattend.features.decoded_photos import usable_workers
 from showattend.files import default_cache_dir
@@ -75,12 +76,18 @@ class CaptionDataModule(lightning.LightningDataModule):
         model: Any = self.trainer.lightning_module  # type: ignore[union-attr]
         training = split == "train"
         views = [model.preprocessing, model.preprocessing.mirrored()] if self.config.flip and training else [model.preprocessing]
+        if training and model.encoder_is_frozen and self.config.crop < 1:
+            raise InputError(
+                "crops need photos, and a frozen encoder's features are cached: leave out --data.crop, or fine-tune the encoder"
+            )
         # Lightning moves the model only after this.
         encoder = model.network.encoder.to(self.trainer.strategy.root_device) if model.encoder_is_frozen else None  # type: ignore[union-attr]
         sources = [open_or_build_cache(photos, view, encoder, self.cache_dir, workers=self.config.num_workers) for view in views]
         for reason in sources[0].broken.values():
             _report(f"left out: {reason}")
-        return CaptionedDataset(photos, sources, self.vocabulary, self.config.captions_per_photo if training else None)
+        if not training:
+            return CaptionedDataset(photos, sources, self.vocabulary, None)
+        return CaptionedDataset(photos, sources, self.vocabulary, self.config.captions_per_photo, self.config.crop)
 
     def _loader(self, split: str) -> DataLoader[Batch]:
         dataset: Any = self.datasets[split]

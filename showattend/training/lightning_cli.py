@@ -80,8 +80,7 @@ class TrainingCLI(LightningCLI):
         self.run = RunConfig(**{field.name: options[field.name] for field in fields(RunConfig)})
         check_trainer_options(options.trainer)
         self.datamodule = CaptionDataModule(self._get(self.config_init, "data"))
-        trust = {"trust": self.run.trusted} if self.module_class is LitSelfCritical else {}
-        self.model = self.module_class(self.datamodule.vocabulary, self._get(self.config_init, "model"), **trust)
+        self.model = self.module_class(self.datamodule.vocabulary, self._get(self.config_init, "model"), trust=self.run.trusted)
         self.trainer = self.instantiate_trainer()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

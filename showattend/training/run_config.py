@@ -26,6 +26,8 @@ class DataConfig:
         batching: photos, with several captions of each; or length: single captions of one length, as the paper
         captions_per_photo: captions of a photo in a batch, drawn anew each time where there are more; null: all
         flip: train on mirrored photos too
+        crop: where the encoder is trained, photos are cropped at random in training; the smallest share of a photo that a crop shows,
+            such as 0.6; 1: whole photos
         min_count: a word that occurs less often in the training captions becomes <unk>
         max_words: size of the vocabulary at most, the special tokens not counted; null: no limit
         cache_dir: folder for the features of a frozen encoder; null: the folder showattend in the user's cache folder
@@ -44,6 +46,7 @@ class DataConfig:
     batching: str = "photos"
     captions_per_photo: int | None = 5
     flip: bool = False
+    crop: float = 1.0
     min_count: int = 5
     max_words: int | None = None
     cache_dir: Path | None = None
@@ -53,6 +56,7 @@ class DataConfig:
         check_types(self)
         check_range(self, "batch_size", "captions_per_photo", "max_words", minimum=1)
         check_range(self, "min_count", "num_workers", minimum=0)
+        check_range(self, "crop", above=0, maximum=1)
         check_choice(self, "batching", BATCHINGS)
         check_choice(self, "tokenizer", ("auto", *TOKENIZERS, BPE))
 

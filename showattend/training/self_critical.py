@@ -3,7 +3,6 @@
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,14 +12,13 @@ from torch.nn.functional import pad
 from showattend.config_checks import from_mapping
 from showattend.data.batches import Batch
 from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, generate
-from showattend.errors import InputError
 from showattend.metrics import CiderD
 from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
-from showattend.pretrained import load_pretrained
 from showattend.training.base import BaseLitModule
 from showattend.training.config import RefineConfig
 from showattend.training.losses import caption_log_likelihoods, leave_one_out, reinforce_loss
+from showattend.training.start import load_start
 from showattend.vocabulary import END, PAD, SPECIALS, START, Vocabulary
 
 
@@ -37,13 +35,7 @@ class LitSelfCritical(BaseLitModule):
         Raises:
             InputError: the model cannot be loaded, or has another vocabulary.
         """
-        model = load_pretrained(Path(config.start), trust=trust)
-        if model.vocabulary.tokenizer != vocabulary.tokenizer:
-            raise InputError(
-                f"{config.start} was trained on words of another tokenizer: give --data.tokenizer {model.vocabulary.tokenizer}"
-            )
-        if model.vocabulary != vocabulary:
-            raise InputError(f"{config.start} was trained on other words than these data have: give the same data and --data.min_count")
+        model = load_start(config.start, vocabulary, trust=trust)
         generation = from_mapping(GenerationConfig, {**asdict(model.generation), **(config.generation or {})}, section="generation")
         model.network.decoder.requires_grad_(True)
         super().__init__(
