@@ -1,27 +1,36 @@
 """The summary of a memory study: by task and cell the longest delay that was learned, and gradient norms over the distance."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
+
+from scipy.stats import spearmanr
 
 from showattend.study.config import MemoryStudy
 from showattend.study.memory_study import GRADIENTS
 from showattend.study.trials import COMPLETE, Row
 
 Summary = dict[str, Any]  # what summary.json holds
+NAMED_CELLS = ("elman", "lstm", "gru")  # whose gradients the conclusion names
+MIN_CELLS_TO_CORRELATE = 6
+SIGNIFICANCE = 0.05
 
 
 def summarize_memory(config: MemoryStudy, rows: Mapping[str, Row]) -> Summary:
     """The summary of a memory study, finished or not."""
     tasks = {task: _summarize_task(config, rows, task) for task in config.tasks}
+    gradients = _summarize_gradients(config, rows)
     return {
         "kind": "memory",
         "delays": config.probe.delays,
         "runs": {"planned": planned_memory_runs(config), "finished": len(rows)},
         "tasks": tasks,
-        "gradients": _summarize_gradients(config, rows),
-        "conclusion": [_sentence(config, task, cells) for task, cells in tasks.items() if cells],
+        "gradients": gradients,
+        "conclusion": [
+            *(_sentence(config, task, cells) for task, cells in tasks.items() if cells),
+            *_gradient_sentences(config.probe.delays[-1] // 2, gradients, tasks),
+        ],
     }
 
 
@@ -72,3 +81,32 @@ def _sentence(config: MemoryStudy, task: str, cells: Mapping[str, Summary]) -> s
         reach = f"at {last} still" if delay == last else f"up to {delay:g}" if delay else "at no delay"
         parts.append(f"{reach}: {', '.join(names)}")
     return f"{task} is learned (median of the seeds) {'; '.join(parts)}."
+
+
+def _gradient_sentences(distance: int, gradients: Mapping[str, Summary], tasks: Mapping[str, Mapping[str, Summary]]) -> Iterator[str]:
+    """How far gradients vanish, and whether those of the untrained cells say which of them remember.
+
+    Args:
+        distance: in steps
+    """
+    if not gradients:
+        return
+    before, after = ({cell: norms[kind][distance - 1] for cell, norms in gradients.items()} for kind in ("untrained", "trained"))
+    named = [cell for cell in NAMED_CELLS if cell in gradients] or list(gradients)[: len(NAMED_CELLS)]
+    parts = [f"{before[cell]:.2g} in {cell} ({after[cell]:.2g} after training)" for cell in named]
+    yield f"Over {distance} steps the gradient of an untrained cell has shrunk or grown to {', '.join(parts)}; 1 would be unchanged."
+    for task, cells in tasks.items():
+        common = [cell for cell in cells if cell in gradients]
+        if len(common) >= MIN_CELLS_TO_CORRELATE:
+            yield _correlation_sentence(task, [before[cell] for cell in common], [sum(cells[cell]["longest"]) for cell in common])
+
+
+def _correlation_sentence(task: str, norms: Sequence[float], delays: Sequence[float]) -> str:
+    """Whether cells with larger gradients learn longer delays: Spearman's rank correlation."""
+    rho, p = spearmanr(norms, delays)
+    if not math.isfinite(rho):  # all delays are equal
+        return f"All cells learn the same delays of {task}."
+    relation = "says nothing of" if p >= SIGNIFICANCE else "goes with longer" if rho > 0 else "goes with shorter"
+    return (
+        f"A larger gradient before training {relation} delays of {task} (rank correlation {rho:+.2f} over {len(norms)} cells, p = {p:.2g})."
+    )

@@ -1,5 +1,6 @@
-"""The files of a study: trials.csv with a row for each run, summary.json, and report.html, which needs no other file."""
+"""The files of a study: trials.csv with a row for each run, summary.json, report.html, which needs no other file, and its figures."""
 
+import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,16 +13,23 @@ from showattend.study.config import CaptionStudy, StudyConfig, plain_config
 from showattend.study.memory_summary import summarize_memory
 from showattend.study.summary import LABELS, SETTINGS, Summary, summarize_captions
 from showattend.study.trials import Row
-from showattend.visualize.study import ForestRow, delays_figure, forest_figure, gradients_figure, importance_figure, svg_data_url
+from showattend.visualize.study import ForestRow, delays_figure, forest_figure, gradients_figure, importance_figure, svg_text
 
+FIGURES = "figures"  # folder of the report's figures as files
 GRADIENT_CELLS = ("elman", "clockwork", "ligru", "lstm", "peephole", "nfg", "gru", "mgu", "janet", "slstm", "min_gru", "sru")
 
 
-class Figure(NamedTuple):
-    """A figure of the report as a data URL."""
+class Picture(NamedTuple):
+    """A figure of the report as an SVG, which is a file of its own too."""
 
+    name: str
     title: str
-    url: str
+    svg: str
+
+    @property
+    def url(self) -> str:
+        """A data URL, so that the page needs no other file."""
+        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
 
 
 class Table(NamedTuple):
@@ -37,12 +45,12 @@ class Section(NamedTuple):
 
     title: str
     conclusion: Sequence[str]
-    figures: Sequence[Figure]
+    figures: Sequence[Picture]
     tables: Sequence[Table]
 
 
 def write_results(config: StudyConfig, rows: Mapping[str, Row], folder: Path) -> Summary:
-    """Write trials.csv, summary.json and report.html from what is finished so far.
+    """Write trials.csv, summary.json, report.html and its figures from what is finished so far.
 
     Returns:
         the summary
@@ -65,11 +73,13 @@ def write_results(config: StudyConfig, rows: Mapping[str, Row], folder: Path) ->
         config=json.dumps(plain_config(config), indent=1),
     )
     write_text(folder / "report.html", page)
+    for picture in (picture for section in sections for picture in section.figures):
+        write_text(folder / FIGURES / f"{picture.name}.svg", picture.svg)
     return summary
 
 
 def write_trials(path: Path, rows: Iterable[Row]) -> None:
-    """A row for each run, in the order of their ids; numbers as they were measured, lists as JSON.
+    """A row for each run, in the order of their ids; numbers as they were measured, lists as JSON with four digits of their numbers.
 
     Raises:
         InputError: it cannot be written.
@@ -100,31 +110,40 @@ def _leading(row: Row) -> list[object]:
 
 def _entries(row: Row, params: Sequence[str], values: Sequence[str]) -> list[object]:
     measured = [row.values.get(name, "") for name in values]
-    texts = [json.dumps(value) if isinstance(value, list) else value for value in measured]
+    texts = [json.dumps(_rounded(value), separators=(",", ":")) if isinstance(value, list) else value for value in measured]
     return [*(row.job.params.get(name, "") for name in params), row.status, row.reason, *texts, row.seconds]
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers within lists and dictionaries with four digits; the journal has them all."""
+    if isinstance(value, list):
+        return [_rounded(entry) for entry in value]
+    if isinstance(value, dict):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def caption_sections(config: CaptionStudy, summary: Summary) -> list[Section]:
     """One section for each track, and one for the hyperparameters."""
     titles = {"equal_size": "Equal hidden sizes", "equal_parameters": f"Equal parameters (as {config.references[0]})"}
     sections = [
-        Section(titles[track], content["conclusion"], _forests(config, content), _tables(config, content))
+        Section(titles[track], content["conclusion"], _forests(config, track, content), _tables(config, content))
         for track, content in summary["tracks"].items()
     ]
     shares = {track: content["importances"] for track, content in summary["tracks"].items() if content["importances"]}
     if shares:
-        figure = Figure("Variance explained (fANOVA), mean of each cell taken off", svg_data_url(importance_figure(shares)))
+        figure = Picture("importance", "Variance explained (fANOVA), mean of each cell taken off", svg_text(importance_figure(shares)))
         sections.append(Section("What matters in the search", (), [figure], ()))
     return sections
 
 
-def _forests(config: CaptionStudy, track: Summary) -> list[Figure]:
+def _forests(config: CaptionStudy, name: str, track: Summary) -> list[Picture]:
     figures = []
     for metric, by_reference in track["comparisons"].items():
         for reference, compared in by_reference.items():
-            rows = [ForestRow(name, *(entry[key] for key in ("difference", "low", "high", "verdict"))) for name, entry in compared.items()]
+            rows = [ForestRow(cell, *(entry[key] for key in ("difference", "low", "high", "verdict"))) for cell, entry in compared.items()]
             figure = forest_figure(rows, reference, LABELS[metric], config.margins[metric])
-            figures.append(Figure(f"{LABELS[metric]} against {reference}", svg_data_url(figure)))
+            figures.append(Picture(f"{name}-{metric}-{reference}", f"{LABELS[metric]} against {reference}", svg_text(figure)))
     return figures
 
 
@@ -190,11 +209,11 @@ def memory_section(summary: Summary) -> Section:
     tasks = {task: {cell: content["learned"] for cell, content in cells.items()} for task, cells in summary["tasks"].items() if cells}
     figures = []
     if tasks:
-        figures.append(Figure("Share of the seeds that learn each delay", svg_data_url(delays_figure(tasks, summary["delays"]))))
+        figures.append(Picture("delays", "Share of the seeds that learn each delay", svg_text(delays_figure(tasks, summary["delays"]))))
     if summary["gradients"]:
         chosen = {cell: summary["gradients"][cell] for cell in GRADIENT_CELLS if cell in summary["gradients"]} or summary["gradients"]
         title = "Gradient of the last output by an earlier state, before and after training"
-        figures.append(Figure(title, svg_data_url(gradients_figure(chosen))))
+        figures.append(Picture("gradients", title, svg_text(gradients_figure(chosen))))
     tables = [
         Table(f"{task}: longest delay learned", ["cell", "median", "each seed"], [_delay_row(*item) for item in cells.items()])
         for task, cells in summary["tasks"].items()

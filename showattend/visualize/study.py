@@ -1,6 +1,5 @@
 """The figures of a study of cells: a forest plot, what hyperparameters explain, delays that are learned, gradients over the distance."""
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -127,9 +126,9 @@ def gradients_figure(cells: Mapping[str, Mapping[str, Sequence[float]]]) -> Figu
     return figure
 
 
-def svg_data_url(figure: Figure) -> str:
-    """A figure for the `src` of an image in a page that needs no other file."""
-    buffer = io.BytesIO()
+def svg_text(figure: Figure) -> str:
+    """A figure as an SVG, the same each time."""
+    buffer = io.StringIO()
     with matplotlib.rc_context({**TEXT_AS_TEXT, "svg.hashsalt": "showattend"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()
