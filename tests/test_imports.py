@@ -15,6 +15,7 @@ LAYERS = [
     {"cells", "attention", "encoders", "decoding"},
     {"models"},
     {"data"},
+    {"model_files"},
     {"features", "pretrained", "metrics"},
     {"inference"},
     {"grounding", "visualize", "runtime"},

@@ -12,9 +12,10 @@ from showattend.errors import InputError, find_by_name
 from showattend.export.graphs import RecordedGraph, record_graphs
 from showattend.export.onnx_files import check_installed, write_onnx
 from showattend.files import atomic_folder, sha256_of
+from showattend.model_files import save_vocabulary
 from showattend.pretrained import Pretrained
 from showattend.runtime.beam_search import FORBIDDEN_IDS
-from showattend.runtime.contract import CONTRACT, FORMAT, SUBWORDS, VOCABULARY, Contract, Graph, Grid
+from showattend.runtime.contract import CONTRACT, FORMAT, Contract, Graph, Grid
 from showattend.version import __version__
 from showattend.vocabulary import END, PAD, START
 
@@ -68,9 +69,7 @@ def write_model(model: Pretrained, folder: Path, runtime: str, *, int8: bool = F
             write_onnx(graph, folder / f"{name}.onnx", int8=int8)
         else:
             torch.export.save(graph.program, folder / f"{name}.pt2")
-    model.vocabulary.save(folder / VOCABULARY)
-    if model.vocabulary.subwords:
-        (folder / SUBWORDS).write_text(json.dumps(asdict(model.vocabulary.subwords), ensure_ascii=False) + "\n", encoding="utf-8")
+    save_vocabulary(model.vocabulary, folder)
     contract = _make_contract(model, graphs, folder, runtime, int8=int8)
     (folder / CONTRACT).write_text(json.dumps(msgspec.to_builtins(contract), indent=2) + "\n")
 

@@ -16,8 +16,7 @@ from showattend.models.config import DecoderConfig
 from showattend.vocabulary import Vocabulary
 
 FORMAT = 3
-WEIGHTS, VOCABULARY, CONFIG, METRICS, CARD = "model.safetensors", "vocabulary.json", "config.json", "metrics.json", "README.md"
-SUBWORDS = "subwords.json"  # merges, where the vocabulary's tokens are subwords
+WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
 ENCODER_SPEC = "encoder.json"  # where the encoder needs more than its configuration to be rebuilt
 
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -16,10 +15,11 @@ from torch.overrides import TorchFunctionMode
 from showattend.attention.base import attentions
 from showattend.cells.registry import cells
 from showattend.config_checks import check_range, check_types, from_mapping
-from showattend.data.json_files import check_schema, check_texts, read_json
+from showattend.data.json_files import read_json
 from showattend.encoders import rebuild_encoder
 from showattend.errors import InputError, one_line
 from showattend.files import sha256_of
+from showattend.model_files import COPY_AGAIN, SUBWORDS, VOCABULARY, check_sizes, read_subwords, read_vocabulary
 from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder
 from showattend.pretrained.folder import (
@@ -27,27 +27,16 @@ from showattend.pretrained.folder import (
     ENCODER_SPEC,
     FORMAT,
     METRICS,
-    SUBWORDS,
-    VOCABULARY,
     WEIGHTS,
     FolderConfig,
     Pretrained,
     check_finite,
 )
 from showattend.pretrained.hub import find_model_folder
-from showattend.vocabulary import BPE, Subwords, Vocabulary
+from showattend.vocabulary import BPE, Vocabulary
 
-# Upper bounds of the sizes in a folder: larger ones would fill the memory of whoever opens it.
-MAX_SIZE, MAX_IMAGE_SIZE, MAX_BEAM, MAX_LENGTH, MAX_SEED = 2**16, 2**13, 2**10, 2**13, 2**63 - 1
+MAX_SIZE = 2**16  # of a layer
 FLOATS = torch.float32, torch.float64, torch.float16, torch.bfloat16
-COPY_AGAIN = "copy the folder again, whole"
-
-
-class _SubwordsFile(msgspec.Struct):
-    """The content of SUBWORDS."""
-
-    words: str
-    merges: list[tuple[str, str]]
 
 
 def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
@@ -83,7 +72,9 @@ def read_word_tokenizer(folder: Path) -> str:
     """
     folder = find_model_folder(folder)
     config = _read_config(folder)
-    subwords = _read_subwords(folder, config)
+    if config.tokenizer == BPE:
+        _unchanged(folder, SUBWORDS, config)
+    subwords = read_subwords(folder, config.tokenizer)
     return subwords.words if subwords else config.tokenizer
 
 
@@ -115,10 +106,7 @@ def _check_limits(config: FolderConfig, state: Mapping[str, Tensor], folder: Pat
         check_range(config, "encoder_dim", "vocabulary_size", minimum=1, maximum=largest)
         check_range(decoder, "layers", "init_layers", maximum=len(state))
         check_range(decoder, "embedding_size", "hidden_size", "attention_size", "projection_dim", maximum=MAX_SIZE)
-        check_range(config.preprocessing, "image_size", maximum=MAX_IMAGE_SIZE)
-        check_range(generation, "beam", "num_captions", "groups", maximum=MAX_BEAM)
-        check_range(generation, "max_length", "min_length", "no_repeat_ngram", maximum=MAX_LENGTH)
-        check_range(generation, "top_k", "seed", maximum=MAX_SEED)
+        check_sizes(config.preprocessing, generation)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
     for options in (decoder.cell_options, decoder.attention_options):
@@ -147,33 +135,13 @@ def _read_weights(folder: Path, config: FolderConfig) -> dict[str, Tensor]:
 
 
 def _read_vocabulary(folder: Path, config: FolderConfig) -> Vocabulary:
-    path = _existing(folder, VOCABULARY)
-    tokens = read_json(path)
-    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-        raise InputError(f"{path} is no JSON list of tokens: {COPY_AGAIN}")
-    if len(tokens) != config.vocabulary_size:
-        raise InputError(f"{path} is not the vocabulary that the model was trained with: {COPY_AGAIN}")
-    try:
-        check_texts(*tokens)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
-    subwords = _read_subwords(folder, config)
-    try:
-        return Vocabulary(tokens, config.tokenizer, subwords)
-    except InputError as error:
-        raise InputError(f"{folder}: {error}") from error
-
-
-def _read_subwords(folder: Path, config: FolderConfig) -> Subwords | None:
-    """The merges of a vocabulary of subwords; None: its tokens are words."""
-    if config.tokenizer != BPE:
-        return None
-    path = _unchanged(folder, SUBWORDS, config)
-    content = check_schema(read_json(path), _SubwordsFile, f"{path} holds no merges of subwords")
-    try:
-        return Subwords(content.words, tuple(content.merges))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    _existing(folder, VOCABULARY)
+    if config.tokenizer == BPE:
+        _unchanged(folder, SUBWORDS, config)
+    vocabulary = read_vocabulary(folder, config.tokenizer)
+    if len(vocabulary) != config.vocabulary_size:
+        raise InputError(f"{folder / VOCABULARY} is not the vocabulary that the model was trained with: {COPY_AGAIN}")
+    return vocabulary
 
 
 def _read_metrics(folder: Path) -> dict[str, float]:

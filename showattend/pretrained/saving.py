@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from showattend.errors import InputError
 from showattend.files import atomic_folder, sha256_of
+from showattend.model_files import SUBWORDS, save_vocabulary
 from showattend.pretrained.card import model_card
 from showattend.pretrained.folder import (
     CARD,
@@ -16,8 +17,6 @@ from showattend.pretrained.folder import (
     ENCODER_SPEC,
     FORMAT,
     METRICS,
-    SUBWORDS,
-    VOCABULARY,
     WEIGHTS,
     Pretrained,
     check_finite,
@@ -47,9 +46,7 @@ def _write(model: Pretrained, folder: Path) -> None:
     except SafetensorError as error:  # its text has the system's reason: a full disk, say
         raise InputError(f"cannot write {WEIGHTS}: {error}: free some space or choose another disk") from error
     (folder / WEIGHTS).chmod(0o644)  # safetensors writes for the owner alone
-    model.vocabulary.save(folder / VOCABULARY)
-    if model.vocabulary.subwords:
-        (folder / SUBWORDS).write_text(json.dumps(asdict(model.vocabulary.subwords), ensure_ascii=False) + "\n", encoding="utf-8")
+    save_vocabulary(model.vocabulary, folder)
     if spec := model.network.encoder.spec():
         (folder / ENCODER_SPEC).write_text(json.dumps(spec) + "\n")
     config = {

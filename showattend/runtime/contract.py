@@ -10,22 +10,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from showattend.config_checks import check_range
-from showattend.data.json_files import check_schema, check_texts, read_json
+from showattend.data.json_files import check_schema, read_json
 from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError
 from showattend.files import sha256_of
 from showattend.generation_config import GenerationConfig
 from showattend.geometry import GridGeometry
-from showattend.vocabulary import BPE, Subwords, Vocabulary
+from showattend.model_files import COPY_AGAIN, VOCABULARY, check_sizes, read_vocabulary
+from showattend.vocabulary import Vocabulary
 
 FORMAT = 1
-CONTRACT, VOCABULARY, SUBWORDS = "contract.json", "vocabulary.json", "subwords.json"
+CONTRACT = "contract.json"
 ENCODER, FIRST_STATE, STEP = GRAPHS = ("encoder", "first_state", "step")
 # Names of tensors that the search knows; those of the state and of the attention's cache are the model's own.
 PIXELS, FEATURES, TOKEN_IDS, LOG_PROBS, ALPHA = "pixels", "features", "token_ids", "log_probs", "alpha"
 NEXT = "next_"  # begins the name of a new state's tensor
-MAX_IMAGE_SIZE, MAX_BEAM, MAX_LENGTH = 2**13, 2**10, 2**13  # larger ones would fill the memory of whoever opens a folder
 EXPORT_AGAIN = "export the model again"
 
 
@@ -123,15 +122,13 @@ def read_exported(folder: Path) -> ExportedModel:
     try:
         preprocessing = msgspec.convert(contract.preprocessing, Preprocessing)
         generation = msgspec.convert(contract.generation, GenerationConfig)
-        check_range(preprocessing, "image_size", maximum=MAX_IMAGE_SIZE)
-        check_range(generation, "beam", "num_captions", maximum=MAX_BEAM)
-        check_range(generation, "max_length", maximum=MAX_LENGTH)
+        check_sizes(preprocessing, generation)
     except (InputError, msgspec.ValidationError) as error:
         raise InputError(f"{path}: {error}") from error
     _check_graphs(contract, path)
     for name, digest in contract.sha256.items():
         _check_digest(folder, name, digest)
-    return ExportedModel(folder, contract, _read_vocabulary(folder, contract), preprocessing, generation)
+    return ExportedModel(folder, contract, read_vocabulary(folder, contract.tokenizer), preprocessing, generation)
 
 
 def _check_graphs(contract: Contract, path: Path) -> None:
@@ -145,18 +142,6 @@ def _check_graphs(contract: Contract, path: Path) -> None:
 
 def _check_digest(folder: Path, name: str, digest: str) -> None:
     if Path(name).name != name or not (folder / name).is_file():
-        raise InputError(f"the exported model {folder} lacks {name}: copy the folder again, whole")
+        raise InputError(f"the exported model {folder} lacks {name}: {COPY_AGAIN}")
     if sha256_of(folder / name) != digest:
-        raise InputError(f"{folder / name} is not the file that {CONTRACT} was written for: copy the folder again, whole")
-
-
-def _read_vocabulary(folder: Path, contract: Contract) -> Vocabulary:
-    path = folder / VOCABULARY
-    tokens = check_schema(read_json(path), list[str], f"{path} is no JSON list of tokens")
-    merges = folder / SUBWORDS
-    try:
-        subwords = check_schema(read_json(merges), Subwords, f"{merges} holds no merges") if contract.tokenizer == BPE else None
-        check_texts(*tokens)
-        return Vocabulary(tokens, contract.tokenizer, subwords)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{folder / name} is not the file that {CONTRACT} was written for: {COPY_AGAIN}")
