@@ -192,13 +192,16 @@ def _disk_errors(path: Path) -> Iterator[None]:
             raise
 
 
-def lock_for_process(descriptor: int) -> bool:
+def lock_for_process(descriptor: int, *, shared: bool = False) -> bool:
     """Lock an open file or folder until this process closes it or ends; False where another process holds it.
 
     On a file system without locks nothing is locked, and the answer is True.
+
+    Args:
+        shared: with others that lock it so; none of them gets it for itself alone
     """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:

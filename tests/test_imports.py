@@ -20,7 +20,7 @@ LAYERS = [
     {"inference"},
     {"grounding", "visualize", "runtime"},
     {"training"},
-    {"demo", "app", "export"},
+    {"demo", "app", "export", "bulk"},
     {"study"},
     {"cli"},
 ]
@@ -62,7 +62,14 @@ def test_every_part_of_the_package_has_a_layer() -> None:
 
 @pytest.mark.parametrize(
     ("library", "part"),
-    [("lightning", "training"), ("matplotlib", "visualize"), ("torchvision", "encoders"), ("scipy", "study"), ("gradio", "app")],
+    [
+        ("lightning", "training"),
+        ("matplotlib", "visualize"),
+        ("torchvision", "encoders"),
+        ("scipy", "study"),
+        ("gradio", "app"),
+        ("ray", "bulk"),
+    ],
 )
 def test_only_one_part_imports_a_large_library(library: str, part: str) -> None:
     users = {path.relative_to(PACKAGE).parts[0] for path in MODULES if library in {name.split(".")[0] for name in imports(path)}}

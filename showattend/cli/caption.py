@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from showattend.cli.from_args import captioner_from_args, exported_captioner_from_args, generation_config_from_args, photos_from_args
-from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_photo_arguments, add_speed_options
+from showattend.cli.options import (
+    Commands,
+    add_ensemble_options,
+    add_generation_options,
+    add_photo_arguments,
+    add_speed_options,
+    part_of_parts,
+)
 from showattend.console import print_error, print_line
 from showattend.errors import InputError
 
@@ -46,7 +53,7 @@ def add_parser(commands: Commands) -> None:
     )
     caption.add_argument(
         "--shard",
-        type=_shard,
+        type=part_of_parts,
         default=(1, 1),
         metavar="I/N",
         help="caption the I-th of N parts of the photos: the same command with 1/8 … 8/8 on eight machines, each with files of its own",
@@ -54,13 +61,6 @@ def add_parser(commands: Commands) -> None:
     add_speed_options(caption)
     add_generation_options(caption)
     caption.set_defaults(run=run)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no part I/N with I from 1 to N, such as 2/8")
-    return int(part), int(parts)
 
 
 def run(args: argparse.Namespace) -> int:

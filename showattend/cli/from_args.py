@@ -15,6 +15,7 @@ from showattend.errors import InputError
 from showattend.generation_config import GenerationConfig
 
 if TYPE_CHECKING:
+    from showattend.bulk.recipe import CaptionerRecipe
     from showattend.inference import Captioner
     from showattend.runtime import ExportedCaptioner
 
@@ -136,7 +137,7 @@ def _short_names(folders: list[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [f"{n}: {folder}" for n, folder in enumerate(folders, 1)]
 
 
-def generation_config_from_args(captioner: Captioner | ExportedCaptioner, args: argparse.Namespace) -> GenerationConfig:
+def generation_config_from_args(captioner: Captioner | ExportedCaptioner | CaptionerRecipe, args: argparse.Namespace) -> GenerationConfig:
     """The model's generation settings, with those of the command line in their place.
 
     Raises:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from showattend.cli import (
     app,
     attend,
+    bulk,
     caption,
     cells,
     configs,
@@ -41,7 +42,7 @@ from showattend.files import ensure_home
 from showattend.version import __version__
 
 # In the order of `showattend --help`.
-COMMANDS = (demo, shapes, data, configs, training, caption, attend, app, export, score, evaluate, idf, ground, report, cells, study)
+COMMANDS = (demo, shapes, data, configs, training, caption, bulk, attend, app, export, score, evaluate, idf, ground, report, cells, study)
 EPILOG = """\
 first steps:
   showattend demo                                        train on pictures of shapes and draw the attention: minutes

@@ -105,3 +105,11 @@ def whole_number(minimum: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def part_of_parts(text: str) -> tuple[int, int]:
+    """The type of an option I/N: the I-th of N parts of the work."""
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part I/N with I from 1 to N, such as 2/8")
+    return int(part), int(parts)

@@ -82,13 +82,19 @@ def open_photo(path: Path, *, size_hint: int | None = None) -> tuple[Image.Image
         BrokenImage: no such file, not a regular file, or no readable picture in it.
     """
     with _decoding(path):
-        content = _read_file(path)
-        image = _identify(io.BytesIO(content))
-        size = _upright_size(image)
-        if size_hint is not None:
-            image.draft("RGB", (size_hint, size_hint))
-        image.load()
-        return upright_rgb(image), size
+        return _decode(_read_file(path), size_hint)
+
+
+def open_content(content: bytes, name: object, *, size_hint: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """As `open_photo`, from the bytes of a file that is called `name` in errors.
+
+    Raises:
+        BrokenImage: there is no readable picture in them.
+    """
+    with _decoding(name):
+        if not content:
+            raise BrokenImage(f"{name}: the file is empty")
+        return _decode(content, size_hint)
 
 
 def decode_photo(content: bytes) -> Image.Image:
@@ -97,10 +103,7 @@ def decode_photo(content: bytes) -> Image.Image:
     Raises:
         BrokenImage: there is no readable picture in them.
     """
-    with _decoding(Path(f"<{len(content)} bytes>")):
-        image = _identify(io.BytesIO(content))
-        image.load()
-        return upright_rgb(image)
+    return open_content(content, f"<{len(content)} bytes>")[0]
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -122,7 +125,7 @@ def photo_size(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[None]:
+def _decoding(path: object) -> Iterator[None]:
     """Turn every error into one line with the file's name; decoders' warnings, which do not name the file, are silenced."""
     try:
         with warnings.catch_warnings():
@@ -168,6 +171,15 @@ def _read_file(path: Path) -> bytes:
     if not content:
         raise BrokenImage(f"{path}: the file is empty")
     return content
+
+
+def _decode(content: bytes, size_hint: int | None) -> tuple[Image.Image, tuple[int, int]]:
+    image = _identify(io.BytesIO(content))
+    size = _upright_size(image)
+    if size_hint is not None:
+        image.draft("RGB", (size_hint, size_hint))
+    image.load()
+    return upright_rgb(image), size
 
 
 def _identify(file: BinaryIO) -> Image.Image:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from showattend.config_checks import check_choice, check_range, check_types
-from showattend.data.images import open_photo
+from showattend.data.images import open_content, open_photo
 from showattend.geometry import Box
 
 if TYPE_CHECKING:
@@ -77,6 +77,15 @@ class Preprocessing:
             BrokenImage: see `open_photo`.
         """
         image, size = open_photo(path, size_hint=2 * self.image_size)
+        return self.to_array(image), size
+
+    def content_to_array(self, content: bytes, name: object) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        """As `load_array`, from the bytes of a file that is called `name` in errors.
+
+        Raises:
+            BrokenImage: see `open_content`.
+        """
+        image, size = open_content(content, name, size_hint=2 * self.image_size)
         return self.to_array(image), size
 
     def mirrored(self) -> Preprocessing:

@@ -2,7 +2,7 @@
 
 import tempfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -200,11 +200,16 @@ class Captioner:
         """
         remaining = iter(paths)
         decoded = decoded_batches(paths, self.model.preprocessing, batch_size, workers)
-        for reasons, batch in prefetch_one(map(self._submit_readable, decoded)):
-            captions = iter(self._caption_batch(batch, config) if batch.sizes else ())
-            for reason in reasons:
+        for results in self.caption_decoded(decoded, config):
+            for result in results:
                 path = next(remaining)
-                yield path, Failure(reason) if reason else replace(next(captions), photo=path)
+                yield path, result if isinstance(result, Failure) else replace(result, photo=path)
+
+    def caption_decoded(self, batches: Iterable[DecodedBatch], config: GenerationConfig | None = None) -> Iterator[list[Caption | Failure]]:
+        """Caption batches of decoded photos; while one batch is searched, the next is encoded."""
+        for reasons, batch in prefetch_one(map(self._submit_readable, batches)):
+            captions = iter(self._caption_batch(batch, config) if batch.sizes else ())
+            yield [Failure(reason) if reason else next(captions) for reason in reasons]
 
     def _submit_readable(self, decoded: DecodedBatch) -> tuple[list[str], "_Batch"]:
         """Start to encode the photos of a batch that could be read; the reasons, empty for these, are returned too."""

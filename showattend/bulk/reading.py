@@ -1,0 +1,149 @@
+"""The photos of a unit, one after the other: ids, and the path or the bytes of each, or the reason why there are none."""
+
+import lzma
+import os
+import tarfile
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from showattend.bulk.stores import PROTOCOLS, join, open_store, protocol_of
+from showattend.bulk.tables import Columns, read_rows, require_pyarrow
+from showattend.bulk.units import Unit
+from showattend.data.images import MAX_BYTES, has_photo_suffix
+from showattend.errors import InputError, one_line
+
+THREADS = 16  # that read photos of a store at the same time: each of them mostly waits
+ATTEMPTS, PAUSE = 3, 1.0  # to read from a store, and seconds after the first; each pause is four times the one before
+
+
+class Found(NamedTuple):
+    """A photo: its id, and where its file is, the file's bytes, or an error."""
+
+    id: str
+    path: Path | None = None
+    content: bytes | None = None
+    error: str = ""
+
+
+def read_unit(unit: Unit, columns: Columns) -> Iterator[Found]:
+    """The photos of a unit, each once, in an order that never changes; broken ones with their errors.
+
+    Raises:
+        InputError: a store cannot be reached.
+    """
+    yield from {"files": _files, "shard": _shard, "table": _table}[unit.kind](unit, columns)
+
+
+def _files(unit: Unit, columns: Columns) -> Iterator[Found]:
+    names = iter(zip(unit.ids or unit.names, unit.names, strict=True))
+    with ThreadPoolExecutor(THREADS) as pool:  # which starts threads when there is something to do
+        while group := list(islice(names, THREADS)):
+            remote = any(protocol_of(join(unit.source, name)) for _, name in group)
+            read = partial(_file, unit.source)
+            yield from pool.map(read, group) if remote else map(read, group)
+
+
+def _file(base: str, named: tuple[str, str]) -> Found:
+    key, name = named
+    if not name or "\0" in name:
+        return Found(key, error=f"{key}: no photo is named")
+    url = join(base, name)
+    protocol = protocol_of(url)
+    if not protocol:
+        return Found(key, Path(os.path.expanduser(name) if name.startswith("~") else url))
+    if protocol not in PROTOCOLS or "::" in url:
+        return Found(key, error=f"{name}: photos may lie in files or at {', '.join(sorted(PROTOCOLS))}")
+    return _download(key, url)
+
+
+def _download(key: str, url: str) -> Found:
+    """A photo of a store; on the web, where each may lie elsewhere, what cannot be reached is that photo's error."""
+    for attempt in range(ATTEMPTS):
+        try:
+            system, path = open_store(url)
+            with system.open(path, "rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            return Found(key, error=f"{url}: {error.strerror or 'there is no such file'}")
+        except InputError:
+            raise
+        except Exception as error:  # libraries of stores let errors of many kinds through
+            problem = error
+            time.sleep(PAUSE * 4**attempt if attempt + 1 < ATTEMPTS else 0)
+        else:
+            too_large = f"{url}: the file has more than {MAX_BYTES / 1e9:.1f} GB" if len(content) > MAX_BYTES else ""
+            return Found(key, content=content, error=too_large)
+    if protocol_of(url) in ("http", "https"):
+        return Found(key, error=f"{url}: cannot be read ({one_line(problem)})")
+    raise InputError(f"cannot read {url} ({one_line(problem)}): see the network and your keys for the store")
+
+
+def _shard(unit: Unit, columns: Columns) -> Iterator[Found]:
+    """The photos of a tar file; where it is damaged, those before, and the file itself as one that is broken.
+
+    Raises:
+        InputError: its store cannot be reached.
+    """
+    (name,) = unit.names
+    try:
+        system, path = open_store(unit.source)
+        with system.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r|*") as tar:
+            for member in tar:
+                if member.isfile() and has_photo_suffix(member.name):
+                    yield _member(tar, member, f"{name}/{member.name}")
+        # `tarfile` ends without a word where a file was cut off; compressed ones have checks of their own.
+        if path.lower().endswith(".tar") and system.cat_file(path, start=-tarfile.BLOCKSIZE).strip(b"\0"):
+            yield Found(name, error=f"{name}: the shard is cut off")
+    except (tarfile.TarError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        yield Found(name, error=f"{name}: the shard is damaged ({one_line(error)})")
+    except FileNotFoundError:
+        yield Found(name, error=f"{name}: there is no such file")
+    except InputError:
+        raise
+    except Exception as error:  # see _download
+        if not protocol_of(unit.source) and isinstance(error, OSError):
+            yield Found(name, error=f"{name}: cannot be read ({one_line(error)})")
+        else:
+            raise InputError(f"cannot read {unit.source} ({one_line(error)}): see the network and your keys for the store") from error
+
+
+def _member(tar: tarfile.TarFile, member: tarfile.TarInfo, key: str) -> Found:
+    if member.size > MAX_BYTES:
+        return Found(key, error=f"{key}: the file has {member.size / 1e9:.1f} GB, and photos of at most {MAX_BYTES / 1e9:.1f} GB are read")
+    file = tar.extractfile(member)
+    return Found(key, content=file.read() if file else b"")
+
+
+def _table(unit: Unit, columns: Columns) -> Iterator[Found]:
+    """Rows of a table that holds its photos, called by their ids, else by the table and their number; after damage all are broken.
+
+    Raises:
+        InputError: its store cannot be reached.
+    """
+    (name,), (start, stop) = unit.names, unit.rows
+    done = start
+    try:
+        for photo in read_rows(unit.source, columns, start, stop):
+            key = photo.id if photo.id is not None else f"{name}#{done}"
+            yield Found(key, content=photo.content, error="" if photo.content is not None else f"{key}: the row holds no photo")
+            done += 1
+    except InputError as error:
+        if protocol_of(unit.source) and not isinstance(error.__cause__, require_pyarrow().ArrowException):
+            raise
+        yield from (Found(f"{name}#{row}", error=str(error)) for row in range(done, stop))
+
+
+def in_groups(found: Iterable[Found], size: int) -> Iterator[tuple[list[Found], bool]]:
+    """Photos in groups of one size, and whether a group is the last; a unit without photos is one empty group."""
+    remaining = iter(found)
+    group = list(islice(remaining, size))
+    while following := list(islice(remaining, size)):
+        yield group, False
+        group = following
+    yield group, True
