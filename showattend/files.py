@@ -209,6 +209,39 @@ def lock_for_process(descriptor: int, *, shared: bool = False) -> bool:
     return True
 
 
+@contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Hold a lock that a file stands for, after the process that holds it now has let go of it, however that ends.
+
+    The file is there as long as the lock is. On a file system without locks nothing is locked.
+
+    Raises:
+        InputError: the file cannot be made.
+    """
+    with writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _open_locked(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # worker processes may still have the file open
+        os.close(descriptor)
+
+
+def _open_locked(path: Path) -> int:
+    """The descriptor of a locked file that still has its name: whoever held it before has removed that file."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        os.close(descriptor)
+
+
 def ensure_home() -> None:
     """Where the user has no home folder and no name (containers, cron), give the process some: libraries fail without.
 

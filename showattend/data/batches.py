@@ -23,12 +23,14 @@ class Batch(NamedTuple):
     token_ids: captions with `<start>` and `<end>`, the longest of a photo first, then `<pad>`; (N,G,T)
     ids: the photos' ids
     references: the words of each caption of each photo
+    counts: false: the photo only occupies a process that has none of a batch, see `ShareOfBatches`
     """
 
     photos: Pixels | Features
     token_ids: Tensor
     ids: list[int | str]
     references: list[list[list[str]]]
+    counts: bool = True
 
 
 class PhotoSource(Protocol):
@@ -52,11 +54,13 @@ class Sample(NamedTuple):
     photo: pixels (3,S,S) or features (L,D)
     captions: the token ids of each caption
     photo_index: index of the photo in the dataset
+    counts: as of `Batch`
     """
 
     photo: Tensor
     captions: list[list[int]]
     photo_index: int
+    counts: bool = True
 
 
 class SampleKey(NamedTuple):
@@ -65,11 +69,13 @@ class SampleKey(NamedTuple):
     photo: index in the dataset
     caption: index of one caption; None: all, or as many as the dataset draws
     seed: of what is drawn at this visit
+    counts: as of `Batch`
     """
 
     photo: int
-    caption: int | None
-    seed: int
+    caption: int | None = None
+    seed: int = 0
+    counts: bool = True
 
 
 class CaptionedDataset(Dataset[Sample]):
@@ -103,14 +109,14 @@ class CaptionedDataset(Dataset[Sample]):
 
     def __getitem__(self, key: int | SampleKey) -> Sample:
         """A photo with its captions; an index stands for the key with the seed 0."""
-        photo, caption, seed = key if isinstance(key, tuple) else SampleKey(key, None, 0)
+        photo, caption, seed, counts = key if isinstance(key, tuple) else SampleKey(key)
         rng = torch.Generator().manual_seed(seed)
         source = self.sources[int(torch.randint(len(self.sources), (), generator=rng))]
         captions = self.encoded[photo] if caption is None else [self.encoded[photo][caption]]
         if self.captions_per_photo is not None and len(captions) > self.captions_per_photo:
             captions = [captions[i] for i in torch.randperm(len(captions), generator=rng)[: self.captions_per_photo]]
         row = source.read(self.rows[photo])
-        return Sample(random_crop(row, self.crop, rng) if self.crop < 1 else row, captions, photo)
+        return Sample(random_crop(row, self.crop, rng) if self.crop < 1 else row, captions, photo, counts)
 
     def collate(self, samples: list[Sample]) -> Batch:
         """Put samples into the order that the decoder needs, the longest captions first, and pad them."""
@@ -124,6 +130,7 @@ class CaptionedDataset(Dataset[Sample]):
             pad_sequence(rows, batch_first=True, padding_value=PAD).unflatten(0, (len(samples), group)),
             [self.ids[sample.photo_index] for sample in samples],
             [self.references[sample.photo_index] for sample in samples],
+            all(sample.counts for sample in samples),
         )
 
 
@@ -142,11 +149,6 @@ class TrainingBatches(Sampler[list[SampleKey]]):
         self.seed = seed
         self.epoch = 0
         self.skipped = (0, 0)
-
-    @property
-    def sampler(self) -> "TrainingBatches":
-        """Where Lightning looks for `set_epoch`."""
-        return self
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration."""
@@ -172,6 +174,31 @@ class TrainingBatches(Sampler[list[SampleKey]]):
         if len(self.groups) > 1:
             batches = [batches[i] for i in torch.randperm(len(batches), generator=rng).tolist()]
         return iter(batches[self.skipped[1] if self.skipped[0] == self.epoch else 0 :])
+
+
+class ShareOfBatches(Sampler[list[int] | list[SampleKey]]):
+    """The part of every batch that falls to one of several processes: photo i to process i modulo their number.
+
+    All processes therefore do as many steps as a single one would, and together see its batches. Where a batch has fewer photos than
+    there are processes, those without any get its first photo, which does not count.
+
+    Args:
+        batches: of all processes together
+    """
+
+    def __init__(self, batches: Sampler[list[int]] | Sampler[list[SampleKey]], process: int, processes: int) -> None:
+        self.sampler = batches  # where Lightning looks for `set_epoch`
+        self.process = process
+        self.processes = processes
+
+    def __len__(self) -> int:
+        return len(self.sampler)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[list[int] | list[SampleKey]]:
+        for batch in self.sampler:
+            first = batch[0]
+            key = first if isinstance(first, SampleKey) else SampleKey(first)
+            yield batch[self.process :: self.processes] or [key._replace(counts=False)]
 
 
 def by_length(lengths: Sequence[Sequence[int]]) -> list[list[tuple[int, int | None]]]:

@@ -26,7 +26,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.errors import InputError, one_line
 from showattend.features.extraction import write_payload
-from showattend.files import sha256_of, write_text
+from showattend.files import sha256_of, waiting_lock, write_text
 from showattend.models.inputs import Features, Pixels
 
 
@@ -63,6 +63,8 @@ def open_or_build_cache(
 ) -> PhotoCache:
     """Open the cache of these photos, or build it where there is none or it is damaged.
 
+    Of several processes that need it at once, one builds it, and the others wait for that.
+
     Args:
         encoder: frozen; None caches the photos' pixels
 
@@ -73,15 +75,15 @@ def open_or_build_cache(
     digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
     name = re.sub(r"\W+", "-", encoder.config.name) if encoder else "pixels"
     path = folder / f"{name}-{digest}.npy"
-    if path.with_suffix(".json").exists():
-        try:
-            return _open(path, manifest)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            print_error(f"the cache {path} is damaged ({one_line(error)}): it is built again")
-    payload = write_payload(path, manifest["shape"], manifest["dtype"], photos, preprocessing, encoder, batch_size, workers)
-    _remember(path, payload.sha256)
-    write_text(path.with_suffix(".json"), json.dumps({**manifest, **payload._asdict()}, indent=1))
-    return _open(path, manifest)
+    if cache := _open_if_whole(path, manifest, report=False):
+        return cache
+    with waiting_lock(path.with_suffix(".lock")):
+        if cache := _open_if_whole(path, manifest, report=True):
+            return cache
+        payload = write_payload(path, manifest["shape"], manifest["dtype"], photos, preprocessing, encoder, batch_size, workers)
+        _remember(path, payload.sha256)
+        write_text(path.with_suffix(".json"), json.dumps({**manifest, **payload._asdict()}, indent=1))
+        return _open(path, manifest)
 
 
 def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: Encoder | None) -> dict[str, Any]:
@@ -107,6 +109,18 @@ def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: En
         "encoder": [encoder.config.name, encoder.config.layer, encoder.config.stride],
         "weights": weights.hexdigest(),
     }
+
+
+def _open_if_whole(path: Path, manifest: dict[str, Any], *, report: bool) -> PhotoCache | None:
+    """The cache of a file; None where there is none or, with a line if `report` is true, a damaged one."""
+    if not path.with_suffix(".json").exists():
+        return None
+    try:
+        return _open(path, manifest)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if report:
+            print_error(f"the cache {path} is damaged ({one_line(error)}): it is built again")
+        return None
 
 
 def _open(path: Path, manifest: dict[str, Any]) -> PhotoCache:

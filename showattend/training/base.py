@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning
 import torch
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from showattend.data.batches import Batch
@@ -16,11 +17,18 @@ from showattend.models.caption_model import CaptionModel
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.config import OptimizerConfig
+from showattend.training.processes import average, from_first, gather, mean_weights, total
 from showattend.training.schedules import learning_rate_factor
-from showattend.vocabulary import Vocabulary
+from showattend.vocabulary import PAD, Vocabulary
 
 ParameterGroup = dict[str, Any]  # of a torch optimiser
 OPTIMIZER_CLASSES: dict[str, Any] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
+
+
+def batch_counts(batch: Batch) -> Tensor:
+    """The numbers of words (with `<end>`), captions and photos of a process's batch, (3,); zero where it does not count."""
+    words = (batch.token_ids[..., 1:] != PAD).sum(-1)
+    return torch.stack([words.sum(), (words > 0).sum(), words.new_full((), len(words))]) * batch.counts
 
 
 class BaseLitModule(lightning.LightningModule):
@@ -85,7 +93,9 @@ class BaseLitModule(lightning.LightningModule):
         input_ids, target_ids, mask = teacher_forcing_split(batch.token_ids)
         output = self.network(batch.photos, input_ids)
         loss = caption_loss(output.hidden, output.output, flatten_tokens(target_ids, mask))
-        self.log("val_loss", loss, batch_size=len(batch.ids))
+        counts = batch_counts(batch)
+        words, _, _ = mean_weights(counts)
+        self.log("val_loss", average(loss * words), batch_size=int(total(counts)[2]))
         self._predict(batch)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
@@ -93,13 +103,21 @@ class BaseLitModule(lightning.LightningModule):
         self._predict(batch)
 
     def _predict(self, batch: Batch) -> None:
+        if not batch.counts:
+            return
         captions = self.network.caption(batch.photos, self.generation).token_ids[:, 0].tolist()
-        # Keyed by id: the padding that distributed samplers add cannot count twice.
         self.predictions |= {i: self.vocabulary.decode_words(token_ids) for i, token_ids in zip(batch.ids, captions, strict=True)}
         self.references |= dict(zip(batch.ids, batch.references, strict=True))
 
     def _score(self, stage: str) -> None:
-        self.scores = {f"{stage}_{name}": value for name, value in corpus_scores(self.predictions, self.references).items()}
+        """Score the captions of all processes in the first, and log the scores in all."""
+        captions: dict[int | str, list[str]] = {}
+        references: dict[int | str, list[list[str]]] = {}
+        for of_process in gather((self.predictions, self.references)):
+            captions |= of_process[0]
+            references |= of_process[1]
+        scores = corpus_scores(captions, references) if self.trainer.is_global_zero else {}
+        self.scores = {f"{stage}_{name}": value for name, value in from_first(scores).items()}
         self.log_dict(self.scores, prog_bar=True)
         self.predictions, self.references = {}, {}
 

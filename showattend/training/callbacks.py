@@ -24,8 +24,10 @@ from showattend.training.base import BaseLitModule
 from showattend.training.checkpoints import BEST, LAST
 from showattend.training.history import RunHistory
 from showattend.training.interruption import EpochCheckpoint, SignalCheckpoint, Terminated
+from showattend.training.processes import from_first
 from showattend.training.resume import BestCheckpoint, ResumableEarlyStopping, ResumeState
 from showattend.training.run_config import MONITORS, RunConfig
+from showattend.training.synced_batch_norm import SyncedBatchNorms
 
 GPU_CHECK_STEPS = 50
 
@@ -111,6 +113,7 @@ class ModelWriter(lightning.Callback):
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         # A copy: training continues with the network's own weights.
         network = copy.deepcopy(pl_module.network).cpu()
+        SyncedBatchNorms().revert(network)
         state = {name.removeprefix("network."): tensor for name, tensor in saved["state_dict"].items() if name.startswith("network.")}
         network.load_state_dict(state)
         model = Pretrained(network, pl_module.vocabulary, pl_module.preprocessing, pl_module.generation, saved["scores"], self.trained_on)
@@ -122,6 +125,10 @@ class StopOnDivergence(lightning.Callback):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Only the first process knows the folder's name."""
+        self.folder = from_first(self.folder)
 
     def on_before_backward(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, loss: torch.Tensor) -> None:
         """Check the loss; on a GPU, which a check makes wait, only every GPU_CHECK_STEPS."""

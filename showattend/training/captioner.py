@@ -15,12 +15,14 @@ from showattend.models.decoder import Decoder, DecoderOutput
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.cuda_graphs import GraphedTraining
 from showattend.ops.linear_cross_entropy import caption_loss
-from showattend.training.base import BaseLitModule, ParameterGroup
+from showattend.training.base import BaseLitModule, ParameterGroup, batch_counts
 from showattend.training.config import PENALTY_TARGETS, CaptionerConfig, ReinforceConfig
 from showattend.training.losses import doubly_stochastic_penalty
+from showattend.training.processes import mean_weights
 from showattend.training.reinforce import Reinforce
 from showattend.training.scheduled_sampling import sample_decoder_inputs
 from showattend.training.start import load_start, load_start_weights, start_encoder
+from showattend.training.synced_batch_norm import set_counts
 from showattend.training.word_dropout import drop_words
 from showattend.vocabulary import PAD, Vocabulary
 
@@ -93,37 +95,46 @@ class LitCaptioner(BaseLitModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Negative log-likelihood plus penalty (Xu et al. 2015, eq. 14), plus REINFORCE for hard attention."""
+        set_counts(self.network.encoder, batch.counts)
         likelihood, penalty, reinforce = self._losses(batch)
-        self.log("train_loss", likelihood, prog_bar=True, batch_size=len(batch.ids))
-        self.log("train_penalty", penalty, batch_size=len(batch.ids))
+        self.log("train_loss", likelihood, prog_bar=True, batch_size=len(batch.ids), sync_dist=True)
+        self.log("train_penalty", penalty, batch_size=len(batch.ids), sync_dist=True)
         # A penalty of weight 0 would propagate zeros back through every time step.
         weight = self.config.loss.penalty
         loss = likelihood + weight * penalty if weight else likelihood
         return loss if reinforce is None else loss + reinforce
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Negative log-likelihood, doubly stochastic penalty, and the REINFORCE loss of hard attention; scalars."""
+        """Negative log-likelihood, doubly stochastic penalty, and the REINFORCE loss of hard attention; scalars.
+
+        Means over the batch; of several processes each has a share, and their average is the mean over the whole batch.
+        """
+        words, captions, _ = mean_weights(batch_counts(batch))
         samples = self.reinforce.config.samples if self.reinforce else 1
         input_ids, target_ids, mask = teacher_forcing_split(batch.token_ids.repeat_interleave(samples, 1))
         input_ids = drop_words(self._scheduled_inputs(batch, input_ids), self.config.loss.word_dropout)
+        reinforce = None
         if graphed := self._graph_if_usable(batch):
             padding = (0, -input_ids.shape[-1] % LENGTH_MULTIPLE)
             features = self.network.encode_photos(batch.photos)
             likelihood, penalty = graphed(features, F.pad(input_ids, padding), F.pad(target_ids, padding))
-            return likelihood, penalty, None
-        output = self.network(batch.photos, input_ids)
-        targets = flatten_tokens(target_ids, mask)
-        reinforce = self.reinforce(output, targets, mask) if self.reinforce else None
-        return *self._likelihood_and_penalty(output, targets, mask), reinforce
+        else:
+            output = self.network(batch.photos, input_ids)
+            targets = flatten_tokens(target_ids, mask)
+            likelihood, penalty = self._likelihood_and_penalty(output, targets, mask)
+            if self.reinforce:
+                reinforce = words * self.reinforce(output, targets, mask, captions)
+        return words * likelihood, (words if self.config.loss.penalty_reduction == "word" else captions) * penalty, reinforce
 
     def _graph_if_usable(self, batch: Batch) -> GraphedTraining | None:
-        """No CUDA graph with sampling, mixed precision or gradient accumulation (graphs reuse gradient buffers)."""
+        """No CUDA graph with sampling, mixed precision, gradient accumulation (graphs reuse gradient buffers) or several processes."""
         if (
             not batch.token_ids.is_cuda
             or self.reinforce
             or not self.network.decoder.supports_fused_loop
             or torch.is_autocast_enabled("cuda")
             or self.trainer.accumulate_grad_batches > 1
+            or self.trainer.world_size > 1
         ):
             return None
         return self.graphed_losses

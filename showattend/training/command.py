@@ -9,6 +9,7 @@ from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from showattend.errors import InputError
@@ -28,10 +29,12 @@ HARMLESS_WARNINGS = (
     ".*callbacks used to create the checkpoint need to be provided.*",
     ".*directory .* exists and is not empty.*",
     ".*treespec, LeafSpec.*",
-    # Training runs in one process, with or without a batch system's launcher.
+    # One process may run with or without a batch system's launcher.
     ".*`srun` command is available.*",
     # Of a run that ends before its first validation the last line says that no model was kept.
     ".*could not find the monitored key in the returned metrics.*",
+    # All processes have the same validation scores before they are logged.
+    ".*recommended to use .*sync_dist=True.*",
     # The batches of a resumed epoch begin where the checkpoint says.
     ".*your dataloader is not resumable.*",
 )
@@ -64,7 +67,8 @@ def train(arguments: Sequence[str]) -> int:
                 seed_everything_default=0,
             )
         except Terminated as stop:
-            return int(stop.code or 0)
+            # The status is the first process's, which would be killed, perhaps while it writes, where another one's is not 0.
+            return 0 if rank_zero_only.rank else int(stop.code or 0)  # type: ignore[attr-defined]
         except SystemExit as stop:  # how Lightning answers Ctrl-C, and a signal that is an exception, before the first step
             if isinstance(stop.__context__, KeyboardInterrupt):
                 raise stop.__context__ from None

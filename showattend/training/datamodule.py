@@ -5,10 +5,10 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler
 
 from showattend.console import print_error
-from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches, by_length
+from showattend.data.batches import Batch, CaptionedDataset, ShareOfBatches, TrainingBatches, by_length
 from showattend.data.captions import CaptionedPhotos, read_captions
 from showattend.data.shared_memory import workers_that_fit
 from showattend.errors import InputError
@@ -16,6 +16,7 @@ from showattend.features.cache import open_or_build_cache
 from showattend.features.decoded_photos import usable_workers
 from showattend.files import default_cache_dir
 from showattend.ops.cuda_graphs import TRAINS_BESIDE_THREADS
+from showattend.training.processes import from_first
 from showattend.training.run_config import DataConfig
 from showattend.vocabulary import BPE, Vocabulary, choose_tokenizer, find_tokenizer
 
@@ -67,6 +68,7 @@ class CaptionDataModule(lightning.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Open, or make, the cached rows of the splits that this stage needs."""
+        self.seed = from_first(self.seed)  # which may be a random one
         for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}[stage]:
             if split not in self.datasets:
                 self.datasets[split] = self._dataset(split)
@@ -91,14 +93,15 @@ class CaptionDataModule(lightning.LightningDataModule):
 
     def _loader(self, split: str) -> DataLoader[Batch]:
         dataset: Any = self.datasets[split]
-        batches: dict[str, Any] = {"batch_size": self.config.batch_size}
+        batches: Sampler[Any] = BatchSampler(SequentialSampler(dataset), self.config.batch_size, drop_last=False)
         if split == "train":
-            batches = {"batch_sampler": self._training_batches(dataset)}
+            batches = self._training_batches(dataset)
+        trainer: Any = self.trainer
         row = dataset.sources[0].read(dataset.rows[0])
         workers = workers_that_fit(usable_workers(self.config.num_workers), row.nbytes * self.config.batch_size, loaders=2)
         return DataLoader(
             dataset,
-            **batches,
+            batch_sampler=ShareOfBatches(batches, trainer.global_rank, trainer.world_size),
             generator=torch.Generator().manual_seed(0),  # nothing that loaders draw is used: the global generator is the model's
             num_workers=workers,
             collate_fn=dataset.collate,

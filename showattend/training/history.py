@@ -21,7 +21,7 @@ FOLDER = "history"
 
 
 class RunHistory(lightning.Callback):
-    """Writes into history/ of the run: about.json, and for each epoch a small JSON file.
+    """Writes into history/ of the run: about.json, and for each epoch a small JSON file; of several processes the first one does.
 
     epoch-0003.json holds the seconds since the last one's end, the peak of memory so far in bytes, and after a validation the captions
     and maps of the same few validation photos. Captions are made by a copy of the network, so that the run goes on as without this.
@@ -39,6 +39,8 @@ class RunHistory(lightning.Callback):
 
     def on_fit_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write what the figures of the run are measured on."""
+        if not trainer.is_global_zero:
+            return
         data: Any = getattr(trainer, "datamodule", None)
         sizes = {split: len(data.datasets[split]) for split in ("train", "val") if data and split in data.datasets}
         about = {
@@ -54,7 +56,7 @@ class RunHistory(lightning.Callback):
     def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Caption the photos with the weights that are validated."""
         data: Any = getattr(trainer, "datamodule", None)
-        if trainer.sanity_checking or not (self.photos and data and isinstance(pl_module, BaseLitModule)):
+        if trainer.sanity_checking or not (trainer.is_global_zero and self.photos and data and isinstance(pl_module, BaseLitModule)):
             return
         photos = data.photos.split("val")
         chosen = photos[:: max(1, len(photos) // self.photos)][: self.photos]
@@ -63,6 +65,8 @@ class RunHistory(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the epoch's file; Lightning validates before this."""
+        if not trainer.is_global_zero:
+            return
         now = time.monotonic()
         epoch = {"epoch": trainer.current_epoch, "step": trainer.global_step, "seconds": now - self.started, **_memory(trainer)}
         write_text(self.folder / f"epoch-{trainer.current_epoch:04}.json", json.dumps({**epoch, "photos": self.grown}) + "\n")

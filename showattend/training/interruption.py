@@ -10,8 +10,10 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.utilities import rank_zero_only
 
 from showattend.console import print_error
+from showattend.training.processes import largest
 
 # SIGHUP: the terminal is closed; SIGUSR1: what batch systems usually send before a time limit.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
@@ -22,6 +24,11 @@ class Terminated(SystemExit):
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(128 + signal_number)
+
+
+@rank_zero_only
+def _report(line: str) -> None:
+    print_error(line)
 
 
 class SignalCheckpoint(Callback):
@@ -52,6 +59,8 @@ class SignalCheckpoint(Callback):
         if self.received is not None:
             raise Terminated(number)
         self.received = number
+        if rank_zero_only.rank:  # type: ignore[attr-defined]  # of several processes, all of which Ctrl-C stops, one speaks
+            return
         name = signal.Signals(number).name
         line = f"showattend: {name}: the run ends after this step, or this validation; a second signal ends it at once\n"
         with suppress(OSError):  # the terminal may be closed
@@ -59,6 +68,7 @@ class SignalCheckpoint(Callback):
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int) -> None:
         """Save where a checkpoint is due; with accumulated gradients, which no checkpoint holds, a little later."""
+        self._agree()
         due = self.received is not None or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0)
         if not due or batch_idx % trainer.accumulate_grad_batches:
             return
@@ -66,17 +76,22 @@ class SignalCheckpoint(Callback):
             trainer.save_checkpoint(self.path, weights_only=False)
         self.stop_if_received()
 
+    def _agree(self) -> None:
+        """What one process has received, all have."""
+        self.received = largest(self.received or 0) or None
+
     def stop_if_received(self) -> None:
-        """End the run where a signal has come.
+        """End the run where a signal has come, in all processes at the same step.
 
         Raises:
             Terminated: it has.
         """
+        self._agree()
         if self.received is not None:
             if self.path.exists():
-                print_error(f"showattend: stopped; {self.path} is saved: resume with the same command, --name and --ckpt_path last")
+                _report(f"showattend: stopped; {self.path} is saved: resume with the same command, --name and --ckpt_path last")
             else:
-                print_error("showattend: stopped before there was a step to save")
+                _report("showattend: stopped before there was a step to save")
             raise Terminated(self.received)
 
 

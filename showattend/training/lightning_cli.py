@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -20,12 +19,14 @@ from showattend.training.captioner import LitCaptioner
 from showattend.training.checkpoints import AtomicCheckpointIO, check_hyper_parameters, read_checkpoint
 from showattend.training.config import CaptionerConfig, RefineConfig
 from showattend.training.datamodule import CaptionDataModule
+from showattend.training.launching import cluster_environment, is_first_process, tie_to_first_process
 from showattend.training.metrics_file import MetricsFile
 from showattend.training.resume import ResumeState, check_options, plain_options
 from showattend.training.run_config import DataConfig, RunConfig
 from showattend.training.runs import last_checkpoint, lock_run_folder, make_run_folder
 from showattend.training.self_critical import LitSelfCritical
-from showattend.training.trainer_options import check_trainer_options
+from showattend.training.synced_batch_norm import SyncedBatchNorms
+from showattend.training.trainer_options import check_processes, check_trainer_options, is_one_process
 
 
 class ConfigFile(SaveConfigCallback):
@@ -33,7 +34,8 @@ class ConfigFile(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write all options."""
-        write_text(Path(str(trainer.log_dir)) / self.config_filename, self.parser.dump(self.config, skip_none=False))
+        # Not trainer.log_dir, which is a message to the other processes.
+        write_text(Path(trainer.default_root_dir) / self.config_filename, self.parser.dump(self.config, skip_none=False))
 
 
 class TrainingCLI(LightningCLI):
@@ -85,14 +87,19 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer; for `fit` with the run's folder, logs and checkpoints."""
+        options = self.config[str(self.subcommand)].trainer
+        one_process = is_one_process(options)
+        environment = cluster_environment(one_process=one_process, nodes=options.num_nodes)
+        self.is_first = is_first_process(environment, one_process=one_process)
+        if not one_process:
+            tie_to_first_process()
         plugins = self._get(self.config_init, "trainer").get("plugins") or []
-        # One process on one device under any batch system: what Lightning finds out about SLURM's tasks and its requeueing is left out.
-        kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), LightningEnvironment()]
+        kwargs["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), environment, SyncedBatchNorms()]
+        kwargs |= {"sync_batchnorm": False, "use_distributed_sampler": False}  # both are done here
         if self.subcommand != "fit":
             self.save_config_callback = None
-            return self._one_device(super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs))
+            return self._checked(super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs))
         self.datamodule.photos.split("val")  # an error now, not after an epoch
-        options = self.config[str(self.subcommand)].trainer
         resumed = self._find_checkpoint()
         self.folder = self._make_folder()
         metrics = MetricsFile(self.folder, resumed.get("metrics_rows", 0) if self.folder_is_resumed else 0)
@@ -109,18 +116,16 @@ class TrainingCLI(LightningCLI):
         board = TensorBoardLogger(self.folder, name="", version="", purge_step=resumed.get("steps", 0 if self.folder_is_resumed else None))
         kwargs["plugins"].append(AtomicCheckpointIO())
         try:
-            return self._one_device(super().instantiate_trainer(logger=[metrics, board], default_root_dir=self.folder, **kwargs))
+            return self._checked(super().instantiate_trainer(logger=[metrics, board], default_root_dir=self.folder, **kwargs))
         except Exception as error:
-            if not self.folder_is_resumed and not any(self.folder.iterdir()):
+            if self.is_first and not self.folder_is_resumed and not any(self.folder.iterdir()):
                 self.folder.rmdir()
             if isinstance(error, ValueError | TypeError | ImportError) and not isinstance(error, InputError):
                 raise InputError(f"the trainer refuses an option: {' '.join(str(error).split())}") from error
             raise
 
-    @staticmethod
-    def _one_device(trainer: Trainer) -> Trainer:
-        if trainer.world_size > 1:
-            raise InputError(f"captions are validated on one device, not {trainer.world_size}: give --trainer.devices 1")
+    def _checked(self, trainer: Trainer) -> Trainer:
+        check_processes(trainer, self.datamodule.config.batch_size)
         return trainer
 
     def _find_checkpoint(self) -> dict[str, Any]:
@@ -140,7 +145,8 @@ class TrainingCLI(LightningCLI):
         folder = Path(self.run.runs) / options.name
         path = last_checkpoint(folder) if self.folder_is_resumed else Path(options.ckpt_path)
         if path is None:
-            print_error(f"{folder} holds no checkpoint yet: the run begins at its beginning")
+            if self.is_first:
+                print_error(f"{folder} holds no checkpoint yet: the run begins at its beginning")
             self.config_init[str(self.subcommand)]["ckpt_path"] = None
             return {}
         self.config_init[str(self.subcommand)]["ckpt_path"] = str(path)
@@ -151,13 +157,17 @@ class TrainingCLI(LightningCLI):
         return {**checkpoint["resume"], "steps": checkpoint["global_step"]}
 
     def _make_folder(self) -> Path:
-        """A fresh folder in `runs`, or with `--ckpt_path last` the run's own."""
+        """A fresh folder in `runs`, or with `--ckpt_path last` the run's own.
+
+        Only the first process makes, locks and writes it; the others get its name when they are connected, where they need it.
+        """
         folder = Path(self.run.runs) / str(self.config[str(self.subcommand)].name)
         if not self.folder_is_resumed:
-            return make_run_folder(folder)
-        with writable(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        lock_run_folder(folder)
+            return make_run_folder(folder) if self.is_first else folder
+        if self.is_first:
+            with writable(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+            lock_run_folder(folder)
         if last_checkpoint(folder):
             self.save_config_callback = None  # the run's first configuration is kept
         return folder
@@ -178,14 +188,20 @@ class TrainingCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Print where the run's files will be."""
+        if not self.is_first:
+            return
         if self.differences:
             print_error(f"Resumed with other options: {', '.join(self.differences)}")
-        print(f"Training on {self.trainer.strategy.root_device}. This run: {printable(self.folder)}")
+        device, processes = self.trainer.strategy.root_device, self.trainer.world_size
+        place = str(device) if processes == 1 else f"{processes} devices ({device.type})"
+        print(f"Training on {place}. This run: {printable(self.folder)}")
         print("  (config.yaml, metrics.csv, TensorBoard's events, checkpoints/, and in model/ the best model so far)")
         sys.stdout.flush()
 
     def after_fit(self) -> None:
         """Print the best score and what to do next."""
+        if not self.is_first:
+            return
         best = self.trainer.checkpoint_callback
         if isinstance(best, ModelCheckpoint) and best.best_model_score is not None:
             print(f"Best {best.monitor}: {float(best.best_model_score):.4f}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 from showattend.files import atomic_write, writable, write_table
 
@@ -26,6 +27,7 @@ class MetricsFile(CSVLogger):
         self.kept_rows = kept_rows
 
     @property
+    @rank_zero_experiment
     def experiment(self) -> "_Writer":
         """The writer of the file, made at the first use."""
         if self._experiment is None:
@@ -34,8 +36,9 @@ class MetricsFile(CSVLogger):
 
     def flush(self) -> int:
         """Write what is in memory, and return the number of rows in the file."""
-        self.experiment.save()
-        return self.experiment.rows
+        writer: _Writer = self.experiment
+        writer.save()
+        return writer.rows
 
 
 class _Writer(ExperimentWriter):

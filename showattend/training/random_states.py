@@ -1,5 +1,6 @@
 """The states of all random generators of a training process, as plain values that a checkpoint can hold."""
 
+import hashlib
 import random
 from typing import Any
 
@@ -28,3 +29,9 @@ def set_random_states(states: dict[str, Any]) -> None:
     np.random.set_state((name, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
+
+
+def seed_process(seed: int, process: int) -> None:
+    """Give one of several processes, which all begin with the same seed, random numbers of its own (PyTorch's: nothing else draws)."""
+    digest = hashlib.sha256(f"{seed} process {process}".encode()).digest()
+    torch.manual_seed(int.from_bytes(digest[:8]) >> 1)

@@ -7,6 +7,7 @@ from showattend.errors import InputError
 from showattend.models.decoder import DecoderOutput
 from showattend.training.config import ReinforceConfig
 from showattend.training.losses import attention_entropy, caption_log_likelihoods, leave_one_out, reinforce_loss
+from showattend.training.processes import average
 
 
 class Reinforce(nn.Module):
@@ -24,13 +25,14 @@ class Reinforce(nn.Module):
         self.config = config
         self.register_buffer("average", torch.tensor(torch.nan))
 
-    def forward(self, output: DecoderOutput, targets: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, output: DecoderOutput, targets: Tensor, mask: Tensor, weight: Tensor | float = 1.0) -> Tensor:
         """The loss in nats per word, as the likelihood is.
 
         Args:
             output: of teacher forcing; each caption's samples are neighbours in G
             targets: the target ids, in the order of `flatten_tokens`, (M,)
             mask: their positions, (N,G,T)
+            weight: of this process's captions among those of all, see `mean_weights`
 
         Returns:
             a scalar
@@ -41,11 +43,11 @@ class Reinforce(nn.Module):
         assert output.sampled_log_probs is not None
         with torch.no_grad():
             rewards = caption_log_likelihoods(output.logits, targets, mask)
-        advantages = rewards - self._baseline(rewards, mask.sum(-1))
+        advantages = rewards - self._baseline(rewards, mask.sum(-1), weight)
         score = reinforce_loss(output.sampled_log_probs.sum(-1), advantages) / mask.sum().clamp(min=1)
         return self.config.weight * score - self.config.entropy * attention_entropy(output.alphas, mask)
 
-    def _baseline(self, rewards: Tensor, lengths: Tensor) -> Tensor:
+    def _baseline(self, rewards: Tensor, lengths: Tensor, weight: Tensor | float) -> Tensor:
         if self.config.baseline == "leave_one_out":
             if rewards.shape[1] == 1:
                 raise InputError(
@@ -53,7 +55,7 @@ class Reinforce(nn.Module):
                 )
             group = (-1, self.config.samples if self.config.samples > 1 else rewards.shape[1])
             return leave_one_out(rewards.reshape(group), lengths.reshape(group)).view_as(rewards)
-        mean = rewards.sum() / (lengths > 0).sum().clamp(min=1)
+        mean = average(weight * rewards.sum() / (lengths > 0).sum().clamp(min=1))
         before = torch.where(self.average.isnan(), mean, self.average)
         self.average.copy_(self.config.decay * before + (1 - self.config.decay) * mean)
         return before * (lengths > 0)

@@ -10,7 +10,8 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from showattend.errors import InputError
 from showattend.training.checkpoints import BEST
 from showattend.training.metrics_file import MetricsFile
-from showattend.training.random_states import get_random_states, set_random_states
+from showattend.training.processes import gather
+from showattend.training.random_states import get_random_states, seed_process, set_random_states
 
 # Options that change the numbers of a run: it cannot be resumed with others.
 FIXED = (
@@ -79,12 +80,14 @@ class ResumeState(Callback):
         self.resumed: dict[str, Any] | None = None
 
     def on_save_checkpoint(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add position, random states, options and the length of metrics.csv."""
+        """Add position, random states of all processes, options and the length of metrics.csv."""
+        states = gather(get_random_states())
         checkpoint["resume"] = {
             **current_position(trainer)._asdict(),
             "data_seed": trainer.datamodule.seed,  # type: ignore[attr-defined]
-            "metrics_rows": self.metrics.flush(),
-            "random": get_random_states(),
+            "metrics_rows": self.metrics.flush() if trainer.is_global_zero else 0,
+            "random": states[0],
+            "random_of_others": states[1:],
             "options": self.options,
         }
 
@@ -94,7 +97,9 @@ class ResumeState(Callback):
         trainer.datamodule.resume(self.resumed["data_seed"], self.resumed["epoch"], self.resumed["batch"])  # type: ignore[attr-defined]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Set the progress of Lightning's loops to the position."""
+        """Let each process draw other numbers, and set the progress of Lightning's loops to the position."""
+        if trainer.global_rank:
+            seed_process(trainer.datamodule.seed, trainer.global_rank)  # type: ignore[attr-defined]
         if self.resumed is None:
             return
         loop = trainer.fit_loop
@@ -115,10 +120,16 @@ class ResumeState(Callback):
             steps._batches_that_stepped -= 1
 
     def on_train_batch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Restore the random states before the first step: whatever the start has drawn is undone."""
-        if self.resumed is not None:
-            set_random_states(self.resumed["random"])
-            self.resumed = None
+        """Restore the random states before the first step: whatever the start has drawn is undone.
+
+        Processes that the resumed run did not have draw as in a new run.
+        """
+        if self.resumed is None:
+            return
+        states = [self.resumed["random"], *self.resumed.get("random_of_others", [])]
+        if trainer.global_rank < len(states):
+            set_random_states(states[trainer.global_rank])
+        self.resumed = None
 
 
 def _set_counts(counts: Any, done: int) -> None:

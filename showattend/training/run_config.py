@@ -22,7 +22,7 @@ class DataConfig:
         layout: auto, or one of those that data/README.md lists, such as flickr8k, coco or csv
         tokenizer: nltk (English), unicode (scripts with spaces between words), char (Chinese, Japanese, Thai), bpe (subwords that are
             learnt from the captions), or auto, by the captions' scripts
-        batch_size: photos in a batch; each comes with its captions
+        batch_size: photos in a batch, of all devices together; each comes with its captions
         batching: photos, with several captions of each; or length: single captions of one length, as the paper
         captions_per_photo: captions of a photo in a batch, drawn anew each time where there are more; null: all
         flip: train on mirrored photos too
@@ -31,7 +31,7 @@ class DataConfig:
         min_count: a word that occurs less often in the training captions becomes <unk>
         max_words: size of the vocabulary at most, the special tokens not counted; null: no limit
         cache_dir: folder for the features of a frozen encoder; null: the folder showattend in the user's cache folder
-        num_workers: processes that read photos while the network works
+        num_workers: processes that read photos while the network works, for each device
 
     Raises:
         InputError: a value of another type or out of its range, or an unknown name.

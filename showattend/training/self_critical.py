@@ -18,6 +18,7 @@ from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_sp
 from showattend.training.base import BaseLitModule
 from showattend.training.config import RefineConfig
 from showattend.training.losses import caption_log_likelihoods, leave_one_out, reinforce_loss
+from showattend.training.processes import mean_weights
 from showattend.training.start import load_start
 from showattend.vocabulary import END, PAD, SPECIALS, START, Vocabulary
 
@@ -72,9 +73,12 @@ class LitSelfCritical(BaseLitModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The self-critical loss of one batch."""
         loss, rewards, lengths = self._losses(batch)
-        self.log("train_reward", rewards.mean(), prog_bar=True, batch_size=len(batch.ids))
-        self.log("train_length", lengths.float().mean(), batch_size=len(batch.ids))
-        return loss
+        # Of several processes each has its share of the photos, and of the sampled words.
+        photos, words = mean_weights(torch.stack([lengths.new_full((), len(lengths)), lengths.sum()]) * batch.counts)
+        self.log("train_reward", rewards.mean() * photos, prog_bar=True, batch_size=len(batch.ids), sync_dist=True)
+        self.log("train_length", lengths.float().mean() * photos, batch_size=len(batch.ids), sync_dist=True)
+        weighted: Tensor = loss * words
+        return weighted
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Minus the advantage of each sampled caption times its log-probability, per word (Rennie et al. 2017, eq. 5-7).

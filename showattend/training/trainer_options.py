@@ -3,13 +3,14 @@
 import re
 from typing import Any
 
+import lightning
 import torch
 
 from showattend.errors import InputError, unknown_name
 
 # Precisions that keep the weights themselves in 16 bits, and what to give instead.
 HALF_PRECISIONS = {"16-true": "16-mixed", "bf16-true": "bf16-mixed"}
-STRATEGIES = ("auto", "single_device")
+STRATEGIES = ("auto", "single_device", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
 
 
 def check_trainer_options(options: Any) -> None:
@@ -31,11 +32,13 @@ def check_trainer_options(options: Any) -> None:
             f"give {HALF_PRECISIONS[str(options.precision)]}"
         )
     if isinstance(options.strategy, str) and options.strategy not in STRATEGIES:
-        raise InputError(f"trainer.strategy is {options.strategy}: captioners train in one process on one device: leave it out")
+        raise InputError(f"trainer.strategy is {options.strategy}: captioners train on several devices with ddp: give ddp, or leave it out")
     if isinstance(options.accelerator, str):
         _check_accelerator(options.accelerator)
-    if not _is_one_device(options.devices):
-        raise InputError(f"trainer.devices is {options.devices}: captioners train on one device: give 1, or [N] for the GPU number N")
+    if options.strategy == "single_device" and not is_one_process(options):
+        raise InputError(
+            f"trainer.strategy is single_device, and trainer.devices {options.devices} on {options.num_nodes} nodes are several: give ddp"
+        )
 
 
 def _check_accelerator(name: str) -> None:
@@ -47,7 +50,27 @@ def _check_accelerator(name: str) -> None:
         raise InputError(f"trainer.accelerator is {name}, and there is none here: give cpu, or leave it out")
 
 
-def _is_one_device(devices: Any) -> bool:
-    """Whether a number of devices, or a list of their numbers, means one: 1, [3] or `3,`; auto takes all GPUs."""
-    written = str(devices).replace(" ", "")
-    return re.fullmatch(r"1|\[\d+\]|\d+,", written) is not None or (written == "auto" and torch.cuda.device_count() < 2)
+def is_one_process(options: Any) -> bool:
+    """Whether devices, a number or a list of numbers, mean one on one node: 1, [3] or `3,`; auto takes all GPUs."""
+    written = str(options.devices).replace(" ", "")
+    one_device = re.fullmatch(r"1|\[\d+\]|\d+,", written) is not None or (written == "auto" and torch.cuda.device_count() < 2)
+    return one_device and options.num_nodes == 1
+
+
+def check_processes(trainer: lightning.Trainer, batch_size: int) -> None:
+    """Refuse a number of processes that is another one than asked for, or more than a step has photos.
+
+    Raises:
+        InputError: it is.
+    """
+    asked = trainer.num_devices * trainer.num_nodes
+    if trainer.world_size != asked:
+        raise InputError(
+            f"trainer.devices and num_nodes are {trainer.num_devices} and {trainer.num_nodes}, but {trainer.world_size} processes were "
+            f"started (SLURM's --ntasks, torchrun's --nproc-per-node): start {asked}"
+        )
+    if asked > batch_size:
+        raise InputError(
+            f"data.batch_size is {batch_size}, the photos of a step on all {asked} devices together: give at least {asked}, "
+            "or fewer --trainer.devices"
+        )

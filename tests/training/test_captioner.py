@@ -191,7 +191,7 @@ def test_validate_measures_what_fit_measured_and_writes_nothing(
 def test_an_option_that_only_the_trainer_refuses_leaves_no_folder(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["fit", f"--data.root={shapes}", "--model.encoder.name=tiny", "--model.encoder.weights=none", f"--runs={tmp_path / 'runs'}"]
     command += ["--seed_everything=0"]
-    for bad in ("--trainer.gradient_clip_algorithm=none", "--ema=1.5", "--trainer.devices=2"):
+    for bad in ("--trainer.gradient_clip_algorithm=none", "--ema=1.5", "--trainer.devices=99"):
         assert main([*command, bad]) == 2
         lines = capsys.readouterr().err.strip().splitlines()
         assert [line.startswith("showattend: ") for line in lines if not line.startswith("tokenizer ")] == [True]
@@ -253,7 +253,9 @@ def test_an_unknown_choice_is_refused_with_the_known_ones(bad: dict[str, dict[st
         "--trainer.accelerator=tpu",
         "--trainer.accumulate_grad_batches=0",
         "--trainer.devices=-1",
-        "--trainer.devices=7",
+        "--trainer.devices=0",
+        "--trainer.devices=99",
+        "--trainer.num_nodes=2",
         "--trainer.devices=[0, 1]",
         "--trainer.check_val_every_n_epoch=0",
         "--seed_everything=-1",
