@@ -21,6 +21,7 @@ extensions = [
     "mathml",
     "cell_pages",
     "field_legends",
+    "live_demo",
     "live_viewer",
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]

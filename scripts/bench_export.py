@@ -1,0 +1,103 @@
+"""A model in torch, and exported to onnxruntime: size, seconds to the first caption of a new process, captions a second, equal captions.
+
+    python scripts/bench_export.py                                         MobileNetV2 with random weights, drawn photos
+    python scripts/bench_export.py --model DIR --photos DIR --json FILE    your own
+
+  torch, torch int8    the model folder, decoder in float32 or with matrices of 8 bits
+  onnx, onnx int8      what `showattend export` writes of it, through `caption --backend onnxruntime`
+
+All photos go through each in turns, `--rounds` times; medians, with the smallest and the largest. Equal captions: the share of the photos
+whose caption is that of torch in float32.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench_common import draw_photos, make_parser, print_head, timed, write_json
+from bench_startup import save_random_model, seconds_to_first_line
+
+from showattend import Captioner
+from showattend.data.photos import find_photos
+from showattend.export import export_model
+from showattend.inference.caption import Caption, Failure
+from showattend.pretrained import load_pretrained
+from showattend.runtime import ExportedCaptioner
+
+DRAWN = 128
+ONNX = ("--backend", "onnxruntime")
+CaptionAll = Callable[[Sequence[Path]], Iterator[tuple[Path, Caption | Failure]]]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a row for each runtime."""
+    options = _parse(arguments)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = options.model or save_random_model("mobilenet_v2", folder)
+        photos = find_photos([str(options.photos)]).paths[: options.count] if options.photos else draw_photos(folder, options.count)
+        for int8 in (False, True):
+            export_model(load_pretrained(model), folder / f"onnx{' int8' * int8}", int8=int8)
+        print_head("cpu", f"{len(photos)} photos")
+        write_json(options.json, _measure(model, folder, photos, options.rounds))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = make_parser(__doc__, rounds=3)
+    parser.add_argument("--model", type=Path, metavar="DIR", help="a model folder (default: MobileNetV2 with random weights)")
+    parser.add_argument("--photos", type=Path, metavar="DIR", help="a folder of photos (default: drawn ones)")
+    parser.add_argument("--count", type=int, default=DRAWN, metavar="N", help="take the first N photos (default: %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def _measure(model: Path, folder: Path, photos: Sequence[Path], rounds: int) -> list[dict[str, Any]]:
+    """A row for each runtime, printed."""
+    runtimes: dict[str, tuple[Path, Sequence[str], CaptionAll]] = {
+        "torch": (model, ("--precision", "32"), Captioner.from_pretrained(model).caption_files),
+        "torch int8": (model, ("--precision", "int8"), Captioner.from_pretrained(model, precision="int8").caption_files),
+        "onnx": (folder / "onnx", ONNX, ExportedCaptioner.from_folder(folder / "onnx").caption_files),
+        "onnx int8": (folder / "onnx int8", ONNX, ExportedCaptioner.from_folder(folder / "onnx int8").caption_files),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in runtimes}
+    captions = {name: [_text(caption) for _, caption in run(photos)] for name, (_, _, run) in runtimes.items()}
+    for _ in range(rounds):
+        for name, (_, _, run) in runtimes.items():
+            seconds[name].append(timed(lambda run=run: list(run(photos)))[1])  # type: ignore[misc]
+    rows = []
+    for name, (place, extra, _) in runtimes.items():
+        command = ["-m", "showattend", "caption", str(photos[0]), "--model", str(place), *extra]
+        rows.append(
+            {
+                "case": name,
+                "megabytes": sum(path.stat().st_size for path in place.iterdir()) / 1e6,
+                "first_caption_seconds": min(seconds_to_first_line(command) for _ in range(rounds)),
+                "captions_a_second": len(photos) / statistics.median(seconds[name]),
+                "spread": [len(photos) / max(seconds[name]), len(photos) / min(seconds[name])],
+                "equal_captions": sum(map(str.__eq__, captions[name], captions["torch"])) / len(photos),
+            }
+        )
+        print(_line(**rows[-1]))
+    return rows
+
+
+def _text(caption: Caption | Failure) -> str:
+    return str(caption)
+
+
+def _line(
+    case: str, megabytes: float, first_caption_seconds: float, captions_a_second: float, spread: Sequence[float], equal_captions: float
+) -> str:
+    return (
+        f"{case:10} {megabytes:6.1f} MB   first caption {first_caption_seconds:5.2f} s   "
+        f"{captions_a_second:6.1f} captions/s [{spread[0]:.1f}, {spread[1]:.1f}]   {equal_captions:6.1%} equal"
+    )
+
+
+if __name__ == "__main__":
+    main()
