@@ -88,7 +88,7 @@ def _local_files(name: str) -> Iterator[str]:
 def _remote_files(url: str) -> Iterator[str]:
     system, path = open_store(url)
     with store_errors(url):
-        if system.protocol in ("http", ("http", "https")) and not glob.has_magic(path):
+        if protocol_of(url) in ("http", "https"):
             yield url  # a web server has no folders, and may answer a name with a page
         elif glob.has_magic(path):
             yield from (system.unstrip_protocol(name) for name in sorted(system.glob(path)))

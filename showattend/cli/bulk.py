@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -100,7 +101,7 @@ def _check_options(args: argparse.Namespace) -> None:
         raise InputError("no model: give --model DIR, or --ensemble DIR DIR …")
     if (args.num_captions or 1) > 1:
         raise InputError("showattend bulk writes one caption a photo: leave --num-captions out")
-    if "://" in str(args.output) or ":/" in str(args.output).partition("/")[0] + "/":
+    if re.match(r"[A-Za-z][\w+.-]+:/", str(args.output)):  # of whose two slashes a path keeps one
         raise InputError(f"--output {args.output} is no folder of a file system: write into one, and copy its parts to the store")
     for option in ("address", "concurrency"):
         if args.shard and getattr(args, option) is not None:

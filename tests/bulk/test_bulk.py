@@ -5,6 +5,8 @@ import gzip
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -331,3 +333,10 @@ def test_chunks_may_come_in_any_order_and_twice() -> None:
     whole = assembler.add(chunks[1])
     assert whole is not None
     assert [row.id for row in whole] == ["0", "0", "2", "2", "4", "4"]
+
+
+def test_processes_that_decode_load_no_torch() -> None:
+    pytest.importorskip("pyarrow")
+    script = "import sys, showattend.bulk.ray_workers; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    assert found.stdout == "False\n"
