@@ -1,6 +1,9 @@
 """Starting Ray, or joining a cluster, and how its processors and GPUs are shared out. Ray is imported here and nowhere else."""
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from showattend.data.images import MAX_PIXELS_VARIABLE
@@ -37,11 +40,23 @@ def start_ray(address: str | None) -> Any:
         options |= {"num_cpus": processors + 1, "include_dashboard": False, "object_store_memory": _store_bytes()}
     if not ray.is_initialized():
         try:
-            ray.init(address=address or "local", **options)
+            with _own_signal_handlers():
+                ray.init(address=address or "local", **options)
         except Exception as error:  # Ray lets errors of many kinds through
             place = f"there is no Ray cluster at {address}" if address else "Ray does not start here"
             raise InputError(f"{place} ({one_line(error)}): see --address, or work without Ray by --shard 1/1") from error
     return ray
+
+
+@contextmanager
+def _own_signal_handlers() -> Iterator[None]:
+    """Keep this process's handler of SIGTERM, in whose place Ray puts its own; Ray's processes end with this one all the same."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with suppress(ValueError, TypeError):  # not the main thread, or a handler that Python has not set
+            signal.signal(signal.SIGTERM, before)
 
 
 def choose_resources(ray: Any, concurrency: int | None, device: str | None) -> Resources:
