@@ -1,7 +1,10 @@
 """Starting Ray, or joining a cluster, and how its processors and GPUs are shared out. Ray is imported here and nowhere else."""
 
 import os
+import secrets
 import signal
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -10,6 +13,7 @@ from showattend.data.images import MAX_PIXELS_VARIABLE
 from showattend.errors import InputError, one_line
 
 STORE_BYTES = 2**31  # of a local Ray's object store, at most
+SECONDS = 10  # in which a cluster must answer
 
 
 class Resources(NamedTuple):
@@ -26,6 +30,9 @@ def start_ray(address: str | None) -> Any:
         InputError: Ray is not installed, or there is no cluster at the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    if address is None and "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
+        # Ray listens on all interfaces and runs what it is asked to: ours obeys whoever knows this token alone. It is read at the import.
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
         import ray
         import ray.data
@@ -40,12 +47,21 @@ def start_ray(address: str | None) -> Any:
         options |= {"num_cpus": processors + 1, "include_dashboard": False, "object_store_memory": _store_bytes()}
     if not ray.is_initialized():
         try:
+            if address is not None:
+                _check_reachable(address)
             with _own_signal_handlers():
                 ray.init(address=address or "local", **options)
         except Exception as error:  # Ray lets errors of many kinds through
             place = f"there is no Ray cluster at {address}" if address else "Ray does not start here"
             raise InputError(f"{place} ({one_line(error)}): see --address, or work without Ray by --shard 1/1") from error
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OSError or ValueError where nothing listens at HOST:PORT: Ray itself would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS).close()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from PIL import Image
 from showattend.cli.main import main
 from showattend.pretrained import save_pretrained
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'showattend[ray]'")
-pytestmark = pytest.mark.filterwarnings("ignore")  # what Ray and its libraries say of each other
+pytestmark = [
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'showattend[ray]'"),
+    pytest.mark.filterwarnings("ignore"),  # what Ray and its libraries say of each other
+]
 WORDS = ("--min-length", "3")
 PHOTOS = int(os.environ.get("SHOWATTEND_BULK_PHOTOS", "20000"))  # of the test with deaths
 SECONDS = 900  # that it may take
@@ -64,7 +67,7 @@ def _quick_workers() -> Iterator[None]:
     """Ray gives its workers the lowest priority, which beside other tests makes them starve."""
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray's own spelling)
     yield
-    ray.shutdown()
+    sys.modules["ray"].shutdown()
     del os.environ["RAY_worker_niceness"]  # noqa: SIM112
 
 
@@ -92,6 +95,17 @@ def test_a_ray_that_is_not_installed_is_one_line(
     monkeypatch.setitem(sys.modules, "ray", None)
     line = refused(*options(photos, model, tmp_path / "out"))
     assert "showattend bulk needs Ray: pip install 'showattend[ray]', or work without it by --shard 1/1" in line
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9", "127.0.0.1:port"])
+def test_a_cluster_that_cannot_be_reached_is_one_line(address: str, tmp_path: Path, model: Path, refused: Callable[..., str]) -> None:
+    import ray
+
+    ray.shutdown()
+    write_photos(photos := tmp_path / "photos", 2, 2)
+    line = refused(*options(photos, model, tmp_path / "out", "--address", address))
+    assert f"there is no Ray cluster at {address}" in line
+    assert line.endswith("0 parts are kept in " + str(tmp_path / "out") + ": the same command goes on from there")
 
 
 @pytest.mark.slow
