@@ -18,7 +18,7 @@ from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.base import BaseLitModule, ParameterGroup, batch_counts
 from showattend.training.config import PENALTY_TARGETS, CaptionerConfig, ReinforceConfig
 from showattend.training.losses import doubly_stochastic_penalty
-from showattend.training.processes import mean_weights
+from showattend.training.processes import average, mean_weights
 from showattend.training.reinforce import Reinforce
 from showattend.training.scheduled_sampling import sample_decoder_inputs
 from showattend.training.start import load_start, load_start_weights, start_encoder
@@ -97,8 +97,8 @@ class LitCaptioner(BaseLitModule):
         """Negative log-likelihood plus penalty (Xu et al. 2015, eq. 14), plus REINFORCE for hard attention."""
         set_counts(self.network.encoder, batch.counts)
         likelihood, penalty, reinforce = self._losses(batch)
-        self.log("train_loss", likelihood, prog_bar=True, batch_size=len(batch.ids), sync_dist=True)
-        self.log("train_penalty", penalty, batch_size=len(batch.ids), sync_dist=True)
+        self.log("train_loss", average(likelihood.detach()), prog_bar=True, batch_size=len(batch.ids))
+        self.log("train_penalty", average(penalty.detach()), batch_size=len(batch.ids))
         # A penalty of weight 0 would propagate zeros back through every time step.
         weight = self.config.loss.penalty
         loss = likelihood + weight * penalty if weight else likelihood

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from showattend.errors import InputError
 from showattend.training.error_messages import as_input_error
 from showattend.training.interruption import Terminated
+from showattend.training.launching import is_lost_connection, wait_for_first_process
 from showattend.training.lightning_cli import ConfigFile, TrainingCLI
 from showattend.training.recipes import with_config_paths
 from showattend.training.runs import unlock_run_folders
@@ -48,7 +49,15 @@ def train(arguments: Sequence[str]) -> int:
     Raises:
         InputError: an option, the data or a checkpoint is bad.
     """
-    command, *rest = arguments
+    try:
+        return _run_trainer(*arguments)
+    except (Exception, KeyboardInterrupt):
+        wait_for_first_process()
+        raise
+
+
+def _run_trainer(command: str, *rest: str) -> int:
+    """Run a command, with what is harmless left out, and errors of the user's options in one line."""
     # Lightning's own announcements, an advertisement among them; warnings and errors still come through.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     with warnings.catch_warnings(), _silent_log_thread(), with_config_paths(rest) as options:
@@ -81,6 +90,10 @@ def train(arguments: Sequence[str]) -> int:
             if not _is_lightnings_own(error):
                 raise
             raise as_input_error(error, command) from error
+        except RuntimeError as error:
+            if not is_lost_connection(error):
+                raise
+            raise InputError("another process of this run has ended, and this one with it: its own message says why") from error
         finally:
             unlock_run_folders()
     return 0

@@ -10,6 +10,7 @@ import signal
 import time
 from contextlib import suppress
 
+import torch.distributed as dist
 from lightning.fabric.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
@@ -83,6 +84,11 @@ def tie_to_first_process() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if not is_started_by_first():  # it has ended in between
         os._exit(1)
+
+
+def is_lost_connection(error: RuntimeError) -> bool:
+    """Whether an error is that of a collective whose other processes have ended."""
+    return dist.is_available() and dist.is_initialized() and (isinstance(error, dist.DistError) or "gloo" in str(error))
 
 
 def wait_for_first_process() -> None:

@@ -18,7 +18,7 @@ from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_sp
 from showattend.training.base import BaseLitModule
 from showattend.training.config import RefineConfig
 from showattend.training.losses import caption_log_likelihoods, leave_one_out, reinforce_loss
-from showattend.training.processes import mean_weights
+from showattend.training.processes import average, mean_weights
 from showattend.training.start import load_start
 from showattend.vocabulary import END, PAD, SPECIALS, START, Vocabulary
 
@@ -75,8 +75,8 @@ class LitSelfCritical(BaseLitModule):
         loss, rewards, lengths = self._losses(batch)
         # Of several processes each has its share of the photos, and of the sampled words.
         photos, words = mean_weights(torch.stack([lengths.new_full((), len(lengths)), lengths.sum()]) * batch.counts)
-        self.log("train_reward", rewards.mean() * photos, prog_bar=True, batch_size=len(batch.ids), sync_dist=True)
-        self.log("train_length", lengths.float().mean() * photos, batch_size=len(batch.ids), sync_dist=True)
+        self.log("train_reward", average(rewards.mean() * photos), prog_bar=True, batch_size=len(batch.ids))
+        self.log("train_length", average(lengths.float().mean() * photos), batch_size=len(batch.ids))
         weighted: Tensor = loss * words
         return weighted
 

