@@ -77,8 +77,7 @@ def _download(key: str, url: str) -> Found:
             problem = error
             time.sleep(PAUSE * 4**attempt if attempt + 1 < ATTEMPTS else 0)
         else:
-            too_large = f"{url}: the file has more than {MAX_BYTES / 1e9:.1f} GB" if len(content) > MAX_BYTES else ""
-            return Found(key, content=content, error=too_large)
+            return _checked(Found(key, content=content))
     if protocol_of(url) in ("http", "https"):
         return Found(key, error=f"{url}: cannot be read ({one_line(problem)})")
     raise InputError(f"cannot read {url} ({one_line(problem)}): see the network and your keys for the store")
@@ -131,12 +130,21 @@ def _table(unit: Unit, columns: Columns) -> Iterator[Found]:
     try:
         for photo in read_rows(unit.source, columns, start, stop):
             key = photo.id if photo.id is not None else f"{name}#{done}"
-            yield Found(key, content=photo.content, error="" if photo.content is not None else f"{key}: the row holds no photo")
+            yield _checked(Found(key, content=photo.content))
             done += 1
     except InputError as error:
         if protocol_of(unit.source) and not isinstance(error.__cause__, require_pyarrow().ArrowException):
             raise
         yield from (Found(f"{name}#{row}", error=str(error)) for row in range(done, stop))
+
+
+def _checked(found: Found) -> Found:
+    """A photo whose bytes are in memory, or its error where they are too many or none."""
+    if found.content is None:
+        return Found(found.id, error=f"{found.id}: the row holds no photo")
+    if len(found.content) > MAX_BYTES:
+        return Found(found.id, error=f"{found.id}: the file has more than {MAX_BYTES / 1e9:.1f} GB")
+    return found
 
 
 def in_groups(found: Iterable[Found], size: int) -> Iterator[tuple[list[Found], bool]]:
