@@ -9,14 +9,15 @@
   network   decoded chunks to rows: photos a second and captioner
   write     rows to parts on the disk, by the one process that writes
   local     files to parts without Ray (--shard 1/1), with one worker that decodes
-  ray       files to parts on a Ray of its own, and the processor time that the command itself spends on a photo
+  ray       files to parts on a Ray of its own
+  driver    units without photos through the same Ray: what the one process that hands out and writes can bear, times UNIT photos
   project   no measurement: the rates of G GPUs by the model below
 
 Model: G captioners of a GPU each, C cores for each GPU, and nodes of K GPUs that read from the store at B bytes a second give
 
     photos a second = min(G * network, G * C * decode, G / K * B / bytes of a photo, driver)
 
-where driver is one photo by the command's processor time: it alone hands out units and writes parts. Starting takes S seconds once, and
+where driver is the rate of that one process, which larger units raise. Starting takes S seconds once, and
 a million photos cost G * price * (S + 1,000,000 / rate). What `project` is not told comes from the measurements of the same call.
 """
 
@@ -25,7 +26,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ import torch
 from bench_common import add_device, add_names, draw_photos, make_parser, print_head, write_json
 
 from showattend.bulk.captioning import ChunkCaptioner
-from showattend.bulk.chunks import Row
+from showattend.bulk.chunks import CaptionedChunk, Row
 from showattend.bulk.decoding import UnitDecoder
 from showattend.bulk.local import run_local
 from showattend.bulk.output import BulkOutput
@@ -53,8 +54,9 @@ from showattend.models.decoder import Decoder
 from showattend.pretrained import Pretrained
 from showattend.vocabulary import END, Vocabulary
 
-CASES = ["decode", "network", "write", "local", "ray", "project"]
+CASES = ["decode", "network", "write", "local", "ray", "driver", "project"]
 V, MAX_LENGTH, BATCH = 10_000, 12, 32
+UNIT, EMPTY_UNITS = 1024, 200  # photos of a unit by default, and units of the case driver
 
 
 class Bench:
@@ -98,29 +100,35 @@ class Bench:
 
     def ray(self, actors: int) -> dict[str, float]:
         """A Ray that has started already; actors load the network within the time."""
+        return self._end_to_end(f"ray-{actors}", lambda: self._run_ray(self.plan, actors))
+
+    def driver(self) -> dict[str, float]:
+        """Units without photos."""
+        write_plan(self.folder / "empty", [Unit("files", "/")] * EMPTY_UNITS)
+        times = [time.perf_counter() for _ in self._run_ray(Plan(self.folder / "empty"), 1)]
+        units = (len(times) - 1) / (times[-1] - times[0])
+        return {"photos_per_s": units * UNIT, "units_per_s": units}
+
+    def _run_ray(self, plan: Plan, actors: int) -> Iterator[CaptionedChunk]:
         from showattend.bulk.ray_pipeline import run_ray
 
-        ray = start_ray(None)
         resources = Resources(actors, float(self.options.device == "cuda"))
-        units = self.plan.remaining(())
-        run = lambda: run_ray(ray, units, self.decoder, self.recipe, self.config, alphas=False, resources=resources)  # noqa: E731
-        return self._end_to_end(f"ray-{actors}", run)
+        return run_ray(start_ray(None), plan.remaining(()), self.decoder, self.recipe, self.config, alphas=False, resources=resources)
 
     def _output(self, name: str) -> BulkOutput:
         return BulkOutput(self.folder / name, {"format": "parquet", "model": "0" * 64, "alphas": False})
 
     def _end_to_end(self, name: str, run: Callable[[], Any]) -> dict[str, float]:
-        """Seconds until the first part; from there to the last, photos a second and this process's processor time for a photo."""
+        """Seconds until the first part, and photos a second from there to the last."""
         assembler, marks = PartAssembler(), []
         started = time.perf_counter()
         with self._output(name) as output:
             for chunk in run():
                 if (rows := assembler.add(chunk)) is not None:
                     output.write(chunk.place.unit, rows)
-                    marks.append((time.perf_counter(), time.process_time(), len(rows)))
-        photos = sum(count for *_, count in marks[1:])
-        steady, own = (marks[-1][clock] - marks[0][clock] for clock in (0, 1))
-        return {"photos_per_s": photos / steady, "seconds_to_first_part": marks[0][0] - started, "own_seconds_per_photo": own / photos}
+                    marks.append((time.perf_counter(), len(rows)))
+        rate = sum(count for _, count in marks[1:]) / (marks[-1][0] - marks[0][0])
+        return {"photos_per_s": rate, "seconds_to_first_part": marks[0][0] - started}
 
 
 def random_model(encoder_name: str) -> Pretrained:
@@ -175,7 +183,7 @@ def make_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_device(parser)
     parser.add_argument("--encoder", default="mobilenet_v2", help="of torchvision (default: %(default)s)")
     parser.add_argument("--count", type=int, default=256, help="different photos (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=4, help="how often each is captioned (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=16, help="how often each is captioned (default: %(default)s)")
     parser.add_argument("--unit-size", type=int, default=256, help="photos of a part (default: %(default)s)")
     parser.add_argument("--actors", type=int, nargs="+", default=[1], help="captioners of the case ray (default: 1)")
     for name, default, text in (
@@ -204,12 +212,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if bench and name == "ray":
                 results += [report(f"ray {count}", [bench.ray(count)]) for count in options.actors]
             elif bench and name != "project":
-                results.append(report(name, [getattr(bench, name)() for _ in range(1 if name == "local" else options.rounds)]))
+                results.append(report(name, [getattr(bench, name)() for _ in range(1 if name in ("local", "driver") else options.rounds)]))
     measured = {one["case"].split()[0]: one for one in results}
     options.decode_rate = options.decode_rate or measured.get("decode", {}).get("photos_per_s")
     options.network_rate = options.network_rate or measured.get("network", {}).get("photos_per_s")
-    own = measured.get("ray", {}).get("own_seconds_per_photo")
-    options.driver_rate = options.driver_rate or (1 / own if own else None)
+    options.driver_rate = options.driver_rate or measured.get("driver", {}).get("photos_per_s")
     if "project" in names:
         if not (options.decode_rate and options.network_rate and options.driver_rate):
             raise SystemExit("project needs --decode-rate, --network-rate and --driver-rate, or their measurements")
