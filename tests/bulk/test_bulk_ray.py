@@ -71,6 +71,7 @@ def _quick_workers() -> Iterator[None]:
     del os.environ["RAY_worker_niceness"]  # noqa: SIM112
 
 
+@pytest.mark.slow  # it starts a Ray, which takes half a minute on a busy machine
 @pytest.mark.usefixtures("_quick_workers")
 def test_ray_gives_the_rows_of_the_way_without_it_and_goes_on(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str], refused: Callable[..., str]
