@@ -37,6 +37,11 @@ def _escape(character: str) -> str:
     return character
 
 
+def encodable(text: str) -> str:
+    """A text that UTF-8 can hold: bytes of a file's name that are no UTF-8 are escaped, and all else stays."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def print_error(message: object) -> None:
     """Print one line to standard error; nothing where that is closed or full, for there is nowhere else to report it."""
     try:

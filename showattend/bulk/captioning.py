@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import torch
 
-from showattend.bulk.chunks import CaptionedChunk, DecodedChunk, Row, encodable
+from showattend.bulk.chunks import CaptionedChunk, DecodedChunk, Row
+from showattend.console import encodable
 from showattend.features.decoded_photos import DecodedBatch
 from showattend.generation_config import GenerationConfig
 from showattend.inference import Caption, Captioner, Failure

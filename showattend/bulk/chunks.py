@@ -51,8 +51,3 @@ class CaptionedChunk(NamedTuple):
     place: Place
     rows: list[Row]
     fatal: str = ""
-
-
-def encodable(text: str) -> str:
-    """A text whose bytes that are no UTF-8, of a file's name, are escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from showattend.bulk.chunks import DecodedChunk, Place, encodable
+from showattend.bulk.chunks import DecodedChunk, Place
 from showattend.bulk.reading import Found, in_groups, read_unit
 from showattend.bulk.tables import Columns
 from showattend.bulk.units import Unit
+from showattend.console import encodable
 from showattend.data.images import BrokenImage
 from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError

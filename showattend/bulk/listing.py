@@ -51,7 +51,7 @@ def list_units(source: Source, left_out: Counter[str]) -> Iterator[Unit]:
     if first is None:
         raise InputError(f"no input at {source.name}: there are no photos, .parquet, .tar or .txt files; --kind files takes any name")
     kind = source.kind if source.kind != "auto" else _kind_of(first)
-    left_out.update(os.path.splitext(name)[1].lower() or "no suffix" for name in skipped)
+    left_out.update(map(_suffix_of, skipped))
     yield from _UNITS[kind](_of_kind(chain([first], names), kind, source, left_out), source)
 
 
@@ -61,7 +61,11 @@ def _of_kind(names: Iterable[str], kind: str, source: Source, left_out: Counter[
         if source.kind == kind or _kind_of(name) == kind:
             yield name
         else:
-            left_out[os.path.splitext(name)[1].lower() or "no suffix"] += 1
+            left_out[_suffix_of(name)] += 1
+
+
+def _suffix_of(name: str) -> str:
+    return os.path.splitext(name)[1].lower() or "no suffix"
 
 
 def _kind_of(name: str) -> str:

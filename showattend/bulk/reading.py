@@ -80,7 +80,7 @@ def _download(key: str, url: str) -> Found:
             return _checked(Found(key, content=content))
     if protocol_of(url) in ("http", "https"):
         return Found(key, error=f"{url}: cannot be read ({one_line(problem)})")
-    raise InputError(f"cannot read {url} ({one_line(problem)}): see the network and your keys for the store")
+    raise _unreachable(url, problem)
 
 
 def _shard(unit: Unit, columns: Columns) -> Iterator[Found]:
@@ -109,7 +109,11 @@ def _shard(unit: Unit, columns: Columns) -> Iterator[Found]:
         if not protocol_of(unit.source) and isinstance(error, OSError):
             yield Found(name, error=f"{name}: cannot be read ({one_line(error)})")
         else:
-            raise InputError(f"cannot read {unit.source} ({one_line(error)}): see the network and your keys for the store") from error
+            raise _unreachable(unit.source, error) from error
+
+
+def _unreachable(url: str, error: Exception) -> InputError:
+    return InputError(f"cannot read {url} ({one_line(error)}): see the network and your keys for the store")
 
 
 def _member(tar: tarfile.TarFile, member: tarfile.TarInfo, key: str) -> Found:

@@ -105,8 +105,8 @@ class RemainingUnits:
         return len(self.indices)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        wanted = set(self.indices)
-        return ((index, line) for index, line in enumerate(self.plan.lines()) if index in wanted)
+        remaining = set(self.indices)
+        return ((index, line) for index, line in enumerate(self.plan.lines()) if index in remaining)
 
     def share(self, first: int, step: int) -> "RemainingUnits":
         """Every step-th of these units, from the first one on."""

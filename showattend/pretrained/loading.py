@@ -72,8 +72,7 @@ def read_word_tokenizer(folder: Path) -> str:
     """
     folder = find_model_folder(folder)
     config = _read_config(folder)
-    if config.tokenizer == BPE:
-        _unchanged(folder, SUBWORDS, config)
+    _check_subwords(folder, config)
     subwords = read_subwords(folder, config.tokenizer)
     return subwords.words if subwords else config.tokenizer
 
@@ -136,12 +135,17 @@ def _read_weights(folder: Path, config: FolderConfig) -> dict[str, Tensor]:
 
 def _read_vocabulary(folder: Path, config: FolderConfig) -> Vocabulary:
     _existing(folder, VOCABULARY)
-    if config.tokenizer == BPE:
-        _unchanged(folder, SUBWORDS, config)
+    _check_subwords(folder, config)
     vocabulary = read_vocabulary(folder, config.tokenizer)
     if len(vocabulary) != config.vocabulary_size:
         raise InputError(f"{folder / VOCABULARY} is not the vocabulary that the model was trained with: {COPY_AGAIN}")
     return vocabulary
+
+
+def _check_subwords(folder: Path, config: FolderConfig) -> None:
+    """Refuse merges that are missing or are not those that config.json was written for; a vocabulary of words has none."""
+    if config.tokenizer == BPE:
+        _unchanged(folder, SUBWORDS, config)
 
 
 def _read_metrics(folder: Path) -> dict[str, float]:

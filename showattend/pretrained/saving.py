@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from showattend.console import encodable
 from showattend.errors import InputError
 from showattend.files import atomic_folder, sha256_of
 from showattend.model_files import SUBWORDS, save_vocabulary
@@ -56,7 +57,7 @@ def _write(model: Pretrained, folder: Path) -> None:
         "encoder_dim": model.network.encoder.channels,
         "vocabulary_size": len(model.vocabulary),
         "tokenizer": model.vocabulary.tokenizer,
-        "trained_on": model.trained_on.encode("utf-8", "backslashreplace").decode(),  # a path may be no UTF-8
+        "trained_on": encodable(model.trained_on),  # a path may be no UTF-8
         "decoder": asdict(model.network.decoder.config),
         "preprocessing": asdict(model.preprocessing),
         "generation": asdict(model.generation),

@@ -63,14 +63,14 @@ def check_processes(trainer: lightning.Trainer, batch_size: int) -> None:
     Raises:
         InputError: it is.
     """
-    asked = trainer.num_devices * trainer.num_nodes
-    if trainer.world_size != asked:
+    expected = trainer.num_devices * trainer.num_nodes
+    if trainer.world_size != expected:
         raise InputError(
             f"trainer.devices and num_nodes are {trainer.num_devices} and {trainer.num_nodes}, but {trainer.world_size} processes were "
-            f"started (SLURM's --ntasks, torchrun's --nproc-per-node): start {asked}"
+            f"started (SLURM's --ntasks, torchrun's --nproc-per-node): start {expected}"
         )
-    if asked > batch_size:
+    if expected > batch_size:
         raise InputError(
-            f"data.batch_size is {batch_size}, the photos of a step on all {asked} devices together: give at least {asked}, "
+            f"data.batch_size is {batch_size}, the photos of a step on all {expected} devices together: give at least {expected}, "
             "or fewer --trainer.devices"
         )
