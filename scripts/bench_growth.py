@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python scripts/bench_growth.py                    all tables, a few minutes
     python scripts/bench_growth.py train-T search-K                     some of them
-    python scripts/bench_growth.py --fuse                               with compiled kernels, as in use
+    python scripts/bench_growth.py --fuse always                        with compiled kernels, as in use
 
   train-T, -L, -B, -V          a training step (forward and backward) of five captions of each image
   search-T, -L, -B, -V, -K     beam search
@@ -75,7 +75,7 @@ def make_decoder(sizes: Sizes, options: argparse.Namespace) -> tuple[Decoder, Te
     torch.manual_seed(options.seed)
     config = DecoderConfig(None, H, H, H, cell=options.cell, layers=find_cell(options.cell).min_layers, dropout=0.0)
     decoder = Decoder(config, vocabulary_size=sizes.V, encoder_dim=D).to(options.device)
-    if options.fuse:
+    if options.fuse == "always":
         decoder.attention.compile_kernels()
     return decoder, torch.rand(sizes.B, sizes.L, D, device=options.device)
 
@@ -174,10 +174,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_device(parser)
     add_threads_and_seed(parser)
     parser.add_argument("--cell", default="lstm", help="of `showattend cells` (default: %(default)s)")
-    parser.add_argument("--fuse", action="store_true", help="compile the attention's kernels")
+    parser.add_argument("--fuse", choices=("never", "always"), default="never", help="compile the attention's loops (default: %(default)s)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    print_head(options.device, options.cell, f"{'compiled' if options.fuse else 'eager'} kernels")
+    print_head(options.device, options.cell, f"{'compiled' if options.fuse == 'always' else 'eager'} loops")
     results = []
     for table in tqdm(options.names or TABLES, unit=" tables", disable=None):
         results.append(measure(table, options))

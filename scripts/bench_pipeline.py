@@ -118,10 +118,10 @@ class Bench:
         words = self.data.vocabulary.tokens
         words = [*words, *(f"unused{index}" for index in range(V - len(words)))]
         encoder = EncoderConfig(options.encoder, "none", stride=options.stride)
-        self.lit = LitCaptioner(Vocabulary(words), CaptionerConfig(encoder, optimizer=OptimizerConfig(schedule="constant"), fuse=True))
+        self.lit = LitCaptioner(Vocabulary(words), CaptionerConfig(encoder, optimizer=OptimizerConfig(schedule="constant"), fuse="always"))
         self.encoder = self.lit.network.encoder
         model = Pretrained(self.lit.network, self.lit.vocabulary, self.lit.preprocessing, GenerationConfig(3, MAX_LENGTH))
-        self.captioner = Captioner(model, "cpu", fuse=True)
+        self.captioner = Captioner(model, "cpu", fuse="always")
         self.pixels = self._load_pixels(BATCH)
 
     def _load_pixels(self, count: int) -> torch.Tensor:

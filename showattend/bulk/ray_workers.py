@@ -33,7 +33,7 @@ class CaptionActor:
         recipe, self.fatal = ray.get(recipe), ""
         self.side = recipe.model.preprocessing.image_size
         try:
-            self.caption = ChunkCaptioner(recipe.build(device), config, alphas)
+            self.caption = ChunkCaptioner(recipe.build(device, config), config, alphas)
         except InputError as error:  # which Ray would only repeat
             self.fatal = str(error)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from showattend.files import sha256_of
+from showattend.generation_config import GenerationConfig
 from showattend.inference import Captioner
 from showattend.model_files import SUBWORDS, VOCABULARY
 from showattend.pretrained import Pretrained, find_model_folder, load_pretrained
@@ -20,27 +21,34 @@ class CaptionerRecipe(NamedTuple):
     """Models and the options of a captioner, which go to the machines that caption: these need no model folder.
 
     digest: of the models' files
+    photos: that one captioner will caption, see `Captioner.expect`
     """
 
     models: tuple[Pretrained, ...]
     digest: str
     attention_mode: str | None = None
     precision: str = "auto"
-    fuse: bool = False
+    fuse: str = "auto"
+    photos: int = 0
 
     @property
     def model(self) -> Pretrained:
         """The first one, whose vocabulary, preprocessing and defaults are used."""
         return self.models[0]
 
-    def build(self, device: str | torch.device | None) -> Captioner:
+    def build(self, device: str | torch.device | None, config: GenerationConfig | None = None) -> Captioner:
         """The captioner on a device.
+
+        Args:
+            config: of the search for the captions of `photos`
 
         Raises:
             InputError: see `Captioner`.
         """
         first, *others = self.models
-        return Captioner(first, device, ensemble=others, attention_mode=self.attention_mode, fuse=self.fuse, precision=self.precision)
+        captioner = Captioner(first, device, ensemble=others, attention_mode=self.attention_mode, fuse=self.fuse, precision=self.precision)
+        captioner.expect(self.photos, config)
+        return captioner
 
 
 def load_recipe(folders: Sequence[Path], *, trust: Collection[str] = (), **options: object) -> CaptionerRecipe:

@@ -39,6 +39,11 @@ class Unit(NamedTuple):
         kind, source, names, ids, (start, stop) = json.loads(line)
         return cls(kind, source, names, ids, (start, stop))
 
+    @property
+    def num_photos(self) -> int | None:
+        """How many photos it has; None: of a shard, which was not read yet."""
+        return None if self.kind == "shard" else len(self.names) if self.kind == "files" else self.rows[1] - self.rows[0]
+
 
 class Plan:
     """The units of an output folder, read from its file each time that they are needed.
@@ -107,6 +112,11 @@ class RemainingUnits:
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         remaining = set(self.indices)
         return ((index, line) for index, line in enumerate(self.plan.lines()) if index in remaining)
+
+    def num_photos(self, unit_size: int) -> int:
+        """How many photos there are, if all units are as large as the first one, and a shard has `unit_size`."""
+        first = next((Unit.from_json(line).num_photos for _, line in self), 0)
+        return len(self) * (unit_size if first is None else first)
 
     def share(self, first: int, step: int) -> "RemainingUnits":
         """Every step-th of these units, from the first one on."""

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         trust=tuple(args.trust),
         attention_mode=args.attention_mode,
         precision=args.precision or "auto",
-        fuse=args.fuse,
+        fuse=args.fuse or "auto",
     )
     config = generation_config_from_args(recipe, args)
     source = Source(args.input, args.kind, Columns(args.column, args.id_column), args.unit_size)
@@ -121,11 +121,13 @@ def _caption(
     from showattend.bulk.decoding import UnitDecoder
 
     units = plan.remaining(output.finished(), output.shard)
-    ours = len(plan.remaining((), output.shard))
+    all_units = plan.remaining((), output.shard)
+    ours = len(all_units)
     if len(units) < ours:
         print_error(f"{ours - len(units)} of {ours} parts are in {output.folder} already")
     if not units:
         return 0
+    recipe = recipe._replace(photos=all_units.num_photos(args.unit_size))  # with those of an earlier run, which must have decided alike
     decoder = UnitDecoder(recipe.model.preprocessing, source.columns, args.batch_size)
     try:
         _write(_chunks(args, units, decoder, recipe, config), output, len(units))
@@ -143,13 +145,14 @@ def _chunks(
         from showattend.bulk.captioning import ChunkCaptioner
         from showattend.bulk.local import run_local
 
-        return run_local(units, decoder, ChunkCaptioner(recipe.build(args.device), config, args.alphas), args.workers)
+        return run_local(units, decoder, ChunkCaptioner(recipe.build(args.device, config), config, args.alphas), args.workers)
     from showattend.bulk.ray_cluster import choose_resources, start_ray
 
     ray = start_ray(args.address)
     from showattend.bulk.ray_pipeline import run_ray
 
     resources = choose_resources(ray, args.concurrency, args.device)
+    recipe = recipe._replace(photos=recipe.photos // resources.actors)
     return run_ray(ray, units, decoder, recipe, config, alphas=args.alphas, resources=resources)
 
 

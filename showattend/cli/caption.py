@@ -21,7 +21,9 @@ from showattend.errors import InputError
 
 if TYPE_CHECKING:
     from showattend.cli.caption_files import CaptionFiles
-    from showattend.inference import Caption
+    from showattend.generation_config import GenerationConfig
+    from showattend.inference import Caption, Captioner
+    from showattend.runtime import ExportedCaptioner
 
 DESCRIPTION = """\
 Print one line for each photo. A photo that cannot be read is reported and skipped, and the exit status is then 1. Files grow while the
@@ -81,14 +83,17 @@ def run(args: argparse.Namespace) -> int:
         remaining = files.remaining(paths)
         if len(remaining) < len(paths):
             print_error(f"{len(paths) - len(remaining)} of {len(paths)} photos are in {files.names()} already")
-        failures = _caption_photos(remaining, files, args) if remaining else 0
+        failures = _caption_photos(remaining, files, args, len(paths)) if remaining else 0
     if failures:
         print_error(f"{failures} of {len(paths)} photos could not be read")
     return 1 if failures else 0
 
 
-def _caption_photos(paths: list[Path], files: CaptionFiles, args: argparse.Namespace) -> int:
+def _caption_photos(paths: list[Path], files: CaptionFiles, args: argparse.Namespace, total: int) -> int:
     """Caption photos into the files and onto the screen.
+
+    Args:
+        total: photos with those that an earlier run has captioned
 
     Returns:
         how many could not be read
@@ -97,8 +102,7 @@ def _caption_photos(paths: list[Path], files: CaptionFiles, args: argparse.Names
 
     from showattend.inference import Failure
 
-    captioner = exported_captioner_from_args(args) if args.backend == "onnxruntime" else captioner_from_args(args)
-    config = generation_config_from_args(captioner, args)
+    captioner, config = _captioner_and_config(args, total)
     workers = min(args.workers, len(paths) // args.batch_size)
     failures = 0
     results = captioner.caption_files(paths, config, batch_size=args.batch_size, workers=workers)
@@ -111,6 +115,16 @@ def _caption_photos(paths: list[Path], files: CaptionFiles, args: argparse.Names
             files.add(path, result)
             _print(path, result)
     return failures
+
+
+def _captioner_and_config(args: argparse.Namespace, total: int) -> tuple[Captioner | ExportedCaptioner, GenerationConfig]:
+    if args.backend == "onnxruntime":
+        exported = exported_captioner_from_args(args)
+        return exported, generation_config_from_args(exported, args)
+    captioner = captioner_from_args(args)
+    config = generation_config_from_args(captioner, args)
+    captioner.expect(total, config)
+    return captioner, config
 
 
 def _print(path: Path, caption: Caption) -> None:

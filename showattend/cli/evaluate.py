@@ -209,6 +209,7 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
         rows = read_rows(files.outputs[0].file.partial) if len(remaining) < len(ids) else []
         if rows:
             print_error(f"{len(ids) - len(remaining)} of {len(ids)} photos are in {files.names()} already")
+        captioner.expect(len(ids), config)
         captions = captioner.caption_files(remaining, config, batch_size=args.batch_size, workers=args.workers)
         rows += [(photo_id, caption) for path, caption in _keep(captions, len(remaining), files) for photo_id in ids[path]]
         if not rows:

@@ -66,8 +66,8 @@ def captioner_from_args(args: argparse.Namespace) -> Captioner:
     if not folders:
         raise InputError("no model: give --model DIR, or --ensemble DIR DIR …")
     options: dict[str, Any] = {"attention_mode": args.attention_mode, "precision": precision_from_args(args)}
-    if getattr(args, "fuse", False):
-        options["fuse"] = True
+    if getattr(args, "fuse", None):
+        options["fuse"] = args.fuse
     if args.trust:
         options["trust"] = tuple(args.trust)
     return Captioner.from_pretrained(folders[0], args.device, ensemble=folders[1:], **options)
@@ -100,7 +100,7 @@ def exported_captioner_from_args(args: argparse.Namespace) -> ExportedCaptioner:
         "--attention-mode": args.attention_mode,
         "--device": args.device not in (None, "auto", "cpu"),
         "--trust": args.trust,
-        "--fuse": args.fuse,
+        "--fuse": args.fuse == "always",
         "--precision": args.precision not in (None, "auto", "32"),
     }
     for option, given in torch_only.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from showattend.generation_config import SAMPLING, GenerationConfig, field_descriptions
+from showattend.ops.fusing import FUSE_MODES
 
 # What `add_subparsers` returns; argparse gives it no public name.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -86,13 +87,16 @@ def add_generation_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_speed_options(parser: argparse.ArgumentParser) -> None:
-    """Batch size, worker processes, and compiled kernels."""
+    """Batch size, worker processes, and compiled loops."""
     parser.add_argument(
         "--batch-size", type=whole_number(1), default=32, help="photos that go through the network together (default: %(default)s)"
     )
     parser.add_argument("--workers", type=whole_number(0), default=1, help="processes that read photos ahead (default: %(default)s)")
     parser.add_argument(
-        "--fuse", action="store_true", help="compile the attention: takes seconds at the start, pays off from a thousand photos on"
+        "--fuse",
+        choices=FUSE_MODES,
+        help="compile the attention's loops, half a minute at the start, with a C++ compiler (default: auto, where there are so many "
+        "photos that it pays, such as some thousands)",
     )
 
 

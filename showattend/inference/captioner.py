@@ -24,6 +24,7 @@ from showattend.inference.photo import LoadedPhoto, PhotoLike, load_photo, photo
 from showattend.inference.precision import choose_precision
 from showattend.inference.scoring import score_captions
 from showattend.models.inputs import Features
+from showattend.ops.fusing import fuse_mode
 from showattend.pretrained import Pretrained, find_model_folder, load_pretrained, push_to_hub, save_pretrained
 
 
@@ -41,7 +42,7 @@ class Captioner:
         *,
         ensemble: Sequence[Pretrained] = (),
         attention_mode: str | None = None,
-        fuse: bool = False,
+        fuse: str = "auto",
         precision: str = "32",
     ) -> None:
         self.model = model
@@ -50,9 +51,11 @@ class Captioner:
         if attention_mode is not None:
             for member in models:
                 member.network.decoder.attention.set_inference_mode(attention_mode)
-        self.fuse, chosen = fuse, choose_precision(precision, self.device)
+        self.fuse, chosen = fuse_mode(fuse), choose_precision(precision, self.device)
         self.precision = chosen.name
-        self.ensemble = Ensemble(models, self.device, fuse=fuse, dtype=chosen.dtype)
+        self.ensemble = Ensemble(models, self.device, dtype=chosen.dtype)
+        if self.fuse == "always":
+            self.ensemble.fuse()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For other processes: the models and the options, from which all else is built again."""
@@ -68,7 +71,7 @@ class Captioner:
         revision: str | None = None,
         ensemble: Sequence[Path | str] = (),
         attention_mode: str | None = None,
-        fuse: bool = False,
+        fuse: str = "auto",
         precision: str = "32",
         trust: Collection[str] = (),
     ) -> "Captioner":
@@ -80,17 +83,28 @@ class Captioner:
             revision: branch, tag or commit of the model on the Hub
             ensemble: folders of more models, whose probabilities are averaged with those of the first
             attention_mode: expected, argmax or sample, for a model with hard attention; None: the mode it was trained with
-            fuse: compile the network, which takes a while and pays off from about a thousand photos
+            fuse: never, always or auto: compile the attention's loops, auto where the photos ahead pay for it, see `expect`
             precision: of the decoder's products, 32, bf16, int8 or auto, see `choose_precision`
             trust: modules, such as my_package.cells, that the folders' files may import
 
         Raises:
             InputError: see `load_pretrained`; there is no such device; a mode for a model without modes; models that do not fit
-                together; no such precision; `fuse` or int8 do not work here.
+                together; no such precision; loops that must be compiled, or int8, do not work here.
         """
         folder = find_model_folder(folder, revision)
         model, *others = (load_pretrained(Path(each), trust=trust) for each in (folder, *ensemble))
         return cls(model, device, ensemble=others, attention_mode=attention_mode, fuse=fuse, precision=precision)
+
+    def expect(self, photos: int, config: GenerationConfig | None = None) -> None:
+        """Say how many photos will be captioned: where `fuse` is auto, the attention's loops are compiled as soon as that pays.
+
+        Work that comes in pieces is announced as a whole. Where nothing can be compiled, and on a GPU, all stays as it is.
+        """
+        if self.fuse == "auto" and self.ensemble.fusing_pays(photos, config or self.model.generation):
+            try:
+                self.ensemble.fuse()
+            except InputError:
+                self.fuse = "never"  # and nothing is tried again
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write the model into a folder of its own; of an ensemble, the first.
@@ -193,11 +207,12 @@ class Captioner:
     def caption_files(
         self, paths: Sequence[Path], config: GenerationConfig | None = None, *, batch_size: int = 32, workers: int = 0
     ) -> Iterator[tuple[Path, Caption | Failure]]:
-        """Caption photo files in batches, in order; one that cannot be read yields its reason, and the others go on.
+        """Caption photo files in batches, in order; one that cannot be read yields its reason, and the others go on. See also `expect`.
 
         Args:
             workers: processes that read photos while the network works
         """
+        self.expect(len(paths), config)
         remaining = iter(paths)
         decoded = decoded_batches(paths, self.model.preprocessing, batch_size, workers)
         for results in self.caption_decoded(decoded, config):

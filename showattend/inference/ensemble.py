@@ -13,6 +13,7 @@ from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.errors import InputError
 from showattend.models.inputs import Features
 from showattend.ops.cuda_graphs import GraphedInference
+from showattend.ops.fusing import SEARCH_ELEMENTS, TYPICAL_TOKENS
 from showattend.pretrained import Pretrained
 
 # For each model, a function that waits for its encoder and returns the features.
@@ -31,25 +32,41 @@ class Ensemble:
 
     Args:
         models: of one vocabulary and one preprocessing; they are moved to the device
-        fuse: compile the networks, and on a GPU capture the search in CUDA graphs
         dtype: of the operands of the decoders' products, bfloat16 or int8; None: that of the weights
 
     Raises:
-        InputError: the models do not fit together, or `fuse` or int8 do not work here.
+        InputError: the models do not fit together, or int8 does not work here.
     """
 
-    def __init__(self, models: Sequence[Pretrained], device: torch.device, *, fuse: bool = False, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, models: Sequence[Pretrained], device: torch.device, *, dtype: torch.dtype | None = None) -> None:
         _check_compatible(models)
         self.models = models
         self.networks = [model.network.to(device).eval() for model in models]
         self.device, self.dtype = device, dtype
-        if fuse:
-            for network in self.networks:
-                network.fuse()
         self.extractors = [FeatureExtractor(network.encoder) for network in self.networks]
         self.decoders = [network.inference_decoder(dtype) for network in self.networks]
-        self.use_graphs = fuse and device.type == "cuda" and all(self.decoders)
+        self.is_fused = False
         self.graphed_searches: dict[GenerationConfig, GraphedInference] = {}
+
+    def fuse(self) -> None:
+        """Compile the networks, and on a GPU capture the search in CUDA graphs from now on.
+
+        Raises:
+            InputError: torch.compile fails on this machine.
+        """
+        if self.is_fused:
+            return
+        for network in self.networks:
+            network.fuse()
+        self.decoders = [network.inference_decoder(self.dtype) for network in self.networks]
+        self.is_fused = True
+
+    def fusing_pays(self, photos: int, config: GenerationConfig) -> bool:
+        """Whether a search for the captions of so many photos takes so long that `fuse` saves time, see `ops.fusing`; only on a CPU."""
+        rows = config.num_captions if config.sample else config.beam
+        tokens = photos * rows * min(config.max_length, TYPICAL_TOKENS)
+        elements = sum(model.network.elements_per_token(model.preprocessing.image_size) for model in self.models)
+        return self.device.type == "cpu" and tokens * elements >= SEARCH_ELEMENTS
 
     def autocast(self) -> torch.autocast:
         """The context in which the decoders' modules multiply in 16 bits, where that was chosen."""
@@ -73,7 +90,7 @@ class Ensemble:
         """
         features, (grid_shape, *_) = zip(*(wait() for wait in pending), strict=True)
         search: Callable[..., tuple[Tensor, ...]] = partial(self._search, config, keys)
-        if self.use_graphs and not config.sample:
+        if self.is_fused and self.device.type == "cuda" and all(self.decoders) and not config.sample:
             search = self.graphed_searches.setdefault(config, GraphedInference(search))
         with torch.inference_mode(), self.autocast():
             return EnsembleOutput(Hypotheses(*search(*features)), grid_shape)

@@ -1,5 +1,7 @@
 """Encoder and decoder joined: photos in; logits, captions and attention weights out."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ class CaptionModel(nn.Module):
     def fuse(self) -> None:
         """Compile the attention's loops, where it has any: some seconds once per process, several times as fast from then on.
 
-        On a GPU float32 products are computed in TF32 from then on, in the whole process.
+        On a GPU float32 products are computed in TF32 from then on, in the whole process. A second call changes nothing.
 
         Raises:
             InputError: torch.compile fails on this machine.
@@ -35,6 +37,11 @@ class CaptionModel(nn.Module):
         self.decoder.attention.compile_kernels()
         if torch.cuda.is_available():
             torch.set_float32_matmul_precision("high")
+
+    def elements_per_token(self, image_size: int) -> int:
+        """Elements of the attention's map (L,A) of one token, for photos of a size; `ops.fusing` counts work in them."""
+        side = math.ceil(image_size / self.encoder.geometry_at(image_size).step)
+        return side * side * self.decoder.config.attention_size
 
     def encode_photos(self, photos: PhotoInputs) -> Tensor:
         """Features in the decoder's dtype, (N,L,encoder_dim)."""

@@ -7,6 +7,7 @@ per element, which is so cheap that the backward pass recomputes r instead of st
 N images, G queries per image, L locations, A attention units, D feature channels.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -167,22 +168,21 @@ EAGER_KERNELS = Kernels(
 
 @cache
 def compiled_kernels() -> Kernels:
-    """The kernels, each compiled to one loop: three to eight times as fast as eager, after some seconds of compiling per process.
+    """The kernels, each compiled to one loop: three to eight times as fast as eager, after half a minute of compiling per process.
 
     Raises:
         InputError: torch.compile fails on this machine.
     """
-    energies: Any = torch.compile(_energies, dynamic=True)
-    row_energies: Any = torch.compile(_row_energies, dynamic=True)
-    grad_queries: Any = torch.compile(_grad_queries, dynamic=True)
-    grad_keys: Any = torch.compile(_grad_keys, dynamic=True)
-    kernels = Kernels(energies, row_energies, partial(_attend_triton_on_gpu, energies), grad_queries, grad_keys)
+    # It warns of an installation of CUDA without a GPU.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
-        kernels.energies(torch.ones(2, 3, 4), torch.ones(2, 5, 4), torch.ones(4))
+        loops: list[Any] = [torch.compile(loop, dynamic=True) for loop in (_energies, _row_energies, _grad_queries, _grad_keys)]
+        energies, row_energies, grad_queries, grad_keys = loops
+        energies(torch.ones(2, 3, 4), torch.ones(2, 5, 4), torch.ones(4))
     except Exception as error:  # a missing or unsuitable compiler raises errors of many types
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"the attention cannot be compiled ({reason}): install g++, or switch `fuse` off") from error
-    return kernels
+        raise InputError(f"the attention cannot be compiled ({reason}): install g++, or give `fuse` as auto or never") from error
+    return Kernels(energies, row_energies, partial(_attend_triton_on_gpu, energies), grad_queries, grad_keys)
 
 
 class AdditiveEnergy(Function):

@@ -1,7 +1,9 @@
 """Training by teacher forcing: the Lightning module of `showattend fit`, and the loss of its step."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +16,11 @@ from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder, DecoderOutput
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.cuda_graphs import GraphedTraining
+from showattend.ops.fusing import TRAINING_ELEMENTS
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.base import BaseLitModule, ParameterGroup, batch_counts
 from showattend.training.config import PENALTY_TARGETS, CaptionerConfig, ReinforceConfig
+from showattend.training.datamodule import CaptionDataModule
 from showattend.training.losses import doubly_stochastic_penalty
 from showattend.training.processes import average, mean_weights
 from showattend.training.reinforce import Reinforce
@@ -61,9 +65,10 @@ class LitCaptioner(BaseLitModule):
         # A plain dictionary, so that checkpoints load with weights_only.
         self.save_hyperparameters(asdict(config))
         torch.set_float32_matmul_precision(config.matmul_precision)
-        if config.fuse:
+        self.is_fused = None if config.fuse == "auto" else config.fuse == "always"  # None: it is decided when training starts
+        if self.is_fused:
             self.network.fuse()
-        self.graphed_losses = GraphedTraining(decoder, self._static_losses) if config.fuse else None
+        self.graphed_losses = GraphedTraining(decoder, self._static_losses) if self.is_fused else None
         is_hard = decoder.attention.samples_locations
         if config.reinforce != ReinforceConfig() and not is_hard:
             raise InputError(
@@ -71,6 +76,36 @@ class LitCaptioner(BaseLitModule):
             )
         self.reinforce = Reinforce(config.reinforce) if is_hard else None
         self.train()  # Lightning keeps the modes that modules have
+
+    def on_fit_start(self) -> None:
+        """Compile the attention's loops where `fuse` is auto and the training pays for it; a resumed run does what it did before."""
+        if self.config.fuse != "auto" or self.device.type != "cpu":
+            return
+        if self.is_fused is None:
+            self.is_fused = self._attention_elements() >= TRAINING_ELEMENTS
+        if self.is_fused:
+            with suppress(InputError):  # there is no compiler
+                self.network.fuse()
+
+    def _attention_elements(self) -> float:
+        """Elements of the attention's maps that one process computes in all steps of the training, see `ops.fusing`."""
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, CaptionDataModule):
+            return 0.0
+        batches = self.trainer.estimated_stepping_batches * self.trainer.accumulate_grad_batches
+        tokens = batches * data.tokens_per_batch() / self.trainer.world_size
+        return tokens * self.network.elements_per_token(self.preprocessing.image_size)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add whether the attention's loops are compiled."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["is_fused"] = self.is_fused
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on as the run did."""
+        super().on_load_checkpoint(checkpoint)
+        if self.config.fuse == "auto":
+            self.is_fused = checkpoint.get("is_fused", self.is_fused)
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The decoder's groups, and the encoder's where it is trained."""

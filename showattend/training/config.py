@@ -9,6 +9,7 @@ from showattend.decoding import GenerationConfig
 from showattend.encoders.base import EncoderConfig
 from showattend.errors import InputError
 from showattend.models.config import DecoderConfig
+from showattend.ops.fusing import fuse_mode
 from showattend.training.losses import REDUCTIONS
 from showattend.training.schedules import SCHEDULES
 
@@ -160,8 +161,10 @@ class CaptionerConfig:
         reinforce: the score function of hard attention, unused by others
         optimizer: how it is minimised
         generation: search for captions in validation; the finished model's default too
-        fuse: compile the loops of additive attention: seconds at the start for faster steps; needs a C++ compiler. On a GPU products
-            are in TF32, and whole steps captured in CUDA graphs, one for each batch size and each multiple of four words
+        fuse: never, always or auto: compile the loops of additive attention, half a minute at the start for faster steps, with a C++
+            compiler; auto where the training is so long that it pays, and on a CPU alone. On a GPU always means too that products are
+            in TF32, and whole steps captured in CUDA graphs, one for each batch size and each multiple of four words; false is never,
+            true is always
         matmul_precision: of products of float32 matrices, as torch.set_float32_matmul_precision takes it: highest, high or medium, which
             multiplies in bfloat16 where a CPU can (AMX), up to three times as fast
         start: folder of a finished model whose weights the training starts from, to fine-tune its encoder, say; the other options must
@@ -175,12 +178,13 @@ class CaptionerConfig:
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
-    fuse: bool = False
+    fuse: bool | str = "auto"
     matmul_precision: str = "highest"
     start: str | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
+        object.__setattr__(self, "fuse", fuse_mode(self.fuse))
         check_choice(self, "matmul_precision", MATMUL_PRECISIONS)
         if self.preprocessing.flip:
             raise InputError("preprocessing.flip is true, which would mirror every photo: give --data.flip true to train on both")

@@ -118,6 +118,14 @@ class CaptionDataModule(lightning.LightningDataModule):
         batches.resume(*self.position)
         return batches
 
+    def tokens_per_batch(self) -> float:
+        """The mean number of tokens in a training batch of all processes."""
+        dataset = self.datasets["train"]
+        drawn = dataset.captions_per_photo if self.config.batching == "photos" else None
+        lengths = ([len(caption) for caption in captions] for captions in dataset.encoded)
+        tokens = sum(sum(each) / len(each) * min(len(each), drawn or len(each)) for each in lengths if each)
+        return tokens / len(self._training_batches(dataset))
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training photos, in a new order each epoch."""
         return self._loader("train")

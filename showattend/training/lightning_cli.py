@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from showattend.console import print_error, printable
 from showattend.errors import InputError
 from showattend.files import writable, write_text
+from showattend.ops.fusing import fuse_mode
 from showattend.training.base import BaseLitModule
 from showattend.training.callbacks import make_callbacks
 from showattend.training.captioner import LitCaptioner
@@ -153,7 +154,10 @@ class TrainingCLI(LightningCLI):
         checkpoint = read_checkpoint(path)
         if not isinstance(checkpoint.get("resume"), dict):
             raise InputError(f"{path} holds no position to resume from: give a checkpoint of showattend fit or refine")
-        self.differences = check_options(checkpoint["resume"]["options"], self.plain_options)
+        before = checkpoint["resume"]["options"]
+        if isinstance(before.get("model.fuse"), bool):
+            before["model.fuse"] = fuse_mode(before["model.fuse"])
+        self.differences = check_options(before, self.plain_options)
         return {**checkpoint["resume"], "steps": checkpoint["global_step"]}
 
     def _make_folder(self) -> Path:

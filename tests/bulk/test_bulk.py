@@ -22,6 +22,7 @@ from showattend.bulk import output
 from showattend.bulk.chunks import CaptionedChunk, Place, Row
 from showattend.bulk.output import BulkOutput
 from showattend.bulk.parts import PartAssembler
+from showattend.bulk.units import Plan, Unit, write_plan
 from showattend.cli.main import main
 from showattend.pretrained import save_pretrained
 
@@ -340,3 +341,14 @@ def test_processes_that_decode_load_no_torch() -> None:
     script = "import sys, showattend.bulk.ray_workers; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
     assert found.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("unit", "photos"),
+    [(Unit("files", "", ["a", "b"]), 6), (Unit("table", "t", ["t"], rows=(8, 12)), 12), (Unit("shard", "s.tar", ["s.tar"]), 3072)],
+)
+def test_the_work_ahead_is_known_from_the_plan(unit: Unit, photos: int, tmp_path: Path) -> None:
+    write_plan(tmp_path / "plan", [unit] * 3)
+    units = Plan(tmp_path / "plan").remaining(())
+    assert units.num_photos(1024) == photos
+    assert Plan(tmp_path / "plan").remaining((0, 1, 2)).num_photos(1024) == 0

@@ -270,7 +270,7 @@ def test_captions_in_8_bits_are_captions(model: Path, shapes: Path, capsys: pyte
 @pytest.mark.slow
 def test_fused_captions_are_the_same(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outputs = []
-    for options in ([], ["--fuse"]):
+    for options in ([], ["--fuse", "always"]):
         assert main(["caption", str(shapes / "images"), "--model", str(model), "--workers", "0", *options]) == 0
         outputs.append(capsys.readouterr().out)
     assert outputs[0] == outputs[1]

@@ -17,6 +17,8 @@ from showattend.decoding import GenerationConfig, Hypotheses
 from showattend.errors import InputError
 from showattend.inference import Captioner, Failure
 from showattend.inference.caption import PhotoGrid, best_caption
+from showattend.models.caption_model import CaptionModel
+from showattend.ops.additive_attention import compiled_kernels
 from showattend.vocabulary import END, PAD
 
 # Captions of an untrained model may end at once: several words are required here.
@@ -115,3 +117,34 @@ def test_a_captioner_goes_through_a_pickle(captioner: Captioner, photo: Path) ->
     copy = pickle.loads(pickle.dumps(captioner))
     assert copy.device == captioner.device
     assert copy.caption(photo, CONFIG).words == captioner.caption(photo, CONFIG).words
+
+
+def test_loops_are_compiled_where_the_photos_ahead_pay_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[CaptionModel] = []
+    monkeypatch.setattr(CaptionModel, "fuse", lambda network: compiled.append(network))
+    model, photos = untrained_model(), 10**7  # the maps of so small a model cost little
+    for mode, expected in (("never", 0), ("auto", 1), ("always", 1)):
+        captioner = Captioner(model, "cpu", fuse=mode)
+        captioner.expect(1000)
+        assert len(compiled) == (mode == "always")
+        captioner.expect(photos)
+        captioner.expect(photos)
+        assert len(compiled) == expected
+        assert pickle.loads(pickle.dumps(captioner)).fuse == mode
+        compiled.clear()
+    with pytest.raises(InputError, match="unknown fuse 'on'"):
+        Captioner(model, "cpu", fuse="on")
+
+
+def test_without_a_compiler_auto_is_silent_and_always_is_an_error(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(function: object, **options: object) -> object:
+        raise RuntimeError("no g++")
+
+    compiled_kernels.cache_clear()
+    monkeypatch.setattr(torch, "compile", fail)
+    captioner = Captioner(untrained_model(), "cpu")
+    captioner.expect(10**7)
+    assert not captioner.ensemble.is_fused
+    assert captioner.caption(photo, CONFIG).words
+    with pytest.raises(InputError, match="cannot be compiled"):
+        Captioner(untrained_model(), "cpu", fuse="always")
