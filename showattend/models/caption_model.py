@@ -64,7 +64,9 @@ class CaptionModel(nn.Module):
         """
         if self.decoder.supports_fused_loop and not self.decoder.training:
             dtype = dtype or product_dtype(self.decoder.output.weight)
-            return InferenceDecoder(inference_parts(self.decoder, dtype), dtype)
+            # While one batch is searched, the encoder computes the next one in threads of its own: convolutions, or products too?
+            alone = all(parameter.dim() != 2 for parameter in self.encoder.parameters())
+            return InferenceDecoder(inference_parts(self.decoder, dtype), dtype, alone=alone)
         if dtype == torch.int8:
             raise InputError("int8 needs soft attention and a cell that `showattend cells` marks as fast: give --precision auto")
         return None

