@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from showattend.app.models import ModelSet
 from showattend.data.images import open_photo
+from showattend.data.photo_index import PhotoIndex
 from showattend.errors import InputError
 from showattend.files import write_text
 from showattend.inference import Caption, Failure
@@ -96,7 +97,7 @@ class Requests:
 
     def _write(self, captions: Sequence[tuple[Path, Caption]], gallery: str) -> list[str]:
         folder = Path(mkdtemp(dir=self.folder))
-        photos = [photo for photo, _ in captions]
+        photos = PhotoIndex(photo for photo, _ in captions)
         for name in ("csv", "json"):
             (folder / f"captions.{name}").write_bytes(FORMATS[name].of(photos).document(captions))
         write_text(folder / "gallery.html", gallery)

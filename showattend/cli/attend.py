@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     options = drawing_options_from_args(args)
     ending = args.format or ".html"
     ending = ending if ending.startswith(".") else f".{ending}"
-    photos = photos_from_args(args)
+    photos = list(photos_from_args(args))
     single = len(photos) == 1 and not args.format and not args.out.is_dir() and not any(Path(path).is_dir() for path in args.photos)
     if single:
         return _run_single(photos[0], args, options)

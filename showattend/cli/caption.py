@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +70,7 @@ def add_parser(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Caption photos, print a line for each, write the files of the options; 1 if a photo could not be read."""
     from showattend.cli.caption_files import CaptionFiles
+    from showattend.data.photo_index import PhotoIndex
 
     targets = {name: path for name in ("json", "csv", "coco") if (path := getattr(args, name))}
     if args.resume and not (targets or args.txt):
@@ -76,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     # What a photo is called in the files depends on all photos, so that files of several parts can be joined.
     files = CaptionFiles(targets, photos, texts=args.txt, resume=args.resume)
     part, parts = args.shard
-    paths = photos[part - 1 :: parts]
+    paths = photos if parts == 1 else PhotoIndex(islice(photos, part - 1, None, parts))
     for note in files.notes():
         print_error(note)
     with files:
@@ -89,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def _caption_photos(paths: list[Path], files: CaptionFiles, args: argparse.Namespace, total: int) -> int:
+def _caption_photos(paths: Collection[Path], files: CaptionFiles, args: argparse.Namespace, total: int) -> int:
     """Caption photos into the files and onto the screen.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from showattend.cli.growing_file import GrowingFile, partial_path
 from showattend.cli.stopping import in_one_line
 from showattend.cli.text_files import TextFiles
 from showattend.console import print_error
+from showattend.data.photo_index import PhotoIndex
 from showattend.data.photos import image_id
 from showattend.errors import InputError
 from showattend.files import is_written_through
@@ -44,13 +45,14 @@ class CaptionFiles:
     def __init__(
         self,
         targets: Mapping[str, Path],
-        photos: Sequence[Path] = (),
+        photos: PhotoIndex | None = None,
         *,
         formats: Mapping[str, CaptionFormat] | None = None,
         texts: bool = False,
         resume: bool = False,
     ) -> None:
         _check_different(targets.values())
+        photos = PhotoIndex() if photos is None else photos
         formats = formats or {name: FORMATS[name].of(photos) for name in targets}
         self.outputs = [Output(GrowingFile(path, formats[name].layout), formats[name], set()) for name, path in targets.items()]
         self.texts = TextFiles(photos) if texts else None
@@ -61,11 +63,11 @@ class CaptionFiles:
                 if not is_written_through(path) and partial_path(path).exists():
                     print_error(f"{partial_path(path)} of a run that was killed is written anew: --resume would go on from it")
 
-    def remaining(self, photos: Sequence[Path]) -> list[Path]:
+    def remaining(self, photos: Collection[Path]) -> Collection[Path]:
         """The photos that are not in all of the files yet."""
-        if not (self.outputs or self.texts):
-            return list(photos)
-        return [photo for photo in photos if not self._is_done(photo)]
+        if not (self.texts or any(output.done for output in self.outputs)):
+            return photos
+        return PhotoIndex(photo for photo in photos if not self._is_done(photo))
 
     def _is_done(self, photo: Path) -> bool:
         in_texts = self.texts is None or self.texts.has(photo)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,11 @@ from showattend.generation_config import GenerationConfig
 
 if TYPE_CHECKING:
     from showattend.bulk.recipe import CaptionerRecipe
+    from showattend.data.photo_index import PhotoIndex
     from showattend.inference import Captioner
     from showattend.runtime import ExportedCaptioner
+
+READ_BYTES = 2**16  # of standard input at a time
 
 
 def numeric_generation_options() -> list[str]:
@@ -30,28 +33,35 @@ def model_folders_from_args(args: argparse.Namespace) -> list[Path]:
     return [*([args.model] if args.model else []), *getattr(args, "ensemble", [])]
 
 
-def photos_from_args(args: argparse.Namespace) -> list[Path]:
+def photos_from_args(args: argparse.Namespace) -> PhotoIndex:
     """The photos of the command line; a line names the files in folders that are none.
 
     Raises:
-        InputError: see `find_photos`; or standard input names none.
+        InputError: see `index_photos`; or standard input names none.
     """
-    from showattend.data.photos import find_photos
+    from showattend.data.photos import index_photos
 
-    patterns = [name for pattern in args.photos for name in (_names_from_stdin() if pattern == "-" else [pattern])]
-    if not patterns:
+    photos, note = index_photos(name for pattern in args.photos for name in (_names_from_stdin() if pattern == "-" else [pattern]))
+    if not photos:
         raise InputError("standard input names no photo: write one path a line to it")
-    photos, note = find_photos(patterns)
     if note:
         print_error(note)
     return photos
 
 
-def _names_from_stdin() -> list[str]:
-    """Paths that end at line breaks, or at null characters as `find -print0` writes them."""
-    content = sys.stdin.buffer.read() if sys.stdin else b""
-    names = content.split(b"\0") if b"\0" in content else content.splitlines()
-    return [os.fsdecode(name) for name in names if name.strip()]
+def _names_from_stdin() -> Iterator[str]:
+    """Paths that end at line breaks, or at null characters as `find -print0` writes them, as they come."""
+    rest, end = b"", b"\n"
+    while block := sys.stdin.buffer.read(READ_BYTES) if sys.stdin else b"":
+        end = b"\0" if b"\0" in block else end  # a path is shorter than the first block
+        *names, rest = (rest + block).split(end)
+        yield from _paths(names, end)
+    yield from _paths([rest], end)
+
+
+def _paths(names: Iterable[bytes], end: bytes) -> Iterator[str]:
+    lines = (line for name in names for line in (name.splitlines() if end == b"\n" else [name]))
+    return (os.fsdecode(line) for line in lines if line.strip())
 
 
 def captioner_from_args(args: argparse.Namespace) -> Captioner:

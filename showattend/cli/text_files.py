@@ -1,9 +1,9 @@
 """A text file beside each photo, as programs that prepare training data keep captions."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from showattend.console import printable
+from showattend.data.photo_index import PhotoIndex
 from showattend.errors import InputError
 from showattend.files import write_text
 from showattend.inference import Caption
@@ -18,14 +18,11 @@ class TextFiles:
         InputError: two photos would share a file.
     """
 
-    def __init__(self, photos: Iterable[Path]) -> None:
-        self.kept = 0  # files that were there before
-        owners: dict[Path, Path] = {}
-        for photo in photos:
-            other = owners.setdefault(path := photo.with_suffix(SUFFIX), photo)
-            if other is not photo:
-                raise InputError(f"{other} and {photo} would share the text file {path}: caption them one at a time, or rename one")
-            self.kept += self.has(photo)
+    def __init__(self, photos: PhotoIndex) -> None:
+        for one, other, *_ in photos.groups(lambda photo: photo.with_suffix(SUFFIX)):
+            path = one.with_suffix(SUFFIX)
+            raise InputError(f"{one} and {other} would share the text file {path}: caption them one at a time, or rename one")
+        self.kept = sum(map(self.has, photos))  # files that were there before
 
     def has(self, photo: Path) -> bool:
         """Whether there is a text beside a photo."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from showattend.data.images import has_photo_suffix, photo_suffixes
 from showattend.data.listings import PhotoId
+from showattend.data.photo_index import PhotoIndex
 from showattend.errors import InputError
 
 MAX_NAMED = 8  # suffixes that a note names
@@ -25,7 +26,17 @@ class FoundPhotos(NamedTuple):
 
 
 def find_photos(patterns: Iterable[str]) -> FoundPhotos:
-    """The photos that files, folders (searched to the bottom) and globs name.
+    """The photos that files, folders and globs name, see `index_photos`, in a list.
+
+    Raises:
+        InputError: see `index_photos`.
+    """
+    photos, note = index_photos(patterns)
+    return FoundPhotos(list(photos), note)
+
+
+def index_photos(patterns: Iterable[str]) -> tuple[PhotoIndex, str]:
+    """The photos that files, folders (searched to the bottom) and globs name, however many, and the note of `FoundPhotos`.
 
     In a folder those files are photos that have the suffix of a format that is read; a file that is named is a photo by its content,
     whatever its suffix. Hidden files in folders do not count.
@@ -33,11 +44,11 @@ def find_photos(patterns: Iterable[str]) -> FoundPhotos:
     Raises:
         InputError: a pattern names nothing, or a folder holds no photo.
     """
-    photos: dict[Path, None] = {}
+    photos = PhotoIndex()
     skipped: Counter[str] = Counter()
     for pattern in patterns:
-        photos |= dict.fromkeys(_match(pattern, skipped))
-    return FoundPhotos(list(photos), _note(skipped))
+        _match(pattern, photos, skipped)
+    return photos, _note(skipped)
 
 
 def image_id(name: str) -> PhotoId:
@@ -58,35 +69,38 @@ def photo_ids(photos: Sequence[Path]) -> dict[Path, PhotoId]:
     return ids
 
 
-def _match(pattern: str, skipped: Counter[str]) -> list[Path]:
+def _match(pattern: str, photos: PhotoIndex, skipped: Counter[str]) -> None:
+    """Add the photos that a pattern names."""
     path = Path(os.path.expanduser(pattern))  # which leaves names such as ~a.jpg as they are
     if os.path.isdir(path):
-        photos = sorted(_photos_in(path, skipped))
-        if not photos:
+        if not photos.add_sorted(_photos_in(path, skipped)):
             raise InputError(f"the folder {path} holds no photo: looked for {', '.join(sorted(photo_suffixes()))}")
-        return photos
-    if os.path.isfile(path):
-        return [path]
-    photos = [Path(name) for name in sorted(glob.glob(str(path), recursive=True)) if os.path.isfile(name)]
-    if not photos:
+    elif os.path.isfile(path):
+        photos.add_sorted([path])
+    elif not photos.add_sorted(Path(name) for name in glob.iglob(str(path), recursive=True) if os.path.isfile(name)):
         reason = "it is no regular file" if os.path.exists(path) else "there is no such file"
         raise InputError(f"no photo at {pattern}: {reason}; give files, folders or globs")
-    return photos
 
 
 def _photos_in(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
-    """The photos below a folder; of all other files the suffixes are counted."""
-    for parent, _, names in os.walk(folder, onerror=lambda _: skipped.update([UNREADABLE])):
-        for name in names:
-            if name.startswith("."):
-                continue
-            path = Path(parent, name)
-            if not has_photo_suffix(name):
-                skipped[path.suffix.lower() or "no suffix"] += 1
-            elif os.path.isfile(path):
-                yield path
-            else:
-                skipped[NOT_A_FILE] += 1
+    """The photos below a folder, in no order, entry by entry: a folder may hold millions. Of all other files the suffixes are counted."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                is_link = entry.is_symlink()
+                if os.path.isdir(entry.path) if is_link else entry.is_dir():
+                    if not is_link:  # which might lead in circles
+                        yield from _photos_in(Path(entry.path), skipped)
+                elif entry.name.startswith("."):
+                    continue
+                elif not has_photo_suffix(entry.name):
+                    skipped[Path(entry.name).suffix.lower() or "no suffix"] += 1
+                elif os.path.isfile(entry.path) if is_link else entry.is_file():
+                    yield Path(entry.path)
+                else:
+                    skipped[NOT_A_FILE] += 1
+    except OSError:
+        skipped[UNREADABLE] += 1
 
 
 def _note(skipped: Counter[str]) -> str:

@@ -3,7 +3,8 @@
 import multiprocessing
 import os
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,18 +28,14 @@ class Decoded(NamedTuple):
 
 
 class DecodedPhotos(Dataset[Decoded]):
-    """Photo files, preprocessed; a broken file is an item with a reason, not an exception."""
+    """Photo files by their paths, preprocessed; a broken file is an item with a reason, not an exception."""
 
-    def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
-        self.paths = paths
+    def __init__(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int) -> Decoded:
+    def __getitem__(self, path: Path) -> Decoded:
         try:
-            return Decoded(*self.preprocessing.load(self.paths[index]), "")
+            return Decoded(*self.preprocessing.load(path), "")
         except BrokenImage as error:
             side = self.preprocessing.image_size
             return Decoded(torch.zeros(3, side, side, dtype=torch.uint8), (side, side), str(error))
@@ -53,19 +50,29 @@ class DecodedBatch(NamedTuple):
 
 
 def decoded_batches(
-    paths: Sequence[Path], preprocessing: Preprocessing, batch_size: int, workers: int, generator: torch.Generator | None = None
+    paths: Iterable[Path], preprocessing: Preprocessing, batch_size: int, workers: int, generator: torch.Generator | None = None
 ) -> Iterator[DecodedBatch]:
-    """Photo files in batches, in order.
+    """Photo files in batches, in order; paths are taken as there is need of them, so that any number of them may follow.
 
     Args:
         workers: processes that read ahead; none where too few files may be open for them
         generator: what the loader draws its seed from; None: torch's global one
     """
     loader = DataLoader(
-        DecodedPhotos(paths, preprocessing), batch_size, num_workers=usable_workers(workers), collate_fn=_as_arrays, generator=generator
+        DecodedPhotos(preprocessing),
+        batch_sampler=in_batches(paths, batch_size),
+        num_workers=usable_workers(workers),
+        collate_fn=_as_arrays,
+        generator=generator,
     )
     for pixels, sizes, reasons in loader:
         yield DecodedBatch(torch.from_numpy(pixels), sizes, reasons)
+
+
+def in_batches(paths: Iterable[Path], batch_size: int) -> Iterator[list[Path]]:
+    """Paths in lists of one size, but for the last."""
+    remaining = iter(paths)
+    return iter(lambda: list(islice(remaining, batch_size)), [])
 
 
 def usable_workers(workers: int) -> int:

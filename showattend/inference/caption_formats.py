@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Self
 
 from showattend.data.listings import PhotoId
+from showattend.data.photo_index import PhotoIndex
 from showattend.data.photos import image_id, photo_ids
 from showattend.errors import InputError
 from showattend.inference.caption import Caption
@@ -41,7 +42,7 @@ class CaptionFormat(ABC):
     layout = JSON_LAYOUT
 
     @classmethod
-    def of(cls, photos: Sequence[Path]) -> Self:
+    def of(cls, photos: PhotoIndex) -> Self:
         """The format for files of these photos."""
         return cls()
 
@@ -113,23 +114,24 @@ class CocoFormat(CaptionFormat):
     """Captions as the COCO captions server takes them: the best one of each photo.
 
     Args:
-        ids: of each photo
+        ids: of photos that are not called by their names
     """
 
     def __init__(self, ids: Mapping[Path, PhotoId]) -> None:
         self.ids = ids
 
     @classmethod
-    def of(cls, photos: Sequence[Path]) -> Self:
+    def of(cls, photos: PhotoIndex) -> Self:
         """The format with an id of its own for each photo."""
-        return cls(photo_ids(photos))
+        sharing = photos.groups(lambda photo: image_id(photo.name))
+        return cls({photo: photo_id for group in sharing for photo, photo_id in photo_ids(group).items()})
 
     def note(self) -> str:
         """How many photos are called by their folders."""
-        renamed = [photo_id for photo, photo_id in self.ids.items() if photo_id != image_id(photo.name)]
-        if not renamed:
+        if not self.ids:
             return ""
-        return f"{len(renamed)} photos share a name with others: --coco calls them by their folders too, such as {renamed[0]}"
+        example = next(iter(self.ids.values()))
+        return f"{len(self.ids)} photos share a name with others: --coco calls them by their folders too, such as {example}"
 
     def rows(self, photo: Path, caption: Caption) -> list[bytes]:
         """One object."""
@@ -137,7 +139,7 @@ class CocoFormat(CaptionFormat):
 
     def key(self, photo: Path) -> object:
         """The photo's id."""
-        return self.ids[photo]
+        return self.ids[photo] if photo in self.ids else image_id(photo.name)
 
     def row_keys(self, file: BinaryIO) -> Iterator[tuple[object, int]]:
         """The field `image_id`."""

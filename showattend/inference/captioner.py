@@ -2,9 +2,10 @@
 
 import tempfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
 from functools import partial
+from itertools import tee
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -205,16 +206,18 @@ class Captioner:
         return [score._replace(caption=replace(score.caption, photo=photo)) for score in scores]
 
     def caption_files(
-        self, paths: Sequence[Path], config: GenerationConfig | None = None, *, batch_size: int = 32, workers: int = 0
+        self, paths: Iterable[Path], config: GenerationConfig | None = None, *, batch_size: int = 32, workers: int = 0
     ) -> Iterator[tuple[Path, Caption | Failure]]:
         """Caption photo files in batches, in order; one that cannot be read yields its reason, and the others go on. See also `expect`.
 
         Args:
+            paths: any number; they are taken some batches ahead
             workers: processes that read photos while the network works
         """
-        self.expect(len(paths), config)
-        remaining = iter(paths)
-        decoded = decoded_batches(paths, self.model.preprocessing, batch_size, workers)
+        if isinstance(paths, Sized):
+            self.expect(len(paths), config)
+        ahead, remaining = tee(paths)
+        decoded = decoded_batches(ahead, self.model.preprocessing, batch_size, workers)
         for results in self.caption_decoded(decoded, config):
             for result in results:
                 path = next(remaining)

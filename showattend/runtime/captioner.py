@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -66,7 +67,7 @@ class ExportedCaptioner:
         return cls(read_exported(Path(folder)))
 
     def caption_files(
-        self, paths: Sequence[Path], config: GenerationConfig | None = None, *, batch_size: int = 32, workers: int = 1
+        self, paths: Iterable[Path], config: GenerationConfig | None = None, *, batch_size: int = 32, workers: int = 1
     ) -> Iterator[tuple[Path, Caption | Failure]]:
         """Caption photo files in batches, in order; one that cannot be read yields its reason, and the others go on.
 
@@ -77,8 +78,8 @@ class ExportedCaptioner:
             InputError: the search needs torch, see `beam_search.check_supported`.
         """
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            for first in range(0, len(paths), batch_size):
-                batch = paths[first : first + batch_size]
+            remaining = iter(paths)
+            while batch := list(islice(remaining, batch_size)):
                 photos = list(pool.map(self._load, batch))
                 captions = iter(self._caption([photo for photo in photos if photo.pixels is not None], config or self.model.generation))
                 for path, photo in zip(batch, photos, strict=True):

@@ -1,6 +1,7 @@
 """`Captioner` on an untrained model: files and open pictures, alternatives, gates, ensembles and attention modes."""
 
 import io
+import itertools
 import math
 import pickle
 from dataclasses import replace
@@ -68,6 +69,16 @@ def test_a_broken_file_fails_and_the_others_are_captioned(captioner: Captioner, 
     assert str(results[photo]) == str(captioner.caption(photo, CONFIG))
     with pytest.raises(InputError, match=r"broken\.jpg"):
         captioner.caption(broken)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_paths_without_an_end_are_captioned_as_they_come(workers: int, captioner: Captioner, photo: Path) -> None:
+    taken = itertools.count()
+    endless = (photo for number in taken)
+    results = captioner.caption_files(endless, CONFIG, batch_size=2, workers=workers)
+    assert [path for path, _ in itertools.islice(results, 5)] == [photo] * 5
+    assert next(taken) <= 5 + 2 * 5  # the batch at hand, those that a worker prepares, and the one behind
+    results.close()  # type: ignore[attr-defined]
 
 
 def test_gates_have_a_row_for_each_word(captioner: Captioner, photo: Path) -> None:
