@@ -7,6 +7,7 @@ import platform
 import resource
 import time
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
+from showattend.ops.linear import PackedLinear, linear
+from showattend.ops.onednn import multiplies_bfloat16
+
+PEAK_SIZE = 2048  # rows and columns of the matrices that peaks are measured with
 # How many of 1,000 captions of Flickr8k have 4, 5, ... 20 tokens, `<end>` included; the few longer ones count as 20.
 MIN_LENGTH, LENGTH_COUNTS = 4, (4, 11, 29, 65, 85, 97, 110, 113, 103, 92, 77, 62, 44, 33, 22, 17, 36)
 
@@ -65,17 +71,59 @@ def machine_name(device: str = "cpu") -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+@cache
+def peaks(device: str = "cpu") -> dict[str, float]:
+    """Floating-point operations per second of a large product in float32 and, where the device has such products, in bfloat16.
+
+    Each is the fastest of what torch has; of weights that are packed once, too.
+    """
+    one, other = torch.rand(PEAK_SIZE, PEAK_SIZE, device=device), torch.rand(PEAK_SIZE, PEAK_SIZE, device=device)
+    rates = {}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        if device == "cpu" and name == "bfloat16" and not multiplies_bfloat16():
+            continue
+        x, weight = one.to(dtype), other.to(dtype)
+        ways = [partial(torch.mm, x, weight), partial(linear, x, weight), partial(PackedLinear(weight), x)]
+        rates[name] = 2 * PEAK_SIZE**3 / min(timed(way, device)[1] for way in ways for _ in range(3))
+    return rates
+
+
 def print_head(device: str = "cpu", *more: str) -> None:
-    """The line above a table: machine, threads, version of torch, and what else the script adds."""
+    """The lines above a table: machine with its peaks, threads, version of torch, and what else the script adds."""
     threads = torch.get_num_threads()
-    parts = [machine_name(device), f"{threads} thread{'s' if threads > 1 else ''}", f"torch {torch.__version__}", *more, "medians"]
-    print(", ".join(parts))
+    of_peaks = [f"{name} {rate / 1e9:,.0f} GFLOP/s" for name, rate in peaks(device).items()]
+    print(", ".join([machine_name(device), f"{threads} thread{'s' if threads > 1 else ''}", *of_peaks, f"torch {torch.__version__}"]))
+    print(", ".join([*more, "medians"]))
+
+
+class Table:
+    """A table whose rows are printed as they come, the first cell of each to the left and the others to the right.
+
+    Args:
+        columns: names and widths
+    """
+
+    def __init__(self, *columns: tuple[str, int]) -> None:
+        self.widths = [width for _, width in columns]
+        self.add(*(name for name, _ in columns))
+
+    def add(self, *cells: str, note: str = "") -> None:
+        """Print a row; the note stands behind all columns."""
+        first, *others = (*cells, *[""] * (len(self.widths) - len(cells)))
+        aligned = [first.ljust(self.widths[0]), *(cell.rjust(width) for cell, width in zip(others, self.widths[1:], strict=True))]
+        tqdm.write("  ".join([*aligned, note]).rstrip())
+
+
+def verdict(measured: float, target: float | None) -> str:
+    """Whether a ratio has reached its target, with the target; without one nothing."""
+    return "" if target is None else f"{'reached' if measured >= target else 'missed'} {target:g}x"
 
 
 def write_json(path: Path | None, results: Sequence[dict[str, Any]], device: str = "cpu") -> None:
-    """Write the results, each with the machine's name; no path: write nothing."""
+    """Write the results, each with the machine's name and its peaks; no path: write nothing."""
     if path:
-        path.write_text(json.dumps([{**result, "machine": machine_name(device)} for result in results], indent=1) + "\n")
+        machine = {"machine": machine_name(device), "gflops": {name: round(rate / 1e9) for name, rate in peaks(device).items()}}
+        path.write_text(json.dumps([{**result, **machine} for result in results], indent=1) + "\n")
 
 
 def timed(run: Callable[[], Any], device: str = "cpu") -> tuple[Any, float]:
