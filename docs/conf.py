@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "mathml",
+    "bench_tables",
     "cell_pages",
     "field_legends",
     "live_demo",

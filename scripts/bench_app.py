@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench_common import make_parser, print_head, write_json
+from bench_common import Table, make_parser, print_head, write_json
 
 OWN_CAPTION = "a red circle above a blue square"
 
@@ -110,8 +110,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         server.terminate()
         server.wait()
     print_head("cpu", f"{row['users']} users, {row['requests']} requests")
-    print(f"errors {len(row['errors'])}; alone {row['alone']:.2f} s; median {row['median']:.2f} s, 95% within {row['p95']:.2f} s")
-    print(f"{row['per_second']:.1f} answers a second; memory {row['memory_before']:.0f} MiB before, {row['memory_peak']:.0f} MiB at most")
+    table = Table(("errors", 8), ("alone", 8), ("median", 8), ("95% within", 10), ("answers/s", 9), ("memory before, at most", 22))
+    seconds = [f"{row[name]:.2f} s" for name in ("alone", "median", "p95")]
+    memories = f"{row['memory_before']:.0f} MiB, {row['memory_peak']:.0f} MiB"
+    table.add(str(len(row["errors"])), *seconds, f"{row['per_second']:.1f}", memories)
     write_json(options.json, [row])
 
 

@@ -33,7 +33,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench_common import add_device, add_names, draw_photos, make_parser, print_head, write_json
+from bench_common import Table, add_device, add_names, draw_photos, make_parser, print_head, write_json
 
 from showattend.bulk.captioning import ChunkCaptioner
 from showattend.bulk.chunks import CaptionedChunk, Row
@@ -152,7 +152,8 @@ def seconds(run: Callable[[], Any]) -> float:
 def project(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Prints a row for each number of GPUs; the smallest of the four rates bounds the whole."""
     results = []
-    print(f"\n{'GPUs':>5} {'photos/s':>10}  {'bounded by':10} {'minutes':>10} {'price':>10}   for a million photos")
+    print("\nFor a million photos:")
+    table = Table(("GPUs", 6), ("photos/s", 10), ("bounded by", 10), ("minutes", 10), ("price", 10))
     for gpus in (8, 64, 512):
         rates = {
             "network": gpus * options.network_rate,
@@ -163,16 +164,16 @@ def project(options: argparse.Namespace) -> list[dict[str, Any]]:
         bound = min(rates, key=lambda name: rates[name])
         spent = options.start_seconds + 1e6 / rates[bound]
         price = gpus * options.gpu_price * spent / 3600
-        print(f"{gpus:5} {rates[bound]:10.0f}  {bound:10} {spent / 60:10.1f} {price:10.2f}")
+        table.add(str(gpus), f"{rates[bound]:.0f}", bound, f"{spent / 60:.1f}", f"{price:.2f}")
         results.append({"case": "project", "gpus": gpus, "bound": bound, "minutes": spent / 60, "price": price, **rates})
     return results
 
 
-def report(name: str, rounds: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Prints the medians of a measurement."""
+def report(name: str, rounds: Sequence[dict[str, float]], table: Table) -> dict[str, Any]:
+    """Adds the row of a measurement: the medians."""
     medians = {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
     more = ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in medians.items() if key != "photos_per_s")
-    print(f"{name:8} {medians['photos_per_s']:10.1f} photos/s  {more}", flush=True)
+    table.add(name, f"{medians['photos_per_s']:.1f}", note=more)
     return {"case": name, **medians}
 
 
@@ -206,13 +207,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = make_options(arguments)
     names, results = options.names or CASES, []
     print_head(options.device, options.encoder, f"{options.count * options.repeats} photos")
+    table = Table(("case", 8), ("photos/s", 10))
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(options, Path(folder)) if set(names) - {"project"} else None
         for name in names:
             if bench and name == "ray":
-                results += [report(f"ray {count}", [bench.ray(count)]) for count in options.actors]
+                results += [report(f"ray {count}", [bench.ray(count)], table) for count in options.actors]
             elif bench and name != "project":
-                results.append(report(name, [getattr(bench, name)() for _ in range(1 if name in ("local", "driver") else options.rounds)]))
+                results.append(
+                    report(name, [getattr(bench, name)() for _ in range(1 if name in ("local", "driver") else options.rounds)], table)
+                )
     measured = {one["case"].split()[0]: one for one in results}
     options.decode_rate = options.decode_rate or measured.get("decode", {}).get("photos_per_s")
     options.network_rate = options.network_rate or measured.get("network", {}).get("photos_per_s")

@@ -24,6 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
+from bench_common import print_head
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     torch.manual_seed(0)
     torch._inductor.config.freezing = True  # weights become constants where no gradients are needed
-    print(f"B {B}, H {H}, I {I}, T {T}; {args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}; ms for one step")
+    print_head(args.device, f"B {B}, H {H}, I {I}, T {T}", "ms for one step")
     print(HEADER)
     results = {}
     for name in tqdm(args.cells or cell_names(), unit=" cells", disable=None):

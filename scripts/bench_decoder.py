@@ -28,21 +28,21 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench_common import add_device, add_names, add_threads_and_seed, make_parser, peak_increase, print_head, timed, write_json
-from bench_decoder_cases import CASES, PRECISIONS, Case, find_case, make_comparison, training_comparison
+from bench_common import (
+    Table,
+    add_device,
+    add_names,
+    add_threads_and_seed,
+    make_parser,
+    peak_increase,
+    peaks,
+    print_head,
+    timed,
+    verdict,
+    write_json,
+)
+from bench_decoder_cases import CASES, PRECISIONS, TARGETS, Case, find_case, make_comparison, training_comparison
 from tqdm import tqdm
-
-from showattend.ops.linear import linear
-
-
-def best_product_rate(device: str) -> float:
-    """Floating-point operations per second of a large float32 product, the fastest that torch has."""
-    one, other = torch.rand(2048, 2048, device=device), torch.rand(2048, 2048, device=device)
-    times = []
-    for multiply in (torch.mm, linear):
-        for _ in range(4):
-            times.append(timed(lambda multiply=multiply: multiply(one, other), device)[1])
-    return float(2 * 2048**3 / min(times))
 
 
 def peak_of_step(ours: bool, case: Case, options: argparse.Namespace) -> tuple[int, float]:
@@ -103,16 +103,19 @@ def print_profile(name: str, options: argparse.Namespace) -> None:
 
 def print_table(names: Sequence[str], options: argparse.Namespace) -> None:
     """A row for each case, and the JSON file."""
-    product_rate = best_product_rate(options.device)
-    print_head(options.device, f"products at {product_rate / 1e9:.0f} GFLOP/s")
-    print(f"{'case':21} {'baseline':>10} {'ours':>9} {'ratio':>7} {'of products':>11}")
-    results = []
+    rates = peaks(options.device)
+    product_rate = rates.get("bfloat16" if options.precision == "bf16" else "float32", rates["float32"])
+    targets = TARGETS[options.precision] if options.device == "cpu" and options.cell == "lstm" else {}
+    print_head(options.device, f"ours in precision {options.precision}")
+    table, results = Table(("case", 21), ("baseline", 10), ("ours", 10), ("ratio", 7), ("of peak", 7), ("target", 12)), []
     for name in tqdm(names, unit=" cases", disable=None):
         case = find_case(name, options.device)
         measure = measure_memory if case.kind == "memory" else measure_time
-        results.append(result := {"case": name, **measure(case, options, product_rate)})
-        times = f"{result['baseline_s']:8.2f} s {result['ours_s'] * 1e3:6.1f} ms"
-        tqdm.write(f"{name:21} {times} {result['ratio']:6.1f}x {result['peak_fraction']:11.0%}  {result['note']}")
+        result = {"case": name, "precision": options.precision, **measure(case, options, product_rate)}
+        result["verdict"] = verdict(result["ratio"], targets.get(name))
+        results.append(result)
+        times = f"{result['baseline_s']:.2f} s", f"{result['ours_s'] * 1e3:.1f} ms", f"{result['ratio']:.1f}x"
+        table.add(name, *times, f"{result['peak_fraction']:.0%}", result["verdict"], note=result["note"])
     write_json(options.json, results, options.device)
 
 

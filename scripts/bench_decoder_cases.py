@@ -54,6 +54,13 @@ CASES = {
 }
 
 
+# Ratios to be reached on one core, with products of bfloat16 on one with AMX.
+TARGETS: dict[str, dict[str, float]] = {
+    "32": {"train-d512-grouped": 9, "beam-d2048": 24, "beam-d512": 15, "beam-d2048-int8": 55},
+    "bf16": {"train-d2048-same": 22, "train-d2048-grouped": 26, "train-d512-grouped": 13, "beam-d2048": 45, "beam-d512": 26},
+}
+
+
 class Comparison(NamedTuple):
     """One problem for our decoder and the baseline.
 

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench_common import draw_photos, make_parser, print_head, timed, write_json
+from bench_common import Table, draw_photos, make_parser, print_head, timed, write_json
 from bench_startup import save_random_model, seconds_to_first_line
 
 from showattend import Captioner
@@ -69,7 +69,8 @@ def _measure(model: Path, folder: Path, photos: Sequence[Path], rounds: int) -> 
     for _ in range(rounds):
         for name, (_, _, run) in runtimes.items():
             seconds[name].append(timed(lambda run=run: list(run(photos)))[1])  # type: ignore[misc]
-    rows = []
+    columns = ("runtime", 10), ("size", 10), ("first caption", 13), ("captions/s", 10), ("spread", 16), ("equal", 7)
+    table, rows = Table(*columns), []
     for name, (place, extra, _) in runtimes.items():
         command = ["-m", "showattend", "caption", str(photos[0]), "--model", str(place), *extra]
         rows.append(
@@ -82,7 +83,7 @@ def _measure(model: Path, folder: Path, photos: Sequence[Path], rounds: int) -> 
                 "equal_captions": sum(map(str.__eq__, captions[name], captions["torch"])) / len(photos),
             }
         )
-        print(_line(**rows[-1]))
+        table.add(*_cells(**rows[-1]))
     return rows
 
 
@@ -90,13 +91,11 @@ def _text(caption: Caption | Failure) -> str:
     return str(caption)
 
 
-def _line(
+def _cells(
     case: str, megabytes: float, first_caption_seconds: float, captions_a_second: float, spread: Sequence[float], equal_captions: float
-) -> str:
-    return (
-        f"{case:10} {megabytes:6.1f} MB   first caption {first_caption_seconds:5.2f} s   "
-        f"{captions_a_second:6.1f} captions/s [{spread[0]:.1f}, {spread[1]:.1f}]   {equal_captions:6.1%} equal"
-    )
+) -> list[str]:
+    figures = [f"{megabytes:.1f} MB", f"{first_caption_seconds:.2f} s", f"{captions_a_second:.1f}", f"[{spread[0]:.1f}, {spread[1]:.1f}]"]
+    return [case, *figures, f"{equal_captions:.1%}"]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench_common import add_names, add_threads_and_seed, make_parser, peak_increase, print_head, write_json
+from bench_common import Table, add_names, add_threads_and_seed, make_parser, peak_increase, print_head, write_json
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -104,11 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     print_head()
-    print(f"{'case':8} {'method':12} {'processor time':>15} {'peak memory':>13}")
+    table = Table(("case", 8), ("method", 12), ("processor time", 15), ("peak memory", 13))
     results = [result for name in options.names or ROWS for result in measure(name, options.rounds, options.threads, options.seed)]
     for result in results:
-        milliseconds, mebibytes = 1e3 * result["seconds"], result["bytes"] / 2**20
-        print(f"{result['case']:8} {result['method']:12} {milliseconds:12.1f} ms {mebibytes:9.1f} MiB")
+        table.add(result["case"], result["method"], f"{1e3 * result['seconds']:.1f} ms", f"{result['bytes'] / 2**20:.1f} MiB")
     write_json(options.json, results)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+from bench_common import Table, print_head
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
@@ -100,12 +101,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     captions, references = data_set_captions(args.root, args.photos) if args.root else random_language(args.photos, args.references)
     counted = sum(map(len, references.values()))
     source = "captions of a data set" if args.root else "a random language"
-    print(f"{len(captions)} photos, {counted} references, {source}; {args.repeats} rounds; numpy {np.__version__}")
+    print_head("cpu", f"{len(captions)} photos", f"{counted} references", source, f"{args.repeats} rounds", f"numpy {np.__version__}")
     times = measure(captions, references, args.repeats)
+    table = Table(("scores by", 14), ("seconds", 10), ("spread", 16))
     for name, seconds in times.items():
-        print(f"  {name:14}{statistics.median(seconds):8.3f} s  [{min(seconds):.3f}, {max(seconds):.3f}]")
+        table.add(name, f"{statistics.median(seconds):.3f} s", f"[{min(seconds):.3f}, {max(seconds):.3f}]")
     ratios = [official / showattend for showattend, official in zip(times["showattend"], times["pycocoevalcap"], strict=True)]
-    print(f"  ratio         {statistics.median(ratios):8.2f}    [{min(ratios):.2f}, {max(ratios):.2f}]; equal to 1e-9 in every round")
+    spread = f"[{min(ratios):.2f}, {max(ratios):.2f}]"
+    table.add("ratio", f"{statistics.median(ratios):.2f}x", spread, note="equal to 1e-9 in every round")
     if args.json:
         sizes = {"photos": len(captions), "references": counted, "source": source}
         machine = {"python": platform.python_version(), "numpy": np.__version__, "processor": platform.processor()}

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench_common import draw_photos, make_parser, print_head, write_json
+from bench_common import Table, draw_photos, make_parser, print_head, write_json
 from PIL import Image
 
 from showattend.inference import Caption
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(0)
     caption = random_caption()
     print_head("cpu", f"{WORDS} words, a photo of {SIZE[0]} by {SIZE[1]} pixels")
-    rows = []
+    table, rows = Table(("file", 8), ("processor time", 14), ("spread", 14), ("size", 10)), []
     with tempfile.TemporaryDirectory() as name:
         (drawn,) = draw_photos(Path(name), 1)
         photo = Image.open(drawn).convert("RGB").resize(SIZE)
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 seconds.append(time.process_time() - started)
             spread = [min(seconds[1:]), max(seconds[1:])]
             rows.append({"case": ending, "seconds": statistics.median(seconds[1:]), "spread": spread, "bytes": path.stat().st_size})
-            print(f"{ending:6} {rows[-1]['seconds']:6.2f} s [{spread[0]:.2f}, {spread[1]:.2f}]  {path.stat().st_size / 1000:6.0f} kB")
+            size = f"{path.stat().st_size / 1000:.0f} kB"
+            table.add(ending, f"{rows[-1]['seconds']:.2f} s", f"[{spread[0]:.2f}, {spread[1]:.2f}]", size)
     write_json(options.json, rows)
 
 

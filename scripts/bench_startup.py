@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench_common import draw_photos, make_parser, print_head, write_json
+from bench_common import Table, draw_photos, make_parser, print_head, write_json
 from tqdm import tqdm
 
 from showattend.decoding import GenerationConfig
@@ -68,12 +68,12 @@ def measure(encoders: Sequence[str], rounds: int) -> dict[str, list[float]]:
     return {case: [times_of_round[case] for times_of_round in times[1:]] for case in commands}  # the first round fills the disk's cache
 
 
-def report(case: str, seconds: Sequence[float], torch_seconds: float) -> dict[str, Any]:
-    """A case as one object; prints its row."""
+def report(case: str, seconds: Sequence[float], torch_seconds: float, table: Table) -> dict[str, Any]:
+    """A case as one object; adds its row."""
     median, spread = statistics.median(seconds), [min(seconds), max(seconds)]
     beyond_torch = median - torch_seconds
     more = f"{beyond_torch:+.2f} s" if case.startswith("caption") else ""
-    print(f"{case:22} {median:6.2f} s [{spread[0]:.2f}, {spread[1]:.2f}]  {more}".rstrip())
+    table.add(case, f"{median:.2f} s", f"[{spread[0]:.2f}, {spread[1]:.2f}]", more)
     return {"case": case, "seconds": median, "spread": spread, "beyond_torch": beyond_torch}
 
 
@@ -83,9 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--encoder", nargs="+", default=["tiny", "mobilenet_v2"], metavar="NAME", help="(default: tiny mobilenet_v2)")
     options = parser.parse_args(arguments)
     times = measure(options.encoder, options.rounds)
-    print_head("cpu", "the last column: beyond `import torch`")
-    torch_seconds = statistics.median(times[IMPORT])
-    write_json(options.json, [report(case, seconds, torch_seconds) for case, seconds in times.items()])
+    print_head()
+    table, torch_seconds = Table(("case", 22), ("seconds", 8), ("spread", 14), ("beyond torch", 12)), statistics.median(times[IMPORT])
+    write_json(options.json, [report(case, seconds, torch_seconds, table) for case, seconds in times.items()])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """The benchmarks still start: nothing else notices when a module that they import has moved."""
 
+import json
 import runpy
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,26 @@ def test_an_unknown_case_is_refused_with_the_known_ones(monkeypatch: pytest.Monk
     with pytest.raises(SystemExit):
         runpy.run_path(str(SCRIPTS / "bench_growth.py"), run_name="__main__")
     assert "unknown table 'train-X': choose from train-T" in capsys.readouterr().err
+
+
+def test_a_table_names_the_machine_its_peaks_and_whether_targets_are_reached(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    common = import_module("bench_common")
+    monkeypatch.setattr(common, "PEAK_SIZE", 64)
+    common.print_head("cpu", "a case")
+    table = common.Table(("case", 6), ("ratio", 7), ("target", 12))
+    table.add("fast", "30.0x", common.verdict(30, 26), note="checked")
+    table.add("slow", "9.0x", common.verdict(9, 26))
+    head, more, columns, *rows = capsys.readouterr().out.splitlines()
+    assert head.startswith(common.machine_name())
+    assert "float32 " in head
+    assert more == "a case, medians"
+    assert columns == "case      ratio        target"
+    assert rows == ["fast      30.0x   reached 26x  checked", "slow       9.0x    missed 26x"]
+    common.write_json(tmp_path / "rows.json", [{"case": "fast"}])
+    (row,) = json.loads((tmp_path / "rows.json").read_text())
+    assert row["machine"] == common.machine_name()
+    assert row["gflops"]["float32"] >= 0
+    assert common.verdict(9, None) == ""
