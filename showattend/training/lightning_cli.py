@@ -85,6 +85,8 @@ class TrainingCLI(LightningCLI):
         self.datamodule = CaptionDataModule(self._get(self.config_init, "data"))
         self.model = self.module_class(self.datamodule.vocabulary, self._get(self.config_init, "model"), trust=self.run.trusted)
         self.trainer = self.instantiate_trainer()
+        # Lightning does it after it has copied the weights for their average and has read those of a checkpoint, which it would round.
+        self.model = self.trainer.precision_plugin.convert_module(self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer; for `fit` with the run's folder, logs and checkpoints."""

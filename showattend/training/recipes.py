@@ -1,12 +1,14 @@
 """The configurations that come with the package: `--config flickr8k` is the packaged configs/flickr8k.yaml."""
 
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from showattend.data.text_files import read_decoded
-from showattend.files import check_readable
+from showattend.files import check_readable, writable
 
 FOLDER = Path(__file__).parents[1] / "configs"
 OPTIONS = ("--config", "-c")
@@ -22,13 +24,41 @@ def with_config_paths(arguments: Sequence[str]) -> Iterator[list[str]]:
     """A command line in which what stands after `--config` is the path of a file in UTF-8.
 
     A recipe's name becomes its path; a file of that name comes first. Within the context a file in another encoding, such as UTF-16, has
-    a copy of the same name.
+    a copy of the same name. So has what the shell opens, `<(command)`, of any option: it can be read only once, and by one process. The
+    processes that Lightning starts get their options from `sys.argv`, where the copies are named as well.
 
     Raises:
         InputError: the encoding of a file cannot be recognised.
     """
+    before = sys.argv
     with tempfile.TemporaryDirectory(prefix="showattend-") as folder:
-        yield list(_replaced(arguments, Path(folder)))
+        copies: dict[str, str] = {}
+        without_pipes = [_with_copy(argument, copies, Path(folder)) for argument in arguments]
+        sys.argv = [copies.get(argument, argument) for argument in before]
+        try:
+            yield list(_replaced(without_pipes, Path(folder)))
+        finally:
+            sys.argv = before
+
+
+def _with_copy(argument: str, copies: dict[str, str], folder: Path) -> str:
+    """An argument with the path of a copy where it names a pipe, which is read at its first mention."""
+    option, equals, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+    if argument not in copies and _is_pipe(Path(value)):
+        copy = Path(tempfile.mkdtemp(dir=folder)) / Path(value).name
+        with writable(copy):
+            copy.write_bytes(Path(value).read_bytes())
+        copies[argument] = f"{option}{equals}{copy}"
+    return copies.get(argument, argument)
+
+
+def _is_pipe(path: Path) -> bool:
+    """Whether a path is a pipe that may be read; a named one may not, see `check_readable`."""
+    with suppress(OSError, ValueError):
+        if stat.S_ISFIFO(path.stat().st_mode):
+            check_readable(path)
+            return True
+    return False
 
 
 def _replaced(arguments: Sequence[str], folder: Path) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Configuration files: recipes by name, and the encodings that editors write."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +33,23 @@ def test_a_configuration_is_read_in_the_encoding_that_it_has(encoding: str, tmp_
     assert copy == path or not copy.exists()
     if encoding == "utf-16":
         assert "no folder at nirgends" in refused("fit", "--config", path)
+
+
+def test_what_the_shell_opens_is_read_once_for_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, TEXT.encode("utf-16"))
+    os.close(writer)
+    pipe = f"/dev/fd/{reader}"
+    monkeypatch.setattr("sys.argv", command := ["showattend", "fit", "--config", pipe, "--name", "a"])
+    with with_config_paths(command[2:4]) as (_, path):
+        assert Path(path).read_text(encoding="utf-8-sig") == TEXT
+        assert Path(path).name == str(reader)
+        assert [*command[:3], *command[4:]] == [*sys.argv[:3], *sys.argv[4:]]
+        with with_config_paths(sys.argv[2:]) as (_, again, *rest):  # as a process that Lightning starts
+            assert Path(again).read_text(encoding="utf-8-sig") == TEXT
+            assert rest[:2] == ["--name", "a"]
+    assert sys.argv == command
+    os.close(reader)
 
 
 def test_a_configuration_in_an_unknown_encoding_is_one_line(tmp_path: Path, refused: Callable[..., str]) -> None:

@@ -87,7 +87,7 @@ def assert_equal(one: object, other: object, where: str) -> None:
 @pytest.mark.parametrize(
     ("step", "options"),
     [
-        (5, ["--ema=0.9"]),
+        (5, ["--ema=0.9", "--trainer.precision=64-true"]),
         pytest.param(8, [], marks=pytest.mark.slow),
         (8, ["--every_n_steps=1", "--ema=0.9"]),
         pytest.param(8, ["--every_n_steps=3", "--trainer.val_check_interval=2"], marks=pytest.mark.slow),
