@@ -38,6 +38,7 @@ from bench_common import Table, add_device, add_names, draw_photos, make_parser,
 from showattend.bulk.captioning import ChunkCaptioner
 from showattend.bulk.chunks import CaptionedChunk, Row
 from showattend.bulk.decoding import UnitDecoder
+from showattend.bulk.isolation import BegunUnits
 from showattend.bulk.local import run_local
 from showattend.bulk.output import BulkOutput
 from showattend.bulk.parts import PartAssembler
@@ -96,7 +97,7 @@ class Bench:
     def local(self) -> dict[str, float]:
         """Without Ray."""
         captioner = ChunkCaptioner(self.recipe.build(self.options.device), self.config, alphas=False)
-        return self._end_to_end("local", lambda: run_local(self.plan.remaining(()), self.decoder, captioner, workers=1))
+        return self._end_to_end("local", lambda: run_local(self.plan.remaining(()), self.decoder, captioner, 1, BegunUnits(None)))
 
     def ray(self, actors: int) -> dict[str, float]:
         """A Ray that has started already; actors load the network within the time."""

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from showattend.bulk.chunks import Row
+from showattend.bulk.isolation import BegunUnits
 from showattend.bulk.listing import Source, list_units
 from showattend.bulk.parts import finished_units, part_name, write_part
 from showattend.bulk.units import Plan, write_plan
 from showattend.errors import InputError, shorten
 from showattend.files import lock_for_process, writable, write_text
 
-RUN, PLAN, LOCK, PARTS = "run.json", "plan.jsonl.gz", "lock", "parts"
+RUN, PLAN, LOCK, PARTS, BEGUN = "run.json", "plan.jsonl.gz", "lock", "parts", "begun"
 FORMATS = ("parquet", "jsonl")
 SHARE_LOCK = re.compile(rf"{LOCK}-\d+-of-(\d+)")
 FORMAT = 1  # of run.json
@@ -39,6 +40,7 @@ class BulkOutput:
     def __init__(self, folder: Path, settings: Mapping[str, Any], shard: tuple[int, int] = (1, 1)) -> None:
         self.folder, self.shard = folder, shard
         self.parts = folder / PARTS
+        self.begun = BegunUnits(folder / BEGUN)
         self.settings = json.loads(json.dumps({"version": FORMAT, **settings}))
         self._locks: list[int] = []
         self._check_new_or_same()
@@ -78,6 +80,7 @@ class BulkOutput:
         """
         path = self.parts / part_name(index, self.settings["format"])
         write_part(path, rows, self.settings["model"], alphas=self.settings["alphas"])
+        self.begun.end(index)
 
     def close(self) -> None:
         """Let others work in the folder."""

@@ -15,7 +15,7 @@ from showattend.bulk.chunks import CaptionedChunk
 from showattend.bulk.decoding import UnitDecoder
 from showattend.bulk.ray_chunks import binary, unpack_captioned
 from showattend.bulk.ray_cluster import Resources
-from showattend.bulk.ray_workers import CaptionActor, decode_units
+from showattend.bulk.ray_workers import CaptionActor, UnitAttempts, decode_units
 from showattend.bulk.recipe import CaptionerRecipe
 from showattend.bulk.units import RemainingUnits
 from showattend.errors import InputError
@@ -49,9 +49,10 @@ def run_ray(
             handler.setLevel(logging.CRITICAL)
     context.enable_progress_bars = context.print_on_execution_start = False
     dataset = ray.data.from_arrow([pa.table({"unit": [index], "line": binary(zlib.compress(line))}) for index, line in units])
+    attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(UnitAttempts).remote()
     # Where two steps have the same options, Ray Data joins them: actors would decode.
     decoded = dataset.map_batches(
-        decode_units, fn_args=[decoder], batch_size=1, batch_format="pyarrow", num_cpus=1, max_calls=UNITS_PER_WORKER
+        decode_units, fn_args=[decoder, attempts], batch_size=1, batch_format="pyarrow", num_cpus=1, max_calls=UNITS_PER_WORKER
     )
     captioned = decoded.map_batches(
         CaptionActor,

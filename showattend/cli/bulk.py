@@ -25,6 +25,7 @@ from showattend.errors import InputError
 if TYPE_CHECKING:
     from showattend.bulk.chunks import CaptionedChunk
     from showattend.bulk.decoding import UnitDecoder
+    from showattend.bulk.isolation import BegunUnits
     from showattend.bulk.listing import Source
     from showattend.bulk.output import BulkOutput
     from showattend.bulk.recipe import CaptionerRecipe
@@ -130,7 +131,7 @@ def _caption(
     recipe = recipe._replace(photos=all_units.num_photos(args.unit_size))  # with those of an earlier run, which must have decided alike
     decoder = UnitDecoder(recipe.model.preprocessing, source.columns, args.batch_size)
     try:
-        _write(_chunks(args, units, decoder, recipe, config), output, len(units))
+        _write(_chunks(args, units, decoder, recipe, config, output.begun), output, len(units))
     except BaseException as error:
         _explain(error, output, ours)
         raise
@@ -138,14 +139,20 @@ def _caption(
 
 
 def _chunks(
-    args: argparse.Namespace, units: RemainingUnits, decoder: UnitDecoder, recipe: CaptionerRecipe, config: GenerationConfig
+    args: argparse.Namespace,
+    units: RemainingUnits,
+    decoder: UnitDecoder,
+    recipe: CaptionerRecipe,
+    config: GenerationConfig,
+    begun: BegunUnits,
 ) -> Iterator[CaptionedChunk]:
     """The rows of units, by Ray or without it."""
     if args.shard:
         from showattend.bulk.captioning import ChunkCaptioner
         from showattend.bulk.local import run_local
 
-        return run_local(units, decoder, ChunkCaptioner(recipe.build(args.device, config), config, args.alphas), args.workers)
+        captioner = ChunkCaptioner(recipe.build(args.device, config), config, args.alphas)
+        return run_local(units, decoder, captioner, args.workers, begun)
     from showattend.bulk.ray_cluster import choose_resources, start_ray
 
     ray = start_ray(args.address)

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -20,10 +21,12 @@ from PIL import Image
 
 from showattend.bulk import output
 from showattend.bulk.chunks import CaptionedChunk, Place, Row
+from showattend.bulk.isolation import ChildDied, run_in_child
 from showattend.bulk.output import BulkOutput
 from showattend.bulk.parts import PartAssembler
 from showattend.bulk.units import Plan, Unit, write_plan
 from showattend.cli.main import main
+from showattend.data.transforms import Preprocessing
 from showattend.pretrained import save_pretrained
 
 PHOTOS = 11
@@ -325,6 +328,40 @@ def test_a_full_disk_says_what_is_kept(photos: Path, model: Path, refused: Calla
     monkeypatch.setattr(output, "write_part", write)
     line = refused("bulk", photos, "--model", model, "--output", "out", "--shard", "1/1", "--unit-size", 4)
     assert line.endswith("1 parts are kept in out: the same command goes on from there")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])  # memory that ran out, and a library that crashed
+def test_a_photo_that_kills_its_process_is_a_row_at_the_second_attempt(
+    number: int, photos: Path, model: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
+) -> None:
+    expected = captions_of_caption(photos, model)
+    real = Preprocessing.load_array
+
+    def load_array(self: Preprocessing, path: Path) -> Any:
+        if path.name == "06.jpg":
+            os.kill(os.getpid(), number)
+        return real(self, path)
+
+    monkeypatch.setattr(Preprocessing, "load_array", load_array)
+    command = ("bulk", photos, "--model", model, "--output", "out", "--shard", "1/1", "--unit-size", 4, "--batch-size", 2, "--workers", 1)
+    line = refused(*command, *WORDS)
+    assert "a process that reads photos was killed" in line
+    assert line.endswith("parts are kept in out: the same command goes on from there")
+    assert main([str(one) for one in (*command, *WORDS)]) == 0
+    found = rows()
+    assert [row["error"] for row in found if row["id"].endswith("06.jpg")] == [
+        f"photos/b/06.jpg: the process that decodes it dies ({signal.Signals(number).name})"
+    ]
+    assert as_oracle(found) == {name: caption for name, caption in expected.items() if not name.endswith("06.jpg")}
+    assert not Path("out", "begun").exists()
+
+
+def test_a_child_gives_its_result_or_says_how_it_died() -> None:
+    assert np.array_equal(run_in_child(np.arange, 2**16), np.arange(2**16))
+    with pytest.raises(ChildDied, match="its memory is used up"):
+        run_in_child(np.ones, (2**31, 2**3))
+    with pytest.raises(ChildDied, match="SIGSEGV"):
+        run_in_child(signal.raise_signal, signal.SIGSEGV)
 
 
 def test_chunks_may_come_in_any_order_and_twice() -> None:

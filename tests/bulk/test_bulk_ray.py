@@ -18,6 +18,8 @@ import pytest
 from factories import untrained_model
 from PIL import Image
 
+from showattend.bulk.decoding import UnitDecoder
+from showattend.bulk.reading import Found
 from showattend.cli.main import main
 from showattend.pretrained import save_pretrained
 
@@ -87,6 +89,31 @@ def test_ray_gives_the_rows_of_the_way_without_it_and_goes_on(
     assert main(options(photos, model, out, *sizes, "--concurrency", 1)) == 0
     assert {path.name: path.stat().st_mtime_ns for path in out.glob("parts/*")} == before
     assert "leaves no processor" in refused(*options(photos, model, tmp_path / "many", *sizes, "--concurrency", 1000))
+
+
+class Killed(UnitDecoder):
+    """The photo 00005.jpg kills whatever decodes it, as a decoder of pictures that crashes."""
+
+    def _load(self, found: Found) -> tuple[Any, tuple[int, int]]:
+        if found.id.endswith("00005.jpg"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._load(found)
+
+
+@pytest.mark.slow  # as above
+@pytest.mark.usefixtures("_quick_workers")
+def test_a_photo_that_kills_every_process_is_a_row_with_its_error(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's workers cannot import the tests
+    monkeypatch.setattr("showattend.bulk.decoding.UnitDecoder", Killed)
+    write_photos(photos := tmp_path / "photos", 20, 20)
+    out = tmp_path / "out"
+    assert main(options(photos, model, out, "--unit-size", 8, "--batch-size", 4, "--concurrency", 1)) == 0
+    errors = {Path(row["id"]).name: row["error"] for row in rows(out) if row["error"]}
+    assert len(rows(out)) == 20
+    assert errors.keys() == {"00004.jpg", "00005.jpg"}
+    assert errors["00005.jpg"].endswith("00005.jpg: the process that decodes it dies (SIGKILL)")
 
 
 def test_a_ray_that_is_not_installed_is_one_line(
