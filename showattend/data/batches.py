@@ -44,8 +44,15 @@ class PhotoSource(Protocol):
     def broken(self) -> dict[int, str]:
         """Rows of photos that could not be read, with the reason."""
 
+    @property
+    def nbytes(self) -> int:
+        """Size of all rows on the disk; 0: they are not kept."""
+
     def read(self, row: int) -> Tensor:
         """The pixels (3,S,S) or features (L,D) of one photo."""
+
+    def read_ahead(self, first: int, count: int) -> None:
+        """Announce that rows will be read soon."""
 
 
 class Sample(NamedTuple):
@@ -118,6 +125,12 @@ class CaptionedDataset(Dataset[Sample]):
         row = source.read(self.rows[photo])
         return Sample(random_crop(row, self.crop, rng) if self.crop < 1 else row, captions, photo, counts)
 
+    def read_ahead(self, first: int, count: int) -> None:
+        """Announce to the sources that photos from `first` on will be read soon."""
+        rows = self.rows[first : first + count]
+        for source in self.sources:
+            source.read_ahead(rows[0], rows[-1] + 1 - rows[0])
+
     def collate(self, samples: list[Sample]) -> Batch:
         """Put samples into the order that the decoder needs, the longest captions first, and pad them."""
         samples = [sample._replace(captions=sorted(sample.captions, key=len, reverse=True)) for sample in samples]
@@ -167,13 +180,22 @@ class TrainingBatches(Sampler[list[SampleKey]]):
         rng = torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
         batches = []
         for pairs in self.groups:
-            order = torch.randperm(len(pairs), generator=rng).tolist()
+            order = self._order(len(pairs), rng)
             seeds = torch.randint(2**62, (len(pairs),), generator=rng).tolist()
             keys = [SampleKey(pairs[i][0], pairs[i][1], seed) for i, seed in zip(order, seeds, strict=True)]
             batches += [keys[begin : begin + self.batch_size] for begin in range(0, len(keys), self.batch_size)]
         if len(self.groups) > 1:
             batches = [batches[i] for i in torch.randperm(len(batches), generator=rng).tolist()]
-        return iter(batches[self.skipped[1] if self.skipped[0] == self.epoch else 0 :])
+        return iter(batches[self.first_batch :])
+
+    @property
+    def first_batch(self) -> int:
+        """The batch of this epoch that an iteration begins with."""
+        return self.skipped[1] if self.skipped[0] == self.epoch else 0
+
+    def _order(self, count: int, rng: torch.Generator) -> list[int]:
+        """The order of a group's pairs in this epoch."""
+        return torch.randperm(count, generator=rng).tolist()
 
 
 class ShareOfBatches(Sampler[list[int] | list[SampleKey]]):

@@ -1,13 +1,13 @@
 """The cache: each photo is decoded once, and a frozen encoder computes its features once.
 
-The rows of all photos lie in one .npy file: features as float16 (N,L,D), or, for an encoder that is trained, pixels (N,3,S,S). A JSON
-manifest next to it records what they were computed from, and the digest of the file. Rows are read with plain file reads: mapped pages
-would count as the process's own memory, and an epoch touches them all.
+The rows of all photos lie in one .npy file, see `row_formats`: features (N,L,D), or, for an encoder that is trained, pixels (N,3,S,S).
+A JSON manifest next to it records what they were computed from, and the digest of the file. Rows are read with plain file reads: mapped
+pages would count as the process's own memory, and an epoch touches them all.
 """
 
 import hashlib
 import json
-import math
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,6 +26,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.errors import InputError, one_line
 from showattend.features.extraction import write_payload
+from showattend.features.row_formats import FLOAT16, PIXELS, decode_row, row_type
 from showattend.files import sha256_of, waiting_lock, write_text
 from showattend.models.inputs import Features, Pixels
 
@@ -37,19 +38,30 @@ class PhotoCache:
     path: Path  # the .npy file
     offset: int  # bytes before the first row
     shape: tuple[int, ...]  # (N,L,D) or (N,3,S,S)
-    dtype: np.dtype[Any]
+    row_type: np.dtype[Any]
     broken: dict[int, str]  # rows of photos that could not be read, with the reason; they are zero
 
     @property
     def input_type(self) -> type[Pixels] | type[Features]:
-        """What a batch of rows is: pixels are kept as bytes, features in half precision."""
-        return Pixels if self.dtype == np.uint8 else Features
+        """What a batch of rows is."""
+        return Pixels if self.row_type.base == np.uint8 else Features
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all rows on the disk."""
+        return self.shape[0] * self.row_type.itemsize
 
     def read(self, row: int) -> Tensor:
         """The features (L,D) in half precision, or the pixels (3,S,S), of one photo."""
-        count = math.prod(self.shape[1:])
-        values = np.fromfile(self.path, self.dtype, count, offset=self.offset + row * count * self.dtype.itemsize)
-        return torch.from_numpy(values.reshape(self.shape[1:]))
+        return decode_row(np.fromfile(self.path, self.row_type, 1, offset=self.offset + row * self.row_type.itemsize)[0])
+
+    def read_ahead(self, first: int, count: int) -> None:
+        """Let the system read `count` rows into memory, in the background, where it can."""
+        if not hasattr(os, "posix_fadvise"):
+            return
+        with self.path.open("rb") as file:
+            size = self.row_type.itemsize
+            os.posix_fadvise(file.fileno(), self.offset + first * size, count * size, os.POSIX_FADV_WILLNEED)
 
 
 def open_or_build_cache(
@@ -58,6 +70,7 @@ def open_or_build_cache(
     encoder: Encoder | None,
     folder: Path,
     *,
+    features_as: str = FLOAT16,
     batch_size: int = 32,
     workers: int = 1,
 ) -> PhotoCache:
@@ -67,11 +80,12 @@ def open_or_build_cache(
 
     Args:
         encoder: frozen; None caches the photos' pixels
+        features_as: FLOAT16, or INT8 in half the space
 
     Raises:
         InputError: the folder cannot be written to, the disk is too small, or no photo can be read.
     """
-    manifest = _manifest(photos, preprocessing, encoder)
+    manifest = _manifest(photos, preprocessing, encoder, features_as)
     digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
     name = re.sub(r"\W+", "-", encoder.config.name) if encoder else "pixels"
     path = folder / f"{name}-{digest}.npy"
@@ -80,22 +94,18 @@ def open_or_build_cache(
     with waiting_lock(path.with_suffix(".lock")):
         if cache := _open_if_whole(path, manifest, report=True):
             return cache
-        payload = write_payload(path, manifest["shape"], manifest["dtype"], photos, preprocessing, encoder, batch_size, workers)
+        payload = write_payload(path, manifest["shape"], manifest["rows"], photos, preprocessing, encoder, batch_size, workers)
         _remember(path, payload.sha256)
         write_text(path.with_suffix(".json"), json.dumps({**manifest, **payload._asdict()}, indent=1))
         return _open(path, manifest)
 
 
-def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: Encoder | None) -> dict[str, Any]:
-    """All that the rows depend on; a photo counts as the same while its path, size and time of change are the same."""
-    files = hashlib.sha256()
-    for photo in photos:
-        status = photo.path.stat()
-        files.update(f"{photo.id} {photo.path.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode())
+def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: Encoder | None, features_as: str) -> dict[str, Any]:
+    """All that the rows depend on."""
     size = preprocessing.image_size
-    common: dict[str, Any] = {"preprocessing": asdict(preprocessing), "files": files.hexdigest()}
+    common: dict[str, Any] = {"preprocessing": asdict(preprocessing), "files": files_digest(photos)}
     if encoder is None:
-        return {**common, "shape": [len(photos), 3, size, size], "dtype": "|u1"}
+        return {**common, "shape": [len(photos), 3, size, size], "rows": PIXELS}
     weights = hashlib.sha256()
     for name, tensor in encoder.state_dict().items():
         weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -105,10 +115,19 @@ def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: En
     return {
         **common,
         "shape": shape,
-        "dtype": "<f2",
+        "rows": features_as,
         "encoder": [encoder.config.name, encoder.config.layer, encoder.config.stride],
         "weights": weights.hexdigest(),
     }
+
+
+def files_digest(photos: Sequence[Photo]) -> str:
+    """A digest of the files; a photo counts as the same while its path, size and time of change are the same."""
+    files = hashlib.sha256()
+    for photo in photos:
+        status = photo.path.stat()
+        files.update(f"{photo.id} {photo.path.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return files.hexdigest()
 
 
 def _open_if_whole(path: Path, manifest: dict[str, Any], *, report: bool) -> PhotoCache | None:
@@ -133,9 +152,11 @@ def _open(path: Path, manifest: dict[str, Any]) -> PhotoCache:
     broken = {int(row): str(reason) for row, reason in content.pop("broken").items()}
     _check_payload(path, content.pop("sha256"))
     array = np.load(path, mmap_mode="r")
-    if content != manifest or list(array.shape) != manifest["shape"] or array.dtype.str != manifest["dtype"]:
+    shape = tuple(manifest["shape"])
+    row = row_type(manifest["rows"], shape[1:])
+    if content != manifest or array.shape != shape[:1] + row.shape or array.dtype != row.base:
         raise ValueError("its content does not fit its manifest")
-    return PhotoCache(path, array.offset, array.shape, array.dtype, broken)
+    return PhotoCache(path, array.offset, shape, row, broken)
 
 
 def _check_payload(path: Path, sha256: str) -> None:

@@ -2,14 +2,14 @@
 
 import hashlib
 import io
-import math
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from showattend.data.captions import Photo
@@ -19,6 +19,7 @@ from showattend.encoders import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
 from showattend.errors import InputError
 from showattend.features.decoded_photos import DecodedBatch, decoded_batches
+from showattend.features.row_formats import encode_rows, row_type
 from showattend.files import atomic_write, writable
 
 
@@ -32,7 +33,7 @@ class Payload(NamedTuple):
 def write_payload(
     path: Path,
     shape: Sequence[int],
-    dtype: str,
+    rows_as: str,
     photos: Sequence[Photo],
     preprocessing: Preprocessing,
     encoder: Encoder | None,
@@ -41,10 +42,15 @@ def write_payload(
 ) -> Payload:
     """Write the pixels or features of all photos to an .npy file, with a progress bar; rows of broken photos are zero.
 
+    Args:
+        shape: of all pixels (N,3,S,S) or features (N,L,D)
+        rows_as: the format of a row, see `row_formats`
+
     Raises:
         InputError: the folder cannot be written to, the disk is too small, or no photo can be read.
     """
-    _check_space(path.parent, math.prod(shape) * np.dtype(dtype).itemsize)
+    row = row_type(rows_as, tuple(shape[1:]))
+    _check_space(path.parent, shape[0] * row.itemsize)
     # A generator of its own: whether the cache was there already must not change the random numbers of training.
     workers = workers_that_fit(workers, batch_size * 3 * preprocessing.image_size**2)
     decoded = decoded_batches([photo.path for photo in photos], preprocessing, batch_size, workers, torch.Generator())
@@ -53,38 +59,39 @@ def write_payload(
     task = "Reading pixels" if encoder is None else "Computing features"
     bar = tqdm(total=len(photos), desc=task + " (mirrored)" * preprocessing.flip, unit=" photos")
     with atomic_write(path) as temporary, temporary.open("wb") as file, bar:
-        digest.update(header := _header(shape, dtype))
+        digest.update(header := _header(shape[0], row))
         file.write(header)
-        for rows, reasons in _rows(decoded, encoder):
-            for row, reason in enumerate(reasons):
+        for values, reasons in _batches(decoded, encoder):
+            for index, reason in enumerate(reasons):
                 if reason:
-                    rows[row] = 0
-                    broken[bar.n + row] = reason
-            block = rows.tobytes()
+                    values[index] = 0
+                    broken[bar.n + index] = reason
+            block = encode_rows(rows_as, values).tobytes()
             digest.update(block)
             with writable(path):
                 file.write(block)
-            bar.update(len(rows))
+            bar.update(len(values))
         if len(broken) == len(photos):
             raise InputError(f"none of the {len(photos)} photos can be read: {next(iter(broken.values()))}")
     return Payload(broken, digest.hexdigest())
 
 
-def _header(shape: Sequence[int], dtype: str) -> bytes:
+def _header(count: int, row: np.dtype[Any]) -> bytes:
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": dtype, "fortran_order": False, "shape": tuple(shape)})
+    content = {"descr": np.lib.format.dtype_to_descr(row.base), "fortran_order": False, "shape": (count, *row.shape)}
+    np.lib.format.write_array_header_1_0(header, content)
     return header.getvalue()
 
 
-def _rows(decoded: Iterable[DecodedBatch], encoder: Encoder | None) -> Iterator[tuple[np.ndarray, list[str]]]:
-    """For each batch, pixels or features in half precision, and the reason why a photo is broken, or an empty one."""
+def _batches(decoded: Iterable[DecodedBatch], encoder: Encoder | None) -> Iterator[tuple[Tensor, list[str]]]:
+    """Pixels or features of each batch, and the reason why a photo is broken, or an empty one."""
     if encoder is None:
-        yield from ((pixels.numpy(), reasons) for pixels, _, reasons in decoded)
+        yield from ((pixels, reasons) for pixels, _, reasons in decoded)
         return
     extractor = FeatureExtractor(encoder)
     started = ((reasons, extractor.submit(pixels.to(encoder.mean.device))) for pixels, _, reasons in decoded)
     for reasons, wait in prefetch_one(started):
-        yield wait().features.half().contiguous().cpu().numpy(), reasons
+        yield wait().features, reasons
 
 
 def _check_space(folder: Path, size: int) -> None:

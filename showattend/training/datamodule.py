@@ -8,17 +8,24 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler
 
 from showattend.console import print_error
-from showattend.data.batches import Batch, CaptionedDataset, ShareOfBatches, TrainingBatches, by_length
-from showattend.data.captions import CaptionedPhotos, read_captions
+from showattend.data.batches import Batch, CaptionedDataset, PhotoSource, ShareOfBatches, TrainingBatches, by_length
+from showattend.data.block_shuffle import BlockShuffledBatches, buffer_for
+from showattend.data.captions import CaptionedPhotos, Photo, read_captions
 from showattend.data.shared_memory import workers_that_fit
+from showattend.data.transforms import Preprocessing
+from showattend.encoders import Encoder
 from showattend.errors import InputError
 from showattend.features.cache import open_or_build_cache
 from showattend.features.decoded_photos import usable_workers
+from showattend.features.photo_files import open_photo_files
+from showattend.features.row_formats import FLOAT16, INT8
 from showattend.files import default_cache_dir
 from showattend.ops.cuda_graphs import TRAINS_BESIDE_THREADS
 from showattend.training.processes import from_first
 from showattend.training.run_config import DataConfig
 from showattend.vocabulary import BPE, Vocabulary, choose_tokenizer, find_tokenizer
+
+FEATURES_AS = {"features": FLOAT16, "int8": INT8}  # by the choice of data.cache
 
 
 @rank_zero_only
@@ -59,11 +66,12 @@ class CaptionDataModule(lightning.LightningDataModule):
         self.vocabulary = _build_vocabulary(captions, config)
         self.datasets: dict[str, CaptionedDataset] = {}
         self.seed = torch.initial_seed()
+        self.shuffle_buffer = config.shuffle_buffer
         self.position = (0, 0)
 
-    def resume(self, seed: int, epoch: int, batch: int) -> None:
+    def resume(self, seed: int, shuffle_buffer: int | None, epoch: int, batch: int) -> None:
         """Begin with the batch after `batch` batches of an epoch, in the order and with the draws of an earlier run."""
-        self.seed = seed
+        self.seed, self.shuffle_buffer = seed, shuffle_buffer
         self.position = (epoch, batch)
 
     def setup(self, stage: str) -> None:
@@ -78,18 +86,25 @@ class CaptionDataModule(lightning.LightningDataModule):
         model: Any = self.trainer.lightning_module  # type: ignore[union-attr]
         training = split == "train"
         views = [model.preprocessing, model.preprocessing.mirrored()] if self.config.flip and training else [model.preprocessing]
-        if training and model.encoder_is_frozen and self.config.crop < 1:
-            raise InputError(
-                "crops need photos, and a frozen encoder's features are cached: leave out --data.crop, or fine-tune the encoder"
-            )
+        caches_features = model.encoder_is_frozen and self.config.cache in FEATURES_AS
+        if training and caches_features and self.config.crop < 1:
+            raise InputError("crops need pixels, and features are cached: leave out --data.crop, or give --data.cache pixels")
         # Lightning moves the model only after this.
-        encoder = model.network.encoder.to(self.trainer.strategy.root_device) if model.encoder_is_frozen else None  # type: ignore[union-attr]
-        sources = [open_or_build_cache(photos, view, encoder, self.cache_dir, workers=self.config.num_workers) for view in views]
+        encoder = model.network.encoder.to(self.trainer.strategy.root_device) if caches_features else None  # type: ignore[union-attr]
+        sources = [self._source(photos, view, encoder) for view in views]
         for reason in sources[0].broken.values():
             _report(f"left out: {reason}")
         if not training:
             return CaptionedDataset(photos, sources, self.vocabulary, None)
         return CaptionedDataset(photos, sources, self.vocabulary, self.config.captions_per_photo, self.config.crop)
+
+    def _source(self, photos: list[Photo], view: Preprocessing, encoder: Encoder | None) -> PhotoSource:
+        """Where the photos are read from; with an encoder its features."""
+        workers = self.config.num_workers
+        if self.config.cache == "none":
+            return open_photo_files(photos, view, self.cache_dir, workers=workers)
+        features_as = FEATURES_AS[self.config.cache] if encoder else FLOAT16
+        return open_or_build_cache(photos, view, encoder, self.cache_dir, features_as=features_as, workers=workers)
 
     def _loader(self, split: str) -> DataLoader[Batch]:
         dataset: Any = self.datasets[split]
@@ -110,11 +125,15 @@ class CaptionDataModule(lightning.LightningDataModule):
         )
 
     def _training_batches(self, dataset: CaptionedDataset) -> TrainingBatches:
+        everything: list[tuple[int, int | None]] = [(photo, None) for photo in range(len(dataset))]
+        batches: TrainingBatches
         if self.config.batching == "length":
             groups = by_length([[len(caption) for caption in captions] for captions in dataset.encoded])
+            batches = TrainingBatches(groups, self.config.batch_size, self.seed)
+        elif buffer := self._shuffle_buffer(dataset):
+            batches = BlockShuffledBatches(everything, self.config.batch_size, self.seed, buffer, dataset.read_ahead)
         else:
-            groups = [[(photo, None) for photo in range(len(dataset))]]
-        batches = TrainingBatches(groups, self.config.batch_size, self.seed)
+            batches = TrainingBatches([everything], self.config.batch_size, self.seed)
         batches.resume(*self.position)
         return batches
 
@@ -125,6 +144,12 @@ class CaptionDataModule(lightning.LightningDataModule):
         lengths = ([len(caption) for caption in captions] for captions in dataset.encoded)
         tokens = sum(sum(each) / len(each) * min(len(each), drawn or len(each)) for each in lengths if each)
         return tokens / len(self._training_batches(dataset))
+
+    def _shuffle_buffer(self, dataset: CaptionedDataset) -> int:
+        """Photos that are shuffled at a time, 0 for all; decided once in a run, for a resumed one may have another memory."""
+        if self.shuffle_buffer is None:
+            self.shuffle_buffer = buffer_for(len(dataset), sum(source.nbytes for source in dataset.sources))
+        return self.shuffle_buffer
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training photos, in a new order each epoch."""

@@ -21,6 +21,9 @@ FIXED = (
     "data.batching",
     "data.captions_per_photo",
     "data.flip",
+    "data.crop",
+    "data.cache",
+    "data.shuffle_buffer",
     "data.min_count",
     "data.max_words",
     "ema",
@@ -85,6 +88,7 @@ class ResumeState(Callback):
         checkpoint["resume"] = {
             **current_position(trainer)._asdict(),
             "data_seed": trainer.datamodule.seed,  # type: ignore[attr-defined]
+            "shuffle_buffer": trainer.datamodule.shuffle_buffer,  # type: ignore[attr-defined]
             "metrics_rows": self.metrics.flush() if trainer.is_global_zero else 0,
             "random": states[0],
             "random_of_others": states[1:],
@@ -94,7 +98,8 @@ class ResumeState(Callback):
     def on_load_checkpoint(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Set the seed and the position of the data, whose loaders are built after this."""
         self.resumed = checkpoint["resume"]
-        trainer.datamodule.resume(self.resumed["data_seed"], self.resumed["epoch"], self.resumed["batch"])  # type: ignore[attr-defined]
+        order = self.resumed["data_seed"], self.resumed.get("shuffle_buffer", 0)
+        trainer.datamodule.resume(*order, self.resumed["epoch"], self.resumed["batch"])  # type: ignore[attr-defined]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Let each process draw other numbers, and set the progress of Lightning's loops to the position."""
@@ -188,7 +193,7 @@ def check_options(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """
     differences = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
     for name in differences:
-        if name.startswith(FIXED):
+        if name.startswith(FIXED) and name in old:
             raise InputError(
                 f"--{name} is {new.get(name)}, but the run to resume has {old.get(name)}: "
                 "give the same options, or train anew without --ckpt_path"

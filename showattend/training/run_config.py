@@ -9,6 +9,7 @@ from showattend.metrics import monitor_choices
 from showattend.vocabulary import BPE, TOKENIZERS
 
 BATCHINGS = ("photos", "length")
+CACHES = ("features", "int8", "pixels", "none")
 # Validation metrics, and whether more (max) or less (min) of them is better.
 MONITORS = {**monitor_choices(), "val_loss": "min"}
 
@@ -26,11 +27,16 @@ class DataConfig:
         batching: photos, with several captions of each; or length: single captions of one length, as the paper
         captions_per_photo: captions of a photo in a batch, drawn anew each time where there are more; null: all
         flip: train on mirrored photos too
-        crop: where the encoder is trained, photos are cropped at random in training; the smallest share of a photo that a crop shows,
-            such as 0.6; 1: whole photos
+        crop: photos are cropped at random in training, where their pixels are cached or the encoder is trained; the smallest share of a
+            photo that a crop shows, such as 0.6; 1: whole photos
         min_count: a word that occurs less often in the training captions becomes <unk>
         max_words: size of the vocabulary at most, the special tokens not counted; null: no limit
-        cache_dir: folder for the features of a frozen encoder; null: the folder showattend in the user's cache folder
+        cache: what is kept on the disk: features of a frozen encoder in half precision; int8, the same in half the space; pixels, from
+            which the encoder computes features in every epoch; or none, which decodes the photos in every epoch too. Of an encoder
+            that is trained, features and int8 keep the pixels
+        cache_dir: folder of the cache; null: the folder showattend in the user's cache folder
+        shuffle_buffer: photos that are shuffled at a time, read in blocks of neighbours; 0: all photos; null: all, unless their rows
+            take more than three quarters of the memory
         num_workers: processes that read photos while the network works, for each device
 
     Raises:
@@ -49,15 +55,18 @@ class DataConfig:
     crop: float = 1.0
     min_count: int = 5
     max_words: int | None = None
+    cache: str = "features"
     cache_dir: Path | None = None
+    shuffle_buffer: int | None = None
     num_workers: int = 1
 
     def __post_init__(self) -> None:
         check_types(self)
         check_range(self, "batch_size", "captions_per_photo", "max_words", minimum=1)
-        check_range(self, "min_count", "num_workers", minimum=0)
+        check_range(self, "min_count", "num_workers", "shuffle_buffer", minimum=0)
         check_range(self, "crop", above=0, maximum=1)
         check_choice(self, "batching", BATCHINGS)
+        check_choice(self, "cache", CACHES)
         check_choice(self, "tokenizer", ("auto", *TOKENIZERS, BPE))
 
 

@@ -14,6 +14,8 @@ from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder, EncoderConfig, make_encoder
 from showattend.errors import InputError
 from showattend.features.cache import open_or_build_cache
+from showattend.features.photo_files import open_photo_files
+from showattend.features.row_formats import INT8, decode_row, encode_rows
 
 
 @pytest.fixture
@@ -149,3 +151,42 @@ def test_a_full_disk_is_an_error_before_any_work(
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(InputError, match=r"--data\.cache_dir"):
         open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+
+
+def test_int8_rows_are_within_half_a_level_of_each_channel_in_half_the_space(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
+    exact = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+    rounded = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", features_as=INT8)
+    assert (rounded.shape, rounded.input_type) == (exact.shape, exact.input_type)
+    assert rounded.nbytes < 0.65 * exact.nbytes  # with more locations, the scales count for less
+    for row in range(len(photos)):
+        features, levels = exact.read(row).float(), rounded.read(row)
+        assert levels.dtype == torch.float16
+        half_a_level = features.abs().amax(0) / 254
+        assert ((levels.float() - features).abs() <= 1.1 * half_a_level + 1e-3).all()
+
+
+@pytest.mark.parametrize("largest", [0.0, 1e-6, 1.0, 6e4])
+def test_int8_rows_keep_zeros_signs_and_the_largest_value(largest: float) -> None:
+    values = torch.tensor([0.0, -0.5, 1.0]).view(1, 3, 1) * largest
+    row = decode_row(encode_rows(INT8, values)[0]).float()
+    assert row.isfinite().all()
+    assert torch.allclose(row, values[0], rtol=8e-3, atol=1e-7)
+    assert row[0] == 0
+
+
+def test_without_a_cache_photos_are_decoded_at_each_read(photos: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos[1].path.write_bytes(b"")
+    source = open_photo_files(photos, Preprocessing(32), tmp_path / "cache", workers=0)
+    assert list(source.broken) == [1]
+    assert torch.equal(source.read(4), Preprocessing(32).load(photos[4].path)[0])
+    monkeypatch.setattr(Preprocessing, "load", lambda *_: pytest.fail("read again"))
+    assert open_photo_files(photos, Preprocessing(32), tmp_path / "cache").broken == source.broken
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"x": 1}', "{"])
+def test_a_damaged_memory_of_broken_photos_is_made_again(photos: list[Photo], tmp_path: Path, content: str) -> None:
+    photos[2].path.write_bytes(b"")
+    folder = tmp_path / "cache"
+    broken = open_photo_files(photos, Preprocessing(32), folder, workers=0).broken
+    next(folder.iterdir()).write_text(content)
+    assert open_photo_files(photos, Preprocessing(32), folder, workers=0).broken == broken == {2: broken[2]}

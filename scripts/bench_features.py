@@ -1,0 +1,189 @@
+"""What the choices of `--data.cache` cost: space on the disk, speed of training when memory does not hold the cache, and captions.
+
+  python scripts/bench_features.py                                   space and speed, on rows of random numbers
+  python scripts/bench_features.py --model DIR --data DIR            and the scores of a model's captions from each kind of rows
+
+space   bytes a photo, and gigabytes of Flickr8k, Flickr30k and COCO with their mirror images left out
+speed   training steps of the decoder (H = A = E = 512, V = 10,000, five captions of each photo) on one thread, with rows that the
+        system holds in memory, and with none of them there: rows read one by one in random order, or in blocks (data/block_shuffle.py)
+scores  BLEU-4 and CIDEr-D on the validation photos, from features in half precision and in int8
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import torch
+from bench_common import make_parser, print_head, random_lengths, write_json
+from torch.utils.data import DataLoader
+
+from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches
+from showattend.data.block_shuffle import BlockShuffledBatches
+from showattend.data.captions import Photo, read_captions
+from showattend.features.cache import PhotoCache, open_or_build_cache
+from showattend.features.row_formats import FLOAT16, INT8, PIXELS, encode_rows, row_type
+from showattend.metrics import corpus_scores
+from showattend.models.config import DecoderConfig
+from showattend.models.decoder import Decoder
+from showattend.models.inputs import Features
+from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
+from showattend.ops.linear_cross_entropy import caption_loss
+from showattend.pretrained import load_pretrained
+from showattend.vocabulary import Vocabulary
+
+SETS = {"Flickr8k": 8_091, "Flickr30k": 31_783, "COCO": 123_287}  # photos
+GRIDS = {"7x7x1280 (MobileNetV2)": (49, 1280), "9x9x1280 (EfficientNet-Lite2)": (81, 1280), "14x14x1024 (ResNet-101)": (196, 1024)}
+V, BATCH, CAPTIONS = 10_000, 32, 5
+
+
+def space() -> list[dict[str, Any]]:
+    """A row for each kind of rows and grid."""
+    kinds = [(grid, name, shape) for grid, shape in GRIDS.items() for name in (FLOAT16, INT8)] + [("224x224 pixels", PIXELS, (3, 224, 224))]
+    results = []
+    for grid, name, shape in kinds:
+        size = row_type(name, shape).itemsize
+        gigabytes = {data: size * photos / 1e9 for data, photos in SETS.items()}
+        print(f"{grid:30} {name:8} {size / 1e3:6.0f} kB   " + "  ".join(f"{data} {value:5.1f} GB" for data, value in gigabytes.items()))
+        results.append({"case": "space", "grid": grid, "rows": name, "bytes": size, "gigabytes": gigabytes})
+    return results
+
+
+def random_cache(path: Path, name: str, rows: int) -> PhotoCache:
+    """A cache file of random features, 7x7x1280."""
+    shape = GRIDS["7x7x1280 (MobileNetV2)"]
+    block = encode_rows(name, torch.rand(64, *shape, generator=torch.Generator().manual_seed(0))).tobytes()
+    with path.open("wb") as file:
+        for _ in range(rows // 64):
+            file.write(block)
+        os.fsync(file.fileno())
+    return PhotoCache(path, 0, (rows // 64 * 64, *shape), row_type(name, shape), {})
+
+
+def forget(cache: PhotoCache) -> None:
+    """Let the system drop the file from memory."""
+    with cache.path.open("rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+class Training:
+    """Steps of a decoder on the rows of a cache."""
+
+    def __init__(self, cache: PhotoCache) -> None:
+        torch.manual_seed(0)
+        words = [f"word{index}" for index in range(V - 4)]
+        self.vocabulary = Vocabulary.build([words])
+        captions = [
+            " ".join(np.random.default_rng(row).choice(words, int(length) - 1)) for row, length in enumerate(random_lengths(CAPTIONS))
+        ]
+        photos = [Photo(row, cache.path, tuple(captions)) for row in range(cache.shape[0])]
+        self.dataset = CaptionedDataset(photos, [cache], self.vocabulary, CAPTIONS)
+        config = DecoderConfig(embedding_size=512, hidden_size=512, attention_size=512)
+        self.decoder = Decoder(config, vocabulary_size=len(self.vocabulary), encoder_dim=cache.shape[-1])
+        self.optimizer = torch.optim.AdamW(self.decoder.parameters(), fused=True)
+
+    def photos_per_second(self, batches: TrainingBatches, steps: int) -> float:
+        """The speed of training, reading included, after one step."""
+        loader: Iterator[Batch] = iter(DataLoader(self.dataset, batch_sampler=batches, collate_fn=self.dataset.collate, num_workers=1))
+        self._step(next(loader))
+        started = time.perf_counter()
+        for _ in range(steps):
+            self._step(next(loader))
+        return steps * BATCH / (time.perf_counter() - started)
+
+    def _step(self, batch: Batch) -> None:
+        input_ids, target_ids, mask = teacher_forcing_split(batch.token_ids)
+        output = self.decoder(batch.photos.values.float(), input_ids)
+        caption_loss(output.hidden, output.output, flatten_tokens(target_ids, mask)).backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+def speed(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """A row for each kind of rows and way to read them."""
+    results = []
+    for name in (FLOAT16, INT8):
+        cache = random_cache(folder / f"{name}.npy", name, options.rows)
+        training = Training(cache)
+        everything: list[tuple[int, int | None]] = [(photo, None) for photo in range(cache.shape[0])]
+        ways: dict[str, tuple[Callable[[], TrainingBatches], bool]] = {
+            "in memory": (lambda: TrainingBatches([everything], BATCH, 0), False),
+            "from disk, row by row": (lambda: TrainingBatches([everything], BATCH, 0), True),
+            "from disk, in blocks": (lambda: BlockShuffledBatches(everything, BATCH, 0, options.buffer, training.dataset.read_ahead), True),
+        }
+        rates: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(options.rounds):
+            for way, (make, cold) in ways.items():
+                forget(cache) if cold else cache.path.read_bytes()
+                rates[way].append(training.photos_per_second(make(), options.steps))
+        for way, measured in rates.items():
+            median = float(np.median(measured))
+            share = median / float(np.median(rates["in memory"]))
+            print(f"{name:8} {way:22} {median:6.1f} photos/s  {share:4.0%} of in memory")
+            results.append(
+                {
+                    "case": "speed",
+                    "rows": name,
+                    "way": way,
+                    "photos_per_s": median,
+                    "spread": [min(measured), max(measured)],
+                    "share": share,
+                }
+            )
+        cache.path.unlink()
+    return results
+
+
+@torch.inference_mode()
+def scores(model: Path, data: Path, cache_dir: Path) -> list[dict[str, Any]]:
+    """A row for each kind of features: what a model says of the validation photos."""
+    pretrained = load_pretrained(model)
+    network = pretrained.network.eval()
+    photos = read_captions(data).split("val")
+    results = []
+    for name in (FLOAT16, INT8):
+        cache = open_or_build_cache(photos, pretrained.preprocessing, network.encoder, cache_dir, features_as=name)
+        dataset = CaptionedDataset(photos, [cache], pretrained.vocabulary, None)
+        captions: dict[int | str, list[str]] = {}
+        for begin in range(0, len(dataset), BATCH):
+            batch = dataset.collate([dataset[photo] for photo in range(begin, min(begin + BATCH, len(dataset)))])
+            found = network.caption(Features(batch.photos.values), pretrained.generation).token_ids[:, 0].tolist()
+            captions |= {photo: pretrained.vocabulary.decode_words(token_ids) for photo, token_ids in zip(batch.ids, found, strict=True)}
+        values = corpus_scores(captions, dict(zip(dataset.ids, dataset.references, strict=True)))
+        print(f"{name:8} BLEU-4 {values['bleu4']:.4f}  CIDEr-D {values['cider_d']:.4f}")
+        results.append({"case": "scores", "rows": name, **values})
+    return results
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a table for each case."""
+    parser = make_parser(__doc__, rounds=3)
+    parser.add_argument("--rows", type=int, default=6400, help="photos in the cache of random numbers (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=20, help="training steps of each measurement (default: %(default)s)")
+    parser.add_argument("--buffer", type=int, default=1024, help="photos that are shuffled at a time (default: %(default)s)")
+    parser.add_argument(
+        "--folder", type=Path, help="where the random rows are written, on the disk to be measured (default: a temporary folder)"
+    )
+    parser.add_argument("--model", type=Path, metavar="DIR", help="folder of a model whose captions are scored")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="its data set")
+    options = parser.parse_args(arguments)
+    if (options.model is None) != (options.data is None):
+        parser.error("--model and --data go together")
+    torch.set_num_threads(1)
+    print_head("cpu", f"{options.rows} rows", f"buffer {options.buffer}")
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        results = space() + speed(options, Path(folder))
+        if options.model:
+            results += scores(options.model, options.data, Path(folder))
+    write_json(options.json, results)
+
+
+if __name__ == "__main__":
+    main()
