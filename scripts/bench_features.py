@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,37 +106,31 @@ class Training:
         self.optimizer.zero_grad()
 
 
+def ways(training: Training, buffer: int) -> dict[str, tuple[TrainingBatches, bool]]:
+    """The order of rows by name, and whether they come from the disk."""
+    photos: list[tuple[int, int | None]] = [(photo, None) for photo in range(len(training.dataset))]
+    anywhere = TrainingBatches([photos], BATCH, 0)
+    in_blocks = BlockShuffledBatches(photos, BATCH, 0, buffer, training.dataset.read_ahead)
+    return {"in memory": (anywhere, False), "from disk, row by row": (anywhere, True), "from disk, in blocks": (in_blocks, True)}
+
+
 def speed(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """A row for each kind of rows and way to read them."""
     results = []
     for name in (FLOAT16, INT8):
         cache = random_cache(folder / f"{name}.npy", name, options.rows)
         training = Training(cache)
-        everything: list[tuple[int, int | None]] = [(photo, None) for photo in range(cache.shape[0])]
-        ways: dict[str, tuple[Callable[[], TrainingBatches], bool]] = {
-            "in memory": (lambda: TrainingBatches([everything], BATCH, 0), False),
-            "from disk, row by row": (lambda: TrainingBatches([everything], BATCH, 0), True),
-            "from disk, in blocks": (lambda: BlockShuffledBatches(everything, BATCH, 0, options.buffer, training.dataset.read_ahead), True),
-        }
-        rates: dict[str, list[float]] = {way: [] for way in ways}
+        rates: dict[str, list[float]] = {}
         for _ in range(options.rounds):
-            for way, (make, cold) in ways.items():
+            for way, (batches, cold) in ways(training, options.buffer).items():
                 forget(cache) if cold else cache.path.read_bytes()
-                rates[way].append(training.photos_per_second(make(), options.steps))
+                rates.setdefault(way, []).append(training.photos_per_second(batches, options.steps))
         for way, measured in rates.items():
             median = float(np.median(measured))
             share = median / float(np.median(rates["in memory"]))
             print(f"{name:8} {way:22} {median:6.1f} photos/s  {share:4.0%} of in memory")
-            results.append(
-                {
-                    "case": "speed",
-                    "rows": name,
-                    "way": way,
-                    "photos_per_s": median,
-                    "spread": [min(measured), max(measured)],
-                    "share": share,
-                }
-            )
+            spread = [min(measured), max(measured)]
+            results.append({"case": "speed", "rows": name, "way": way, "photos_per_s": median, "spread": spread, "share": share})
         cache.path.unlink()
     return results
 
@@ -168,9 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=6400, help="photos in the cache of random numbers (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=20, help="training steps of each measurement (default: %(default)s)")
     parser.add_argument("--buffer", type=int, default=1024, help="photos that are shuffled at a time (default: %(default)s)")
-    parser.add_argument(
-        "--folder", type=Path, help="where the random rows are written, on the disk to be measured (default: a temporary folder)"
-    )
+    parser.add_argument("--folder", type=Path, help="where random rows are written, on the disk to be measured (default: a temporary one)")
     parser.add_argument("--model", type=Path, metavar="DIR", help="folder of a model whose captions are scored")
     parser.add_argument("--data", type=Path, metavar="DIR", help="its data set")
     options = parser.parse_args(arguments)

@@ -180,8 +180,8 @@ def _caption(rng: random.Random, folder: Path, plan: Plan, keys: list[str]) -> R
 
 
 SORTS = {
-    "command line": (_command_line, 80, 3),
-    "YAML": (_yaml, 50, 2),
-    "no YAML": (_no_yaml, 20, 2),
-    "caption": (_caption, 60, 3),
+    "command line": (_command_line, 80, 2),
+    "YAML": (_yaml, 50, 1),
+    "no YAML": (_no_yaml, 20, 1),
+    "caption": (_caption, 60, 2),
 }

@@ -63,7 +63,7 @@ def damage_graph(rng: random.Random, model: Path, plan: Plan) -> str:
 
 
 SORTS: dict[str, tuple[Damage, int, int]] = {
-    "file": (_file, 120, 5),
-    "values": (_config, 160, 6),
+    "file": (_file, 120, 3),
+    "values": (_config, 160, 3),
     "tensors": (_tensors, 40, 2),
 }

@@ -150,8 +150,8 @@ def _half_written(folder: Path) -> str:
 
 
 SORTS = {
-    "disk": (_disk, 24, 3),
-    "file size": (_file_size, 18, 2),
+    "disk": (_disk, 24, 2),
+    "file size": (_file_size, 18, 1),
     "file handles": (_handles, 12, 1),
     "memory": (_memory, 12, 0),
     "output": (_output, 12, 0),

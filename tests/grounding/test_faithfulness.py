@@ -63,10 +63,10 @@ def test_one_point_of_each_curve_equals_its_direct_computation(captioner: Captio
 
 
 def test_curves_depend_on_the_seed_but_not_on_the_batch(captioner: Captioner, mentions: list[Mention]) -> None:
-    one, other = (np.array(list(faithfulness_curves(captioner, mentions, batch_size=size, seed=1))) for size in (5, 100))
-    assert one.shape == (6, 2, 2, 11)
+    one, other = (np.array(list(faithfulness_curves(captioner, mentions[:2], batch_size=size, seed=1))) for size in (3, 100))
+    assert one.shape == (2, 2, 2, 11)
     assert one == pytest.approx(other, abs=1e-6)
-    third = np.array(list(faithfulness_curves(captioner, mentions, seed=2)))
+    third = np.array(list(faithfulness_curves(captioner, mentions[:2], seed=2)))
     assert third[:, :, 0] == pytest.approx(one[:, :, 0], abs=1e-6), "the order of alpha does not depend on the seed"
     assert np.abs(third[:, :, 1] - one[:, :, 1]).max() > 1e-4
 

@@ -54,7 +54,14 @@ def at_least_as_good(metric: Metric, one: float, other: float) -> bool:
     return one >= other - 1e-9 if metric.higher_is_better else one <= other + 1e-9
 
 
-@pytest.mark.parametrize("metric", registered_metrics(), ids=lambda metric: metric.name)
+def _param(metric: Metric) -> object:
+    # Java starts for each of its calls.
+    return pytest.param(metric, marks=pytest.mark.slow if metric.name == "meteor" else ())
+
+
+@pytest.mark.parametrize(
+    "metric", [_param(metric) for metric in registered_metrics()], ids=[metric.name for metric in registered_metrics()]
+)
 class TestMetricContract:
     @pytest.fixture(autouse=True)
     def _usable(self, metric: Metric) -> None:

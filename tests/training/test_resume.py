@@ -26,6 +26,7 @@ from showattend.training.random_states import get_random_states, set_random_stat
 from showattend.training.self_critical import LitSelfCritical
 
 SMALL = ["--model.decoder.embedding_size=16", "--model.decoder.hidden_size=16", "--model.decoder.attention_size=16"]
+SMALL += ["--model.preprocessing.image_size=64"]
 SMALL += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.log_every_n_steps=1"]
 
 
