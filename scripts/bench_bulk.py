@@ -178,6 +178,20 @@ def report(name: str, rounds: Sequence[dict[str, float]], table: Table) -> dict[
     return {"case": name, **medians}
 
 
+def measure(cases: Sequence[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """All measurements, with a row for each."""
+    table, results = Table(("case", 8), ("photos/s", 10)), []
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(options, Path(folder))
+        for name in cases:
+            if name == "ray":
+                results += [report(f"ray {count}", [bench.ray(count)], table) for count in options.actors]
+            else:
+                rounds = 1 if name in ("local", "driver") else options.rounds
+                results.append(report(name, [getattr(bench, name)() for _ in range(rounds)], table))
+    return results
+
+
 def make_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = make_parser(__doc__, rounds=3)
@@ -206,18 +220,10 @@ def make_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a row for each measurement, then the projection."""
     options = make_options(arguments)
-    names, results = options.names or CASES, []
+    names = options.names or CASES
     print_head(options.device, options.encoder, f"{options.count * options.repeats} photos")
-    table = Table(("case", 8), ("photos/s", 10))
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(options, Path(folder)) if set(names) - {"project"} else None
-        for name in names:
-            if bench and name == "ray":
-                results += [report(f"ray {count}", [bench.ray(count)], table) for count in options.actors]
-            elif bench and name != "project":
-                results.append(
-                    report(name, [getattr(bench, name)() for _ in range(1 if name in ("local", "driver") else options.rounds)], table)
-                )
+    cases = [name for name in names if name != "project"]
+    results = measure(cases, options) if cases else []
     measured = {one["case"].split()[0]: one for one in results}
     options.decode_rate = options.decode_rate or measured.get("decode", {}).get("photos_per_s")
     options.network_rate = options.network_rate or measured.get("network", {}).get("photos_per_s")

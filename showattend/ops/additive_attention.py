@@ -166,9 +166,26 @@ EAGER_KERNELS = Kernels(
 )
 
 
+class CompiledKernels(Kernels):
+    """Kernels that another process, which gets them in a pickle, compiles for itself if it can."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Not the functions, which no pickle takes."""
+        return _compiled_or_eager, ()
+
+
+def _compiled_or_eager() -> Kernels:
+    try:
+        return compiled_kernels()
+    except InputError:
+        return EAGER_KERNELS
+
+
 @cache
 def compiled_kernels() -> Kernels:
-    """The kernels, each compiled to one loop: three to eight times as fast as eager, after half a minute of compiling per process.
+    """The kernels, each compiled to one loop: three to eight times as fast as eager.
+
+    Compiling takes half a minute, in later processes four seconds, because torch keeps what it has compiled.
 
     Raises:
         InputError: torch.compile fails on this machine.
@@ -182,7 +199,7 @@ def compiled_kernels() -> Kernels:
     except Exception as error:  # a missing or unsuitable compiler raises errors of many types
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"the attention cannot be compiled ({reason}): install g++, or give `fuse` as auto or never") from error
-    return Kernels(energies, row_energies, partial(_attend_triton_on_gpu, energies), grad_queries, grad_keys)
+    return CompiledKernels(energies, row_energies, partial(_attend_triton_on_gpu, energies), grad_queries, grad_keys)
 
 
 class AdditiveEnergy(Function):

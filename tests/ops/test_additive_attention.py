@@ -1,6 +1,7 @@
 """The additive attention kernels against the plain formula, w . tanh(k + q), and its gradients by autograd."""
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from showattend.errors import InputError
 from showattend.ops import additive_attention
-from showattend.ops.additive_attention import EAGER_KERNELS, AdditiveEnergy, Kernels, compiled_kernels, exp_2x
+from showattend.ops.additive_attention import EAGER_KERNELS, AdditiveEnergy, CompiledKernels, Kernels, compiled_kernels, exp_2x
 
 # Images, queries, locations, units.
 SHAPES = [(5, 9, 300, 40), (1, 1, 1, 1), (3, 2, 7, 5), (2, 11, 49, 64)]
@@ -186,3 +187,16 @@ def test_triton_kernels_compile_for_gpus(queries: int) -> None:
         types = {name: "constexpr" if name in constants else "i32" if len(name) == 1 else "*fp32" for name in kernel.arg_names}
         source = triton.compiler.ASTSource(kernel, types, constants)
         assert triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
+
+
+def test_compiled_kernels_go_through_a_pickle_as_an_order_to_compile_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = CompiledKernels(*EAGER_KERNELS)
+    monkeypatch.setattr(additive_attention, "compiled_kernels", lambda: ready)
+    again = pickle.dumps(ready)
+    assert pickle.loads(again) is ready
+
+    def fail() -> Kernels:
+        raise InputError("no compiler")
+
+    monkeypatch.setattr(additive_attention, "compiled_kernels", fail)
+    assert pickle.loads(again) is EAGER_KERNELS

@@ -99,6 +99,7 @@ def assert_equal(one: object, other: object, where: str) -> None:
             ["--data.batching=length", "--every_n_steps=5", "--trainer.check_val_every_n_epoch=2", "--trainer.max_epochs=2"],
             marks=pytest.mark.slow,
         ),
+        pytest.param(8, ["--every_n_steps=1", "--model.fuse=always"], marks=pytest.mark.slow),
         pytest.param(7, ["--data.num_workers=1", "--every_n_steps=1", "--trainer.limit_train_batches=3"], marks=pytest.mark.slow),
         (4, ["--every_n_steps=1", "--model.decoder.attention=hard", "--model.loss.scheduled_sampling=0.3"]),
     ],
