@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST_OPTIONS := --numprocesses auto --maxprocesses 4
 
-.PHONY: demo test slow check lint format docs test-lowest coverage torture soak clean
+.PHONY: demo test slow check lint format docs test-lowest coverage torture soak dist clean
 
 demo: .venv/installed
 	$(BIN)/showattend demo
@@ -49,6 +49,14 @@ soak: .venv/installed
 coverage: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS) --cov=showattend --cov-report=term
 
+# The wheel and the source distribution; CONTRIBUTING.md says how a release is made of them.
+dist:
+	test -x .venv-release/bin/python || $(PYTHON) -m venv .venv-release
+	.venv-release/bin/python -m pip install --quiet 'build>=1.2,<2' 'twine>=6,<8'
+	rm -rf dist build
+	.venv-release/bin/python -m build
+	.venv-release/bin/python -m twine check --strict dist/*
+
 # The constraints are the versions that the tests have passed with: next year's machine gets the same.
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -56,4 +64,4 @@ coverage: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build docs/cells
+	rm -rf .venv .venv-lowest .venv-release build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build docs/cells
