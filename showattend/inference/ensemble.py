@@ -32,7 +32,7 @@ class Ensemble:
 
     Args:
         models: of one vocabulary and one preprocessing; they are moved to the device
-        dtype: of the operands of the decoders' products, bfloat16 or int8; None: that of the weights
+        dtype: of the operands of the decoders' products, bfloat16 or int8, with all else in float32; None: that of the weights
 
     Raises:
         InputError: the models do not fit together, or int8 does not work here.
@@ -41,7 +41,8 @@ class Ensemble:
     def __init__(self, models: Sequence[Pretrained], device: torch.device, *, dtype: torch.dtype | None = None) -> None:
         _check_compatible(models)
         self.models = models
-        self.networks = [model.network.to(device).eval() for model in models]
+        # Weights of a training in double precision would not fit to operands of less.
+        self.networks = [(model.network.float() if dtype else model.network).to(device).eval() for model in models]
         self.device, self.dtype = device, dtype
         self.extractors = [FeatureExtractor(network.encoder) for network in self.networks]
         self.decoders = [network.inference_decoder(dtype) for network in self.networks]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from factories import untrained_model
+from PIL import Image
 
 from showattend.cli.main import main
 from showattend.decoding import GenerationConfig
@@ -103,3 +104,17 @@ def test_the_commands_say_what_auto_took(
     assert [output.err.count("precision bf16: products of bfloat16 are 7.2 times") for output in outputs] == [1, 1, 0, 0]
     assert len({output.out.split("\t")[-1] for output in outputs}) == 1
     assert "precision 'bf'" in refused("score", photo, "a red star", "--model", model, "--precision", "bf")
+
+
+@pytest.mark.parametrize("name", ["bf16", "int8"])
+def test_a_model_of_a_training_in_double_precision_captions_in_less(name: str, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.effect_noise((40, 30), 90).save(photo)
+    single, double = untrained_model(), untrained_model()
+    double.network.double().load_state_dict(single.network.state_dict())
+    config = GenerationConfig(2, 6, min_length=3)
+    try:
+        expected = Captioner(single, CPU, precision=name).caption(photo, config)
+    except InputError:
+        pytest.skip(f"this processor has no products of {name}")
+    assert Captioner(double, CPU, precision=name).caption(photo, config).score == expected.score
