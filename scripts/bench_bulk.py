@@ -35,10 +35,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from bench_common import Table, add_device, add_names, draw_photos, make_parser, print_head, write_json
 
+from showattend.bulk.begun import BegunUnits
 from showattend.bulk.captioning import ChunkCaptioner
 from showattend.bulk.chunks import CaptionedChunk, Row
 from showattend.bulk.decoding import UnitDecoder
-from showattend.bulk.isolation import BegunUnits
 from showattend.bulk.local import run_local
 from showattend.bulk.output import BulkOutput
 from showattend.bulk.parts import PartAssembler

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "showattend"
 # Lowest first. Parts of one layer do not import each other.
 LAYERS = [
     {"arrays", "errors", "version", "geometry"},
-    {"files", "console", "vocabulary", "registry", "config_checks"},
+    {"files", "console", "vocabulary", "registry", "config_checks", "isolation"},
     {"generation_config"},
     {"ops"},
     {"cells", "attention", "encoders", "decoding"},

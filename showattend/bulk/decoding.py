@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from showattend.bulk.chunks import DecodedChunk, Place
-from showattend.bulk.isolation import ChildDied, run_in_child
 from showattend.bulk.reading import Found, in_groups, read_unit
 from showattend.bulk.tables import Columns
 from showattend.bulk.units import Unit
@@ -15,14 +14,15 @@ from showattend.console import encodable
 from showattend.data.images import BrokenImage
 from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError
+from showattend.isolation import run_in_children
 
 
-class Pixels(NamedTuple):
-    """Decoded photos, see `DecodedChunk`."""
+class Decoded(NamedTuple):
+    """Pixels (3,S,S) of a photo, width and height, and the reason why it is broken, or an empty one."""
 
     pixels: NDArray[np.uint8]
-    sizes: list[tuple[int, int]]
-    reasons: list[str]
+    size: tuple[int, int]
+    reason: str = ""
 
 
 class UnitDecoder(NamedTuple):
@@ -39,44 +39,39 @@ class UnitDecoder(NamedTuple):
             isolated: decode in processes of their own, so that a photo that kills them is a broken one
         """
         start = 0
-        decode = self._decode_isolated if isolated else self._decode
         try:
             for group, last in in_groups(read_unit(unit, self.columns), self.batch_size):
-                yield self._chunk(Place(index, start, last), group, decode(group))
+                decoded = run_in_children(self._decode, group, self._broken) if isolated else self._decode(group)
+                yield self._chunk(Place(index, start, last), group, decoded)
                 start += len(group)
         except InputError as error:
             yield self.failed(index, str(error))
 
     def failed(self, index: int, reason: str) -> DecodedChunk:
         """The chunk of a unit with which the work cannot go on."""
-        return DecodedChunk(Place(index, 0, True), [], *self._blank(0), reason)
+        return self._chunk(Place(index, 0, True), [], [])._replace(fatal=reason)
 
-    def _chunk(self, place: Place, group: Sequence[Found], decoded: Pixels) -> DecodedChunk:
-        return DecodedChunk(place, [encodable(found.id) for found in group], *decoded)
-
-    def _decode(self, group: Sequence[Found]) -> Pixels:
-        pixels, sizes, reasons = self._blank(len(group))
-        for row, found in enumerate(group):
-            try:
-                pixels[row], sizes[row] = self._load(found)
-            except BrokenImage as error:
-                reasons[row] = encodable(str(error))
-        return Pixels(pixels, sizes, reasons)
-
-    def _decode_isolated(self, group: Sequence[Found]) -> Pixels:
-        """In one process together, and after its death each in one of its own."""
-        try:
-            return run_in_child(self._decode, group)
-        except ChildDied as death:
-            if len(group) == 1:
-                reason = f"{group[0].id}: the process that decodes it dies ({death})"
-                return self._blank(1)._replace(reasons=[encodable(reason)])
-        ones = [self._decode_isolated([found]) for found in group]
-        return Pixels(np.concatenate([one.pixels for one in ones]), [one.sizes[0] for one in ones], [one.reasons[0] for one in ones])
-
-    def _blank(self, count: int) -> Pixels:
+    def _chunk(self, place: Place, group: Sequence[Found], decoded: Sequence[Decoded]) -> DecodedChunk:
         side = self.preprocessing.image_size
-        return Pixels(np.zeros((count, 3, side, side), np.uint8), [(side, side)] * count, [""] * count)
+        pixels = np.stack([one.pixels for one in decoded]) if decoded else np.zeros((0, 3, side, side), np.uint8)
+        sizes, reasons = [one.size for one in decoded], [encodable(one.reason) for one in decoded]
+        return DecodedChunk(place, [encodable(found.id) for found in group], pixels, sizes, reasons)
+
+    def _decode(self, group: Sequence[Found]) -> list[Decoded]:
+        return [self._decode_one(found) for found in group]
+
+    def _decode_one(self, found: Found) -> Decoded:
+        try:
+            return Decoded(*self._load(found))
+        except BrokenImage as error:
+            return self._blank(str(error))
+
+    def _broken(self, found: Found, death: str) -> Decoded:
+        return self._blank(f"{found.id}: {death}")
+
+    def _blank(self, reason: str) -> Decoded:
+        side = self.preprocessing.image_size
+        return Decoded(np.zeros((3, side, side), np.uint8), (side, side), reason)
 
     def _load(self, found: Found) -> tuple[NDArray[np.uint8], tuple[int, int]]:
         if found.error:

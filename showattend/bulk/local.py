@@ -5,10 +5,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from showattend.bulk.begun import BegunUnits
 from showattend.bulk.captioning import ChunkCaptioner
 from showattend.bulk.chunks import CaptionedChunk, DecodedChunk
 from showattend.bulk.decoding import UnitDecoder
-from showattend.bulk.isolation import BegunUnits
 from showattend.bulk.units import RemainingUnits, Unit
 from showattend.features.decoded_photos import usable_workers
 

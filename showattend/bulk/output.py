@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from showattend.bulk.begun import BegunUnits
 from showattend.bulk.chunks import Row
-from showattend.bulk.isolation import BegunUnits
 from showattend.bulk.listing import Source, list_units
 from showattend.bulk.parts import finished_units, part_name, write_part
 from showattend.bulk.units import Plan, write_plan

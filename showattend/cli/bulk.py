@@ -23,9 +23,9 @@ from showattend.console import print_error, print_line
 from showattend.errors import InputError
 
 if TYPE_CHECKING:
+    from showattend.bulk.begun import BegunUnits
     from showattend.bulk.chunks import CaptionedChunk
     from showattend.bulk.decoding import UnitDecoder
-    from showattend.bulk.isolation import BegunUnits
     from showattend.bulk.listing import Source
     from showattend.bulk.output import BulkOutput
     from showattend.bulk.recipe import CaptionerRecipe

@@ -2,8 +2,12 @@
 
 import multiprocessing
 import os
+import re
 import resource
-from collections.abc import Iterable, Iterator
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +21,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from showattend.data.images import BrokenImage
 from showattend.data.transforms import Preprocessing
+from showattend.isolation import run_in_children
+
+WORKER_DIED = re.compile(r"DataLoader worker \(pid")  # what torch says when one was killed or has crashed
 
 
 class Decoded(NamedTuple):
@@ -37,8 +44,19 @@ class DecodedPhotos(Dataset[Decoded]):
         try:
             return Decoded(*self.preprocessing.load(path), "")
         except BrokenImage as error:
-            side = self.preprocessing.image_size
-            return Decoded(torch.zeros(3, side, side, dtype=torch.uint8), (side, side), str(error))
+            return self._blank(str(error))
+
+    def decode(self, paths: Sequence[Path]) -> list[Decoded]:
+        """Several photos."""
+        return [self[path] for path in paths]
+
+    def broken(self, path: Path, reason: str) -> Decoded:
+        """The item of a photo that cannot be decoded at all."""
+        return self._blank(f"{path}: {reason}")
+
+    def _blank(self, reason: str) -> Decoded:
+        side = self.preprocessing.image_size
+        return Decoded(torch.zeros(3, side, side, dtype=torch.uint8), (side, side), reason)
 
 
 class DecodedBatch(NamedTuple):
@@ -54,19 +72,52 @@ def decoded_batches(
 ) -> Iterator[DecodedBatch]:
     """Photo files in batches, in order; paths are taken as there is need of them, so that any number of them may follow.
 
+    Where a worker process dies, the photos that it may have had are decoded in isolation: one that kills its process is a broken one.
+
     Args:
         workers: processes that read ahead; none where too few files may be open for them
         generator: what the loader draws its seed from; None: torch's global one
     """
-    loader = DataLoader(
-        DecodedPhotos(preprocessing),
-        batch_sampler=in_batches(paths, batch_size),
-        num_workers=usable_workers(workers),
-        collate_fn=_as_arrays,
-        generator=generator,
-    )
-    for pixels, sizes, reasons in loader:
-        yield DecodedBatch(torch.from_numpy(pixels), sizes, reasons)
+    photos, workers = DecodedPhotos(preprocessing), usable_workers(workers)
+    remaining, begun = in_batches(paths, batch_size), deque[list[Path]]()
+    while True:
+        loader = DataLoader(photos, batch_sampler=_noted(remaining, begun), num_workers=workers, collate_fn=_as_arrays, generator=generator)
+        try:
+            batches = iter(loader)
+            with _deaths_noticed_by_the_loader():
+                for arrays in batches:
+                    begun.popleft()
+                    yield _as_batch(*arrays)
+            return
+        except RuntimeError as error:
+            if not WORKER_DIED.search(str(error)):
+                raise
+        while begun:
+            yield _as_batch(*_as_arrays(run_in_children(photos.decode, begun.popleft(), photos.broken)))
+
+
+@contextmanager
+def _deaths_noticed_by_the_loader() -> Iterator[None]:
+    """Without torch's handler of SIGCHLD, which raises an error wherever the program is: the loader looks for dead workers every 5 s."""
+    try:
+        before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+
+
+def _noted(batches: Iterator[list[Path]], begun: deque[list[Path]]) -> Iterator[list[Path]]:
+    for batch in batches:
+        begun.append(batch)
+        yield batch
+
+
+def _as_batch(pixels: NDArray[np.uint8], sizes: list[tuple[int, int]], reasons: list[str]) -> DecodedBatch:
+    return DecodedBatch(torch.from_numpy(pixels), sizes, reasons)
 
 
 def in_batches(paths: Iterable[Path], batch_size: int) -> Iterator[list[Path]]:

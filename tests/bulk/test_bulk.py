@@ -21,7 +21,6 @@ from PIL import Image
 
 from showattend.bulk import output
 from showattend.bulk.chunks import CaptionedChunk, Place, Row
-from showattend.bulk.isolation import ChildDied, run_in_child
 from showattend.bulk.output import BulkOutput
 from showattend.bulk.parts import PartAssembler
 from showattend.bulk.units import Plan, Unit, write_plan
@@ -353,14 +352,6 @@ def test_a_photo_that_kills_its_process_is_a_row_at_the_second_attempt(
     ]
     assert as_oracle(found) == {name: caption for name, caption in expected.items() if not name.endswith("06.jpg")}
     assert not Path("out", "begun").exists()
-
-
-def test_a_child_gives_its_result_or_says_how_it_died() -> None:
-    assert np.array_equal(run_in_child(np.arange, 2**16), np.arange(2**16))
-    with pytest.raises(ChildDied, match="its memory is used up"):
-        run_in_child(np.ones, (2**31, 2**3))
-    with pytest.raises(ChildDied, match="SIGSEGV"):
-        run_in_child(signal.raise_signal, signal.SIGSEGV)
 
 
 def test_chunks_may_come_in_any_order_and_twice() -> None:

@@ -1,6 +1,6 @@
 """Work in a process of its own, which it may kill: libraries of pictures crash, and memory runs out.
 
-A unit is decoded so after a process has died at it, whoever has killed that one. It costs a fork for each batch.
+Photos are decoded so after a process has died at them, whoever has killed that one. It costs a fork for each batch.
 """
 
 import faulthandler
@@ -9,7 +9,7 @@ import pickle
 import resource
 import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -21,6 +21,23 @@ MAX_BYTES = 2**33  # of memory that a child may take beside its parent's
 
 class ChildDied(Exception):
     """The process has ended without a result; the message says how."""
+
+
+def run_in_children(
+    function: Callable[[Sequence[Argument]], list[Result]], items: Sequence[Argument], died: Callable[[Argument, str], Result]
+) -> list[Result]:
+    """The results of a function for some items, in a fork of this process, and after its death in one for each of them.
+
+    Args:
+        function: gives a result for each item
+        died: the result for an item that kills its process, and how that dies
+    """
+    try:
+        return run_in_child(function, items)
+    except ChildDied as death:
+        if len(items) == 1:
+            return [died(items[0], f"the process that decodes it dies ({death})")]
+    return [result for item in items for result in run_in_children(function, [item], died)]
 
 
 def run_in_child(function: Callable[[Argument], Result], argument: Argument) -> Result:
@@ -65,38 +82,3 @@ def _prepare() -> None:
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (taken + MAX_BYTES, hard))
-
-
-class BegunUnits:
-    """A file for each unit that a process is at work on; one that is there before says that the process has died, or was stopped.
-
-    Args:
-        folder: of these files; None: nothing is remembered
-    """
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
-
-    def begin(self, unit: int) -> bool:
-        """Remember a unit.
-
-        Returns:
-            whether it was begun before
-        """
-        if self.folder is None:
-            return False
-        try:
-            self.folder.mkdir(exist_ok=True)
-            (self.folder / str(unit)).touch(exist_ok=False)
-        except FileExistsError:
-            return True
-        except OSError:  # a full disk stops the work elsewhere
-            return False
-        return False
-
-    def end(self, unit: int) -> None:
-        """Forget a unit whose part is written, and the folder with the last one."""
-        if self.folder is not None:
-            with suppress(OSError):
-                (self.folder / str(unit)).unlink(missing_ok=True)
-                self.folder.rmdir()
