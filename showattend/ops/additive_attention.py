@@ -183,7 +183,7 @@ def _compiled_or_eager() -> Kernels:
 
 @cache
 def compiled_kernels() -> Kernels:
-    """The kernels, each compiled to one loop: three to eight times as fast as eager.
+    """The kernels, each compiled to one loop: three to five times as fast as eager.
 
     Compiling takes half a minute, in later processes four seconds, because torch keeps what it has compiled.
 

@@ -7,8 +7,8 @@ sizes that are known beforehand, so that a command decides in the same way each 
 from showattend.errors import unknown_name
 
 FUSE_MODES = ("never", "auto", "always")
-# On a core of a Xeon compiling takes 22 s for a search, which saves 1 ns an element, and 26 s for training, which saves 3 to 6 ns.
-SEARCH_ELEMENTS, TRAINING_ELEMENTS = 2.5e10, 1.25e10
+# Compiling takes 23 s of a core of a Xeon. It saves 0.7 ns an element in a search, and 4 ns in training (scripts/bench_fuse.py).
+SEARCH_ELEMENTS, TRAINING_ELEMENTS = 3e10, 1.25e10
 # Tokens of a caption that is not written yet, `<end>` included.
 TYPICAL_TOKENS = 12
 

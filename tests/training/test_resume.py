@@ -172,6 +172,16 @@ def test_an_option_that_may_change_is_printed_and_a_finished_run_stays_finished(
         assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes()
 
 
+def test_a_run_that_had_a_switch_for_compiled_loops_is_resumed_with_its_mode(run: Path, shapes: Path, tmp_path: Path) -> None:
+    command = resume(run, shapes, tmp_path, "--model.fuse=never")
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    del checkpoint["is_fused"]
+    checkpoint["resume"]["options"]["model.fuse"] = checkpoint["hyper_parameters"]["fuse"] = False
+    torch.save(checkpoint, last)
+    assert main(command) == 0
+
+
 @pytest.mark.parametrize("content", ["cut", "foreign", "empty", "not ours"])
 def test_a_damaged_last_checkpoint_is_one_line_that_names_the_best(
     content: str, run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
