@@ -89,14 +89,16 @@ class Training:
         self.decoder = Decoder(config, vocabulary_size=len(self.vocabulary), encoder_dim=cache.shape[-1])
         self.optimizer = torch.optim.AdamW(self.decoder.parameters(), fused=True)
 
-    def photos_per_second(self, batches: TrainingBatches, steps: int) -> float:
-        """The speed of training, reading included, after one step."""
+    def photos_per_second(self, batches: TrainingBatches, steps: int) -> tuple[float, float]:
+        """The speed of training, and that of reading alone, after one batch each."""
         loader: Iterator[Batch] = iter(DataLoader(self.dataset, batch_sampler=batches, collate_fn=self.dataset.collate, num_workers=1))
         self._step(next(loader))
         started = time.perf_counter()
         for _ in range(steps):
             self._step(next(loader))
-        return steps * BATCH / (time.perf_counter() - started)
+        trained = time.perf_counter()
+        others = sum(len(batch.ids) for batch in loader)
+        return steps * BATCH / (trained - started), others / (time.perf_counter() - trained)
 
     def _step(self, batch: Batch) -> None:
         input_ids, target_ids, mask = teacher_forcing_split(batch.token_ids)
@@ -120,17 +122,18 @@ def speed(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     for name in (FLOAT16, INT8):
         cache = random_cache(folder / f"{name}.npy", name, options.rows)
         training = Training(cache)
-        rates: dict[str, list[float]] = {}
+        rates: dict[str, list[tuple[float, float]]] = {}
         for _ in range(options.rounds):
             for way, (batches, cold) in ways(training, options.buffer).items():
                 forget(cache) if cold else cache.path.read_bytes()
                 rates.setdefault(way, []).append(training.photos_per_second(batches, options.steps))
-        for way, measured in rates.items():
-            median = float(np.median(measured))
-            share = median / float(np.median(rates["in memory"]))
-            print(f"{name:8} {way:22} {median:6.1f} photos/s  {share:4.0%} of in memory")
-            spread = [min(measured), max(measured)]
-            results.append({"case": "speed", "rows": name, "way": way, "photos_per_s": median, "spread": spread, "share": share})
+        medians = {way: np.median(measured, axis=0) for way, measured in rates.items()}
+        for way, (trained, read) in medians.items():
+            share = trained / medians["in memory"][0]
+            print(f"{name:8} {way:22} {trained:6.1f} photos/s trained  {share:4.0%} of in memory  {read:7.0f} photos/s read")
+            results.append(
+                {"case": "speed", "rows": name, "way": way, "trained": trained, "share": share, "read": read, "rounds": rates[way]}
+            )
         cache.path.unlink()
     return results
 
