@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
-from bench_common import make_parser, print_head, random_lengths, write_json
+from bench_common import Table, make_parser, print_head, random_lengths, write_json
 from torch.utils.data import DataLoader
 
 from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches
@@ -44,16 +44,13 @@ GRIDS = {"7x7x1280 (MobileNetV2)": (49, 1280), "9x9x1280 (EfficientNet-Lite2)": 
 V, BATCH, CAPTIONS = 10_000, 32, 5
 
 
-def space() -> list[dict[str, Any]]:
+def print_space() -> None:
     """A row for each kind of rows and grid."""
     kinds = [(grid, name, shape) for grid, shape in GRIDS.items() for name in (FLOAT16, INT8)] + [("224x224 pixels", PIXELS, (3, 224, 224))]
-    results = []
+    table = Table(("grid", 29), ("rows", 8), ("a photo", 9), *((data, 10) for data in SETS))
     for grid, name, shape in kinds:
         size = row_type(name, shape).itemsize
-        gigabytes = {data: size * photos / 1e9 for data, photos in SETS.items()}
-        print(f"{grid:30} {name:8} {size / 1e3:6.0f} kB   " + "  ".join(f"{data} {value:5.1f} GB" for data, value in gigabytes.items()))
-        results.append({"case": "space", "grid": grid, "rows": name, "bytes": size, "gigabytes": gigabytes})
-    return results
+        table.add(grid, name, f"{size / 1e3:.0f} kB", *(f"{size * photos / 1e9:.1f} GB" for photos in SETS.values()))
 
 
 def random_cache(path: Path, name: str, rows: int) -> PhotoCache:
@@ -119,6 +116,7 @@ def ways(training: Training, buffer: int) -> dict[str, tuple[TrainingBatches, bo
 def speed(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """A row for each kind of rows and way to read them."""
     results = []
+    table = Table(("rows", 8), ("read", 22), ("photos/s trained", 17), ("of in memory", 13), ("photos/s read", 14))
     for name in (FLOAT16, INT8):
         cache = random_cache(folder / f"{name}.npy", name, options.rows)
         training = Training(cache)
@@ -130,7 +128,7 @@ def speed(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         medians = {way: np.median(measured, axis=0) for way, measured in rates.items()}
         for way, (trained, read) in medians.items():
             share = trained / medians["in memory"][0]
-            print(f"{name:8} {way:22} {trained:6.1f} photos/s trained  {share:4.0%} of in memory  {read:7.0f} photos/s read")
+            table.add(name, way, f"{trained:.1f}", f"{share:.0%}", f"{read:.0f}")
             results.append(
                 {"case": "speed", "rows": name, "way": way, "trained": trained, "share": share, "read": read, "rounds": rates[way]}
             )
@@ -145,6 +143,7 @@ def scores(model: Path, data: Path, cache_dir: Path) -> list[dict[str, Any]]:
     network = pretrained.network.eval()
     photos = read_captions(data).split("val")
     results = []
+    table = Table(("rows", 8), ("BLEU-4", 8), ("CIDEr-D", 8))
     for name in (FLOAT16, INT8):
         cache = open_or_build_cache(photos, pretrained.preprocessing, network.encoder, cache_dir, features_as=name)
         dataset = CaptionedDataset(photos, [cache], pretrained.vocabulary, None)
@@ -154,7 +153,7 @@ def scores(model: Path, data: Path, cache_dir: Path) -> list[dict[str, Any]]:
             found = network.caption(Features(batch.photos.values), pretrained.generation).token_ids[:, 0].tolist()
             captions |= {photo: pretrained.vocabulary.decode_words(token_ids) for photo, token_ids in zip(batch.ids, found, strict=True)}
         values = corpus_scores(captions, dict(zip(dataset.ids, dataset.references, strict=True)))
-        print(f"{name:8} BLEU-4 {values['bleu4']:.4f}  CIDEr-D {values['cider_d']:.4f}")
+        table.add(name, f"{values['bleu4']:.4f}", f"{values['cider_d']:.4f}")
         results.append({"case": "scores", "rows": name, **values})
     return results
 
@@ -174,7 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     print_head("cpu", f"{options.rows} rows", f"buffer {options.buffer}")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        results = space() + speed(options, Path(folder))
+        print_space()
+        results = speed(options, Path(folder))
         if options.model:
             results += scores(options.model, options.data, Path(folder))
     write_json(options.json, results)
