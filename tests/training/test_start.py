@@ -58,9 +58,3 @@ def test_a_model_that_does_not_fit_is_one_line(finished: Path, shapes: Path) -> 
         LitCaptioner(vocabulary, start_from(finished, {"finetune": "features.99"}))
     with pytest.raises(InputError, match="other words"):
         LitCaptioner(CaptionDataModule(DataConfig(shapes, min_count=40)).vocabulary, start_from(finished))
-
-
-def test_crops_of_cached_features_are_refused(shapes: Path, tmp_path: Path) -> None:
-    torch.save(squeezenet1_1(weights=None).state_dict(), tmp_path / "weights.pth")
-    with pytest.raises(InputError, match=r"crops need photos.*leave out --data\.crop"):
-        fit_captioner(shapes, tmp_path, data={"crop": 0.5}, encoder={"name": "squeezenet1_1", "weights": str(tmp_path / "weights.pth")})
