@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.errors import InputError, one_line
-from showattend.features.extraction import write_payload
+from showattend.features.extraction import Payload, join_payloads, write_payload
 from showattend.features.row_formats import FLOAT16, PIXELS, decode_row, row_type
 from showattend.files import sha256_of, waiting_lock, write_text
 from showattend.models.inputs import Features, Pixels
@@ -85,19 +85,75 @@ def open_or_build_cache(
     Raises:
         InputError: the folder cannot be written to, the disk is too small, or no photo can be read.
     """
-    manifest = _manifest(photos, preprocessing, encoder, features_as)
-    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
-    name = re.sub(r"\W+", "-", encoder.config.name) if encoder else "pixels"
-    path = folder / f"{name}-{digest}.npy"
+
+    def write(path: Path, manifest: dict[str, Any]) -> Payload:
+        return write_payload(path, manifest["shape"], manifest["rows"], photos, preprocessing, encoder, batch_size, workers)
+
+    manifest, path = _place(photos, preprocessing, encoder, folder, features_as)
     if cache := _open_if_whole(path, manifest, report=False):
         return cache
     with waiting_lock(path.with_suffix(".lock")):
-        if cache := _open_if_whole(path, manifest, report=True):
-            return cache
-        payload = write_payload(path, manifest["shape"], manifest["rows"], photos, preprocessing, encoder, batch_size, workers)
-        _remember(path, payload.sha256)
-        write_text(path.with_suffix(".json"), json.dumps({**manifest, **payload._asdict()}, indent=1))
-        return _open(path, manifest)
+        return _open_if_whole(path, manifest, report=True) or _build(path, manifest, write)
+
+
+def open_or_join_caches(
+    photos: Sequence[Photo],
+    preprocessing: Preprocessing,
+    encoder: Encoder | None,
+    folder: Path,
+    *,
+    features_as: str,
+    shares: Sequence[tuple[int, int]],
+) -> PhotoCache:
+    """Open the cache of these photos, or join those of its shares, whose files are removed then.
+
+    Args:
+        shares: first photo of each, and the one after its last; their caches exist
+
+    Raises:
+        InputError: see `open_or_build_cache`.
+    """
+    parts: list[PhotoCache] = []
+
+    def write(path: Path, manifest: dict[str, Any]) -> Payload:
+        parts.extend(
+            open_or_build_cache(photos[slice(*share)], preprocessing, encoder, folder, features_as=features_as) for share in shares
+        )
+        files = [(part.path, part.offset) for part in parts]
+        broken = {begin + row: reason for (begin, _), part in zip(shares, parts, strict=True) for row, reason in part.broken.items()}
+        return join_payloads(path, manifest["shape"], manifest["rows"], files, broken)
+
+    manifest, path = _place(photos, preprocessing, encoder, folder, features_as)
+    with waiting_lock(path.with_suffix(".lock")):
+        cache = _open_if_whole(path, manifest, report=True) or _build(path, manifest, write)
+    for part in parts:
+        for suffix in (".json", ".checked", ".npy"):
+            part.path.with_suffix(suffix).unlink(missing_ok=True)
+    return cache
+
+
+def is_cached(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: Encoder | None, folder: Path, features_as: str) -> bool:
+    """Whether the cache of these photos is there and whole."""
+    manifest, path = _place(photos, preprocessing, encoder, folder, features_as)
+    return _open_if_whole(path, manifest, report=False) is not None
+
+
+def _place(
+    photos: Sequence[Photo], preprocessing: Preprocessing, encoder: Encoder | None, folder: Path, features_as: str
+) -> tuple[dict[str, Any], Path]:
+    """The manifest of a cache, and its file."""
+    manifest = _manifest(photos, preprocessing, encoder, features_as)
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
+    name = re.sub(r"\W+", "-", encoder.config.name) if encoder else "pixels"
+    return manifest, folder / f"{name}-{digest}.npy"
+
+
+def _build(path: Path, manifest: dict[str, Any], write: Callable[[Path, dict[str, Any]], Payload]) -> PhotoCache:
+    """Write a cache; the manifest comes last, and without it the file counts for nothing."""
+    payload = write(path, manifest)
+    _remember(path, payload.sha256)
+    write_text(path.with_suffix(".json"), json.dumps({**manifest, **payload._asdict()}, indent=1))
+    return _open(path, manifest)
 
 
 def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: Encoder | None, features_as: str) -> dict[str, Any]:

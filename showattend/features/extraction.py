@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -74,6 +75,34 @@ def write_payload(
         if len(broken) == len(photos):
             raise InputError(f"none of the {len(photos)} photos can be read: {next(iter(broken.values()))}")
     return Payload(broken, digest.hexdigest())
+
+
+def join_payloads(path: Path, shape: Sequence[int], rows_as: str, parts: Sequence[tuple[Path, int]], broken: dict[int, str]) -> Payload:
+    """Write the rows of several files, one after another, to one .npy file.
+
+    Args:
+        shape, rows_as: as of `write_payload`, of all rows together
+        parts: the files, with the bytes before the first row of each
+
+    Raises:
+        InputError: the folder cannot be written to, or the disk is too small.
+    """
+    row = row_type(rows_as, tuple(shape[1:]))
+    _check_space(path.parent, shape[0] * row.itemsize)
+    digest = hashlib.sha256()
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        for block in itertools.chain([_header(shape[0], row)], *(_blocks(*part) for part in parts)):
+            digest.update(block)
+            with writable(path):
+                file.write(block)
+    return Payload(broken, digest.hexdigest())
+
+
+def _blocks(path: Path, offset: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(offset)
+        while block := file.read(2**24):
+            yield block
 
 
 def _header(count: int, row: np.dtype[Any]) -> bytes:

@@ -1,5 +1,6 @@
 """Batches for Lightning: photos with their captions, from cached features where the encoder is frozen."""
 
+from itertools import pairwise
 from typing import Any
 
 import lightning
@@ -15,16 +16,17 @@ from showattend.data.shared_memory import workers_that_fit
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.errors import InputError
-from showattend.features.cache import open_or_build_cache
+from showattend.features.cache import is_cached, open_or_build_cache, open_or_join_caches
 from showattend.features.decoded_photos import usable_workers
 from showattend.features.photo_files import open_photo_files
 from showattend.features.row_formats import FLOAT16, INT8
 from showattend.files import default_cache_dir
 from showattend.ops.cuda_graphs import TRAINS_BESIDE_THREADS
-from showattend.training.processes import from_first
+from showattend.training.processes import from_first, gather
 from showattend.training.run_config import DataConfig
 from showattend.vocabulary import BPE, Vocabulary, choose_tokenizer, find_tokenizer
 
+MIN_SHARE = 16  # photos of each process, that a cache is filled by all of them together
 FEATURES_AS = {"features": FLOAT16, "int8": INT8}  # by the choice of data.cache
 
 
@@ -104,7 +106,24 @@ class CaptionDataModule(lightning.LightningDataModule):
         if self.config.cache == "none":
             return open_photo_files(photos, view, self.cache_dir, workers=workers)
         features_as = FEATURES_AS[self.config.cache] if encoder else FLOAT16
+        self._fill_together(photos, view, encoder, features_as)
         return open_or_build_cache(photos, view, encoder, self.cache_dir, features_as=features_as, workers=workers)
+
+    def _fill_together(self, photos: list[Photo], view: Preprocessing, encoder: Encoder | None, features_as: str) -> None:
+        """Let each of several processes fill the cache of its share of the photos, and the first one join them."""
+        trainer: Any = self.trainer
+        process, processes = trainer.global_rank, trainer.world_size
+        common = (view, encoder, self.cache_dir)
+        if processes == 1 or len(photos) < MIN_SHARE * processes or gather(is_cached(photos, *common, features_as))[0]:
+            return
+        bounds = [len(photos) * i // processes for i in range(processes + 1)]
+        shares = list(pairwise(bounds))
+        own = photos[slice(*shares[process])]
+        open_or_build_cache(own, *common, features_as=features_as, workers=self.config.num_workers)
+        gather(None)  # all shares are there
+        if process == 0:
+            open_or_join_caches(photos, *common, features_as=features_as, shares=shares)
+        gather(None)
 
     def _loader(self, split: str) -> DataLoader[Batch]:
         dataset: Any = self.datasets[split]

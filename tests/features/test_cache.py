@@ -13,9 +13,9 @@ from showattend.data.captions import Photo
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder, EncoderConfig, make_encoder
 from showattend.errors import InputError
-from showattend.features.cache import open_or_build_cache
+from showattend.features.cache import is_cached, open_or_build_cache, open_or_join_caches
 from showattend.features.photo_files import open_photo_files
-from showattend.features.row_formats import INT8, decode_row, encode_rows
+from showattend.features.row_formats import FLOAT16, INT8, decode_row, encode_rows
 
 
 @pytest.fixture
@@ -190,3 +190,21 @@ def test_a_damaged_memory_of_broken_photos_is_made_again(photos: list[Photo], tm
     broken = open_photo_files(photos, Preprocessing(32), folder, workers=0).broken
     next(folder.iterdir()).write_text(content)
     assert open_photo_files(photos, Preprocessing(32), folder, workers=0).broken == broken == {2: broken[2]}
+
+
+@pytest.mark.parametrize("features_as", [FLOAT16, INT8])
+def test_caches_of_shares_join_to_the_cache_of_all(photos: list[Photo], encoder: Encoder, tmp_path: Path, features_as: str) -> None:
+    photos[1].path.write_bytes(b"")
+    whole = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "whole", features_as=features_as)
+    folder, shares = tmp_path / "shared", [(0, 2), (2, 5)]
+    for begin, end in shares:
+        open_or_build_cache(photos[begin:end], Preprocessing(32), encoder, folder, features_as=features_as)
+    assert not is_cached(photos, Preprocessing(32), encoder, folder, features_as)
+    joined = open_or_join_caches(photos, Preprocessing(32), encoder, folder, features_as=features_as, shares=shares)
+    assert is_cached(photos, Preprocessing(32), encoder, folder, features_as)
+    assert list(joined.broken) == list(whole.broken) == [1]
+    assert joined.path.name == whole.path.name
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in (tmp_path / "whole").iterdir())
+    # A batch of another size may round a convolution's sums otherwise.
+    for row in range(len(photos)):
+        assert torch.allclose(joined.read(row), whole.read(row), atol=5e-3)
