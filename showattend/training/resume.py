@@ -31,6 +31,8 @@ FIXED = (
     "trainer.accumulate_grad_batches",
     "trainer.precision",
 )
+# What runs did before these options were there: their checkpoints do not name them.
+DEFAULTS_OF_NEW = {"data.cache": "features", "data.shuffle_buffer": None}
 # Options that change no number of a run, or that are compared elsewhere.
 FREE = (
     "config",
@@ -191,9 +193,10 @@ def check_options(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     Raises:
         InputError: the others.
     """
+    old = {**DEFAULTS_OF_NEW, **old}
     differences = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
     for name in differences:
-        if name.startswith(FIXED) and name in old:
+        if name.startswith(FIXED):
             raise InputError(
                 f"--{name} is {new.get(name)}, but the run to resume has {old.get(name)}: "
                 "give the same options, or train anew without --ckpt_path"

@@ -23,6 +23,7 @@ from showattend.training.captioner import LitCaptioner
 from showattend.training.checkpoints import AtomicCheckpointIO
 from showattend.training.interruption import SIGNALS, SignalCheckpoint, Terminated
 from showattend.training.random_states import get_random_states, set_random_states
+from showattend.training.resume import check_options
 from showattend.training.self_critical import LitSelfCritical
 
 SMALL = ["--model.decoder.embedding_size=16", "--model.decoder.hidden_size=16", "--model.decoder.attention_size=16"]
@@ -300,3 +301,12 @@ def test_sigterm_saves_and_ends_with_143(shapes: Path, tmp_path: Path) -> None:
     assert f"{last} is saved" in error
     assert "finished" not in output
     assert torch.load(last, weights_only=True)["global_step"] > 0
+
+
+@pytest.mark.parametrize("change", [{"model.optimizer.options.momentum": 0.9}, {"data.cache": "int8"}, {"data.shuffle_buffer": 64}])
+def test_a_run_of_before_an_option_was_there_goes_on_with_its_default_only(change: dict[str, object]) -> None:
+    old: dict[str, object] = {"model.optimizer.options": None, "data.batch_size": 8}
+    new = {**old, "data.cache": "features", "data.shuffle_buffer": None}
+    assert check_options(old, new) == []
+    with pytest.raises(InputError, match=r"give the same options"):
+        check_options(old, {**new, **change})
