@@ -56,25 +56,30 @@ def write_payload(
     workers = workers_that_fit(workers, batch_size * 3 * preprocessing.image_size**2)
     decoded = decoded_batches([photo.path for photo in photos], preprocessing, batch_size, workers, torch.Generator())
     broken: dict[int, str] = {}
-    digest = hashlib.sha256()
     task = "Reading pixels" if encoder is None else "Computing features"
-    bar = tqdm(total=len(photos), desc=task + " (mirrored)" * preprocessing.flip, unit=" photos")
-    with atomic_write(path) as temporary, temporary.open("wb") as file, bar:
-        digest.update(header := _header(shape[0], row))
-        file.write(header)
-        for values, reasons in _batches(decoded, encoder):
-            for index, reason in enumerate(reasons):
-                if reason:
-                    values[index] = 0
-                    broken[bar.n + index] = reason
-            block = encode_rows(rows_as, values).tobytes()
-            digest.update(block)
-            with writable(path):
-                file.write(block)
-            bar.update(len(values))
-        if len(broken) == len(photos):
-            raise InputError(f"none of the {len(photos)} photos can be read: {next(iter(broken.values()))}")
-    return Payload(broken, digest.hexdigest())
+
+    def blocks() -> Iterator[bytes]:
+        with tqdm(total=len(photos), desc=task + " (mirrored)" * preprocessing.flip, unit=" photos") as bar:
+            for values, reasons in _batches(decoded, encoder):
+                for index, reason in enumerate(reasons):
+                    if reason:
+                        values[index] = 0
+                        broken[bar.n + index] = reason
+                yield encode_rows(rows_as, values).tobytes()
+                bar.update(len(values))
+        check_not_all_broken(broken, len(photos))
+
+    return Payload(broken, _write_rows(path, shape[0], row, blocks()))
+
+
+def check_not_all_broken(broken: dict[int, str], count: int) -> None:
+    """Refuse photos of which none can be read.
+
+    Raises:
+        InputError: the reasons in `broken` are as many as the photos.
+    """
+    if len(broken) == count:
+        raise InputError(f"none of the {count} photos can be read: {next(iter(broken.values()))}")
 
 
 def join_payloads(path: Path, shape: Sequence[int], rows_as: str, parts: Sequence[tuple[Path, int]], broken: dict[int, str]) -> Payload:
@@ -89,13 +94,19 @@ def join_payloads(path: Path, shape: Sequence[int], rows_as: str, parts: Sequenc
     """
     row = row_type(rows_as, tuple(shape[1:]))
     _check_space(path.parent, shape[0] * row.itemsize)
+    blocks = itertools.chain.from_iterable(itertools.starmap(_blocks, parts))
+    return Payload(broken, _write_rows(path, shape[0], row, blocks))
+
+
+def _write_rows(path: Path, count: int, row: np.dtype[Any], blocks: Iterable[bytes]) -> str:
+    """Write an .npy file from the bytes of its rows; the digest of the file."""
     digest = hashlib.sha256()
     with atomic_write(path) as temporary, temporary.open("wb") as file:
-        for block in itertools.chain([_header(shape[0], row)], *(_blocks(*part) for part in parts)):
+        for block in itertools.chain([_header(count, row)], blocks):
             digest.update(block)
             with writable(path):
                 file.write(block)
-    return Payload(broken, digest.hexdigest())
+    return digest.hexdigest()
 
 
 def _blocks(path: Path, offset: int) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError
 from showattend.features.cache import files_digest
 from showattend.features.decoded_photos import decoded_batches
+from showattend.features.extraction import check_not_all_broken
 from showattend.files import write_text
 from showattend.models.inputs import Pixels
 
@@ -68,6 +69,5 @@ def _broken_photos(photos: Sequence[Photo], preprocessing: Preprocessing, worker
         for _, _, reasons in batches:
             broken |= {bar.n + index: reason for index, reason in enumerate(reasons) if reason}
             bar.update(len(reasons))
-    if len(broken) == len(photos):
-        raise InputError(f"none of the {len(photos)} photos can be read: {next(iter(broken.values()))}")
+    check_not_all_broken(broken, len(photos))
     return broken
