@@ -29,7 +29,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from showattend.ops.additive_attention import exp_2x
-from showattend.ops.linear import PackedLinear, linear, weight_grad
+from showattend.ops.linear import PackedLinear, multiply, weight_grad
 from showattend.ops.unroll_plan import NUM_WEIGHTS, State, StepWeights, TimeStep, UnrollPlan, keep_active_rows, pad_inactive_rows
 
 
@@ -202,7 +202,7 @@ class _BackwardPass:
 
     def _product(self, x: Tensor, weight: Tensor) -> Tensor:
         """x weight^T in the precision of products, returned in that of x."""
-        return linear(x.to(self.plan.product_dtype), weight).to(x.dtype)
+        return multiply(x.to(self.plan.product_dtype), weight).to(x.dtype)
 
     def _backward_cell(self, index: int, step: TimeStep, grad_h: Tensor) -> Tensor:
         """The gradient of the pre-activations; updates that of the state, now before this step, and of the cell's parameters."""

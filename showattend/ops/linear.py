@@ -1,8 +1,8 @@
-"""Linear layers on oneDNN, with gradients and with weights that are packed once for many products.
+"""Linear layers by the fastest product that torch has, with gradients and with weights that are packed once for many products.
 
-On a CPU float32 matrices are multiplied by oneDNN (see `onednn`), which is up to 1.5 times as fast as torch's default on AMD
-processors. On other devices, in other precisions and on a torch without these operators, everything here is
-`torch.nn.functional.linear`.
+On a CPU large products of float32 matrices and packed weights are left to oneDNN, see `onednn`; on Intel's processors packed weights
+alone, because there torch's default, MKL, is the faster one without packing. Small products, other devices, other
+precisions and a torch without these operators have `torch.nn.functional.linear`.
 
 In mixed precision the operands of a product are rounded to 16 bits. Sums inside it are float32, its result is rounded to 16 bits, and
 everything else (sums of products, states, softmax, losses) stays in float32.
@@ -21,6 +21,10 @@ from torch.nn import functional as F
 
 from showattend.errors import InputError
 from showattend.ops import onednn
+
+# A call of oneDNN takes 20 microseconds longer than one of torch's default: products with fewer multiplications than this, or of packed
+# weights with fewer elements, are no faster for it (scripts/bench_products.py).
+SMALL_PRODUCT, SMALL_WEIGHT = 1 << 23, 1 << 17
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -51,7 +55,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def weight_grad(grad_output: Tensor, x: Tensor) -> Tensor:
     """grad_output^T x, the gradient of a linear layer's weight: (M,N) and (M,K) to (N,K)."""
-    if onednn.is_usable(grad_output):
+    if _onednn_pays(grad_output, x.numel() * grad_output.shape[1]):
         return onednn.linear(grad_output.t().contiguous(), x.t())
     # In 16 bits oneDNN takes almost twice as long for a transposed first matrix.
     return (grad_output.t().contiguous() if grad_output.dtype.itemsize == 2 else grad_output.t()) @ x
@@ -87,7 +91,7 @@ class PackedLinear:
                 self._linear = partial(onednn.linear_rounding_operands, weight=onednn.pack(weight), bias=bias)
                 return
         weight = weight.to(self.operand_dtype)
-        if onednn.packs(weight):
+        if weight.numel() >= SMALL_WEIGHT and onednn.packs(weight):
             self._linear = partial(onednn.linear, weight=onednn.pack(weight), bias=bias)
         else:
             self._linear = partial(F.linear, weight=weight, bias=None if bias is None else bias.to(weight.dtype))
@@ -97,8 +101,13 @@ class PackedLinear:
         return self._linear(x.to(self.operand_dtype)).to(x.dtype)
 
 
-def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return onednn.linear(x, weight, bias) if onednn.is_usable(x) else F.linear(x, weight, bias)
+def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x weight^T + bias, (M,K) to (M,N), as `linear` in the precision of the operands and without gradients."""
+    return onednn.linear(x, weight, bias) if _onednn_pays(x, len(x) * weight.numel()) else F.linear(x, weight, bias)
+
+
+def _onednn_pays(x: Tensor, multiplications: int) -> bool:
+    return multiplications >= SMALL_PRODUCT and onednn.is_usable(x) and not onednn.mkl_is_faster()
 
 
 class _CpuLinear(Function):
@@ -107,7 +116,7 @@ class _CpuLinear(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _multiply(x, weight, bias)
+        return multiply(x, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -115,7 +124,7 @@ class _CpuLinear(Function):
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
         return (
-            _multiply(grad, weight.t()) if needs_x else None,
+            multiply(grad, weight.t()) if needs_x else None,
             weight_grad(grad, x) if needs_weight else None,
             grad.sum(0) if needs_bias else None,
         )

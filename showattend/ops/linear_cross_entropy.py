@@ -21,7 +21,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from showattend.ops.linear import linear, product_dtype, weight_grad
+from showattend.ops.linear import multiply, product_dtype, weight_grad
 from showattend.vocabulary import PAD
 
 # Logits in one chunk: two megabytes of float32. A chunk has at least MIN_CHUNK tokens: narrower matrix products are slow.
@@ -102,7 +102,7 @@ class _LinearCrossEntropy(Function):
         ctx.buffer = _GradBuffer(hidden, weight) if needs_grad else None
         maxima, sums = [], []
         for chunk in _chunks(len(hidden), len(weight)):
-            logits = linear(rounded[0], rounded[1][chunk], bias[chunk].to(dtype)).to(hidden.dtype)
+            logits = multiply(rounded[0], rounded[1][chunk], bias[chunk].to(dtype)).to(hidden.dtype)
             maxima.append(logits.amax(1, keepdim=True))
             exp_logits = torch.sub(logits, maxima[-1], out=ctx.buffer.exp_logits(chunk) if needs_grad else logits).exp_()
             sums.append(exp_logits.sum(1))
@@ -135,7 +135,7 @@ class _LinearCrossEntropy(Function):
             (rows,) = ((targets >= chunk.start) & (targets < chunk.stop)).nonzero(as_tuple=True)
             grad_logits[rows, targets[rows] - chunk.start] -= (1 - ctx.smoothing) * row_weight[rows, 0]
             grad_bias[chunk], grad_logits = grad_logits.sum(0), grad_logits.to(hidden.dtype)
-            grad_hidden += linear(grad_logits, weight[chunk].t())
+            grad_hidden += multiply(grad_logits, weight[chunk].t())
             grad_weight[chunk] = weight_grad(grad_logits, hidden)
         # A view would keep all of a buffer that is larger than the gradient.
         grad_weight = grad_weight if buffer.stride == buffer.channels else grad_weight.clone()

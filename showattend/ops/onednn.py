@@ -1,14 +1,16 @@
 """oneDNN matrix products, through operators that torch does not document, each behind a fallback to public ones.
 
-On a CPU torch multiplies float32 matrices with MKL. oneDNN, which torch's wheels contain too, is up to 1.5 times as fast on AMD
-processors, takes weights whose layout was prepared once, and multiplies matrices of bfloat16 and int8. torch offers it only through the
-operators that its compiler generates, and these may change or disappear with any version. This is the only module that calls
-them. The first use probes them with small matrices; where they are missing, fail or give other results, `torch.nn.functional.linear`
-takes their place.
+On a CPU torch multiplies float32 matrices with MKL, which is made for Intel's processors. oneDNN, which torch's wheels contain too, is
+up to 1.5 times as fast on those of AMD, takes weights whose layout was prepared once, and multiplies matrices of bfloat16 and int8. torch
+offers it only through the operators that its compiler generates, and these may change or disappear with any version. This is the only
+module that calls them. The first use probes them with small matrices; where they are missing, fail or give other results,
+`torch.nn.functional.linear` takes their place.
 """
 
+import platform
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from threading import Lock
 
 import torch
@@ -28,6 +30,14 @@ def is_usable(x: Tensor) -> bool:
     if torch.compiler.is_exporting():
         return False
     return x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and _float32_works()
+
+
+@cache
+def mkl_is_faster() -> bool:
+    """Whether MKL multiplies float32 matrices faster than oneDNN does, unless their layout was prepared: on Intel's processors."""
+    info = Path("/proc/cpuinfo")  # Linux
+    vendor = info.read_text() if info.exists() else platform.processor()
+    return "GenuineIntel" in vendor and torch.backends.mkl.is_available()
 
 
 @cache

@@ -43,7 +43,7 @@ def run_trial(config: CaptionStudy, material: Material, cell: str, params: dict[
 
     Returns:
         val_nll, val_bleu4, val_cider_d and the same for test, in nats per token and as `corpus_scores`; test_pointing where the
-        scenes are known; parameters of the recurrence and of the decoder; seconds_a_step
+        scenes are known; parameters of the recurrence and of the decoder; processor seconds_a_step
 
     Raises:
         DivergedError: loss or gradient is no longer finite.
@@ -76,7 +76,7 @@ def train_decoder(decoder: Decoder, config: CaptionStudy, material: Material, pa
     """Teacher forcing with AdamW.
 
     Returns:
-        seconds that the steps took
+        processor seconds that the steps took
 
     Raises:
         DivergedError: loss or gradient is no longer finite.
@@ -88,7 +88,7 @@ def train_decoder(decoder: Decoder, config: CaptionStudy, material: Material, pa
     optimizer = torch.optim.AdamW(groups, lr=params["learning_rate"], fused=True)
     batches = _batches(material, config.data.batch_size, seed)
     decoder.train()
-    started = time.perf_counter()
+    started = time.process_time()
     for step in range(training.steps):
         factor = learning_rate_factor("cosine", training.warmup, step, training.steps)
         for group in optimizer.param_groups:
@@ -100,7 +100,7 @@ def train_decoder(decoder: Decoder, config: CaptionStudy, material: Material, pa
         if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
             raise DivergedError(f"loss {loss.item():.3g} and norm of the gradient {norm.item():.3g} at step {step + 1}")
         optimizer.step()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def _batches(material: Material, batch_size: int, seed: int) -> Iterator[Batch]:

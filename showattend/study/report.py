@@ -155,7 +155,7 @@ def _tables(config: CaptionStudy, track: Summary) -> list[Table]:
             *(LABELS[metric] for metric in LABELS),
             "hidden",
             "parameters of the cell",
-            "ms a step",
+            "processor ms a step",
             "diverged",
             "failed",
             "runs",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from showattend.data.json_files import read_json
 from showattend.errors import InputError
 from showattend.files import write_text
+from showattend.inference.device import stop_looking_for_gpus
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, search_jobs
 from showattend.study.config import CaptionStudy, StudyConfig, plain_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
@@ -143,6 +144,7 @@ def _open_store(config: StudyConfig, folder: Path) -> TrialStore:
 
 
 def _work(config: StudyConfig, folder: Path) -> Work:
+    stop_looking_for_gpus()  # inherited by the processes
     if isinstance(config, CaptionStudy):
         prepare_material(config, folder)  # once, before several processes want it
         return CaptionWork(config, folder)

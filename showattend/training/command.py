@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from showattend.errors import InputError
+from showattend.inference.device import stop_looking_for_gpus
 from showattend.training.error_messages import as_input_error
 from showattend.training.interruption import Terminated
 from showattend.training.launching import is_lost_connection, wait_for_first_process
@@ -60,6 +61,7 @@ def _run_trainer(command: str, *rest: str) -> int:
     """Run a command, with what is harmless left out, and errors of the user's options in one line."""
     # Lightning's own announcements, an advertisement among them; warnings and errors still come through.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    stop_looking_for_gpus()
     with warnings.catch_warnings(), _silent_log_thread(), with_config_paths(rest) as options:
         for message in HARMLESS_WARNINGS:
             warnings.filterwarnings("ignore", message)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from showattend.errors import InputError
 from showattend.models.teacher_forcing import flatten_tokens
+from showattend.ops import linear as linear_module
 from showattend.ops import onednn
 from showattend.ops.linear import PackedLinear, linear, weight_grad
 from showattend.ops.linear_cross_entropy import caption_loss
@@ -51,6 +52,15 @@ def broken_operators(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     forget_probes()
     yield
     forget_probes()
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["all_on_onednn", "as_it_pays"])
+def smallest_products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the operands of these tests are multiplied, which are below the sizes from which oneDNN pays."""
+    if request.param:
+        monkeypatch.setattr(linear_module, "SMALL_PRODUCT", 0)
+        monkeypatch.setattr(linear_module, "SMALL_WEIGHT", 0)
+        monkeypatch.setattr(onednn, "mkl_is_faster", lambda: False)
 
 
 def operands(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor]:
