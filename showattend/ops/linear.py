@@ -25,6 +25,9 @@ from showattend.ops import onednn
 # A call of oneDNN takes 20 microseconds longer than one of torch's default: products with fewer multiplications than this, or of packed
 # weights with fewer elements, are no faster for it (scripts/bench_products.py).
 SMALL_PRODUCT, SMALL_WEIGHT = 1 << 23, 1 << 17
+# For every number of rows oneDNN compiles a kernel of its own, in a millisecond or more, and keeps it, with up to some megabytes. Rows are
+# filled up with zeros so that between each power of two and the next there are this many numbers of them, but none below the other.
+SIZES_PER_OCTAVE, MIN_ROWS = 16, 16
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -56,9 +59,12 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def weight_grad(grad_output: Tensor, x: Tensor) -> Tensor:
     """grad_output^T x, the gradient of a linear layer's weight: (M,N) and (M,K) to (N,K)."""
     if _onednn_pays(grad_output, x.numel() * grad_output.shape[1]):
-        return onednn.linear(grad_output.t().contiguous(), x.t())
+        return onednn.linear(_fill_rows(grad_output).t().contiguous(), _fill_rows(x).t())
+    if not _torch_takes_onednn(x):
+        return grad_output.t() @ x
     # In 16 bits oneDNN takes almost twice as long for a transposed first matrix.
-    return (grad_output.t().contiguous() if grad_output.dtype.itemsize == 2 else grad_output.t()) @ x
+    columns = _fill_rows(grad_output).t()
+    return (columns.contiguous() if grad_output.dtype.itemsize == 2 else columns) @ _fill_rows(x)
 
 
 class PackedLinear:
@@ -83,18 +89,18 @@ class PackedLinear:
                 raise InputError(
                     f"int8 needs float32 weights on the CPU, these are {weight.dtype} on {weight.device}: give --precision auto"
                 )
-            self._linear = onednn.int8_linear(weight, bias)
+            self._linear = _filling_rows(onednn.int8_linear(weight, bias))
             return
         if exact_result and self.operand_dtype.itemsize == 2:
             self.operand_dtype = weight.dtype
             if onednn.is_usable(weight) and onednn.multiplies_bfloat16():
-                self._linear = partial(onednn.linear_rounding_operands, weight=onednn.pack(weight), bias=bias)
+                self._linear = _filling_rows(partial(onednn.linear_rounding_operands, weight=onednn.pack(weight), bias=bias))
                 return
         weight = weight.to(self.operand_dtype)
         if weight.numel() >= SMALL_WEIGHT and onednn.packs(weight):
-            self._linear = partial(onednn.linear, weight=onednn.pack(weight), bias=bias)
+            self._linear = _filling_rows(partial(onednn.linear, weight=onednn.pack(weight), bias=bias))
         else:
-            self._linear = partial(F.linear, weight=weight, bias=None if bias is None else bias.to(weight.dtype))
+            self._linear = partial(multiply, weight=weight, bias=None if bias is None else bias.to(weight.dtype))
 
     def __call__(self, x: Tensor) -> Tensor:
         """The product, (M,K) to (M,N)."""
@@ -103,11 +109,34 @@ class PackedLinear:
 
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weight^T + bias, (M,K) to (M,N), as `linear` in the precision of the operands and without gradients."""
-    return onednn.linear(x, weight, bias) if _onednn_pays(x, len(x) * weight.numel()) else F.linear(x, weight, bias)
+    if _onednn_pays(x, len(x) * weight.numel()):
+        return onednn.linear(_fill_rows(x), weight, bias)[: len(x)]
+    if _torch_takes_onednn(x):
+        return F.linear(_fill_rows(x), weight, bias)[: len(x)]
+    return F.linear(x, weight, bias)
+
+
+def _filling_rows(run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda x: run(_fill_rows(x))[: len(x)]
 
 
 def _onednn_pays(x: Tensor, multiplications: int) -> bool:
-    return multiplications >= SMALL_PRODUCT and onednn.is_usable(x) and not onednn.mkl_is_faster()
+    # In this order: a comparison of sizes would fix them while torch.export records a graph.
+    return onednn.is_usable(x) and not onednn.mkl_is_faster() and multiplications >= SMALL_PRODUCT
+
+
+def _torch_takes_onednn(x: Tensor) -> bool:
+    """Whether torch itself leaves such products to oneDNN: in 16 bits, and of float32 that may be rounded."""
+    rounded = x.dtype == torch.float32 and torch.get_float32_matmul_precision() == "medium"
+    return x.device.type == "cpu" and (x.dtype.itemsize == 2 or rounded) and not torch.compiler.is_exporting()
+
+
+def _fill_rows(x: Tensor) -> Tensor:
+    """(M,K), with rows of zeros at its end so that M is one of few numbers, see SIZES_PER_OCTAVE."""
+    rows = len(x)
+    step = max(MIN_ROWS, (1 << max(rows, 1).bit_length() - 1) // SIZES_PER_OCTAVE)
+    missing = -rows % step
+    return F.pad(x, (0, 0, 0, missing)) if missing else x
 
 
 class _CpuLinear(Function):

@@ -1,5 +1,6 @@
 """Linear layers on oneDNN against torch's own, and their fallback where the private operators are missing."""
 
+import math
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from showattend.errors import InputError
 from showattend.models.teacher_forcing import flatten_tokens
 from showattend.ops import linear as linear_module
 from showattend.ops import onednn
-from showattend.ops.linear import PackedLinear, linear, weight_grad
+from showattend.ops.linear import PackedLinear, linear, multiply, weight_grad
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.vocabulary import PAD
 
@@ -132,6 +133,24 @@ def test_a_packed_linear_equals_torch_s_and_has_no_gradients(dtype: torch.dtype)
     for packed, expected in ((PackedLinear(weight, bias), F.linear(x, weight, bias)), (PackedLinear(weight), F.linear(x, weight))):
         assert torch.allclose(packed(x), expected, atol=tolerance(dtype))
     assert not PackedLinear(weight.requires_grad_(), bias)(x).requires_grad
+
+
+def test_few_numbers_of_rows_reach_onednn_which_compiles_a_kernel_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, bias = torch.randn(9, 20), torch.randn(9)
+    seen, native = set(), onednn.linear
+
+    def recorded(x: Tensor, *rest: Tensor, **named: Tensor) -> Tensor:
+        seen.add(tuple(x.shape))
+        return native(x, *rest, **named)
+
+    monkeypatch.setattr(onednn, "linear", recorded)
+    packed = PackedLinear(weight, bias)
+    for rows in range(1, 900, 3):
+        x, grad_output = torch.randn(rows, 20), torch.randn(rows, 9)
+        for result in (packed(x), multiply(x, weight, bias)):
+            assert torch.allclose(result, F.linear(x, weight, bias), atol=1e-4)
+        assert torch.allclose(weight_grad(grad_output, x), grad_output.t() @ x, atol=1e-3)
+    assert len(seen) <= 2 * 16 * math.log2(900 / 16)
 
 
 def test_int8_is_exact_up_to_the_rounding_of_both_operands() -> None:
