@@ -89,7 +89,7 @@ def add_generation_options(parser: argparse.ArgumentParser) -> None:
 def add_speed_options(parser: argparse.ArgumentParser) -> None:
     """Batch size, worker processes, and compiled loops."""
     parser.add_argument(
-        "--batch-size", type=whole_number(1), default=32, help="photos that go through the network together (default: %(default)s)"
+        "--batch-size", type=whole_number(1), default=64, help="photos that go through the network together (default: %(default)s)"
     )
     parser.add_argument("--workers", type=whole_number(0), default=1, help="processes that read photos ahead (default: %(default)s)")
     parser.add_argument(

@@ -27,10 +27,12 @@ class FeatureExtractor:
 
     Args:
         encoder: in eval mode, and not to be changed afterwards
+        dtype: of the features; None: that of the encoder's weights
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, dtype: torch.dtype | None = None) -> None:
         self.encoder = encoder
+        self.dtype = dtype
         self.photos_computed = 0
         self.on_cpu = encoder.mean.device.type == "cpu"
         self.threads = torch.get_num_threads() if self.on_cpu else 1
@@ -58,7 +60,7 @@ class FeatureExtractor:
     @torch.inference_mode()
     def _compute(self, pixels: Tensor) -> EncoderOutput:
         output: EncoderOutput = self.encoder(pixels)
-        return output
+        return output._replace(features=output.features.to(self.dtype)) if self.dtype else output
 
     def _collect(self, outputs: Iterable[EncoderOutput]) -> EncoderOutput:
         features, (grid_shape, *_) = zip(*outputs, strict=True)

@@ -206,7 +206,7 @@ class Captioner:
         return [score._replace(caption=replace(score.caption, photo=photo)) for score in scores]
 
     def caption_files(
-        self, paths: Iterable[Path], config: GenerationConfig | None = None, *, batch_size: int = 32, workers: int = 0
+        self, paths: Iterable[Path], config: GenerationConfig | None = None, *, batch_size: int = 64, workers: int = 0
     ) -> Iterator[tuple[Path, Caption | Failure]]:
         """Caption photo files in batches, in order; one that cannot be read yields its reason, and the others go on. See also `expect`.
 

@@ -44,7 +44,9 @@ class Ensemble:
         # Weights of a training in double precision would not fit to operands of less.
         self.networks = [(model.network.float() if dtype else model.network).to(device).eval() for model in models]
         self.device, self.dtype = device, dtype
-        self.extractors = [FeatureExtractor(network.encoder) for network in self.networks]
+        # Decoders that multiply in 16 bits round the features first of all: the threads that compute them can do it.
+        rounded = dtype if dtype is not None and dtype.itemsize == 2 else None
+        self.extractors = [FeatureExtractor(network.encoder, rounded) for network in self.networks]
         self.decoders = [network.inference_decoder(dtype) for network in self.networks]
         self.is_fused = False
         self.graphed_searches: dict[GenerationConfig, GraphedInference] = {}

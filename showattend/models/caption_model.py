@@ -44,9 +44,9 @@ class CaptionModel(nn.Module):
         return side * side * self.decoder.config.attention_size
 
     def encode_photos(self, photos: PhotoInputs) -> Tensor:
-        """Features in the decoder's dtype, (N,L,encoder_dim)."""
+        """Features in the precision of the decoder's products, (N,L,encoder_dim)."""
         encoder_features = self.encoder(photos.values).features if isinstance(photos, Pixels) else photos.values
-        return encoder_features.to(self.decoder.output.weight.dtype)
+        return encoder_features.to(product_dtype(self.decoder.output.weight))
 
     def forward(self, photos: PhotoInputs, input_ids: Tensor) -> DecoderOutput:
         """Teacher forcing with captions (N,G,T), see `Decoder.forward`."""
@@ -89,7 +89,7 @@ class CaptionModel(nn.Module):
 
         def step(token_ids: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
             logits, state, alpha = decoder_step(token_ids, state, cache)
-            return logits.float().log_softmax(-1), state, alpha
+            return _log_softmax(logits.float()), state, alpha
 
         return step, state
 
@@ -97,3 +97,9 @@ class CaptionModel(nn.Module):
     def caption(self, photos: PhotoInputs, config: GenerationConfig, inference_decoder: InferenceDecoder | None = None) -> Hypotheses:
         """Captions of N photos, see `decoding.generate` and `make_step_function`."""
         return generate(*self.make_step_function(photos, inference_decoder), config)
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    """Log-probabilities along the last axis; on a CPU in place of the logits, because both together would not fit into its caches."""
+    in_place = logits.device.type == "cpu" and not logits.requires_grad
+    return torch.log_softmax(logits, -1, out=logits) if in_place else logits.log_softmax(-1)
