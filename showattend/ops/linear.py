@@ -127,7 +127,7 @@ def _onednn_pays(x: Tensor, multiplications: int) -> bool:
 
 def _torch_takes_onednn(x: Tensor) -> bool:
     """Whether torch itself leaves such products to oneDNN: in 16 bits, and of float32 that may be rounded."""
-    rounded = x.dtype == torch.float32 and torch.get_float32_matmul_precision() == "medium"
+    rounded = x.dtype == torch.float32 and onednn.rounds_float32()
     return x.device.type == "cpu" and (x.dtype.itemsize == 2 or rounded) and not torch.compiler.is_exporting()
 
 

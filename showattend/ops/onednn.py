@@ -12,12 +12,13 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_switch = Lock()  # held while products of float32 are rounded
+_lock = Lock()  # held while products of float32 are rounded
 # Keeps the scale of a row of zeros above zero.
 MIN_MAGNITUDE = 1e-12
 
@@ -80,13 +81,24 @@ def linear_rounding_operands(x: Tensor, weight: Tensor, bias: Tensor | None = No
     it takes 12 to 15 ms for 320 rows and 10,000 columns where float32 takes 27 to 38; two products of bfloat16, the second one of what the
     first has rounded off, are no faster than float32.
     """
-    with _switch:
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("medium")
+    switch = _rounding()
+    with _lock:
+        before, switch.fp32_precision = switch.fp32_precision, "bf16"
         try:
             return linear(x, weight, bias)
         finally:
-            torch.set_float32_matmul_precision(before)
+            switch.fp32_precision = before
+
+
+def rounds_float32() -> bool:
+    """Whether the operands of all float32 products are rounded so, by `torch.set_float32_matmul_precision("medium")` or its successor."""
+    # The older function refuses to answer where the newer one was used.
+    return bool(_rounding().fp32_precision == "bf16")
+
+
+def _rounding() -> Any:
+    """torch's options of float32 products on oneDNN, whose `fp32_precision` is a switch for the whole process."""
+    return torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # torch puts it there when it is imported
 
 
 def pack(weight: Tensor) -> Tensor:

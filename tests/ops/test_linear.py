@@ -226,8 +226,28 @@ def test_an_exact_result_has_rounded_operands_and_float32_sums() -> None:
     x, weight, bias = operands()
     bias = bias + 100  # a result of this size would be rounded to halves in bfloat16
     expected = F.linear(x.bfloat16().float(), weight.bfloat16().float(), bias)
-    before = torch.get_float32_matmul_precision()
+    before = torch.backends.mkldnn.matmul.fp32_precision
     result = PackedLinear(weight, bias, dtype=torch.bfloat16, exact_result=True)(x)
     assert torch.allclose(result, expected, atol=0.1)
     assert not torch.equal(result, result.bfloat16().float())
-    assert torch.get_float32_matmul_precision() == before
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def round_by_the_newer_switch(rounds: bool) -> None:
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16" if rounds else "none"
+
+
+def round_by_the_older_switch(rounds: bool) -> None:
+    torch.set_float32_matmul_precision("medium" if rounds else "highest")
+
+
+@pytest.mark.parametrize("switch", [round_by_the_newer_switch, round_by_the_older_switch])
+def test_products_of_float32_may_be_rounded_by_either_of_torch_s_switches(switch: Callable[[bool], None]) -> None:
+    x, weight, bias = operands()
+    expected = F.linear(x, weight, bias)
+    switch(True)
+    try:
+        assert torch.allclose(linear(x, weight, bias), expected, atol=0.1)
+    finally:
+        switch(False)
+    assert torch.allclose(linear(x, weight, bias), expected, atol=1e-5)
