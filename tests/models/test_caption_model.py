@@ -3,6 +3,7 @@
 import pytest
 import torch
 from factories import random_photos, untrained_model
+from torch import Tensor
 
 from showattend.decoding import GenerationConfig
 from showattend.models.inputs import Features, Pixels
@@ -29,8 +30,13 @@ def test_features_in_half_precision_are_brought_to_the_decoders_precision() -> N
 @pytest.mark.skipif(not onednn.multiplies_bfloat16(), reason="this processor has no products of bfloat16")
 def test_the_process_wide_switch_stays_as_it_is_while_an_encoder_may_multiply_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
     """A vision transformer encodes the next photos in other threads: their products must not be rounded now and then."""
-    switched: list[str] = []
-    monkeypatch.setattr(torch, "set_float32_matmul_precision", switched.append)
+    switched, multiply = [], onednn.linear_rounding_operands
+
+    def recorded(x: Tensor, **operands: Tensor) -> Tensor:
+        switched.append(len(x))
+        return multiply(x, **operands)
+
+    monkeypatch.setattr(onednn, "linear_rounding_operands", recorded)
     network, photos = untrained_model().network, Pixels(random_photos(2, 64))
     for _ in range(2):
         network.caption(photos, GenerationConfig(2, 5), network.inference_decoder(torch.bfloat16))
