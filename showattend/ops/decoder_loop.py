@@ -3,11 +3,12 @@
 `Decoder._loop_autograd` defines what is computed. Left to autograd, that loop stores the activations of every time step in
 tensors of their own, and adds to the gradient of every weight at every time step. Here:
 
-1. Forward, one matrix product per time step computes all that multiplies h_{t-1}: recurrent pre-activations, query and gate.
-   Weights are packed once for all time steps.
+1. Forward, one matrix product per time step computes all that multiplies h_{t-1}: recurrent pre-activations, query and gate, and
+   one what multiplies the context. Weights are packed once for all time steps. The embeddings' share of the pre-activations is one
+   product for all time steps.
 2. Keys are shared. exp(2 W_a a_i) is computed once per image, and nothing of size (L,A) is stored for a token: the backward
    pass computes it again from exp(2k) and exp(2q), see `ops.additive_attention`.
-3. Backward, the loop over time carries only the gradient of the state. The gradients of weights, keys and features are
+3. Backward, the loop over time carries only the gradient of the state. The gradients of weights, keys, features and embeddings are
    computed after it, each as one product over the rows of all time steps.
 
 In mixed precision the operands of products have 16 bits, see `ops.linear`; pre-activations, states, exp(2q) and alphas have 32.
@@ -37,7 +38,7 @@ from showattend.ops.unroll_plan import NUM_WEIGHTS, State, StepWeights, TimeStep
 class SavedActivations:
     """Activations that the backward pass needs; rows of all time steps, M in all, the first time step first.
 
-    input_weight: in the precision of products
+    embedding_weight, context_weight: the two parts of the input weight, in the precision of products
     states: the state before each time step
     inputs: embedding and gated context, in the precision of products, (M,E+D)
     preactivations: of the cell, in the first S*H of P columns; the backward pass writes the gradients of pre-activations,
@@ -46,7 +47,8 @@ class SavedActivations:
     gates: beta at each time step, (rows, 1 or D); empty without a gate
     """
 
-    input_weight: Tensor
+    embedding_weight: Tensor
+    context_weight: Tensor
     states: list[State]
     inputs: Tensor
     preactivations: Tensor
@@ -94,7 +96,7 @@ class FusedDecoderLoop(Function):
                 backward_pass.grad_features(rows_by_image) if ctx.needs_input_grad[1] else None,
                 grad_keys,
                 None,
-                backward_pass.grad_embeddings,
+                backward_pass.grad_embeddings(),
                 *backward_pass.grad_weights(grad_energy),
                 *backward_pass.grad_state,
                 *backward_pass.grad_cell_params,
@@ -113,16 +115,22 @@ class _ForwardPass:
     def __init__(self, plan: UnrollPlan, features: Tensor, exp_keys: Tensor, embeddings: Tensor, weights: StepWeights) -> None:
         self.plan, self.features, self.exp_keys, self.weights = plan, features, exp_keys, weights
         self.recurrent = PackedLinear(torch.cat(weights.recurrent_weights()), dtype=plan.product_dtype)
-        input_weight = weights.input.to(plan.product_dtype)
-        self.input = PackedLinear(input_weight, weights.bias)
-        self.recurrent_sizes = [len(weight) for weight in weights.recurrent_weights()]
         (rows, embedding_size), empty = embeddings.shape, exp_keys.new_empty
+        embedding_weight, context_weight = (
+            weight.to(plan.product_dtype).contiguous() for weight in weights.input.tensor_split([embedding_size], 1)
+        )
+        self.context_share = PackedLinear(context_weight)
+        self.recurrent_sizes = [len(weight) for weight in weights.recurrent_weights()]
         columns = len(weights.input) + sum(map(len, weights.query_weights()))
         inputs = empty(rows, embedding_size + features.shape[2], dtype=plan.product_dtype)
         inputs[:, :embedding_size] = embeddings
-        self.saved = SavedActivations(input_weight, [], inputs, empty(rows, columns), empty(rows, exp_keys.shape[2]), [])
+        self.saved = SavedActivations(
+            embedding_weight, context_weight, [], inputs, empty(rows, columns), empty(rows, exp_keys.shape[2]), []
+        )
         self.contexts = inputs[:, embedding_size:]
         self.preactivations = self.saved.preactivations[:, : len(weights.input)]
+        bias = None if weights.bias is None else weights.bias.to(plan.product_dtype)
+        self.preactivations.copy_(multiply(inputs[:, :embedding_size], embedding_weight, bias))
         self.alphas = empty(rows, features.shape[1])
 
     def run(self, state: State) -> Tensor:
@@ -134,7 +142,7 @@ class _ForwardPass:
             self.saved.states.append(state)
             from_h = self.recurrent(state[0]).split(self.recurrent_sizes, -1)
             self._attend(step, from_h)
-            self.preactivations[step.rows] = self.input(self.saved.inputs[step.rows])
+            self.preactivations[step.rows] += self.context_share(self.contexts[step.rows])
             if self.weights.hidden is not None:
                 self.preactivations[step.rows] += from_h[0]
             state = self.plan.update(self.preactivations[step.rows], state)
@@ -159,7 +167,6 @@ class _BackwardPass:
 
     grad_state: of the state before the time step that was processed last
     grad_cell_params: of the parameters that `update` uses, over the time steps so far
-    grad_embeddings: (M,E)
     grad_energies: (M,L)
     grad_ungated: of the contexts before the gate, (M,D)
     """
@@ -176,11 +183,9 @@ class _BackwardPass:
     ) -> None:
         self.plan, self.saved, self.features, self.exp_keys, self.alphas = plan, saved, features, exp_keys, alphas
         self.weights, self.cell_params = weights, cell_params
-        self.num_preactivations, (rows, inputs), empty = len(weights.input), saved.inputs.shape, exp_keys.new_empty
-        self.embedding_size = inputs - features.shape[2]
+        self.num_preactivations, rows, empty = len(weights.input), len(saved.inputs), exp_keys.new_empty
         self.grad_state: list[Tensor | None] = [None] * plan.num_state_tensors
         self.grad_cell_params: list[Tensor | None] = [None] * len(cell_params)
-        self.grad_embeddings = empty(rows, self.embedding_size)
         self.grad_energies = empty(rows, features.shape[1])
         self.grad_ungated = empty(rows, features.shape[2], dtype=plan.product_dtype) if features.requires_grad else None
 
@@ -190,12 +195,10 @@ class _BackwardPass:
         from_h = slice(None) if self.weights.hidden is not None else slice(self.num_preactivations, None)
         for index, step in reversed(list(enumerate(self.plan.steps))):
             grad_preactivations = self._backward_cell(index, step, grad_h[step.rows])
-            grad_inputs = self._product(grad_preactivations, self.saved.input_weight.t())
-            grad_context = grad_inputs[:, self.embedding_size :] + grad_contexts[step.rows]
+            grad_context = self._product(grad_preactivations, self.saved.context_weight.t()) + grad_contexts[step.rows]
             grad_alpha, grad_gate = self._backward_context(index, step, grad_context)
             grad_query = self._backward_query(step, grad_alpha + grad_alphas[step.rows])
             torch.cat([grad_preactivations, grad_query, *grad_gate], -1, out=self.saved.preactivations[step.rows])
-            self.grad_embeddings[step.rows] = grad_inputs[:, : self.embedding_size]
             grad_previous_h = self._product(self.saved.preactivations[step.rows, from_h], recurrent_weights.t())
             self.grad_state[0] = _add(self.grad_state[0], grad_previous_h)
             self.grad_state = [None if grad is None else pad_inactive_rows(grad, step.previous, step.shape) for grad in self.grad_state]
@@ -227,7 +230,7 @@ class _BackwardPass:
         grad_ungated, grad_gate = grad_context, []
         if self.saved.gates:
             # The saved context is gated: with b = sigmoid(x), d(b z)/dx = (1 - b) b z.
-            gate, product = self.saved.gates[index], self.saved.inputs[step.rows, self.embedding_size :] * grad_context
+            gate, product = self.saved.gates[index], self.saved.inputs[step.rows, -grad_context.shape[1] :] * grad_context
             grad_gate = [(1 - gate) * (product if gate.shape[1] > 1 else product.sum(-1, keepdim=True))]
             grad_ungated = gate * grad_context
         if self.grad_ungated is not None:
@@ -243,6 +246,10 @@ class _BackwardPass:
         self.grad_energies[step.rows] = grad_energies
         summed = self.plan.kernels.grad_queries(self.exp_keys[: step.shape[0]], exp_queries, grad_energies.unflatten(0, step.shape))
         return 4 * self.weights.energy * summed.flatten(0, 1)
+
+    def grad_embeddings(self) -> Tensor:
+        """The gradient of the embeddings, (M,E)."""
+        return self._product(self.saved.preactivations[:, : self.num_preactivations], self.saved.embedding_weight.t())
 
     def grad_weights(self, grad_energy: Tensor) -> StepWeights:
         """The gradients of the weights, each one product over all time steps."""
