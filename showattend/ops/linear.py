@@ -26,8 +26,9 @@ from showattend.ops import onednn
 # weights with fewer elements, are no faster for it (scripts/bench_products.py).
 SMALL_PRODUCT, SMALL_WEIGHT = 1 << 23, 1 << 17
 # For every number of rows oneDNN compiles a kernel of its own, in a millisecond or more, and keeps it, with up to some megabytes. Rows are
-# filled up with zeros so that between each power of two and the next there are this many numbers of them, but none below the other.
-SIZES_PER_OCTAVE, MIN_ROWS = 16, 16
+# filled up with zeros so that between each power of two and the next there are this many numbers of them, but none below the other. To
+# copy a matrix of more elements than the third takes longer than to compile.
+SIZES_PER_OCTAVE, MIN_ROWS, MAX_COPIED = 16, 16, 1 << 23
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -59,12 +60,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def weight_grad(grad_output: Tensor, x: Tensor) -> Tensor:
     """grad_output^T x, the gradient of a linear layer's weight: (M,N) and (M,K) to (N,K)."""
     if _onednn_pays(grad_output, x.numel() * grad_output.shape[1]):
-        return onednn.linear(_fill_rows(grad_output).t().contiguous(), _fill_rows(x).t())
+        grad_output, x = fill_rows(grad_output, x)
+        return onednn.linear(grad_output.t().contiguous(), x.t())
     if not _torch_takes_onednn(x):
         return grad_output.t() @ x
+    grad_output, x = fill_rows(grad_output, x)
     # In 16 bits oneDNN takes almost twice as long for a transposed first matrix.
-    columns = _fill_rows(grad_output).t()
-    return (columns.contiguous() if grad_output.dtype.itemsize == 2 else columns) @ _fill_rows(x)
+    return (grad_output.t().contiguous() if grad_output.dtype.itemsize == 2 else grad_output.t()) @ x
 
 
 class PackedLinear:
@@ -110,14 +112,14 @@ class PackedLinear:
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weight^T + bias, (M,K) to (M,N), as `linear` in the precision of the operands and without gradients."""
     if _onednn_pays(x, len(x) * weight.numel()):
-        return onednn.linear(_fill_rows(x), weight, bias)[: len(x)]
+        return onednn.linear(*fill_rows(x), weight, bias)[: len(x)]
     if _torch_takes_onednn(x):
-        return F.linear(_fill_rows(x), weight, bias)[: len(x)]
+        return F.linear(*fill_rows(x), weight, bias)[: len(x)]
     return F.linear(x, weight, bias)
 
 
 def _filling_rows(run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda x: run(_fill_rows(x))[: len(x)]
+    return lambda x: run(*fill_rows(x))[: len(x)]
 
 
 def _onednn_pays(x: Tensor, multiplications: int) -> bool:
@@ -131,12 +133,24 @@ def _torch_takes_onednn(x: Tensor) -> bool:
     return x.device.type == "cpu" and (x.dtype.itemsize == 2 or rounded) and not torch.compiler.is_exporting()
 
 
-def _fill_rows(x: Tensor) -> Tensor:
-    """(M,K), with rows of zeros at its end so that M is one of few numbers, see SIZES_PER_OCTAVE."""
-    rows = len(x)
+def filled_count(rows: int) -> int:
+    """The number of rows that so many are filled up to, see SIZES_PER_OCTAVE."""
     step = max(MIN_ROWS, (1 << max(rows, 1).bit_length() - 1) // SIZES_PER_OCTAVE)
-    missing = -rows % step
-    return F.pad(x, (0, 0, 0, missing)) if missing else x
+    return rows + -rows % step
+
+
+def fill_rows(*matrices: Tensor) -> tuple[Tensor, ...]:
+    """Matrices (M, ·), with rows of zeros at their ends up to the `filled_count`, unless that copies too much."""
+    rows = filled_count(len(matrices[0]))
+    if rows == len(matrices[0]) or max(matrix.numel() for matrix in matrices) > MAX_COPIED:
+        return matrices
+    return tuple(_fill_to(matrix, rows) for matrix in matrices)
+
+
+def _fill_to(matrix: Tensor, rows: int) -> Tensor:
+    filled = matrix.new_empty(rows, matrix.shape[1])
+    filled[: len(matrix)], filled[len(matrix) :] = matrix, 0
+    return filled
 
 
 class _CpuLinear(Function):
