@@ -112,10 +112,13 @@ class PackedLinear:
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weight^T + bias, (M,K) to (M,N), as `linear` in the precision of the operands and without gradients."""
     if _onednn_pays(x, len(x) * weight.numel()):
-        return onednn.linear(*fill_rows(x), weight, bias)[: len(x)]
-    if _torch_takes_onednn(x):
-        return F.linear(*fill_rows(x), weight, bias)[: len(x)]
-    return F.linear(x, weight, bias)
+        run = onednn.linear
+    elif _torch_takes_onednn(x):
+        run = F.linear
+    else:
+        return F.linear(x, weight, bias)
+    (filled,) = fill_rows(x)
+    return run(filled, weight, bias)[: len(x)]
 
 
 def _filling_rows(run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
