@@ -112,7 +112,7 @@ class PackedLinear:
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weight^T + bias, (M,K) to (M,N), as `linear` in the precision of the operands and without gradients."""
     if _onednn_pays(x, len(x) * weight.numel()):
-        run = onednn.linear
+        run: Callable[..., Tensor] = onednn.linear
     elif _torch_takes_onednn(x):
         run = F.linear
     else:
