@@ -25,9 +25,9 @@ from showattend.ops import onednn
 # A call of oneDNN takes 20 microseconds longer than one of torch's default: products with fewer multiplications than this, or of packed
 # weights with fewer elements, are no faster for it (scripts/bench_products.py).
 SMALL_PRODUCT, SMALL_WEIGHT = 1 << 23, 1 << 17
-# For every number of rows oneDNN compiles a kernel of its own, in a millisecond or more, and keeps it, with up to some megabytes. So rows of
-# zeros are added until their number is one of few: SIZES_PER_OCTAVE between a power of two and the next, and none below MIN_ROWS. Matrices
-# of more than MAX_COPIED elements stay as they are: the copy would take longer than the kernel.
+# For every number of rows oneDNN compiles a kernel of its own, in a millisecond or more, and keeps it, with up to some megabytes. Therefore
+# rows of zeros are added until their number is one of few: SIZES_PER_OCTAVE between a power of two and the next, and none below MIN_ROWS.
+# Matrices of more than MAX_COPIED elements stay as they are: the copy would take longer than the kernel.
 SIZES_PER_OCTAVE, MIN_ROWS, MAX_COPIED = 16, 16, 1 << 23
 
 
