@@ -42,7 +42,7 @@ def memory_of(process: int) -> dict[str, int]:
 
 
 def measure(command: Sequence[str]) -> dict[str, int]:
-    """Run a command; its peaks in bytes, and its exit status."""
+    """Run a command; its peaks in MiB, its seconds, and its exit status."""
     started, process, peaks = time.perf_counter(), subprocess.Popen(command), {"largest": 0, "together": 0, "own": 0}
     while process.poll() is None:
         try:
@@ -53,7 +53,8 @@ def measure(command: Sequence[str]) -> dict[str, int]:
         now = {"largest": max((one["Rss"] for one in found), default=0), **sums}
         peaks = {name: max(peak, now[name]) for name, peak in peaks.items()}
         time.sleep(INTERVAL)
-    return {**peaks, "seconds": round(time.perf_counter() - started), "status": process.returncode}
+    sizes = {name: round(peak / 2**20) for name, peak in peaks.items()}
+    return {**sizes, "seconds": round(time.perf_counter() - started), "status": process.returncode}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_head("cpu", " ".join(options.command))
     table = Table(("", 24), ("largest", 10), ("together", 10), ("own", 10), ("seconds", 8), ("status", 6))
     for run in runs:
-        sizes = [f"{run[name] / 2**20:,.0f} MiB" for name in ("largest", "together", "own")]
+        sizes = [f"{run[name]:,} MiB" for name in ("largest", "together", "own")]
         table.add(options.name, *sizes, str(run["seconds"]), str(run["status"]))
     write_json(options.json, [{"case": options.name, "command": " ".join(options.command), **run} for run in runs])
 

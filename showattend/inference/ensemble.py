@@ -44,9 +44,9 @@ class Ensemble:
         # Weights of a training in double precision would not fit to operands of less.
         self.networks = [(model.network.float() if dtype else model.network).to(device).eval() for model in models]
         self.device, self.dtype = device, dtype
+        self.autocast_dtype = dtype if dtype is not None and dtype.itemsize == 2 else None
         # Decoders that multiply in 16 bits round the features first of all: the threads that compute them can do it.
-        rounded = dtype if dtype is not None and dtype.itemsize == 2 else None
-        self.extractors = [FeatureExtractor(network.encoder, rounded) for network in self.networks]
+        self.extractors = [FeatureExtractor(network.encoder, self.autocast_dtype) for network in self.networks]
         self.decoders = [network.inference_decoder(dtype) for network in self.networks]
         self.is_fused = False
         self.graphed_searches: dict[GenerationConfig, GraphedInference] = {}
@@ -73,9 +73,8 @@ class Ensemble:
 
     def autocast(self) -> torch.autocast:
         """The context in which the decoders' modules multiply in 16 bits, where that was chosen."""
-        mixed = self.dtype is not None and self.dtype.itemsize == 2
         # Without the cache of rounded weights: it ends with the context, and captured graphs would go on reading it.
-        return torch.autocast(self.device.type, self.dtype if mixed else None, enabled=mixed, cache_enabled=False)
+        return torch.autocast(self.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None, cache_enabled=False)
 
     def submit(self, pixels: Tensor) -> PendingFeatures:
         """Start to encode N photos, uint8 (N,3,S,S), with each model."""

@@ -142,10 +142,11 @@ class _ForwardPass:
             self.saved.states.append(state)
             from_h = self.recurrent(state[0]).split(self.recurrent_sizes, -1)
             self._attend(step, from_h)
-            self.preactivations[step.rows] += self.context_share(self.contexts[step.rows])
+            preactivations = self.preactivations[step.rows]
+            preactivations += self.context_share(self.contexts[step.rows])
             if self.weights.hidden is not None:
-                self.preactivations[step.rows] += from_h[0]
-            state = self.plan.update(self.preactivations[step.rows], state)
+                preactivations += from_h[0]
+            state = self.plan.update(preactivations, state)
             h.append(state[0])
         return torch.cat(h)
 

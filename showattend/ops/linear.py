@@ -62,7 +62,7 @@ def weight_grad(grad_output: Tensor, x: Tensor) -> Tensor:
     if _onednn_pays(grad_output, x.numel() * grad_output.shape[1]):
         grad_output, x = fill_rows(grad_output, x)
         return onednn.linear(grad_output.t().contiguous(), x.t())
-    if not _torch_takes_onednn(x):
+    if not torch_takes_onednn(x.device, x.dtype):
         return grad_output.t() @ x
     grad_output, x = fill_rows(grad_output, x)
     # In 16 bits oneDNN takes almost twice as long for a transposed first matrix.
@@ -91,16 +91,16 @@ class PackedLinear:
                 raise InputError(
                     f"int8 needs float32 weights on the CPU, these are {weight.dtype} on {weight.device}: give --precision auto"
                 )
-            self._linear = _filling_rows(onednn.int8_linear(weight, bias))
+            self._linear = partial(_run_filled, onednn.int8_linear(weight, bias))
             return
         if exact_result and self.operand_dtype.itemsize == 2:
             self.operand_dtype = weight.dtype
             if onednn.is_usable(weight) and onednn.multiplies_bfloat16():
-                self._linear = _filling_rows(partial(onednn.linear_rounding_operands, weight=onednn.pack(weight), bias=bias))
+                self._linear = partial(_run_filled, partial(onednn.linear_rounding_operands, weight=onednn.pack(weight), bias=bias))
                 return
         weight = weight.to(self.operand_dtype)
         if weight.numel() >= SMALL_WEIGHT and onednn.packs(weight):
-            self._linear = _filling_rows(partial(onednn.linear, weight=onednn.pack(weight), bias=bias))
+            self._linear = partial(_run_filled, partial(onednn.linear, weight=onednn.pack(weight), bias=bias))
         else:
             self._linear = partial(multiply, weight=weight, bias=None if bias is None else bias.to(weight.dtype))
 
@@ -112,17 +112,16 @@ class PackedLinear:
 def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x weight^T + bias, (M,K) to (M,N), as `linear` in the precision of the operands and without gradients."""
     if _onednn_pays(x, len(x) * weight.numel()):
-        run: Callable[..., Tensor] = onednn.linear
-    elif _torch_takes_onednn(x):
-        run = F.linear
-    else:
-        return F.linear(x, weight, bias)
+        return _run_filled(onednn.linear, x, weight, bias)
+    if torch_takes_onednn(x.device, x.dtype):
+        return _run_filled(F.linear, x, weight, bias)
+    return F.linear(x, weight, bias)
+
+
+def _run_filled(run: Callable[..., Tensor], x: Tensor, *operands: Tensor | None) -> Tensor:
+    """A product of x (M,K) by a function that gets it with filled rows, (M,N)."""
     (filled,) = fill_rows(x)
-    return run(filled, weight, bias)[: len(x)]
-
-
-def _filling_rows(run: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda x: run(*fill_rows(x))[: len(x)]
+    return run(filled, *operands)[: len(x)]
 
 
 def _onednn_pays(x: Tensor, multiplications: int) -> bool:
@@ -130,10 +129,10 @@ def _onednn_pays(x: Tensor, multiplications: int) -> bool:
     return onednn.is_usable(x) and not onednn.mkl_is_faster() and multiplications >= SMALL_PRODUCT
 
 
-def _torch_takes_onednn(x: Tensor) -> bool:
-    """Whether torch itself leaves such products to oneDNN: in 16 bits, and of float32 that may be rounded."""
-    rounded = x.dtype == torch.float32 and onednn.rounds_float32()
-    return x.device.type == "cpu" and (x.dtype.itemsize == 2 or rounded) and not torch.compiler.is_exporting()
+def torch_takes_onednn(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether torch itself leaves products of such operands to oneDNN: in 16 bits, and of float32 that may be rounded."""
+    rounded = dtype == torch.float32 and onednn.rounds_float32()
+    return device.type == "cpu" and (dtype.itemsize == 2 or rounded) and not torch.compiler.is_exporting()
 
 
 def filled_count(rows: int) -> int:

@@ -21,8 +21,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from showattend.ops import onednn
-from showattend.ops.linear import filled_count, multiply, product_dtype, weight_grad
+from showattend.ops.linear import filled_count, multiply, product_dtype, torch_takes_onednn, weight_grad
 from showattend.vocabulary import PAD
 
 # Logits in one chunk: two megabytes of float32. A chunk has at least MIN_CHUNK tokens: narrower matrix products are slow.
@@ -50,7 +49,7 @@ def caption_loss(hidden: Tensor, output: nn.Linear, targets: Tensor, *, label_sm
         return F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=label_smoothing)
     needs_grad = torch.is_grad_enabled()
     dtype, hidden = product_dtype(hidden), hidden.to(torch.promote_types(hidden.dtype, torch.float32))
-    if dtype.itemsize == 2 or onednn.rounds_float32():
+    if torch_takes_onednn(hidden.device, dtype):
         # Here once, instead of in the products of every chunk; rows with <pad> count for nothing.
         missing = filled_count(len(hidden)) - len(hidden)
         hidden, targets = F.pad(hidden, (0, 0, 0, missing)), F.pad(targets, (0, missing), value=PAD)

@@ -14,7 +14,7 @@ from showattend.console import print_error
 DEFAULT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
 FAMILY = "DejaVu Sans"
 PREFERRED = "Noto Sans"  # made for all scripts
-_told: set[str] = set()  # scripts whose missing font was reported
+_reported: set[str] = set()  # scripts whose missing font was reported
 EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "FULLWIDTH")
 
 
@@ -80,9 +80,9 @@ def _codes(path: Path) -> frozenset[int]:
 def _tell(character: str) -> None:
     """Say what is missing, once for each script."""
     script = unicodedata.name(character, "UNKNOWN").split()[0]
-    if script in _told:
+    if script in _reported:
         return
-    _told.add(script)
+    _reported.add(script)
     package = "fonts-noto-cjk" if script in EAST_ASIAN else "fonts-noto"
     print_error(
         f"no font here has the character {character}, so that a box stands in its place: install one that has, such as {PREFERRED} "

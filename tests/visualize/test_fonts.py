@@ -50,7 +50,7 @@ def test_where_no_font_has_a_character_one_line_says_which_to_install(
     photo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(fonts, "_installed", lambda: [])
-    monkeypatch.setattr(fonts, "_told", set())
+    monkeypatch.setattr(fonts, "_reported", set())
     caption = replace(brightness_caption(photo, "stretch", words=2), words=["狗", "跑"])
     save_figure(caption.figure(), photo.with_suffix(".pdf"))
     (line,) = capsys.readouterr().err.splitlines()
