@@ -114,7 +114,9 @@ class CaptionDataModule(lightning.LightningDataModule):
         trainer: Any = self.trainer
         process, processes = trainer.global_rank, trainer.world_size
         common = (view, encoder, self.cache_dir)
-        if processes == 1 or len(photos) < MIN_SHARE * processes or gather(is_cached(photos, *common, features_as))[0]:
+        if processes == 1 or len(photos) < MIN_SHARE * processes:
+            return
+        if from_first(process == 0 and is_cached(photos, *common, features_as)):
             return
         bounds = [len(photos) * i // processes for i in range(processes + 1)]
         shares = list(pairwise(bounds))
