@@ -19,6 +19,7 @@ from showattend.cells import cell_names
 from showattend.errors import InputError
 from showattend.models.inputs import Pixels
 from showattend.pretrained import load_pretrained, save_pretrained
+from showattend.pretrained.card import Evaluation, model_card
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,19 @@ def test_the_folder_is_complete_and_readable_by_others(tmp_path: Path) -> None:
     assert "0.5000" in card
     assert load_pretrained(tmp_path / "model").trained_on == "a test \\udcff"
     assert list(tmp_path.iterdir()) == [tmp_path / "model"]
+
+
+def test_a_card_draws_the_same_twenty_photos_for_every_model_and_shows_text_as_it_is() -> None:
+    def card(caption: str) -> str:
+        captions = {photo: (caption, (f"<b>{photo}</b> | [a](http://b)",)) for photo in range(30)}
+        diversity = {"words": 2, "repeated": 0.5}
+        return model_card(untrained_model(), Evaluation("a test", {"BLEU-4": (0.5, None)}, "v1", (diversity, diversity), captions))
+
+    rows = [row for row in card("a dog").splitlines() if "a dog" in row]
+    assert len(rows) == 20
+    assert rows == [row.replace("two cats", "a dog") for row in card("two cats").splitlines() if "two cats" in row]
+    number = rows[0].split()[1]
+    assert rows[0] == rf"| {number} | a dog | &lt;b&gt;{number}&lt;/b&gt; \| \[a\](http://b) |"
 
 
 def test_a_copied_folder_needs_nothing_else(model: Path, shapes: Path, tmp_path: Path) -> None:

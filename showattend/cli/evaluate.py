@@ -105,6 +105,13 @@ def _add_scores(evaluate: argparse.ArgumentParser) -> None:
         metavar="FILE.html",
         help="write one self-contained page: scores, lengths, diversity, new captions, the twenty best and worst photos",
     )
+    scores.add_argument(
+        "--card",
+        type=Path,
+        metavar="FILE.md",
+        help="write the model's card with these scores, their intervals, and twenty captions drawn by chance; the model folder's README.md "
+        "takes the place of the card that it has",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -115,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from showattend.cli.scoring import ScoringInputs, compare_scores, compute_scores
     from showattend.cli.scoring_inputs import make_optional_scorers, read_complete_results, read_scoring_references
-    from showattend.cli.scoring_output import print_comparison, print_scores, write_report_page, write_scores
+    from showattend.cli.scoring_output import print_comparison, print_scores, write_card, write_report_page, write_scores
     from showattend.data.results import read_results
     from showattend.metrics.document_frequencies import read_document_frequencies
 
@@ -140,6 +147,8 @@ def run(args: argparse.Namespace) -> int:
         write_scores(args.out, inputs, scores)
     if args.report:
         write_report_page(args.report, inputs, scores)
+    if args.card:
+        write_card(args.card, model_folders_from_args(args)[0], inputs, scores)
     if other:
         print_comparison(compare_scores(inputs, scores, other), str(args.compare))
     return 1 if results.problems or optional.reasons else 0
@@ -157,6 +166,8 @@ def _check_sources(args: argparse.Namespace) -> None:
         _check_no_generation_options(args)
     if args.resume and (args.results or not args.out):
         raise InputError("--resume goes on from the captions of a model in --out DIR: give --model and --out, or leave it out")
+    if args.card and len(model_folders_from_args(args)) != 1:
+        raise InputError("--card is the card of one model: give --model, and neither --ensemble nor --results")
     if args.references and not args.results:
         raise InputError("--references are for captions from --results: a model needs photos, give --data.root DIR")
     if bool(args.root) == bool(args.references):
@@ -176,8 +187,8 @@ def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse what cannot be written before the work rather than after it."""
     if args.out:
         check_writable(args.out / "results.json")
-    if args.report:
-        check_writable(args.report)
+    for path in filter(None, (args.report, args.card)):
+        check_writable(path)
 
 
 def _tokenizer_from_args(args: argparse.Namespace) -> str:

@@ -91,6 +91,30 @@ def write_report_page(path: Path, inputs: ScoringInputs, scores: Scores) -> None
     write_report(path, inputs.title, scores.signature, table, problems, diversity, _photo_reports(inputs, scores))
 
 
+def write_card(path: Path, model: Path, inputs: ScoringInputs, scores: Scores) -> None:
+    """Write a model's card with these scores and captions drawn by chance.
+
+    Args:
+        path: of the card, which is replaced
+        model: folder
+
+    Raises:
+        InputError: the model cannot be read, or the card cannot be written.
+    """
+    from showattend.pretrained.card import Evaluation, model_card
+    from showattend.pretrained.loading import load_pretrained
+
+    defined = {name: value for name, value in scores.values.items() if not math.isnan(value)}
+    evaluation = Evaluation(
+        inputs.title,
+        {_title(name): (value, scores.bounds.get(name)) for name, value in defined.items()},
+        scores.signature,
+        diversity(scores),
+        {photo: (caption, inputs.references.captions[photo]) for photo, caption in inputs.results.captions.items()},
+    )
+    write_text(path, model_card(load_pretrained(model), evaluation))
+
+
 def _photo_reports(inputs: ScoringInputs, scores: Scores) -> Sequence[PhotoReport]:
     """All photos that were scored, the best first."""
     from showattend.visualize import PhotoReport

@@ -270,6 +270,23 @@ def test_a_photo_that_the_model_cannot_read_is_missing(
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 7
 
 
+def test_a_card_has_the_scores_and_captions_drawn_by_chance(model: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+    card = tmp_path / "README.md"
+    line = ["evaluate", "--model", str(model), "--data.root", str(shapes), "--split", "test"]
+    assert main([*line, "--out", str(tmp_path / "out"), "--card", str(card)]) == 0
+    text, metrics = card.read_text(), read_metrics(tmp_path)
+    low, high = metrics["intervals"]["bleu4"]  # type: ignore[index]
+    assert f"| BLEU-4 | {metrics['bleu4']:.4f} | {low:.4f} to {high:.4f} |" in text
+    assert metrics["signature"] in text  # type: ignore[operator]
+    rows = [row.split(" | ") for row in text.partition("drawn by chance")[2].splitlines() if row.startswith("| ")][2:]
+    captions = {str(row["image_id"]): row["caption"] for row in json.loads((tmp_path / "out" / "results.json").read_text())}
+    assert {row[0][2:].replace("\\", ""): row[1] for row in rows} == captions, "eight photos are fewer than twenty: all are shown"
+    assert text.startswith((model / "README.md").read_text().partition("| metric")[0])
+    results = tmp_path / "out" / "results.json"
+    assert "card of one model" in refused("evaluate", "--results", results, "--data.root", shapes, "--split", "test", "--card", card)
+    assert "card of one model" in refused(*line, "--ensemble", model, "--card", card)
+
+
 def test_flickr8k_captions_against_their_own_references(flickr8k: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The last caption of each photo of the dev set against all five, from the data set and from its file of tokens alone."""
     photos = read_captions(flickr8k).split("val")
