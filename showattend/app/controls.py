@@ -26,6 +26,7 @@ RANGES = {
     "no_repeat_ngram": Range(0, 5, 1),
     "groups": Range(1, 5, 1),
     "diversity": Range(0, 5, 0.1),
+    "mutual_information": Range(0, 1, 0.05),
     "temperature": Range(0.05, 3, 0.05),
     "top_k": Range(0, 200, 1),
     "top_p": Range(0.05, 1, 0.05),

@@ -3,6 +3,7 @@
 from showattend.decoding.constraints import FORBIDDEN_IDS
 from showattend.decoding.ensemble import ensemble_step
 from showattend.decoding.generation import Hypotheses, State, StepFunction, generate
+from showattend.decoding.mutual_information import search
 from showattend.generation_config import GenerationConfig
 
-__all__ = ["FORBIDDEN_IDS", "GenerationConfig", "Hypotheses", "State", "StepFunction", "ensemble_step", "generate"]
+__all__ = ["FORBIDDEN_IDS", "GenerationConfig", "Hypotheses", "State", "StepFunction", "ensemble_step", "generate", "search"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from showattend.decoding import GenerationConfig, Hypotheses, ensemble_step, generate
+from showattend.decoding import GenerationConfig, Hypotheses, State, StepFunction, ensemble_step, search
 from showattend.encoders import EncoderOutput
 from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.errors import InputError
@@ -91,19 +91,23 @@ class Ensemble:
             keys: see `decoding.generate`
         """
         features, (grid_shape, *_) = zip(*(wait() for wait in pending), strict=True)
-        search: Callable[..., tuple[Tensor, ...]] = partial(self._search, config, keys)
+        run: Callable[..., tuple[Tensor, ...]] = partial(self._search, config, keys)
         if self.is_fused and self.device.type == "cuda" and all(self.decoders) and not config.sample:
-            search = self.graphed_searches.setdefault(config, GraphedInference(search))
+            run = self.graphed_searches.setdefault(config, GraphedInference(run))
         with torch.inference_mode(), self.autocast():
-            return EnsembleOutput(Hypotheses(*search(*features)), grid_shape)
+            return EnsembleOutput(Hypotheses(*run(*features)), grid_shape)
 
     def _search(self, config: GenerationConfig, keys: Sequence[int] | None, *features: Tensor) -> Hypotheses:
         """The search over the features of each model, (N,L,D)."""
+        return search(self._make_step_function, features, config, keys)
+
+    def _make_step_function(self, features: Sequence[Tensor]) -> tuple[StepFunction, State]:
+        """The models as one step function, and its first state."""
         members = [
             network.make_step_function(Features(own_features), decoder)
             for network, own_features, decoder in zip(self.networks, features, self.decoders, strict=True)
         ]
-        return generate(*ensemble_step(members), config, keys)
+        return ensemble_step(members)
 
 
 def check_same_vocabulary(models: Mapping[str, Pretrained]) -> None:

@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from showattend.decoding import GenerationConfig, Hypotheses, State, StepFunction, generate
+from showattend.decoding import GenerationConfig, Hypotheses, State, StepFunction, search
 from showattend.encoders import Encoder
 from showattend.errors import InputError
 from showattend.models.decoder import Decoder, DecoderOutput
 from showattend.models.fused import inference_parts
-from showattend.models.inputs import PhotoInputs, Pixels
+from showattend.models.inputs import Features, PhotoInputs, Pixels
 from showattend.ops.decoder_step import InferenceDecoder
 from showattend.ops.linear import product_dtype
 
@@ -95,8 +95,9 @@ class CaptionModel(nn.Module):
 
     @torch.inference_mode()
     def caption(self, photos: PhotoInputs, config: GenerationConfig, inference_decoder: InferenceDecoder | None = None) -> Hypotheses:
-        """Captions of N photos, see `decoding.generate` and `make_step_function`."""
-        return generate(*self.make_step_function(photos, inference_decoder), config)
+        """Captions of N photos, see `decoding.search` and `make_step_function`."""
+        decoder = inference_decoder or self.inference_decoder()
+        return search(lambda features: self.make_step_function(Features(*features), decoder), [self.encode_photos(photos)], config)
 
 
 def _log_softmax(logits: Tensor) -> Tensor:

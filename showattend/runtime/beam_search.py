@@ -43,10 +43,16 @@ def check_supported(config: GenerationConfig) -> None:
     """Refuse what only torch's search can do.
 
     Raises:
-        InputError: sampling, groups of beams or required words.
+        InputError: sampling, groups of beams, required words or a ranking by mutual information.
     """
-    for name, used in (("sample", config.sample), ("groups", config.groups > 1), ("must_include", bool(config.must_include))):
-        if used:
+    searches_plainly = {
+        "sample": not config.sample,
+        "groups": config.groups == 1,
+        "must_include": not config.must_include,
+        "mutual_information": not config.mutual_information,
+    }
+    for name, is_plain in searches_plainly.items():
+        if not is_plain:
             raise InputError(f"an exported model is searched with plain beams, without {name}: caption with the model folder itself")
 
 
