@@ -10,6 +10,7 @@
 They are read five times a second, while the command runs.
 """
 
+import shutil
 import subprocess
 import sys
 import time
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not Path("/proc/self/smaps_rollup").exists():
         parser.error("this system does not say how much memory a process has: run it on Linux")
+    if not shutil.which(options.command[0]):
+        parser.error(f"no command {options.command[0]}: give its path, or activate the environment that holds it")
     runs = [measure(options.command) for _ in range(options.rounds)]
     print_head("cpu", " ".join(options.command))
     table = Table(("", 24), ("largest", 10), ("together", 10), ("own", 10), ("seconds", 8), ("status", 6))
