@@ -5,7 +5,7 @@ It is a plain loop over the parts that `showattend fit` uses too. Lightning woul
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -35,14 +35,16 @@ class DivergedError(RuntimeError):
     """Loss or gradient is no longer finite."""
 
 
-def run_trial(config: CaptionStudy, material: Material, cell: str, params: dict[str, float], seed: int) -> dict[str, Any]:
-    """Train and score one decoder.
+def run_trial(
+    config: CaptionStudy, material: Material, cell: str, params: dict[str, float], seed: int, splits: Sequence[str]
+) -> dict[str, Any]:
+    """Train one decoder, and score it on some splits.
 
     Args:
         params: learning_rate, dropout, clip and hidden_size; the latter is the cell's own
 
     Returns:
-        val_nll, val_bleu4, val_cider_d and the same for test, in nats per token and as `corpus_scores`; test_pointing where the
+        for each split, such as val: val_nll in nats per token, val_bleu4 and val_cider_d as `corpus_scores`, and val_pointing where the
         scenes are known; parameters of the recurrence and of the decoder; processor seconds_a_step
 
     Raises:
@@ -58,7 +60,7 @@ def run_trial(config: CaptionStudy, material: Material, cell: str, params: dict[
         "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
         "seconds_a_step": seconds / config.training.steps,
     }
-    for split in ("val", "test"):
+    for split in splits:
         values |= {f"{split}_{name}": value for name, value in score_decoder(decoder, config, material, split).items()}
     return values
 

@@ -1,7 +1,7 @@
 """The design of a captioning study: random search with the same settings for every cell, then fresh seeds with each cell's best."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,13 @@ def final_jobs(config: CaptionStudy, rows: Mapping[str, Row]) -> list[Job]:
     ]
 
 
+def planned_rows(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[str, Row]:
+    """Those of the rows that the configuration asks for; a folder holds others too after it was given fewer cells, trials or seeds."""
+    search = {job.id: rows[job.id] for job in search_jobs(config) if job.id in rows}
+    finals = {job.id: rows[job.id] for job in final_jobs(config, rows) if job.id in rows and rows[job.id].job == job}
+    return search | finals
+
+
 def best_settings(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[tuple[str, str], dict[str, float]]:
     """By track and cell, the setting with the lowest validation loss."""
     best = {}
@@ -75,29 +82,33 @@ def search_rows(rows: Mapping[str, Row], track: str) -> list[Row]:
 
 
 class CaptionWork:
-    """Measures the runs of a study; each process prepares the material, which lies in the study's folder, once."""
+    """Measures the runs of a study."""
 
     def __init__(self, config: CaptionStudy, folder: Path) -> None:
         self.config, self.folder = config, folder
 
+    def __reduce__(self) -> tuple[type["CaptionWork"], tuple[CaptionStudy, Path]]:
+        """For other processes: each reads the material itself."""
+        return CaptionWork, (self.config, self.folder)
+
+    @cached_property
+    def material(self) -> Material:
+        """What all runs share; it lies in the study's folder."""
+        return prepare_material(self.config, self.folder)
+
     def __call__(self, job: Job) -> dict[str, Any]:
-        """Train and score, see `run_trial`."""
-        material = _material(self)
+        """Train and score, see `run_trial`; on test in phase 2 alone."""
+        splits = ("val",) if job.phase == "search" else ("val", "test")
         params = dict(job.params)
         if job.track == EQUAL_PARAMETERS:
-            params["hidden_size"] = self._matched(job.cell, int(params["hidden_size"]), material)
-        return run_trial(self.config, material, job.cell, params, job.seed)
+            params["hidden_size"] = self._matched(job.cell, int(params["hidden_size"]))
+        return run_trial(self.config, self.material, job.cell, params, job.seed, splits)
 
-    def _matched(self, cell: str, hidden_size: int, material: Material) -> int:
+    def _matched(self, cell: str, hidden_size: int) -> int:
         """The size at which a cell has about as many parameters as the first reference has at `hidden_size`."""
         decoder = DecoderConfig(**self.config.decoder)
-        input_size = decoder.embedding_size + (decoder.projection_dim or material.encoder.channels)
+        input_size = decoder.embedding_size + (decoder.projection_dim or self.material.encoder.channels)
         return matched_hidden_size(cell, self.config.references[0], input_size, hidden_size)
-
-
-@lru_cache(maxsize=1)
-def _material(work: CaptionWork) -> Material:
-    return prepare_material(work.config, work.folder)
 
 
 def importances(rows: Sequence[Row], space: SearchSpace) -> dict[str, float]:

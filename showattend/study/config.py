@@ -20,7 +20,8 @@ from showattend.study.memory_tasks import TASKS
 
 EQUAL_SIZE, EQUAL_PARAMETERS = "equal_size", "equal_parameters"
 TRACKS = (EQUAL_SIZE, EQUAL_PARAMETERS)
-# Measured on the test split of each run, and whether more of it is better.
+PRIMARY = "test_nll"  # what the conclusion speaks of: the least noisy metric, and the one that training minimises
+# Measured on the test split of each final run, and whether more of it is better.
 METRICS = {"test_nll": False, "test_bleu4": True, "test_cider_d": True, "test_pointing": True}
 
 
@@ -166,6 +167,8 @@ class CaptionStudy:
         check_range(self, "trials", "seeds", minimum=1)
         check_range(self, "seed", minimum=0)
         _check_names("track", self.tracks, TRACKS)
+        if not self.references:
+            raise InputError("study.references is empty: give the cell that the others are compared with, such as lstm")
         for cell in (*self.cells, *self.references):
             find_cell(cell)
         for metric, margin in self.margins.items():
@@ -173,6 +176,8 @@ class CaptionStudy:
                 raise unknown_name("margin of study.margins", metric, METRICS)
             if not isinstance(margin, int | float) or margin <= 0:
                 raise InputError(f"study.margins.{metric} is {margin}: give a number above 0")
+        if PRIMARY not in self.margins:
+            raise InputError(f"study.margins lacks {PRIMARY}, of which the conclusion speaks: give it, in nats a token")
         varied = {"cell", "hidden_size", "layers", "dropout"} & set(self.decoder)
         if varied:
             raise InputError(f"study.decoder.{min(varied)} is what the study varies: leave it out")
@@ -181,7 +186,7 @@ class CaptionStudy:
     @property
     def chosen_cells(self) -> list[str]:
         """The cells of the study; all registered ones if none are named. References are always among them."""
-        return (self.cells and list(dict.fromkeys((*self.cells, *self.references)))) or cell_names()
+        return list(dict.fromkeys((*(self.cells or cell_names()), *self.references)))
 
 
 @dataclass(frozen=True)
@@ -218,7 +223,7 @@ class MemoryStudy:
     @property
     def chosen_cells(self) -> list[str]:
         """The cells of the study; all registered ones if none are named."""
-        return self.cells or cell_names()
+        return list(dict.fromkeys(self.cells or cell_names()))
 
 
 StudyConfig = CaptionStudy | MemoryStudy
@@ -250,17 +255,17 @@ def read_config(path: Path, **overrides: Any) -> StudyConfig:
     if not isinstance(content, dict) or "kind" not in content:
         raise InputError(f"{path} is no configuration of a study: give `kind: captions` or `kind: memory` in it (showattend configs)")
     kind = content.pop("kind")
-    if kind not in KINDS:
+    if str(kind) not in KINDS:
         raise unknown_name("kind of study", str(kind), KINDS)
-    if isinstance(content.get("data"), dict) and content["data"].get("root"):
-        content["data"]["root"] = Path(content["data"]["root"])
-    config: StudyConfig = from_mapping(KINDS[kind], content, section="study")
-    root = overrides.pop("root", None)
+    data = content.get("data")
+    if isinstance(data, dict) and isinstance(data.get("root"), str):
+        content["data"] = {**data, "root": Path(data["root"])}
+    config: StudyConfig = from_mapping(KINDS[str(kind)], content, section="study")
     given = {name: value for name, value in overrides.items() if value is not None}
-    if root is not None:
-        if not isinstance(config, CaptionStudy):
-            raise InputError(f"--data.root {root}: the memory probe needs no photos, leave it out")
-        given["data"] = replace(config.data, root=root)
+    if isinstance(config, MemoryStudy) and (given.keys() & {"root", "trials"}):
+        raise InputError("the memory probe has no photos and no random search: leave out --data.root and --trials")
+    if "root" in given:
+        given["data"] = replace(config.data, root=given.pop("root"))  # type: ignore[union-attr]
     return replace(config, **given)
 
 

@@ -47,8 +47,8 @@ def _one_thread() -> Iterator[None]:
 
 
 def missing_jobs(jobs: Iterable[Job], rows: Mapping[str, Row]) -> list[Job]:
-    """The jobs without a row; a row of another setting or seed does not count."""
-    return [job for job in jobs if job.id not in rows or rows[job.id].job != job]
+    """The jobs without a row. A row of another setting or seed does not count, nor one that failed: memory or disk may have been full."""
+    return [job for job in jobs if job.id not in rows or rows[job.id].job != job or rows[job.id].status == FAILED]
 
 
 def run_jobs(jobs: Sequence[Job], work: Work, store: TrialStore, processes: int, task: str) -> None:
@@ -77,18 +77,31 @@ def _in_processes(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[R
     """Rows as they are finished; at most one job a process is under way, so that an interruption loses little."""
     context = multiprocessing.get_context("spawn")
     waiting = iter(jobs)
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
-        running = {pool.submit(run_job, work, job) for job in islice(waiting, processes)}
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(work,)) as pool:
+        running = {pool.submit(_run_in_worker, job) for job in islice(waiting, processes)}
         try:
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(run_job, work, job) for job in islice(waiting, len(done))}
+                running |= {pool.submit(_run_in_worker, job) for job in islice(waiting, len(done))}
                 for future in done:
                     yield future.result()
         except BrokenProcessPool as error:
             raise InputError("a process of the study was killed, for lack of memory perhaps: give fewer --jobs and start again") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+# What a worker process measures jobs with: handed over once, so that what it has read is not read again for every job.
+_worker: dict[str, Work] = {}
+
+
+def _start_worker(work: Work) -> None:
+    _worker["work"] = work
+    _end_with_parent()
+
+
+def _run_in_worker(job: Job) -> Row:
+    return run_job(_worker["work"], job)
 
 
 def _end_with_parent() -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from showattend.data.batches import CaptionedDataset
 from showattend.data.captions import CaptionedPhotos, Photo, read_captions
 from showattend.data.shapes import INDEX_FILE, Scene, read_scenes, write_shapes
@@ -23,13 +25,11 @@ class Material:
 
     Attributes:
         datasets: by split; captions of the training split are drawn anew at each visit
-        photos: of each split
         encoder: frozen
         scenes: of the embedded shapes, by photo; None for other data
     """
 
     datasets: dict[str, CaptionedDataset]
-    photos: dict[str, list[Photo]]
     vocabulary: Vocabulary
     encoder: Encoder
     preprocessing: Preprocessing
@@ -58,7 +58,7 @@ def prepare_material(config: CaptionStudy, folder: Path) -> Material:
         captions_per_photo = config.data.captions_per_photo if split == "train" else None
         datasets[split] = CaptionedDataset(photos[split], [cache], vocabulary, captions_per_photo)
     scenes = read_scenes(root) if (root / INDEX_FILE).exists() else None
-    return Material(datasets, photos, vocabulary, encoder, preprocessing, scenes)
+    return Material(datasets, vocabulary, encoder, preprocessing, scenes)
 
 
 def _chosen_photos(captioned: CaptionedPhotos, config: CaptionStudy) -> dict[str, list[Photo]]:
@@ -73,7 +73,9 @@ def _chosen_photos(captioned: CaptionedPhotos, config: CaptionStudy) -> dict[str
 def _frozen_encoder(config: CaptionStudy, root: Path, folder: Path) -> tuple[Encoder, Preprocessing]:
     """The encoder in evaluation mode without gradients, and the preprocessing that it takes."""
     if config.encoder_recipe is None:
-        encoder, preprocessing = make_encoder(config.encoder), config.preprocessing
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)  # an encoder without weights is the same one in every process
+            encoder, preprocessing = make_encoder(config.encoder), config.preprocessing
     else:
         trained = load_pretrained(_trained_recipe(config.encoder_recipe, root, config.seed, folder))
         encoder, preprocessing = trained.network.encoder, trained.preprocessing

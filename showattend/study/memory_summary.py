@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from scipy.stats import spearmanr
 
 from showattend.study.config import MemoryStudy
-from showattend.study.memory_study import GRADIENTS
+from showattend.study.memory_study import GRADIENTS, memory_jobs
 from showattend.study.trials import COMPLETE, Row
 
 Summary = dict[str, Any]  # what summary.json holds
@@ -19,6 +19,8 @@ SIGNIFICANCE = 0.05
 
 def summarize_memory(config: MemoryStudy, rows: Mapping[str, Row]) -> Summary:
     """The summary of a memory study, finished or not."""
+    planned = {job.id for job in memory_jobs(config)}
+    rows = {trial: row for trial, row in rows.items() if trial in planned}
     tasks = {task: _summarize_task(config, rows, task) for task in config.tasks}
     gradients = _summarize_gradients(config, rows)
     return {
@@ -39,27 +41,27 @@ def planned_memory_runs(config: MemoryStudy) -> int:
     return (len(config.tasks) + 1) * config.seeds * len(config.chosen_cells)
 
 
-def _complete(config: MemoryStudy, rows: Mapping[str, Row], phase: str, cell: str) -> list[Row]:
+def _complete(rows: Mapping[str, Row], phase: str, cell: str) -> list[Row]:
     found = [row for row in rows.values() if (row.job.phase, row.job.cell, row.status) == (phase, cell, COMPLETE)]
-    return sorted((row for row in found if row.job.number < config.seeds), key=lambda row: row.job.number)
+    return sorted(found, key=lambda row: row.job.number)
 
 
 def _summarize_task(config: MemoryStudy, rows: Mapping[str, Row], task: str) -> dict[str, Summary]:
     """By cell, the cells of the longest memory first: the longest learned delay of each seed, their median, and learned shares by delay."""
     cells = {}
     for cell in config.chosen_cells:
-        longest = [row.values["longest_delay"] for row in _complete(config, rows, task, cell)]
+        longest = [row.values["longest_delay"] for row in _complete(rows, task, cell)]
         if longest:
             learned = {str(delay): sum(value >= delay for value in longest) / len(longest) for delay in config.probe.delays}
             cells[cell] = {"longest": longest, "median": median(longest), "learned": learned}
-    return dict(sorted(cells.items(), key=lambda item: (-item[1]["median"], -sum(item[1]["longest"]), item[0])))
+    return dict(sorted(cells.items(), key=lambda item: (-item[1]["median"], -fmean(item[1]["longest"]), item[0])))
 
 
 def _summarize_gradients(config: MemoryStudy, rows: Mapping[str, Row]) -> dict[str, Summary]:
     """By cell, the geometric means over the seeds of the norms at each distance, untrained and trained."""
     cells = {}
     for cell in config.chosen_cells:
-        found = _complete(config, rows, GRADIENTS, cell)
+        found = _complete(rows, GRADIENTS, cell)
         if found:
             cells[cell] = {kind: _geometric_means([row.values[kind] for row in found]) for kind in ("untrained", "trained")}
             cells[cell]["learned"] = sum(row.values["solved"] for row in found) / len(found)
@@ -98,7 +100,7 @@ def _gradient_sentences(distance: int, gradients: Mapping[str, Summary], tasks: 
     for task, cells in tasks.items():
         common = [cell for cell in cells if cell in gradients]
         if len(common) >= MIN_CELLS_TO_CORRELATE:
-            yield _correlation_sentence(task, [before[cell] for cell in common], [sum(cells[cell]["longest"]) for cell in common])
+            yield _correlation_sentence(task, [before[cell] for cell in common], [fmean(cells[cell]["longest"]) for cell in common])
 
 
 def _correlation_sentence(task: str, norms: Sequence[float], delays: Sequence[float]) -> str:

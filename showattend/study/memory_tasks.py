@@ -100,7 +100,7 @@ class Adding(MemoryTask):
 
     def wrong(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Which sums are off by the tolerance or more."""
-        return ((outputs.squeeze(-1) - targets).abs() >= self.tolerance).any(0)
+        return ~((outputs.squeeze(-1) - targets).abs() < self.tolerance).all(0)  # NaN is wrong too
 
 
 class TemporalOrder(MemoryTask):

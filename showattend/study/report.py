@@ -200,7 +200,8 @@ def _interval(sample: Mapping[str, Any] | None) -> str:
 def _comparison_row(cell: str, result: Mapping[str, Any]) -> list[str]:
     interval = f"{result['low']:+.4f} to {result['high']:+.4f}"
     p_values = [f"{result[name]:.3g}" for name in ("p", "p_holm")]
-    rest = [f"{result['effect']:+.2f}", f"{result['detectable']:.4f}", f"{result['p_equivalence']:.3g}", result["verdict"]]
+    effect = "" if result["effect"] is None else f"{result['effect']:+.2f}"
+    rest = [effect, f"{result['detectable']:.4f}", f"{result['p_equivalence']:.3g}", result["verdict"]]
     return [cell, f"{result['difference']:+.4f}", interval, *p_values, *rest]
 
 

@@ -11,12 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestIndPower
 from statsmodels.stats.weightstats import DescrStatsW, ttost_ind
 
 POWER = 0.8
@@ -42,7 +40,7 @@ class Comparison:
         low, high: confidence interval of it (Welch), not adjusted
         p: of Welch's t-test
         p_holm: adjusted for all comparisons with this reference
-        effect: Hedges' g, the difference in pooled standard deviations, corrected for small samples
+        effect: Hedges' g, the difference in pooled standard deviations, corrected for small samples; None if nothing varies
         detectable: the smallest true difference that this number of runs finds with probability 0.8, at the level divided by the
             number of comparisons
         p_equivalence: of the two one-sided tests against the margin, adjusted as `p_holm`
@@ -54,7 +52,7 @@ class Comparison:
     high: float
     p: float
     p_holm: float
-    effect: float
+    effect: float | None
     detectable: float
     p_equivalence: float
     verdict: str
@@ -144,12 +142,12 @@ def pooled_sd(values: np.ndarray, base: np.ndarray) -> float:
     return math.sqrt(float(np.average([values.var(ddof=1), base.var(ddof=1)], weights=weights)))
 
 
-def hedges_g(values: np.ndarray, base: np.ndarray) -> float:
-    """The difference of the means in pooled standard deviations, times 1 - 3 / (4 df - 1) (Hedges 1981)."""
+def hedges_g(values: np.ndarray, base: np.ndarray) -> float | None:
+    """The difference of the means in pooled standard deviations, times 1 - 3 / (4 df - 1) (Hedges 1981); None if nothing varies."""
     sd = pooled_sd(values, base)
     difference = float(values.mean() - base.mean())
     if sd == 0:
-        return math.copysign(math.inf, difference) if difference else 0.0
+        return None
     return difference / sd * (1 - 3 / (4 * (len(values) + len(base) - 2) - 1))
 
 
@@ -161,16 +159,35 @@ def detectable_difference(values: np.ndarray, base: np.ndarray, alpha: float) ->
 @cache
 def detectable_effect(n: int, n_base: int, alpha: float, power: float = POWER) -> float:
     """The same in standard deviations, for n and n_base runs."""
-    return _solved(TTestIndPower().solve_power(None, nobs1=n, alpha=alpha, power=power, ratio=n_base / n))
+    df = n + n_base - 2
+    highest = 10 * (1 + float(special.stdtrit(df, 1 - alpha / 2)))
+    shift: float = optimize.brentq(lambda shift: t_test_power(shift, df, alpha) - power, 0, highest)
+    return shift * math.sqrt(1 / n + 1 / n_base)
 
 
 def runs_needed(sd: float, difference: float, alpha: float, power: float = POWER) -> int:
     """How many runs of each cell find a true difference with this probability."""
-    if sd == 0:
-        return 2
-    return max(2, math.ceil(_solved(TTestIndPower().solve_power(difference / sd, alpha=alpha, power=power))))
+    few, many = 1, 2
+    while sd * detectable_effect(many, many, alpha, power) > difference:
+        few, many = many, 2 * many
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (middle, many) if sd * detectable_effect(middle, middle, alpha, power) > difference else (few, middle)
+    return many
 
 
-def _solved(solution: Any) -> float:
-    """A number that statsmodels gives now as one, now as an array of one."""
-    return float(np.asarray(solution).item())
+def t_test_power(shift: float, df: int, alpha: float) -> float:
+    """Probability that a two-sided t-test at level alpha finds means that lie `shift` standard errors apart.
+
+    The mean over quantiles of the estimated standard deviation. With few degrees of freedom scipy's noncentral t gives NaN here and there,
+    and statsmodels' solver, which builds on it, stops at wrong values.
+    """
+    bounds = special.stdtrit(df, 1 - alpha / 2) * _sd_ratios(df)
+    return float((special.ndtr(shift - bounds) + special.ndtr(-shift - bounds)).mean())
+
+
+@cache
+def _sd_ratios(df: int, count: int = 10_000) -> np.ndarray:
+    """Equally probable ratios of the estimated to the true standard deviation."""
+    quantiles: np.ndarray = special.chdtri(df, (np.arange(count) + 0.5) / count)  # of chi squared
+    return np.sqrt(quantiles / df)

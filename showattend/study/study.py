@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,6 @@ from showattend.inference.device import stop_looking_for_gpus
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, search_jobs
 from showattend.study.config import CaptionStudy, StudyConfig, plain_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
-from showattend.study.material import prepare_material
 from showattend.study.memory_study import MemoryWork, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
 from showattend.study.report import write_results
@@ -22,6 +22,8 @@ from showattend.study.trials import Row, TrialStore, locked
 CONFIG = "study.json"
 # What a study may be given more of later: more runs change none of those that are there.
 GROWING = ("cells", "trials", "seeds")
+# What the encoder and the caches in a folder depend on, also before the first run.
+MATERIAL = ("kind", "data", "encoder", "encoder_recipe", "preprocessing", "seed")
 TIMED = ("seconds_a_step",)  # measured, but never the same twice
 
 
@@ -48,8 +50,9 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
         InputError: the folder holds a study of another configuration, is in use, or cannot be written to; or the data are bad.
     """
     with locked(folder):
-        _claim(config, folder)
         store = _open_store(config, folder)
+        _check_config(config, folder, store.rows())
+        _write_config(config, folder)
         work = work or _work(config, folder)
         try:
             if isinstance(config, CaptionStudy):
@@ -62,28 +65,30 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
     return summary
 
 
-def plan_study(config: StudyConfig, folder: Path) -> Plan:
+def plan_study(config: StudyConfig, folder: Path, work: Work | None = None) -> Plan:
     """Count the runs, and time one of those that are left; its result is not kept.
 
     Raises:
         InputError: see `run_study`.
     """
     with locked(folder):
-        _claim(config, folder)
         rows = _open_store(config, folder).rows()
+        _check_config(config, folder, rows)
+        if not rows:
+            _write_config(config, folder)  # what is timed prepares the encoder and the caches
         jobs = search_jobs(config) + final_jobs(config, rows) if isinstance(config, CaptionStudy) else memory_jobs(config)
         planned = planned_runs(config) if isinstance(config, CaptionStudy) else planned_memory_runs(config)
         left = missing_jobs(jobs, rows)
         seconds = 0.0
         if left:
-            work = _work(config, folder)
+            work = work or _work(config, folder)
             started = time.perf_counter()
             run_job(work, left[0])
             seconds = time.perf_counter() - started
     return Plan(planned, len(jobs) - len(left), seconds)
 
 
-def rerun(config: StudyConfig, folder: Path, trial: str) -> tuple[Row, Row]:
+def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = None) -> tuple[Row, Row]:
     """Repeat a trial from its row.
 
     Returns:
@@ -93,13 +98,13 @@ def rerun(config: StudyConfig, folder: Path, trial: str) -> tuple[Row, Row]:
         InputError: there is no such trial, or see `run_study`.
     """
     with locked(folder):
-        _claim(config, folder)
         rows = _open_store(config, folder).rows()
+        _check_config(config, folder, rows)
         if trial not in rows:
             near = next(iter(rows), "equal_size/search/lstm/0")
             raise InputError(f"no trial '{trial}' in {folder}: give one of the column `trial` of trials.csv, such as {near}")
         stored = rows[trial]
-        return stored, run_job(_work(config, folder), stored.job)
+        return stored, run_job(work or _work(config, folder), stored.job)
 
 
 def differences(stored: Row, repeated: Row) -> dict[str, tuple[Any, Any]]:
@@ -124,17 +129,20 @@ def stored_config(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _claim(config: StudyConfig, folder: Path) -> None:
-    """Write the configuration into a new folder, or compare it with the one that lies there."""
-    requested = plain_config(config)
-    path = folder / CONFIG
-    if path.exists():
-        stored = stored_config(folder)
-        changed = [name for name in requested if name not in GROWING and stored.get(name) != requested[name]]
-        if changed:
-            name = changed[0]
-            raise InputError(f"{folder} holds a study with another {name} ({stored.get(name)}, not {requested[name]}): give another --out")
-    write_text(path, json.dumps(requested, indent=1) + "\n")
+def _check_config(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) -> None:
+    """Refuse a configuration that does not go with what lies in the folder."""
+    if not (folder / CONFIG).exists():
+        return
+    requested, stored = plain_config(config), stored_config(folder)
+    fixed = [name for name in requested if name in MATERIAL or (rows and name not in GROWING)]
+    changed = [name for name in fixed if stored.get(name) != requested[name]]
+    if changed:
+        name = changed[0]
+        raise InputError(f"{folder} holds a study with another {name} ({stored.get(name)}, not {requested[name]}): give another --out")
+
+
+def _write_config(config: StudyConfig, folder: Path) -> None:
+    write_text(folder / CONFIG, json.dumps(plain_config(config), indent=1) + "\n")
 
 
 def _open_store(config: StudyConfig, folder: Path) -> TrialStore:
@@ -146,6 +154,7 @@ def _open_store(config: StudyConfig, folder: Path) -> TrialStore:
 def _work(config: StudyConfig, folder: Path) -> Work:
     stop_looking_for_gpus()  # inherited by the processes
     if isinstance(config, CaptionStudy):
-        prepare_material(config, folder)  # once, before several processes want it
-        return CaptionWork(config, folder)
+        work = CaptionWork(config, folder)
+        _ = work.material  # it is prepared once, before several processes want it
+        return work
     return MemoryWork(config)

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from showattend.study.caption_study import best_settings, importances, search_rows
-from showattend.study.config import METRICS, CaptionStudy
+from showattend.study.caption_study import importances, planned_rows, search_rows
+from showattend.study.config import METRICS, PRIMARY, CaptionStudy
 from showattend.study.statistics import Comparison, compare_with_reference, runs_needed, summarize_sample
 from showattend.study.trials import COMPLETE, DIVERGED, Row
 
 Summary = dict[str, Any]  # what summary.json holds
-PRIMARY = "test_nll"  # what the conclusion speaks of: the least noisy metric, and the one that training minimises
 LABELS = {"test_nll": "NLL (nats a token)", "test_bleu4": "BLEU-4", "test_cider_d": "CIDEr-D", "test_pointing": "pointing accuracy"}
 # What a setting is called in tables.
 SETTINGS = ("learning_rate", "dropout", "clip", "hidden_size")
@@ -18,6 +17,7 @@ SETTINGS = ("learning_rate", "dropout", "clip", "hidden_size")
 
 def summarize_captions(config: CaptionStudy, rows: Mapping[str, Row]) -> Summary:
     """The summary of a captioning study, finished or not: tracks, and in each the cells that have a final run."""
+    rows = planned_rows(config, rows)
     return {
         "kind": "captions",
         "runs": {"planned": planned_runs(config), "finished": len(rows)},
@@ -53,13 +53,11 @@ def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) 
 
 
 def final_rows(config: CaptionStudy, rows: Mapping[str, Row], track: str) -> dict[str, list[Row]]:
-    """By cell, the rows of phase 2 with the cell's best setting, by their seeds; cells without one are left out."""
-    best = best_settings(config, rows)
+    """By cell, the rows of phase 2, by their seeds; cells without one are left out."""
     found: dict[str, list[Row]] = {}
     for row in sorted(rows.values(), key=lambda row: row.job.number):
-        job = row.job
-        if (job.track, job.phase) == (track, "final") and best.get((track, job.cell)) == job.params and job.number < config.seeds:
-            found.setdefault(job.cell, []).append(row)
+        if (row.job.track, row.job.phase) == (track, "final"):
+            found.setdefault(row.job.cell, []).append(row)
     return {cell: found[cell] for cell in config.chosen_cells if cell in found}
 
 
@@ -100,7 +98,7 @@ def _summarize_search(rows: Mapping[str, Row], track: str) -> dict[str, Summary]
 
 def conclusion(config: CaptionStudy, track: Summary) -> list[str]:
     """Sentences about the primary metric, computed from the numbers of one track."""
-    margin = config.margins.get(PRIMARY)
+    margin = config.margins[PRIMARY]
     sentences = []
     for reference, compared in track["comparisons"].get(PRIMARY, {}).items():
         results = {name: Comparison(**result) for name, result in compared.items()}
@@ -110,7 +108,7 @@ def conclusion(config: CaptionStudy, track: Summary) -> list[str]:
     return sentences
 
 
-def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary, margin: float | None, comparisons: int) -> list[str]:
+def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary, margin: float, comparisons: int) -> list[str]:
     better = [name for name, result in results.items() if result.verdict == "different" and result.difference < 0]
     worse = [name for name, result in results.items() if result.verdict == "different" and result.difference > 0]
     equal = [name for name, result in results.items() if result.verdict == "equivalent"]
@@ -123,7 +121,7 @@ def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary
     ]
     if open_:
         sd = max(track["cells"][name]["metrics"][PRIMARY]["sd"] or 0.0 for name in (*open_, reference))
-        needed = runs_needed(sd, margin or detectable, 0.05 / comparisons)
+        needed = runs_needed(sd, margin, 0.05 / comparisons)
         sentences.append(
             f"For {_names(open_)} this budget cannot tell: about {needed} runs of each cell would find a difference of {margin:g} nats."
         )

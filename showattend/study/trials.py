@@ -144,6 +144,10 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def is_finite(values: Mapping[str, Any]) -> bool:
-    """Whether all numbers among the measured values are finite."""
-    return all(math.isfinite(value) for value in values.values() if isinstance(value, int | float))
+def is_finite(values: Any) -> bool:
+    """Whether all numbers among measured values are finite, those in lists and dictionaries too."""
+    if isinstance(values, Mapping):
+        values = list(values.values())
+    if isinstance(values, list | tuple):
+        return all(map(is_finite, values))
+    return not isinstance(values, float) or math.isfinite(values)

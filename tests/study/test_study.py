@@ -1,20 +1,24 @@
 """A whole study: interrupted and resumed, refused, repeated, and run end to end through the command line."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from showattend.cells import cell_names
 from showattend.cli.main import main
 from showattend.config_checks import from_mapping
 from showattend.errors import InputError
 from showattend.study.caption_runs import DivergedError
 from showattend.study.caption_study import draw_settings
 from showattend.study.config import CaptionStudy, MemoryStudy, SearchSpace, read_config
-from showattend.study.study import run_study
-from showattend.study.trials import JOURNAL, Job, locked
+from showattend.study.engine import run_jobs
+from showattend.study.study import differences, plan_study, rerun, run_study
+from showattend.study.trials import JOURNAL, Job, TrialStore, locked
 from showattend.training.recipes import recipe_names, recipe_path
 
 SPACE = {"learning_rate": [1e-3, 1e-2], "dropout": [0.0, 0.5], "clip": [0.5, 5.0], "hidden_size": [16, 32]}
@@ -106,11 +110,87 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         ({"margins": {"test_nll": 0}}, "study.margins.test_nll is 0"),
         ({"margins": {"nll": 1}}, "unknown margin of study.margins 'nll'"),
         ({"decoder": {"hidden_size": 8}}, "what the study varies"),
+        ({"references": []}, "study.references is empty"),
+        ({"margins": {"test_bleu4": 1}}, "lacks test_nll"),
     ],
 )
 def test_bad_options_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        from_mapping(CaptionStudy, {"space": SPACE, "margins": {}, **change})
+        from_mapping(CaptionStudy, {"space": SPACE, "margins": {"test_nll": 0.1}, **change})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: [captions]", "unknown kind of study"),
+        ("kind: memory\ntrials: 4", "unknown option of study 'trials'"),
+        ("kind: captions\ndata: {root: 5}\nspace: {}\nmargins: {test_nll: 1}", "root"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(text: str, message: str, tmp_path: Path, refused: Callable[..., str]) -> None:
+    (tmp_path / "study.yaml").write_text(text)
+    assert message in refused("study", "--config", tmp_path / "study.yaml", "--out", tmp_path / "out")
+    assert "leave out --data.root and --trials" in refused("study", "--config", "study_memory", "--out", tmp_path / "out", "--trials", 4)
+
+
+def test_references_are_trained_too_and_a_cell_that_is_named_twice_once() -> None:
+    config = from_mapping(CaptionStudy, {"space": SPACE, "margins": {"test_nll": 0.1}, "references": ["factories:ClockCell", "lstm"]})
+    assert config.chosen_cells == [*cell_names(), "factories:ClockCell"]
+    assert from_mapping(MemoryStudy, {"cells": ["gru", "gru"]}).chosen_cells == ["gru"]
+
+
+def test_what_failed_is_tried_again_and_a_smaller_study_counts_its_own_runs(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    tried = []
+
+    def luck(job: Job) -> dict[str, Any]:
+        tried.append(job.id)
+        return measure(replace(job, phase="final"))
+
+    smaller = replace(CONFIG, cells=["gru"], seeds=2)
+    summary = run_study(smaller, tmp_path, work=luck)
+    assert set(tried) == {f"{track}/search/gru/2" for track in ("equal_size", "equal_parameters")} | {
+        trial for trial in tried if "/final/gru/" in trial
+    }, "but for a new best setting only what had failed"
+    assert summary["runs"] == {"planned": 2 * 2 * (3 + 2), "finished": 2 * 2 * (3 + 2)}
+
+
+class CountingWork:
+    """Says how many jobs it has measured in its process."""
+
+    def __init__(self) -> None:
+        self.jobs = 0
+
+    def __call__(self, job: Job) -> dict[str, Any]:
+        self.jobs += 1
+        return {"val_nll": 1.0, "jobs": self.jobs}
+
+
+def test_a_process_keeps_what_it_has_read_for_its_next_job(tmp_path: Path) -> None:
+    store = TrialStore(tmp_path, "val_nll", {})
+    jobs = [Job("t", "search", "lstm", number, number) for number in range(6)]
+    run_jobs(jobs, CountingWork(), store, processes=2, task="test")
+    assert sorted(store.rows()) == sorted(job.id for job in jobs)
+    assert max(row.values["jobs"] for row in store.rows().values()) > 1
+
+
+def test_a_plan_and_a_repetition_change_no_study(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file() and path.name != "lock"}
+    plan = plan_study(CONFIG, tmp_path, work=measure)
+    assert (plan.planned, plan.finished) == (42, 40), "two runs have failed"
+    stored, repeated = rerun(replace(CONFIG, seeds=2), tmp_path, "equal_size/final/gru/3", work=measure)
+    assert differences(stored, repeated) == {}
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_folder_without_a_run_takes_another_configuration_but_for_its_data(tmp_path: Path) -> None:
+    run_study(replace(CONFIG, cells=["elman"]), tmp_path, work=measure)
+    (tmp_path / JOURNAL).unlink()
+    run_study(replace(CONFIG, margins={"test_nll": 0.2}), tmp_path, work=measure)
+    (tmp_path / JOURNAL).unlink()
+    with pytest.raises(InputError, match="another seed"):
+        run_study(replace(CONFIG, seed=1), tmp_path, work=measure)
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("study_")])
