@@ -96,6 +96,10 @@ class GenerationConfig:
             )
         if self.beam % self.groups:
             raise InputError(f"{self.beam} beams cannot form {self.groups} groups of equal size: give a beam of {2 * self.groups}")
+        if self.mutual_information and (self.beam == 1 or self.groups > 1):
+            raise InputError(
+                "mutual_information ranks the captions of several beams without groups: give a beam of 5, and leave out groups"
+            )
         if self.must_include:
             self._check_required_words()
 

@@ -71,6 +71,15 @@ def test_a_card_draws_the_same_twenty_photos_for_every_model_and_shows_text_as_i
     assert rows[0] == rf"| {number} | a dog | &lt;b&gt;{number}&lt;/b&gt; \| \[a\](http://b) |"
 
 
+def test_a_card_goes_with_its_model(tmp_path: Path) -> None:
+    save_pretrained(untrained_model(), tmp_path / "model")
+    (tmp_path / "model" / "README.md").write_text("# Evaluated")
+    Captioner.from_pretrained(tmp_path / "model").save_pretrained(tmp_path / "copy")
+    assert (tmp_path / "copy" / "README.md").read_text() == "# Evaluated"
+    (tmp_path / "model" / "README.md").unlink()
+    assert load_pretrained(tmp_path / "model").card == ""
+
+
 def test_a_copied_folder_needs_nothing_else(model: Path, shapes: Path, tmp_path: Path) -> None:
     photo = next((shapes / "images").glob("test*"))
     expected = Captioner.from_pretrained(model).caption(photo)

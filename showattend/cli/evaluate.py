@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from showattend.data.references import References
     from showattend.data.results import Results
     from showattend.inference import Caption, Failure
+
+
+SOURCE = "source.json"  # of the captions in --out
 
 
 def add_parser(commands: Commands) -> None:
@@ -148,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
     if args.report:
         write_report_page(args.report, inputs, scores)
     if args.card:
-        write_card(args.card, model_folders_from_args(args)[0], inputs, scores)
+        write_card(args.card, model_folders_from_args(args)[0], args.trust, inputs, scores)
     if other:
         print_comparison(compare_scores(inputs, scores, other), str(args.compare))
     return 1 if results.problems or optional.reasons else 0
@@ -211,6 +215,9 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
 
     captioner = captioner_from_args(args)
     config = generation_config_from_args(captioner, args)
+    search = str(config) if captioner.precision == "32" else f"{config}, precision {captioner.precision}"
+    if args.out:
+        _record_source(args, search)
     ids: dict[Path, list[PhotoId]] = {}
     for photo_id, path in references.files.items():
         ids.setdefault(path, []).append(photo_id)
@@ -225,7 +232,26 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
         rows += [(photo_id, caption) for path, caption in _keep(captions, len(remaining), files) for photo_id in ids[path]]
         if not rows:
             raise InputError(f"none of the {len(ids)} photos of the split '{args.split or 'val'}' can be read")
-    return check_results(rows, references, "the model"), str(config)
+    return check_results(rows, references, "the model"), search
+
+
+def _record_source(args: argparse.Namespace, search: str) -> None:
+    """Write beside the captions which models they come from and how, or compare it with what an interrupted run has written.
+
+    Raises:
+        InputError: the captions to go on from are others.
+    """
+    from showattend.data.json_files import read_json
+    from showattend.files import sha256_of, write_text
+    from showattend.pretrained import find_model_folder
+    from showattend.pretrained.folder import CONFIG
+
+    path = args.out / SOURCE
+    source = {"models": [sha256_of(find_model_folder(folder) / CONFIG) for folder in model_folders_from_args(args)], "search": search}
+    if args.resume and path.exists() and (found := read_json(path)) != source:
+        how = found.get("search", "") if isinstance(found, dict) else ""
+        raise InputError(f"{args.out} holds captions of another model or search ({how}): leave out --resume, or give another --out")
+    write_text(path, json.dumps(source) + "\n")
 
 
 def _keep(captions: Iterable[tuple[Path, Caption | Failure]], count: int, files: CaptionFiles) -> Iterator[tuple[Path, str]]:

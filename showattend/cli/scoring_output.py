@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,12 +91,13 @@ def write_report_page(path: Path, inputs: ScoringInputs, scores: Scores) -> None
     write_report(path, inputs.title, scores.signature, table, problems, diversity, _photo_reports(inputs, scores))
 
 
-def write_card(path: Path, model: Path, inputs: ScoringInputs, scores: Scores) -> None:
+def write_card(path: Path, model: Path, trust: Collection[str], inputs: ScoringInputs, scores: Scores) -> None:
     """Write a model's card with these scores and captions drawn by chance.
 
     Args:
         path: of the card, which is replaced
         model: folder
+        trust: see `load_pretrained`
 
     Raises:
         InputError: the model cannot be read, or the card cannot be written.
@@ -112,7 +113,7 @@ def write_card(path: Path, model: Path, inputs: ScoringInputs, scores: Scores) -
         diversity(scores),
         {photo: (caption, inputs.references.captions[photo]) for photo, caption in inputs.results.captions.items()},
     )
-    write_text(path, model_card(load_pretrained(model), evaluation))
+    write_text(path, model_card(load_pretrained(model, trust=trust), evaluation))
 
 
 def _photo_reports(inputs: ScoringInputs, scores: Scores) -> Sequence[PhotoReport]:

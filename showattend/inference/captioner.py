@@ -32,7 +32,7 @@ from showattend.pretrained import Pretrained, find_model_folder, load_pretrained
 class Captioner:
     """A trained model, ready to caption.
 
-    >>> Captioner.from_pretrained("runs/demo/model").caption("photo.jpg").words      # doctest: +SKIP
+    >>> Captioner.from_pretrained("runs/demo/run/model").caption("photo.jpg").words      # doctest: +SKIP
     ['a', 'red', 'star', 'above', 'a', 'white', 'cross']
     """
 
@@ -158,7 +158,7 @@ class Captioner:
         return replace(best, alternatives=others)
 
     def gates(self, photo: PhotoLike, config: GenerationConfig | None = None) -> tuple[Caption, list[dict[str, Tensor]]]:
-        """Caption one photo, a file or an open picture, and record the gates of the cell at each word.
+        """Caption one photo, a file or an open picture, and record the gates of the cell at each word, of an ensemble the first one's.
 
         Returns:
             caption: T words
@@ -175,6 +175,8 @@ class Captioner:
 
     def score(self, photo: PhotoLike, captions: Sequence[str], *, details: bool = False, gates: bool = False) -> list[CaptionScore]:
         """How probable these captions are for a photo, a file or an open picture, and alpha at each of their words.
+
+        Of an ensemble, the first model answers.
 
         Args:
             details, gates: see `caption`

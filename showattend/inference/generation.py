@@ -26,6 +26,8 @@ def generation_config(
 ) -> GenerationConfig:
     """The settings that a model was validated with, with some options in their place.
 
+    Settings of the model that contradict an option give way to it.
+
     Args:
         must_include, ban: texts, of which each word is required or banned; banned words that the model does not know are left out
         options: values of further fields of `GenerationConfig`
@@ -33,12 +35,17 @@ def generation_config(
     Raises:
         InputError: a required word is not in the vocabulary, or see `GenerationConfig`.
     """
-    default = model.generation
+    default, must_include = model.generation, list(must_include)
+    plain = {"groups": 1, "mutual_information": 0.0}
     if sample:
-        default = replace(default, beam=1)
-    elif "beam" not in options:
+        options = {"beam": 1, **plain, **options}
+    elif must_include or options.get("beam") == 1:
+        options = {**plain, **options}
+    elif options.get("groups", 1) > 1:
+        options = {"mutual_information": 0.0, **options}
+    if "beam" not in options:
         # Five captions, or three groups, need at least as many beams.
-        groups = options.get("groups", 1)
+        groups = options.get("groups", default.groups)
         beam = max(default.beam, options.get("num_captions", 1))
         options["beam"] = -(-beam // groups) * groups if groups > 0 else beam
     if "diversity" in options and "groups" not in options:

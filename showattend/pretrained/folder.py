@@ -30,6 +30,7 @@ class Pretrained:
     generation: GenerationConfig  # how captions are generated unless the caller says otherwise
     metrics: Mapping[str, float] = field(default_factory=dict)  # of the split that metrics.json names
     trained_on: str = ""  # the training data, for the model card
+    card: str = ""  # the model card that it came with; empty: one is written from the above
 
 
 @dataclass(frozen=True)

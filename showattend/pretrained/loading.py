@@ -23,6 +23,7 @@ from showattend.model_files import COPY_AGAIN, SUBWORDS, VOCABULARY, check_sizes
 from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder
 from showattend.pretrained.folder import (
+    CARD,
     CONFIG,
     ENCODER_SPEC,
     FORMAT,
@@ -36,6 +37,7 @@ from showattend.pretrained.hub import find_model_folder
 from showattend.vocabulary import BPE, Vocabulary
 
 MAX_SIZE = 2**16  # of a layer
+MAX_CARD = 2**20  # characters
 FLOATS = torch.float32, torch.float64, torch.float16, torch.bfloat16
 
 
@@ -61,7 +63,8 @@ def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
     network = _build_network(config, spec, state, trust, folder)
     check_finite(state, folder)
     network.eval().requires_grad_(False)
-    return Pretrained(network, vocabulary, config.preprocessing, config.generation, _read_metrics(folder), config.trained_on)
+    metrics, card = _read_metrics(folder), _read_card(folder)
+    return Pretrained(network, vocabulary, config.preprocessing, config.generation, metrics, config.trained_on, card)
 
 
 def read_word_tokenizer(folder: Path) -> str:
@@ -155,6 +158,15 @@ def _read_metrics(folder: Path) -> dict[str, float]:
     if not isinstance(metrics, dict) or not all(type(value) in (int, float) and math.isfinite(value) for value in metrics.values()):
         raise InputError(f"{folder / METRICS} is no JSON object of finite numbers: {COPY_AGAIN}, or delete this file")
     return metrics
+
+
+def _read_card(folder: Path) -> str:
+    """The card, as far as a card may be long; a folder needs none."""
+    try:
+        with (folder / CARD).open(encoding="utf-8", errors="replace") as file:
+            return file.read(MAX_CARD)
+    except OSError:
+        return ""
 
 
 def _existing(folder: Path, name: str) -> Path:

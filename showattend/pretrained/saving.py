@@ -65,4 +65,4 @@ def _write(model: Pretrained, folder: Path) -> None:
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     (folder / METRICS).write_text(json.dumps(dict(model.metrics), indent=2) + "\n")
-    (folder / CARD).write_text(model_card(model), encoding="utf-8", errors="backslashreplace")
+    (folder / CARD).write_text(model.card or model_card(model), encoding="utf-8", errors="backslashreplace")

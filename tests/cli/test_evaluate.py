@@ -270,6 +270,13 @@ def test_a_photo_that_the_model_cannot_read_is_missing(
     assert len(json.loads((tmp_path / "out" / "results.json").read_text())) == 7
 
 
+def test_captions_of_another_search_are_not_gone_on_from(model: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+    line = ["evaluate", "--model", str(model), "--data.root", str(shapes), "--split", "test", "--out", str(tmp_path / "out")]
+    assert main([*line, "--beam", "1"]) == 0
+    assert main([*line, "--beam", "1", "--resume"]) == 0
+    assert "another model or search (beam 1, max" in refused(*line, "--beam", 2, "--resume")
+
+
 def test_a_card_has_the_scores_and_captions_drawn_by_chance(model: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
     card = tmp_path / "README.md"
     line = ["evaluate", "--model", str(model), "--data.root", str(shapes), "--split", "test"]

@@ -117,6 +117,8 @@ def test_an_ensemble_of_two_models_differs_from_the_first(model: Path, shapes: P
         (("--must-include", "star", "--mutual-information", "0.1"), "must_include and mutual_information"),
         (("--mutual-information", "0.1", "--sample"), "leave out sample"),
         (("--mutual-information", "-0.1"), "mutual_information is -0.1"),
+        (("--mutual-information", "0.1", "--beam", "1"), "give a beam of 5"),
+        (("--mutual-information", "0.1", "--groups", "2"), "leave out groups"),
         (("--num-captions", "4", "--beam", "3"), "give a beam of 4"),
         (("--diversity", "1"), "--groups"),
         (("--groups", "2", "--beam", "3"), "groups"),
