@@ -27,8 +27,8 @@ class GenerationConfig:
         must_include: words that every caption contains, by their ids
         groups: groups of beams in diverse beam search (Vijayakumar et al. 2018)
         diversity: penalty, in nats, for each beam of an earlier group with the same token at the same step
-        mutual_information: lambda; of the captions found those are best that have the highest log p(caption | photo) - lambda
-            log p(caption), so that what fits any photo stands behind (Li et al. 2016); 0.15 repeats less at little cost
+        mutual_information: lambda of reranking by maximum mutual information (Li et al. 2016): the beams' captions are ranked by
+            log p(caption | photo) - lambda log p(caption), which moves generic ones down; 0: off, 0.15 costs little
         sample: draw words from the model's distribution instead of searching
         temperature: divides the log-probabilities; below 1 favours probable words
         top_k: sample among the k most probable words; 0: all
