@@ -29,6 +29,7 @@ def add_parser(commands: Commands) -> None:
     study.add_argument("--out", type=Path, metavar="DIR", help="folder of the study (default: runs/NAME)")
     study.add_argument("--data.root", dest="root", type=Path, metavar="DIR", help="folder of the data set, for a study of captions")
     study.add_argument("--cells", nargs="+", metavar="CELL", help="names, or my_package.cells:MyCell (default: those of the configuration)")
+    study.add_argument("--tracks", nargs="+", metavar="TRACK", help="equal_size, equal_parameters (default: those of the configuration)")
     study.add_argument("--trials", type=whole_number(1), metavar="N", help="settings that random search draws for each cell")
     study.add_argument("--seeds", type=whole_number(1), metavar="N", help="runs of each cell with its best setting, or repetitions")
     study.add_argument(
@@ -79,15 +80,11 @@ def _folder(args: argparse.Namespace) -> Path:
 
 def _config(args: argparse.Namespace, folder: Path) -> "StudyConfig":
     from showattend.study.config import read_config
-    from showattend.study.study import CONFIG, stored_config
+    from showattend.study.study import stored_config_path
     from showattend.training.recipes import recipe_path
 
-    if args.config is None:
-        stored_config(folder)
-        path = folder / CONFIG
-    else:
-        path = Path(recipe_path(args.config))
-    return read_config(path, cells=args.cells, trials=args.trials, seeds=args.seeds, root=args.root)
+    path = Path(recipe_path(args.config)) if args.config else stored_config_path(folder)
+    return read_config(path, cells=args.cells, tracks=args.tracks, trials=args.trials, seeds=args.seeds, root=args.root)
 
 
 def _print_plan(config: "StudyConfig", folder: Path, processes: int) -> None:

@@ -262,8 +262,8 @@ def read_config(path: Path, **overrides: Any) -> StudyConfig:
         content["data"] = {**data, "root": Path(data["root"])}
     config: StudyConfig = from_mapping(KINDS[str(kind)], content, section="study")
     given = {name: value for name, value in overrides.items() if value is not None}
-    if isinstance(config, MemoryStudy) and (given.keys() & {"root", "trials"}):
-        raise InputError("the memory probe has no photos and no random search: leave out --data.root and --trials")
+    if isinstance(config, MemoryStudy) and (given.keys() & {"root", "tracks", "trials"}):
+        raise InputError("the memory probe has no photos, no tracks and no random search: leave out --data.root, --tracks and --trials")
     if "root" in given:
         given["data"] = replace(config.data, root=given.pop("root"))  # type: ignore[union-attr]
     return replace(config, **given)

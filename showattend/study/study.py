@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from showattend.data.json_files import read_json
 from showattend.errors import InputError
 from showattend.files import write_text
 from showattend.inference.device import stop_looking_for_gpus
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, search_jobs
-from showattend.study.config import CaptionStudy, StudyConfig, plain_config
+from showattend.study.config import CaptionStudy, StudyConfig, plain_config, read_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
 from showattend.study.memory_study import MemoryWork, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
@@ -21,7 +20,7 @@ from showattend.study.trials import Row, TrialStore, locked
 
 CONFIG = "study.json"
 # What a study may be given more of later: more runs change none of those that are there.
-GROWING = ("cells", "trials", "seeds")
+GROWING = ("cells", "tracks", "trials", "seeds")
 # What the encoder and the caches in a folder depend on, also before the first run.
 MATERIAL = ("kind", "data", "encoder", "encoder_recipe", "preprocessing", "seed")
 TIMED = ("seconds_a_step",)  # measured, but never the same twice
@@ -116,8 +115,8 @@ def differences(stored: Row, repeated: Row) -> dict[str, tuple[Any, Any]]:
     return {name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)}
 
 
-def stored_config(folder: Path) -> dict[str, Any]:
-    """The configuration of a folder's study.
+def stored_config_path(folder: Path) -> Path:
+    """The file with the configuration of a folder's study.
 
     Raises:
         InputError: there is no study in it.
@@ -125,15 +124,15 @@ def stored_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     if not path.exists():
         raise InputError(f"no study in {folder}: give the --out of a study, or start one with --config")
-    content: dict[str, Any] = read_json(path)
-    return content
+    return path
 
 
 def _check_config(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) -> None:
     """Refuse a configuration that does not go with what lies in the folder."""
     if not (folder / CONFIG).exists():
         return
-    requested, stored = plain_config(config), stored_config(folder)
+    # Read as a configuration: an older version may have written fewer options.
+    requested, stored = plain_config(config), plain_config(read_config(folder / CONFIG))
     fixed = [name for name in requested if name in MATERIAL or (rows and name not in GROWING)]
     changed = [name for name in fixed if stored.get(name) != requested[name]]
     if changed:

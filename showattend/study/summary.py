@@ -113,11 +113,12 @@ def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary
     worse = [name for name, result in results.items() if result.verdict == "different" and result.difference > 0]
     equal = [name for name, result in results.items() if result.verdict == "equivalent"]
     open_ = [name for name, result in results.items() if result.verdict == "undecided"]
-    detectable = max(result.detectable for result in results.values())
+    detectable = [result.detectable for result in results.values()]
     sentences = [
         f"Against {reference}, {_count(better, 'better')}, {_count(worse, 'worse')}, and "
         f"{_count(equal, 'equivalent')} within {margin:g} nats a token.",
-        f"These runs would have found a difference of {detectable:.3g} nats or more with probability 0.8.",
+        f"These runs would have found differences of {min(detectable):.2g} to {max(detectable):.2g} nats, the more a cell's runs differ, with "
+        "probability 0.8.",
     ]
     if open_:
         sd = max(track["cells"][name]["metrics"][PRIMARY]["sd"] or 0.0 for name in (*open_, reference))
