@@ -117,8 +117,8 @@ def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary
     sentences = [
         f"Against {reference}, {_count(better, 'better')}, {_count(worse, 'worse')}, and "
         f"{_count(equal, 'equivalent')} within {margin:g} nats a token.",
-        f"These runs would have found differences of {min(detectable):.2g} to {max(detectable):.2g} nats, the more a cell's runs differ, with "
-        "probability 0.8.",
+        f"These runs would have found differences of {min(detectable):.2g} to {max(detectable):.2g} nats with probability 0.8: "
+        "the smaller, the less a cell's runs differ.",
     ]
     if open_:
         sd = max(track["cells"][name]["metrics"][PRIMARY]["sd"] or 0.0 for name in (*open_, reference))

@@ -138,7 +138,8 @@ def test_bad_options_are_refused(change: dict[str, Any], message: str) -> None:
 def test_a_file_of_another_kind_is_refused(text: str, message: str, tmp_path: Path, refused: Callable[..., str]) -> None:
     (tmp_path / "study.yaml").write_text(text)
     assert message in refused("study", "--config", tmp_path / "study.yaml", "--out", tmp_path / "out")
-    assert "leave out --data.root, --tracks and --trials" in refused("study", "--config", "study_memory", "--out", tmp_path / "out", "--trials", 4)
+    line = ("study", "--config", "study_memory", "--out", tmp_path / "out")
+    assert "leave out --data.root, --tracks and --trials" in refused(*line, "--trials", 4)
 
 
 def test_references_are_trained_too_and_a_cell_that_is_named_twice_once() -> None:
