@@ -35,14 +35,14 @@ class Bench(SphinxDirective):
 
 
 def table_of(rows: list[dict[str, Any]], columns: str, machine: str = "") -> list[str]:
-    """The lines of a table; columns that are empty in all rows are left out."""
+    """The lines of a table; columns that are empty in all rows are left out, and rows that have nothing but their name."""
     pairs = [(key.strip(), heading.strip() or key.strip()) for key, _, heading in (one.partition("=") for one in columns.split("|"))]
     cells = {heading: [_cell(row, key) for row in rows] for key, heading in pairs}
     cells = {heading: column for heading, column in cells.items() if any(column)}
     lines = [
         f"| {' | '.join(cells)} |",
         "|---" * len(cells) + "|",
-        *(f"| {' | '.join(row)} |" for row in zip(*cells.values(), strict=True)),
+        *(f"| {' | '.join(row)} |" for row in zip(*cells.values(), strict=True) if any(row[1:])),
     ]
     return [*_machine(rows[0], machine), "", *lines]
 
@@ -59,7 +59,7 @@ def _cell(row: dict[str, Any], key: str) -> str:
     for name in key.split("."):
         value = value.get(name, "") if isinstance(value, dict) else ""
     if isinstance(value, float):
-        return f"{value:#.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{value:#.3g}".removesuffix(".") if abs(value) < 1000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
 
 
