@@ -9,9 +9,9 @@ from scipy.stats import spearmanr
 
 from showattend.study.config import MemoryStudy
 from showattend.study.memory_study import GRADIENTS, memory_jobs
+from showattend.study.summary import Summary
 from showattend.study.trials import COMPLETE, Row
 
-Summary = dict[str, Any]  # what summary.json holds
 NAMED_CELLS = ("elman", "lstm", "gru")  # whose gradients the conclusion names
 MIN_CELLS_TO_CORRELATE = 6
 SIGNIFICANCE = 0.05
