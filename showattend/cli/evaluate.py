@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from showattend.data.references import References
     from showattend.data.results import Results
     from showattend.inference import Caption, Failure
+    from showattend.pretrained import Pretrained
 
 
 SOURCE = "source.json"  # of the captions in --out
@@ -139,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     _print_lines([*(other.problems.values() if other else ()), *references.notes])
     optional = make_optional_scorers(args.official, args.spice_models)
     _print_lines(optional.reasons)
-    results, search = (read_results(args.results, references), "") if args.results else _caption_photos(args, references)
+    results, search, model = (read_results(args.results, references), "", None) if args.results else _caption_photos(args, references)
     _print_lines([results.note] if results.note else [])
     inputs = ScoringInputs(_title(args), references, results, tokenizer, optional, search, training, frequencies)
     _report_problems(inputs, strict=args.strict)
@@ -151,8 +152,8 @@ def run(args: argparse.Namespace) -> int:
         write_scores(args.out, inputs, scores)
     if args.report:
         write_report_page(args.report, inputs, scores)
-    if args.card:
-        write_card(args.card, model_folders_from_args(args)[0], args.trust, inputs, scores)
+    if args.card and model:
+        write_card(args.card, model, inputs, scores)
     if other:
         print_comparison(compare_scores(inputs, scores, other), str(args.compare))
     return 1 if results.problems or optional.reasons else 0
@@ -207,8 +208,8 @@ def _tokenizer_from_args(args: argparse.Namespace) -> str:
     return str(tokenizer)
 
 
-def _caption_photos(args: argparse.Namespace, references: References) -> tuple[Results, str]:
-    """A model's captions of all photos, kept in results.json while they are generated, and how they were generated."""
+def _caption_photos(args: argparse.Namespace, references: References) -> tuple[Results, str, Pretrained]:
+    """A model's captions of all photos, kept in results.json while they are generated, how they were generated, and the first model."""
     from showattend.cli.caption_files import CaptionFiles
     from showattend.data.results import check_results, read_rows
     from showattend.inference.caption_formats import ResultsFormat
@@ -232,7 +233,7 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
         rows += [(photo_id, caption) for path, caption in _keep(captions, len(remaining), files) for photo_id in ids[path]]
         if not rows:
             raise InputError(f"none of the {len(ids)} photos of the split '{args.split or 'val'}' can be read")
-    return check_results(rows, references, "the model"), search
+    return check_results(rows, references, "the model"), search, captioner.model
 
 
 def _record_source(args: argparse.Namespace, search: str) -> None:

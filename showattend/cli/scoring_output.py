@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from showattend.metrics.diversity import share_repeated, vocabulary_size
 from showattend.metrics.significance import Comparison
 
 if TYPE_CHECKING:
+    from showattend.pretrained import Pretrained
     from showattend.visualize import PhotoReport
 
 
@@ -91,19 +92,13 @@ def write_report_page(path: Path, inputs: ScoringInputs, scores: Scores) -> None
     write_report(path, inputs.title, scores.signature, table, problems, diversity, _photo_reports(inputs, scores))
 
 
-def write_card(path: Path, model: Path, trust: Collection[str], inputs: ScoringInputs, scores: Scores) -> None:
-    """Write a model's card with these scores and captions drawn by chance.
-
-    Args:
-        path: of the card, which is replaced
-        model: folder
-        trust: see `load_pretrained`
+def write_card(path: Path, model: Pretrained, inputs: ScoringInputs, scores: Scores) -> None:
+    """Write a model's card with these scores and captions drawn by chance; one that lies there is replaced.
 
     Raises:
-        InputError: the model cannot be read, or the card cannot be written.
+        InputError: it cannot be written.
     """
     from showattend.pretrained.card import Evaluation, model_card
-    from showattend.pretrained.loading import load_pretrained
 
     defined = {name: value for name, value in scores.values.items() if not math.isnan(value)}
     evaluation = Evaluation(
@@ -113,7 +108,7 @@ def write_card(path: Path, model: Path, trust: Collection[str], inputs: ScoringI
         diversity(scores),
         {photo: (caption, inputs.references.captions[photo]) for photo, caption in inputs.results.captions.items()},
     )
-    write_text(path, model_card(load_pretrained(model, trust=trust), evaluation))
+    write_text(path, model_card(model, evaluation))
 
 
 def _photo_reports(inputs: ScoringInputs, scores: Scores) -> Sequence[PhotoReport]:

@@ -60,9 +60,8 @@ def final_jobs(config: CaptionStudy, rows: Mapping[str, Row]) -> list[Job]:
 
 def planned_rows(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[str, Row]:
     """Those of the rows that the configuration asks for; a folder holds others too after it was given fewer cells, trials or seeds."""
-    search = {job.id: rows[job.id] for job in search_jobs(config) if job.id in rows}
-    finals = {job.id: rows[job.id] for job in final_jobs(config, rows) if job.id in rows and rows[job.id].job == job}
-    return search | finals
+    jobs = search_jobs(config) + final_jobs(config, rows)
+    return {job.id: rows[job.id] for job in jobs if job.id in rows and rows[job.id].job == job}
 
 
 def best_settings(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[tuple[str, str], dict[str, float]]:
