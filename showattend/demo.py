@@ -52,7 +52,8 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     root = write_shapes(out / "shapes", seed=seed)
     print("\n2. Training: the loss compares each predicted word with the next word of the caption\n")
     arguments = ("--config", CONFIG, "--data.root", root, "--data.cache_dir", out / "cache", "--runs", out, "--name", "run")
-    train(["fit", *map(str, arguments), "--seed_everything", str(seed)])
+    if status := train(["fit", *map(str, arguments), "--seed_everything", str(seed)]):
+        raise SystemExit(status)  # the training has said why
     print("\n3. Captioning the test pictures, none of which was trained on\n")
     captioner = Captioner.from_pretrained(out / "run" / "model")
     scenes = read_scenes(root)

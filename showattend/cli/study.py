@@ -35,6 +35,13 @@ def add_parser(commands: Commands) -> None:
     study.add_argument(
         "--jobs", type=whole_number(1), default=1, metavar="N", help="processes, each with one thread (default: %(default)s)"
     )
+    study.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module of your own, such as my_package.cells, that the study in --out may import; may be given often",
+    )
     task = study.add_mutually_exclusive_group()
     task.add_argument("--dry-run", action="store_true", help="count the runs, and estimate the hours from one that is timed")
     task.add_argument("--rerun", metavar="TRIAL", help="repeat one trial of the study, and compare its numbers with those in its row")
@@ -84,7 +91,8 @@ def _config(args: argparse.Namespace, folder: Path) -> "StudyConfig":
     from showattend.training.recipes import recipe_path
 
     path = Path(recipe_path(args.config)) if args.config else stored_config_path(folder)
-    return read_config(path, cells=args.cells, tracks=args.tracks, trials=args.trials, seeds=args.seeds, root=args.root)
+    trusted = None if args.config else [*args.trust, *(args.cells or [])]
+    return read_config(path, trusted=trusted, cells=args.cells, tracks=args.tracks, trials=args.trials, seeds=args.seeds, root=args.root)
 
 
 def _print_plan(config: "StudyConfig", folder: Path, processes: int) -> None:

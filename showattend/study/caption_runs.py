@@ -25,6 +25,7 @@ from showattend.study.config import CaptionStudy
 from showattend.study.material import Material
 from showattend.training.losses import doubly_stochastic_penalty
 from showattend.training.schedules import learning_rate_factor
+from showattend.training.weight_decay import parameter_groups
 from showattend.vocabulary import PAD
 
 SCORE_BATCH = 100
@@ -84,10 +85,7 @@ def train_decoder(decoder: Decoder, config: CaptionStudy, material: Material, pa
         DivergedError: loss or gradient is no longer finite.
     """
     training = config.training
-    weights = [p for p in decoder.parameters() if p.dim() > 1]
-    vectors = [p for p in decoder.parameters() if p.dim() <= 1]
-    groups = [{"params": weights, "weight_decay": training.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=params["learning_rate"], fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(decoder, training.weight_decay), lr=params["learning_rate"], fused=True)
     batches = _batches(material, config.data.batch_size, seed)
     decoder.train()
     started = time.process_time()

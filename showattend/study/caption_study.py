@@ -116,7 +116,7 @@ def importances(rows: Sequence[Row], space: SearchSpace) -> dict[str, float]:
     The mean of each cell is taken off first, so that cells explain nothing.
 
     Returns:
-        shares that sum to 1; empty for fewer than two runs of some cell, or if all are alike
+        shares that sum to 1; empty if no cell has two runs, or if all are alike
     """
     by_cell: dict[str, list[Row]] = {}
     for row in rows:

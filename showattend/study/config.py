@@ -1,7 +1,7 @@
 """The options of a study, each declared once; a YAML file of the package or of the user's own gives them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,14 +15,14 @@ from showattend.decoding import GenerationConfig
 from showattend.encoders.base import EncoderConfig
 from showattend.errors import InputError, one_line, unknown_name
 from showattend.models.config import DecoderConfig
+from showattend.registry import check_trusted
 from showattend.study.memory_probe import ProbeConfig
 from showattend.study.memory_tasks import TASKS
 
 EQUAL_SIZE, EQUAL_PARAMETERS = "equal_size", "equal_parameters"
 TRACKS = (EQUAL_SIZE, EQUAL_PARAMETERS)
 PRIMARY = "test_nll"  # what the conclusion speaks of: the least noisy metric, and the one that training minimises
-# Measured on the test split of each final run, and whether more of it is better.
-METRICS = {"test_nll": False, "test_bleu4": True, "test_cider_d": True, "test_pointing": True}
+METRICS = ("test_nll", "test_bleu4", "test_cider_d", "test_pointing")  # measured on the test split of each final run
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,6 @@ class CaptionStudy:
     """
 
     section: ClassVar[str] = "study"
-    phases: ClassVar[tuple[str, ...]] = ("search", "final")
 
     space: SearchSpace
     margins: dict[str, float]
@@ -238,10 +237,11 @@ def _check_names(kind: str, names: list[str], known: Mapping[str, object] | tupl
             raise unknown_name(kind, name, known)
 
 
-def read_config(path: Path, **overrides: Any) -> StudyConfig:
+def read_config(path: Path, *, trusted: Collection[str] | None = None, **overrides: Any) -> StudyConfig:
     """Read a study's YAML file, whose `kind` is captions or memory.
 
     Args:
+        trusted: modules and dotted paths of cells that the file may name; None: all, for a file that the user has chosen to run
         overrides: fields to replace; None leaves the file's value
 
     Raises:
@@ -257,6 +257,9 @@ def read_config(path: Path, **overrides: Any) -> StudyConfig:
     kind = content.pop("kind")
     if str(kind) not in KINDS:
         raise unknown_name("kind of study", str(kind), KINDS)
+    for name in ("cells", "references"):
+        for cell in content[name] if isinstance(content.get(name), list) else []:
+            check_trusted("cell", str(cell), trusted)
     data = content.get("data")
     if isinstance(data, dict) and isinstance(data.get("root"), str):
         content["data"] = {**data, "root": Path(data["root"])}

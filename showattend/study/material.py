@@ -12,6 +12,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder, make_encoder
 from showattend.errors import InputError
 from showattend.features.cache import open_or_build_cache
+from showattend.files import write_text
 from showattend.pretrained.loading import load_pretrained
 from showattend.study.config import CaptionStudy
 from showattend.vocabulary import Vocabulary, choose_tokenizer, find_tokenizer
@@ -87,10 +88,12 @@ def _trained_recipe(recipe: str, root: Path, seed: int, folder: Path) -> Path:
     # Lightning is imported only where something is trained with it.
     from showattend.training.command import train
 
-    model = folder / "encoder" / "model"
-    if not model.exists():
+    run = folder / "encoder"
+    finished = run / "finished"  # the model is there from the first validation on
+    if not finished.exists():
         options = {"data.root": root, "data.cache_dir": folder / "cache", "runs": folder, "name": "encoder", "seed_everything": seed}
-        train(["fit", "--config", recipe, *(f"--{name}={value}" for name, value in options.items())])
-    if not model.exists():
-        raise InputError(f"{folder / 'encoder'} holds an unfinished training of the encoder: delete that folder and start again")
-    return model
+        options |= {"ckpt_path": "last"} if run.exists() else {}
+        if status := train(["fit", "--config", recipe, *(f"--{name}={value}" for name, value in options.items())]):
+            raise SystemExit(status)  # the training has said why
+        write_text(finished, "")
+    return run / "model"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from showattend.errors import InputError
 from showattend.files import write_text
 from showattend.inference.device import stop_looking_for_gpus
+from showattend.registry import check_trusted
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, search_jobs
 from showattend.study.config import CaptionStudy, StudyConfig, plain_config, read_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
@@ -103,6 +104,7 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
             near = next(iter(rows), "equal_size/search/lstm/0")
             raise InputError(f"no trial '{trial}' in {folder}: give one of the column `trial` of trials.csv, such as {near}")
         stored = rows[trial]
+        check_trusted("cell", stored.job.cell, _cells_of(config))
         return stored, run_job(work or _work(config, folder), stored.job)
 
 
@@ -132,12 +134,16 @@ def _check_config(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) ->
     if not (folder / CONFIG).exists():
         return
     # Read as a configuration: an older version may have written fewer options.
-    requested, stored = plain_config(config), plain_config(read_config(folder / CONFIG))
+    requested, stored = plain_config(config), plain_config(read_config(folder / CONFIG, trusted=_cells_of(config)))
     fixed = [name for name in requested if name in MATERIAL or (rows and name not in GROWING)]
     changed = [name for name in fixed if stored.get(name) != requested[name]]
     if changed:
         name = changed[0]
         raise InputError(f"{folder} holds a study with another {name} ({stored.get(name)}, not {requested[name]}): give another --out")
+
+
+def _cells_of(config: StudyConfig) -> list[str]:
+    return [*config.cells, *(config.references if isinstance(config, CaptionStudy) else [])]
 
 
 def _write_config(config: StudyConfig, folder: Path) -> None:

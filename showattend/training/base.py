@@ -19,9 +19,9 @@ from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.config import OptimizerConfig
 from showattend.training.processes import average, from_first, gather, mean_weights, total
 from showattend.training.schedules import learning_rate_factor
+from showattend.training.weight_decay import ParameterGroup, parameter_groups
 from showattend.vocabulary import PAD, Vocabulary
 
-ParameterGroup = dict[str, Any]  # of a torch optimiser
 OPTIMIZER_CLASSES: dict[str, Any] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
 
 
@@ -59,12 +59,8 @@ class BaseLitModule(lightning.LightningModule):
         self.references: dict[int | str, list[list[str]]] = {}
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """The decoder's trainable matrices, and its vectors without weight decay."""
-        decoder = [p for p in self.network.decoder.parameters() if p.requires_grad]
-        return [
-            {"params": [p for p in decoder if p.dim() > 1], "weight_decay": self.optimizer_config.weight_decay},
-            {"params": [p for p in decoder if p.dim() <= 1], "weight_decay": 0.0},
-        ]
+        """Those of the decoder."""
+        return parameter_groups(self.network.decoder, self.optimizer_config.weight_decay)
 
     def configure_optimizers(self) -> Any:
         """The optimiser over the parameter groups, and its learning rate schedule, in steps."""
@@ -95,7 +91,8 @@ class BaseLitModule(lightning.LightningModule):
         loss = caption_loss(output.hidden, output.output, flatten_tokens(target_ids, mask))
         counts = batch_counts(batch)
         words, _, _ = mean_weights(counts)
-        self.log("val_loss", average(loss * words), batch_size=int(total(counts)[2]))
+        # Weighted by words, so that it does not depend on the batches.
+        self.log("val_loss", average(loss * words), batch_size=int(total(counts)[0]))
         self._predict(batch)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:

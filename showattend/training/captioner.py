@@ -1,5 +1,6 @@
 """Training by teacher forcing: the Lightning module of `showattend fit`, and the loss of its step."""
 
+import math
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict
@@ -14,11 +15,12 @@ from showattend.encoders import make_encoder
 from showattend.errors import InputError
 from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder, DecoderOutput
+from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.cuda_graphs import GraphedTraining
 from showattend.ops.fusing import TRAINING_ELEMENTS
 from showattend.ops.linear_cross_entropy import caption_loss
-from showattend.training.base import BaseLitModule, ParameterGroup, batch_counts
+from showattend.training.base import BaseLitModule, batch_counts
 from showattend.training.config import PENALTY_TARGETS, CaptionerConfig, ReinforceConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.losses import doubly_stochastic_penalty
@@ -27,6 +29,7 @@ from showattend.training.reinforce import Reinforce
 from showattend.training.scheduled_sampling import sample_decoder_inputs
 from showattend.training.start import load_start, load_start_weights, start_encoder
 from showattend.training.synced_batch_norm import set_counts
+from showattend.training.weight_decay import ParameterGroup
 from showattend.training.word_dropout import drop_words
 from showattend.vocabulary import PAD, Vocabulary
 
@@ -78,7 +81,13 @@ class LitCaptioner(BaseLitModule):
         self.train()  # Lightning keeps the modes that modules have
 
     def on_fit_start(self) -> None:
-        """Compile the attention's loops where `fuse` is auto and the training pays for it; a resumed run does what it did before."""
+        """Compile the attention's loops where `fuse` is auto and the training pays for it; a resumed run does what it did before.
+
+        Raises:
+            InputError: scheduled sampling in a training without an end.
+        """
+        if self.config.loss.scheduled_sampling and math.isinf(self.trainer.estimated_stepping_batches):
+            raise InputError("loss.scheduled_sampling grows until the end of training: give --trainer.max_epochs or --trainer.max_steps")
         if self.config.fuse != "auto" or self.device.type != "cpu":
             return
         if self.is_fused is None:
@@ -147,14 +156,14 @@ class LitCaptioner(BaseLitModule):
         words, captions, _ = mean_weights(batch_counts(batch))
         samples = self.reinforce.config.samples if self.reinforce else 1
         input_ids, target_ids, mask = teacher_forcing_split(batch.token_ids.repeat_interleave(samples, 1))
-        input_ids = drop_words(self._scheduled_inputs(batch, input_ids), self.config.loss.word_dropout)
+        features = self.network.encode_photos(batch.photos)  # once: batch statistics of a trained encoder count every pass
+        input_ids = drop_words(self._scheduled_inputs(features, input_ids), self.config.loss.word_dropout)
         reinforce = None
         if graphed := self._graph_if_usable(batch):
             padding = (0, -input_ids.shape[-1] % LENGTH_MULTIPLE)
-            features = self.network.encode_photos(batch.photos)
             likelihood, penalty = graphed(features, F.pad(input_ids, padding), F.pad(target_ids, padding))
         else:
-            output = self.network(batch.photos, input_ids)
+            output = self.network(Features(features), input_ids)
             targets = flatten_tokens(target_ids, mask)
             likelihood, penalty = self._likelihood_and_penalty(output, targets, mask)
             if self.reinforce:
@@ -186,11 +195,10 @@ class LitCaptioner(BaseLitModule):
             doubly_stochastic_penalty(output.alphas, mask, target=PENALTY_TARGETS[loss.penalty_target], reduction=loss.penalty_reduction),
         )
 
-    def _scheduled_inputs(self, batch: Batch, input_ids: Tensor) -> Tensor:
+    def _scheduled_inputs(self, features: Tensor, input_ids: Tensor) -> Tensor:
         """The input ids, a growing share of them replaced by the model's own samples (scheduled sampling)."""
         share = self.config.loss.scheduled_sampling
         if not share:
             return input_ids
         done = min(1.0, self.trainer.global_step / self.trainer.estimated_stepping_batches)
-        features = self.network.encode_photos(batch.photos)
         return sample_decoder_inputs(self.network.decoder, features, input_ids, share * done)

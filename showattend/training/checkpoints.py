@@ -1,12 +1,15 @@
 """Checkpoint files: written whole or not at all, read without running code, refused in one line."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from showattend.config_checks import from_mapping
 from showattend.errors import InputError
 from showattend.files import atomic_write, check_readable, writable
 from showattend.registry import check_trusted
@@ -59,31 +62,40 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def check_hyper_parameters(options: Any, path: Path, trusted: Collection[str]) -> None:
-    """Refuse a checkpoint whose options name code that is not trusted.
+def check_hyper_parameters(options: Any, config_class: type[Any], path: Path, trusted: Collection[str]) -> None:
+    """Refuse a checkpoint whose options are not those of its configuration, or name code that is not trusted.
 
     Args:
         options: the checkpoint's hyper_parameters
+        config_class: the dataclass that they are the fields of
         trusted: modules and dotted paths that may be imported
 
     Raises:
-        InputError: it does.
+        InputError: see above.
     """
-    if not _is_plain(options):
+    try:
+        config = from_mapping(config_class, options)
+    except InputError as error:
+        raise InputError(f"{path} is damaged, or of another command ({error}): {_advice(path)}") from error
+    if not _is_plain(asdict(config)):
         raise InputError(f"{path} is damaged: its options are no plain values: {_advice(path)}")
     for section, name, kind in (("encoder", "name", "encoder"), ("decoder", "cell", "cell"), ("decoder", "attention", "attention")):
-        part = options.get(section)
-        if isinstance(part, dict) and isinstance(part.get(name), str):
-            check_trusted(kind, part[name], trusted)
+        if hasattr(config, section):
+            check_trusted(kind, getattr(getattr(config, section), name), trusted)
 
 
-def _is_plain(options: Any) -> bool:
-    """Whether there are only values that stand for themselves: the argument parser builds objects of what has a class_path."""
-    if isinstance(options, dict):
-        return all(isinstance(key, str) and key != "class_path" and _is_plain(value) for key, value in options.items())
-    if isinstance(options, list | tuple):
-        return all(_is_plain(value) for value in options)
-    return isinstance(options, bool | int | float | str | None)
+def _is_plain(value: Any) -> bool:
+    """Whether a value stands for itself: the argument parser reads text as YAML and dots as nesting, and builds what has a class_path."""
+    if isinstance(value, dict):
+        return all(key.isidentifier() and key != "class_path" and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    if isinstance(value, str):
+        try:
+            return not isinstance(yaml.safe_load(value), dict | list)
+        except yaml.YAMLError:
+            return True
+    return isinstance(value, bool | int | float | None)
 
 
 def _advice(path: Path) -> str:

@@ -110,7 +110,10 @@ class TrainingCLI(LightningCLI):
             self.run,
             self.folder,
             ResumeState(self.plain_options, metrics),
-            trained_on=str(self.datamodule.config.root),
+            trained_on=Path(self.datamodule.config.root)
+            .expanduser()
+            .resolve()
+            .name,  # a path would tell strangers of this machine's folders
             progress_bar=options.enable_progress_bar is not False,
             model_summary=options.enable_model_summary is not False,
         )
@@ -189,7 +192,7 @@ class TrainingCLI(LightningCLI):
         trusted = [options.trust] if isinstance(options.trust, str) else list(options.trust)
         if model := options.get("model"):  # the user has typed these paths
             trusted += [model.get(name) for name in ("encoder.name", "decoder.cell", "decoder.attention") if model.get(name)]
-        check_hyper_parameters(read_checkpoint(Path(path))["hyper_parameters"], Path(path), trusted)
+        check_hyper_parameters(read_checkpoint(Path(path))["hyper_parameters"], self.config_class, Path(path), trusted)
         super()._parse_ckpt_path()
 
     def before_fit(self) -> None:

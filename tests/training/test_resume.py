@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from showattend.training.resume import check_options
 from showattend.training.self_critical import LitSelfCritical
 
 SMALL = ["--model.decoder.embedding_size=16", "--model.decoder.hidden_size=16", "--model.decoder.attention_size=16"]
-SMALL += ["--model.preprocessing.image_size=64"]
+SMALL += ["--model.preprocessing.image_size=64", "--trainer.accelerator=cpu"]
 SMALL += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.log_every_n_steps=1"]
 
 
@@ -217,12 +218,30 @@ def test_code_that_a_checkpoint_names_is_not_imported_without_trust(
     assert Path("imported").exists()
 
 
-def test_objects_in_a_checkpoint_s_options_are_refused(run: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"decoder": {"cell_options": {"x": {"class_path": "pathlib.Path"}}}}, "no plain values"),
+        ({"decoder": {"cell_options": {"x": "{class_path: pathlib.Path}"}}}, "no plain values"),
+        ({"decoder": {"cell_options": {"x.class_path": "pathlib.Path"}}}, "no plain values"),
+        ({"decoder": {"cell_options": {3: 4}}}, "decoder.cell_options is"),
+        ({"decoder": "{cell: 'strange:Part'}"}, "decoder is"),
+        ({"decoder.cell": "strange:Part"}, "unknown option"),
+        ({"class_path": "strange:Part"}, "unknown option"),
+        ([], "CaptionerConfig is"),
+    ],
+)
+def test_options_of_a_checkpoint_that_the_parser_would_read_as_more_are_refused(
+    change: Any, message: str, run: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("strange.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
     checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
-    checkpoint["hyper_parameters"]["decoder"]["cell_options"] = {"x": {"class_path": "pathlib.Path"}}
-    torch.save(checkpoint, tmp_path / "changed.ckpt")
-    assert main(["validate", f"--ckpt_path={tmp_path / 'changed.ckpt'}", f"--data.root={shapes}"]) == 2
-    assert "no plain values" in capsys.readouterr().err
+    checkpoint["hyper_parameters"] = {**checkpoint["hyper_parameters"], **change} if change else change
+    torch.save(checkpoint, "changed.ckpt")
+    for command in ("validate", "test", "fit"):
+        assert message in refused(command, "--ckpt_path=changed.ckpt", f"--data.root={shapes}")
+    assert not Path("imported").exists()
 
 
 def test_a_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

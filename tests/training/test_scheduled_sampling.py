@@ -6,11 +6,13 @@ import pytest
 import torch
 from factories import chi_squared_p, fit_captioner, small_config
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from showattend.data.batches import Batch
 from showattend.errors import InputError
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
+from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.training.captioner import LitCaptioner
 from showattend.training.scheduled_sampling import sample_decoder_inputs
 from showattend.vocabulary import PAD, START
@@ -94,14 +96,21 @@ def test_the_share_rises_linearly_and_the_model_trains(shapes: Path, tmp_path: P
 
 
 def test_the_targets_stay_the_reference_s_tokens(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loss is that of the references whatever the inputs are: unchanged inputs give the loss of teacher forcing."""
+    """Whatever the inputs are, the loss asks for the words of the references."""
     model: LitCaptioner = fit_captioner(shapes, tmp_path, steps=2, decoder={"dropout": 0.0}).eval()
     batch: Batch = next(iter(model.trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
-    plain = model._losses(batch)[0]
-    monkeypatch.setattr(model, "_scheduled_inputs", lambda batch, input_ids: input_ids.clone())
-    assert torch.equal(model._losses(batch)[0], plain)
-    monkeypatch.setattr(model, "_scheduled_inputs", lambda batch, input_ids: torch.where(input_ids > START, 5, input_ids))
-    assert not torch.equal(model._losses(batch)[0], plain)
+    input_ids, target_ids, mask = teacher_forcing_split(batch.token_ids)
+    changed = torch.where(input_ids > START, 5, input_ids)
+    monkeypatch.setattr(model, "_scheduled_inputs", lambda features, input_ids: changed)
+    nll = cross_entropy(model.network(batch.photos, changed).logits, flatten_tokens(target_ids, mask))
+    assert model._losses(batch)[0].item() == pytest.approx(nll.item(), rel=1e-5)
+
+
+def test_a_training_without_an_end_is_refused(shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="until the end of training"):
+        fit_captioner(
+            shapes, tmp_path, steps=-1, trainer={"max_epochs": -1}, loss={"scheduled_sampling": 0.5}, optimizer={"schedule": "constant"}
+        )
 
 
 def test_a_share_above_one_is_refused() -> None:
