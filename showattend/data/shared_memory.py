@@ -1,8 +1,9 @@
 """How many worker processes fit into the shared memory through which their batches come."""
 
 import shutil
-import sys
 from pathlib import Path
+
+from showattend.console import print_error
 
 SHARED_MEMORY = Path("/dev/shm")
 PREFETCHED = 2  # batches that a worker of a DataLoader has ready
@@ -23,9 +24,8 @@ def workers_that_fit(workers: int, batch_bytes: int, *, loaders: int = 1) -> int
     batches = int(free / MARGIN / loaders / max(1, batch_bytes)) - 1  # one is in use
     fitting = min(workers, max(0, batches // PREFETCHED))
     if fitting < workers:
-        print(
+        print_error(
             f"{SHARED_MEMORY} has only {free / 2**20:.0f} MB free: photos are read by {fitting} worker processes, not {workers} "
-            "(docker run --shm-size 1g gives more)",
-            file=sys.stderr,
+            "(docker run --shm-size 1g gives more)"
         )
     return fitting

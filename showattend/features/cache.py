@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.errors import InputError, one_line
+from showattend.features.decoded_photos import decoded_batches
 from showattend.features.extraction import Payload, join_payloads, write_payload
 from showattend.features.row_formats import FLOAT16, PIXELS, decode_row, row_type
 from showattend.files import sha256_of, waiting_lock, write_text
@@ -90,10 +91,26 @@ def open_or_build_cache(
         return write_payload(path, manifest["shape"], manifest["rows"], photos, preprocessing, encoder, batch_size, workers)
 
     manifest, path = _place(photos, preprocessing, encoder, folder, features_as)
-    if cache := _open_if_whole(path, manifest, report=False):
+
+    def open_if_usable(*, report: bool) -> PhotoCache | None:
+        cache = _open_if_whole(path, manifest, report=report)
+        return None if cache and can_be_read_now(photos, cache.broken, preprocessing, workers) else cache
+
+    if cache := open_if_usable(report=False):
         return cache
     with waiting_lock(path.with_suffix(".lock")):
-        return _open_if_whole(path, manifest, report=True) or _build(path, manifest, write)
+        return open_if_usable(report=True) or _build(path, manifest, write)
+
+
+def can_be_read_now(photos: Sequence[Photo], broken: Iterable[int], preprocessing: Preprocessing, workers: int) -> bool:
+    """Whether a photo that was broken is so no longer, because more pixels are allowed, a library was installed, or rights were given.
+
+    Args:
+        broken: rows of the photos
+    """
+    paths = [photos[row].path for row in broken]
+    batches = decoded_batches(paths, preprocessing, min(len(paths), 32), workers, torch.Generator()) if paths else ()
+    return any(not reason for _, _, reasons in batches for reason in reasons)
 
 
 def open_or_join_caches(
@@ -182,7 +199,8 @@ def files_digest(photos: Sequence[Photo]) -> str:
     files = hashlib.sha256()
     for photo in photos:
         status = photo.path.stat()
-        files.update(f"{photo.id} {photo.path.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode())
+        line = f"{photo.id} {photo.path.resolve()} {status.st_size} {status.st_mtime_ns}\n"
+        files.update(line.encode(errors="surrogateescape"))
     return files.hexdigest()
 
 

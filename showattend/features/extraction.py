@@ -14,7 +14,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from showattend.data.captions import Photo
-from showattend.data.shared_memory import workers_that_fit
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
@@ -53,19 +52,20 @@ def write_payload(
     row = row_type(rows_as, tuple(shape[1:]))
     _check_space(path.parent, shape[0] * row.itemsize)
     # A generator of its own: whether the cache was there already must not change the random numbers of training.
-    workers = workers_that_fit(workers, batch_size * 3 * preprocessing.image_size**2)
     decoded = decoded_batches([photo.path for photo in photos], preprocessing, batch_size, workers, torch.Generator())
     broken: dict[int, str] = {}
     task = "Reading pixels" if encoder is None else "Computing features"
 
     def blocks() -> Iterator[bytes]:
+        done = 0
         with tqdm(total=len(photos), desc=task + " (mirrored)" * preprocessing.flip, unit=" photos") as bar:
             for values, reasons in _batches(decoded, encoder):
                 for index, reason in enumerate(reasons):
                     if reason:
                         values[index] = 0
-                        broken[bar.n + index] = reason
+                        broken[done + index] = reason
                 yield encode_rows(rows_as, values).tobytes()
+                done += len(values)
                 bar.update(len(values))
         check_not_all_broken(broken, len(photos))
 

@@ -13,7 +13,7 @@ from showattend.data.captions import Photo
 from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError
-from showattend.features.cache import files_digest
+from showattend.features.cache import can_be_read_now, files_digest
 from showattend.features.decoded_photos import decoded_batches
 from showattend.features.extraction import check_not_all_broken
 from showattend.files import write_text
@@ -48,7 +48,7 @@ def open_photo_files(photos: Sequence[Photo], preprocessing: Preprocessing, fold
     """
     path = folder / f"read-{files_digest(photos)[:16]}.json"
     broken = _remembered(path)
-    if broken is None:
+    if broken is None or can_be_read_now(photos, broken, preprocessing, workers):
         broken = _broken_photos(photos, preprocessing, workers)
         write_text(path, json.dumps(broken))
     return PhotoFiles(photos, preprocessing, broken)
@@ -64,10 +64,12 @@ def _remembered(path: Path) -> dict[int, str] | None:
 
 def _broken_photos(photos: Sequence[Photo], preprocessing: Preprocessing, workers: int) -> dict[int, str]:
     broken: dict[int, str] = {}
+    done = 0
     batches = decoded_batches([photo.path for photo in photos], preprocessing, BATCH, workers, torch.Generator())
     with tqdm(total=len(photos), desc="Checking photos", unit=" photos") as bar:
         for _, _, reasons in batches:
-            broken |= {bar.n + index: reason for index, reason in enumerate(reasons) if reason}
+            broken |= {done + index: reason for index, reason in enumerate(reasons) if reason}
+            done += len(reasons)
             bar.update(len(reasons))
     check_not_all_broken(broken, len(photos))
     return broken

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 from showattend.data.captions import Photo
 from showattend.data.transforms import Preprocessing
@@ -72,6 +74,34 @@ def test_broken_photos_are_named_and_the_others_kept(photos: list[Photo], encode
     assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache") == cache
     assert not cache.read(1).any()
     assert cache.read(2).any()
+
+
+@pytest.mark.parametrize("without_bars", [False, True])
+def test_a_broken_photo_of_a_later_batch_is_the_row_that_is_left_out(
+    without_bars: bool, photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("extraction", "photo_files"):
+        monkeypatch.setattr(f"showattend.features.{module}.tqdm", partial(tqdm, disable=without_bars))  # as TQDM_DISABLE=1 does
+    monkeypatch.setattr("showattend.features.photo_files.BATCH", 2)
+    photos[3].path.write_text("no picture")
+    cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", batch_size=2, workers=0)
+    assert set(cache.broken) == {3}
+    assert set(open_photo_files(photos, Preprocessing(32), tmp_path, workers=0).broken) == {3}
+
+
+def test_a_photo_is_read_again_after_more_pixels_were_allowed(
+    photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (300, 300)).save(photos[1].path)
+
+    def broken() -> list[set[int]]:
+        cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0)
+        return [set(cache.broken), set(open_photo_files(photos, Preprocessing(32), tmp_path, workers=0).broken)]
+
+    monkeypatch.setenv("SHOWATTEND_MAX_PIXELS", "40000")
+    assert broken() == [{1}, {1}]
+    monkeypatch.setenv("SHOWATTEND_MAX_PIXELS", "100000")
+    assert broken() == [set(), set()]
 
 
 def test_nothing_readable_is_an_error_and_leaves_nothing(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
