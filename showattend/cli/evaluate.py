@@ -12,7 +12,7 @@ from showattend.cli.from_args import captioner_from_args, generation_config_from
 from showattend.cli.options import Commands, add_data_options, add_ensemble_options, add_generation_options, add_speed_options
 from showattend.console import print_error
 from showattend.errors import InputError, unknown_name
-from showattend.files import check_writable
+from showattend.files import check_writable, sha256_of, writable, write_text
 
 if TYPE_CHECKING:
     from showattend.cli.caption_files import CaptionFiles
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from showattend.pretrained import Pretrained
 
 
-SOURCE = "source.json"  # of the captions in --out
+RESULTS, SOURCE = "results.json", "source.json"  # in --out: the captions, and where they come from
 
 
 def add_parser(commands: Commands) -> None:
@@ -191,7 +191,7 @@ def _check_no_generation_options(args: argparse.Namespace) -> None:
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse what cannot be written before the work rather than after it."""
     if args.out:
-        check_writable(args.out / "results.json")
+        check_writable(args.out / RESULTS)
     for path in filter(None, (args.report, args.card)):
         check_writable(path)
 
@@ -217,12 +217,11 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
     captioner = captioner_from_args(args)
     config = generation_config_from_args(captioner, args)
     search = str(config) if captioner.precision == "32" else f"{config}, precision {captioner.precision}"
-    if args.out:
-        _record_source(args, search)
+    source = _source(args, search) if args.out else ""
     ids: dict[Path, list[PhotoId]] = {}
     for photo_id, path in references.files.items():
         ids.setdefault(path, []).append(photo_id)
-    targets = {"results": args.out / "results.json"} if args.out else {}
+    targets = {"results": args.out / RESULTS} if args.out else {}
     with CaptionFiles(targets, formats={"results": ResultsFormat(ids)}, resume=args.resume) as files:
         remaining = files.remaining(list(ids))
         rows = read_rows(files.outputs[0].file.partial) if len(remaining) < len(ids) else []
@@ -230,29 +229,40 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
             print_error(f"{len(ids) - len(remaining)} of {len(ids)} photos are in {files.names()} already")
         captioner.expect(len(ids), config)
         captions = captioner.caption_files(remaining, config, batch_size=args.batch_size, workers=args.workers)
-        rows += [(photo_id, caption) for path, caption in _keep(captions, len(remaining), files) for photo_id in ids[path]]
+        for path, caption in _keep(captions, len(remaining), files):
+            rows += [(photo_id, caption) for photo_id in ids[path]]
+            if source:  # from the first caption on, until which the files hold what an earlier run has found
+                write_text(args.out / SOURCE, source)
+                source = ""
         if not rows:
             raise InputError(f"none of the {len(ids)} photos of the split '{args.split or 'val'}' can be read")
     return check_results(rows, references, "the model"), search, captioner.model
 
 
-def _record_source(args: argparse.Namespace, search: str) -> None:
-    """Write beside the captions which models they come from and how, or compare it with what an interrupted run has written.
+def _source(args: argparse.Namespace, search: str) -> str:
+    """Which models the captions come from and how, as it is written beside them; compared with what an interrupted run has written.
+
+    A run that begins anew removes what an earlier one has written, whose captions cannot be resumed from then on.
 
     Raises:
         InputError: the captions to go on from are others.
     """
+    from showattend.cli.growing_file import partial_path
     from showattend.data.json_files import read_json
-    from showattend.files import sha256_of, write_text
     from showattend.pretrained import find_model_folder
     from showattend.pretrained.folder import CONFIG
 
-    path = args.out / SOURCE
+    path, results = args.out / SOURCE, args.out / RESULTS
     source = {"models": [sha256_of(find_model_folder(folder) / CONFIG) for folder in model_folders_from_args(args)], "search": search}
-    if args.resume and path.exists() and (found := read_json(path)) != source:
-        how = found.get("search", "") if isinstance(found, dict) else ""
-        raise InputError(f"{args.out} holds captions of another model or search ({how}): leave out --resume, or give another --out")
-    write_text(path, json.dumps(source) + "\n")
+    if not args.resume:
+        with writable(path):
+            path.unlink(missing_ok=True)
+    elif results.exists() or partial_path(results).exists():
+        found = read_json(path) if path.exists() else None
+        if found != source:
+            how = f" ({found['search']})" if isinstance(found, dict) and "search" in found else ""
+            raise InputError(f"{args.out} holds captions of another model or search{how}: leave out --resume, or give another --out")
+    return json.dumps(source) + "\n"
 
 
 def _keep(captions: Iterable[tuple[Path, Caption | Failure]], count: int, files: CaptionFiles) -> Iterator[tuple[Path, str]]:

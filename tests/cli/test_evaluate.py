@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -275,6 +276,24 @@ def test_captions_of_another_search_are_not_gone_on_from(model: Path, shapes: Pa
     assert main([*line, "--beam", "1"]) == 0
     assert main([*line, "--beam", "1", "--resume"]) == 0
     assert "another model or search (beam 1, max" in refused(*line, "--beam", 2, "--resume")
+
+
+def test_captions_of_a_model_are_not_taken_for_those_of_one_that_was_stopped_before_its_first(
+    model: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ["evaluate", "--model", str(model), "--data.root", str(shapes), "--split", "test", "--out", str(tmp_path / "out")]
+    assert main([*line, "--beam", "1"]) == 0
+
+    def stop(*arguments: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("showattend.cli.evaluate._keep", stop)
+        assert main([*line, "--beam", "2"]) == 130
+    for beam in (1, 2):
+        assert "another model or search: leave out" in refused(*line, "--beam", beam, "--resume")
+    assert main([*line, "--beam", "2"]) == 0
+    assert main([*line, "--beam", "2", "--resume"]) == 0
 
 
 def test_a_card_has_the_scores_and_captions_drawn_by_chance(model: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
