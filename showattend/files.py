@@ -17,7 +17,7 @@ import shutil
 import socket
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -85,8 +85,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path, ours: Collection[str]) -> Iterator[Path]:
     """Give a temporary folder to write into; make it the target at the end, in place of an older one, or remove it after an error.
+
+    Args:
+        ours: names of an older folder's entries that are replaced or go; all others, such as the user's notes or .git, stay in it
 
     Raises:
         InputError: the target cannot be written; the message names it and says why.
@@ -103,6 +106,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             _make_readable(temporary)
             for path in (*temporary.iterdir(), temporary):
                 _sync(path)
+            if target.is_dir():
+                _carry_over(target, temporary, ours)
             _put_in_place(temporary, target)
             _sync(target.parent)
     finally:
@@ -294,6 +299,25 @@ def _make_readable(path: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+
+
+def _carry_over(old: Path, new: Path, ours: Collection[str]) -> None:
+    """Give a new folder the entries of the old one that it lacks, as further names of the same files where the file system can."""
+    for entry in old.iterdir():
+        target = new / entry.name
+        if entry.name in ours or target.exists():
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.copytree(entry, target, symlinks=True, copy_function=_link)
+        else:
+            _link(entry, target)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:

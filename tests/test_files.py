@@ -134,7 +134,7 @@ def test_a_killed_writer_s_file_is_removed_by_the_next(tmp_path: Path) -> None:
 
 
 def write_model(folder: Path, content: str) -> None:
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, {"weights", "spec"}) as temporary:
         (temporary / "weights").write_text(content)
 
 
@@ -143,17 +143,23 @@ def test_a_folder_takes_the_place_of_an_older_one(exchange: bool, tmp_path: Path
     if not exchange:
         monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     (tmp_path / "link").symlink_to(tmp_path / "model")
+    (tmp_path / "model" / ".git" / "objects").mkdir(parents=True)
+    (tmp_path / "model" / ".git" / "objects" / "a").write_text("the user's")
+    (tmp_path / "model" / "nowhere").symlink_to("nothing")
+    (tmp_path / "model" / "spec").write_text("of the older model alone")
     for content in ("first", "second"):
         write_model(tmp_path / "link", content)
         assert (tmp_path / "model" / "weights").read_text() == content
         assert names(tmp_path) == ["link", "model"]
+        assert names(tmp_path / "model") == [".git", "nowhere", "weights"]
+        assert (tmp_path / "model" / ".git" / "objects" / "a").read_text() == "the user's"
     (tmp_path / "plain").mkdir()
     assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
 def test_an_error_keeps_the_old_folder_and_leaves_nothing(tmp_path: Path) -> None:
     write_model(tmp_path / "model", "old")
-    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "model") as temporary:
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "model", ()) as temporary:
         (temporary / "weights").write_text(str(1 / 0))
     assert (tmp_path / "model" / "weights").read_text() == "old"
     assert names(tmp_path) == ["model"]

@@ -80,10 +80,28 @@ def test_a_card_goes_with_its_model(tmp_path: Path) -> None:
     assert load_pretrained(tmp_path / "model").card == ""
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_in_the_card_s_place_is_not_waited_for(model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model, tmp_path / "copy")
+    (folder / "README.md").unlink()
+    os.mkfifo(folder / "README.md")
+    assert load_pretrained(folder).card == ""
+
+
+def test_what_else_lies_in_a_model_s_folder_stays(model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model, tmp_path / "clone")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "HEAD").write_text("ref: refs/heads/main")
+    (folder / "encoder.json").write_text("of another encoder")
+    save_pretrained(load_pretrained(model), folder)
+    assert (folder / ".git" / "HEAD").read_text() == "ref: refs/heads/main"
+    assert sorted(path.name for path in folder.iterdir() if path.name != ".git") == sorted(path.name for path in model.iterdir())
+
+
 def test_a_copied_folder_needs_nothing_else(model: Path, shapes: Path, tmp_path: Path) -> None:
     photo = next((shapes / "images").glob("test*"))
-    expected = Captioner.from_pretrained(model).caption(photo)
-    caption = Captioner.from_pretrained(shutil.copytree(model, tmp_path / "copy")).caption(Image.open(photo))
+    expected = Captioner.from_pretrained(model, "cpu").caption(photo)
+    caption = Captioner.from_pretrained(shutil.copytree(model, tmp_path / "copy"), "cpu").caption(Image.open(photo))
     assert caption.words == expected.words
     assert caption.score == pytest.approx(expected.score)
     assert torch.allclose(caption.alphas, expected.alphas)
@@ -133,7 +151,7 @@ def folder(tmp_path: Path) -> Path:
         ({"decoder__cell": 3}, "cell is 3"),
         ({"decoder__cell": "lstmm"}, "did you mean 'lstm'"),
         ({"decoder__cell_options": "x"}, "cell_options"),
-        ({"decoder__cell_options": {"initialisation": 3}}, "model"),
+        ({"decoder__cell_options": {"initialisation": 3}}, "initialisation"),
         ({"decoder__cell_options": {"max_time": 10**12}}, "max_time"),
         ({"decoder__cell_options": {"a": [[[1]]]}}, "option a"),
         ({"decoder__attention_options": {"layers": 10**5}}, "layers"),

@@ -26,7 +26,7 @@ def export_model(model: Pretrained, folder: Path, runtime: str = "onnx", *, int8
     """Write an exported model, complete or not at all.
 
     Args:
-        folder: must not exist yet, or be an older export, which is replaced
+        folder: must not exist yet, or be an older export, which is replaced; what else lies in the folder stays
         runtime: onnx, or pt2 for torch.export's own files
         int8: matrices of 8 bits, by onnxruntime's dynamic quantisation
 
@@ -34,7 +34,7 @@ def export_model(model: Pretrained, folder: Path, runtime: str = "onnx", *, int8
         InputError: the place cannot be written to, or holds something else; a library is missing; a part cannot be exported.
     """
     check_export(folder, runtime, int8=int8)
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, exported_files(folder)) as temporary:
         write_model(model, temporary, runtime, int8=int8)
 
 
@@ -54,6 +54,14 @@ def check_export(folder: Path, name: str, *, int8: bool = False) -> None:
         check_installed()
     elif int8:
         raise InputError("int8 is onnxruntime's: give --format onnx, or leave --int8 out")
+
+
+def exported_files(folder: Path) -> set[str]:
+    """Names of the files that an older export in the folder consists of; of a page, those that every page has are written anew."""
+    try:
+        return {CONTRACT, *json.loads((folder / CONTRACT).read_text(encoding="utf-8"))["sha256"]}
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
+        return {CONTRACT}
 
 
 def write_model(model: Pretrained, folder: Path, runtime: str, *, int8: bool = False) -> None:

@@ -1,9 +1,11 @@
-"""The files of onnxruntime-web, which run a model in a browser: from its npm package, whose digest is checked."""
+"""The files of onnxruntime-web, which run a model in a browser: from its npm package, whose digest is checked where it is packed."""
 
 import base64
 import hashlib
+import io
 import tarfile
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 from showattend.errors import InputError, one_line
@@ -13,6 +15,7 @@ VERSION = "1.30.0"
 ADDRESS = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
 SHA512 = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="  # as the registry's `dist.integrity`
 FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
+MAX_BYTES = 2**28  # of the package, which has a third of that
 TIMEOUT = 60.0  # seconds without an answer
 BY_HAND = f"fetch it by `npm pack onnxruntime-web@{VERSION}` where there is a network, and give --ort-web FILE"
 
@@ -24,7 +27,7 @@ def ort_web_files(source: Path | None = None) -> dict[str, bytes]:
         source: the package as a file, or unpacked; None: downloaded once and kept in the cache
 
     Raises:
-        InputError: it cannot be downloaded or read, or is not the package that this version was tested with.
+        InputError: it cannot be downloaded or read, or, packed, is not the package that this version was tested with.
     """
     if source is not None and source.is_dir():
         return {name: _read(source, name) for name in FILES}
@@ -36,7 +39,7 @@ def ort_web_files(source: Path | None = None) -> dict[str, bytes]:
     except OSError as error:
         raise InputError(f"cannot read {package}: {error.strerror or error}: {BY_HAND}") from error
     _check(content, package)
-    with tarfile.open(package) as archive:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         return {name: archive.extractfile(f"package/dist/{name}").read() for name in FILES}  # type: ignore[union-attr]
 
 
@@ -51,8 +54,8 @@ def _read(folder: Path, name: str) -> bytes:
 def _download(package: Path) -> None:
     try:
         with urllib.request.urlopen(ADDRESS, timeout=TIMEOUT) as answer:
-            content = answer.read()
-    except OSError as error:
+            content = answer.read(MAX_BYTES)
+    except (OSError, HTTPException) as error:
         raise InputError(f"cannot download {ADDRESS} ({one_line(error)}): {BY_HAND}") from error
     _check(content, package)
     with atomic_write(package) as temporary:

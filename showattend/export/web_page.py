@@ -4,7 +4,7 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
-from showattend.export.folder import check_export, write_model
+from showattend.export.folder import check_export, exported_files, write_model
 from showattend.export.ort_web import ort_web_files
 from showattend.files import atomic_folder
 from showattend.pretrained import Pretrained
@@ -28,7 +28,7 @@ def export_page(model: Pretrained, folder: Path, *, int8: bool = False, ort_web:
     check_export(folder, "web", int8=int8)
     check_supported(model.generation)
     runtime = ort_web_files(ort_web)
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, exported_files(folder)) as temporary:
         write_model(model, temporary, "onnx", int8=int8)
         add_page(temporary, runtime)
 

@@ -84,7 +84,7 @@ def model_card(model: Pretrained, evaluation: Evaluation | None = None) -> str:
         cell=model.network.decoder.config.cell,
         encoder=model.network.encoder.config.name,
         version=__version__,
-        trained_on=model.trained_on or "not recorded",
+        trained_on=_plain(model.trained_on) or "not recorded",
         words=len(model.vocabulary),
         tokenizer=model.vocabulary.tokenizer,
         image_size=model.preprocessing.image_size,
@@ -98,7 +98,7 @@ def model_card(model: Pretrained, evaluation: Evaluation | None = None) -> str:
 
 def _validation_figures(metrics: Mapping[str, float]) -> str:
     rows = [(name, f"{value:.4f}") for name, value in metrics.items()] or [("none measured", "")]
-    return _table(("metric (from 0 to 1)", "value"), rows)
+    return _table(("metric", "value"), rows)
 
 
 def _figures(evaluation: Evaluation) -> str:

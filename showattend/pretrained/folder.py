@@ -11,6 +11,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
 from showattend.encoders import EncoderConfig
 from showattend.errors import InputError
+from showattend.model_files import SUBWORDS, VOCABULARY
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.vocabulary import Vocabulary
@@ -18,6 +19,7 @@ from showattend.vocabulary import Vocabulary
 FORMAT = 3
 WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
 ENCODER_SPEC = "encoder.json"  # where the encoder needs more than its configuration to be rebuilt
+FILES = [CARD, CONFIG, ENCODER_SPEC, METRICS, SUBWORDS, VOCABULARY, WEIGHTS]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Pretrained:
     preprocessing: Preprocessing
     generation: GenerationConfig  # how captions are generated unless the caller says otherwise
     metrics: Mapping[str, float] = field(default_factory=dict)  # of the split that metrics.json names
-    trained_on: str = ""  # the training data, for the model card
+    trained_on: str = ""  # the name of the training data's folder, for the model card
     card: str = ""  # the model card that it came with; empty: one is written from the above
 
 

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from showattend.errors import InputError, one_line
-from showattend.model_files import SUBWORDS, VOCABULARY
-from showattend.pretrained.folder import CARD, CONFIG, ENCODER_SPEC, METRICS, WEIGHTS
+from showattend.pretrained.folder import CONFIG, FILES
 
-FILES = [CARD, CONFIG, ENCODER_SPEC, METRICS, SUBWORDS, VOCABULARY, WEIGHTS]
 HUB_NAME = re.compile(r"([\w-][\w.-]{0,95}/[\w-][\w.-]{0,95})(?:@([\w.-][\w./-]{0,95}))?")
 T = TypeVar("T")
 

@@ -162,6 +162,8 @@ def _read_metrics(folder: Path) -> dict[str, float]:
 
 def _read_card(folder: Path) -> str:
     """The card, as far as a card may be long; a folder needs none."""
+    if not (folder / CARD).is_file():  # a pipe would never end
+        return ""
     try:
         with (folder / CARD).open(encoding="utf-8", errors="replace") as file:
             return file.read(MAX_CARD)

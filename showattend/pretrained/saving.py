@@ -16,6 +16,7 @@ from showattend.pretrained.folder import (
     CARD,
     CONFIG,
     ENCODER_SPEC,
+    FILES,
     FORMAT,
     METRICS,
     WEIGHTS,
@@ -29,7 +30,7 @@ def save_pretrained(model: Pretrained, folder: Path) -> None:
     """Write a model folder, complete or not at all.
 
     Args:
-        folder: must not exist yet, or be an older model, which is replaced
+        folder: must not exist yet, or be an older model, which is replaced; what else lies in the folder stays
 
     Raises:
         InputError: the place cannot be written to, or holds something else than a model, or a weight is not finite.
@@ -37,7 +38,7 @@ def save_pretrained(model: Pretrained, folder: Path) -> None:
     check_finite(model.network.state_dict(), folder)
     if folder.exists() and not (folder / CONFIG).exists():
         raise InputError(f"{folder} exists and is no model: choose another folder")
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, FILES) as temporary:
         _write(model, temporary)
 
 

@@ -86,7 +86,7 @@ class ModelWriter(lightning.Callback):
     def __init__(self, folder: Path, trained_on: str) -> None:
         self.folder = folder
         self.trained_on = trained_on
-        self.written: str | None = None
+        self.written: float | None = None
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the last epoch's: checkpoints are saved after all other callbacks have run."""
@@ -106,8 +106,9 @@ class ModelWriter(lightning.Callback):
         if not (trainer.is_global_zero and isinstance(checkpoint, ModelCheckpoint) and isinstance(pl_module, BaseLitModule)):
             return
         # Relative to the run's folder, which may have moved since the run began.
-        path, score = self.folder.parent / "checkpoints" / BEST, str(checkpoint.best_model_score)
-        if not path.exists() or score == self.written:
+        path = self.folder.parent / "checkpoints" / BEST
+        score = None if checkpoint.best_model_score is None else float(checkpoint.best_model_score)
+        if not path.exists() or (score is not None and score == self.written):
             return
         self.written = score
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -106,10 +106,28 @@ def test_8_bits_are_smaller_and_almost_equal(exported: Path, model: Path, tmp_pa
 def test_torch_export_keeps_the_same_graphs(tmp_path: Path) -> None:
     model = untrained_model(cell="ligru", attention="multi_head")
     export_model(model, tmp_path / "pt2", "pt2")
-    decoder, features = model.network.decoder, torch.randn(5, 3, 128)
-    program = torch.export.load(tmp_path / "pt2" / "first_state.pt2").module()
+    network, size = model.network, model.preprocessing.image_size
+    programs = {name: torch.export.load(tmp_path / "pt2" / f"{name}.pt2").module() for name in ("encoder", "first_state", "step")}
+    photos = torch.randint(256, (5, 3, size, size), dtype=torch.uint8)
     with torch.inference_mode():
-        check([each.numpy() for each in program(features)], [each.numpy() for each in FirstState(decoder)(features)])
+        features = network.encoder(photos).features
+        check([programs["encoder"](photos)], [features])
+        first = FirstState(network.decoder)(features)
+        check(programs["first_state"](features), first)
+        entries = len(network.decoder.cell.state_names)
+        inputs = [torch.full((5, 2), 5), *(each.repeat(1, 2, *[1] * (each.dim() - 2)) for each in first[:entries]), *first[entries:]]
+        check(programs["step"](*inputs), Step(network.decoder)(*inputs))
+
+
+def test_the_command_exports_in_8_bits(model: Path, exported: Path, photos: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "int8"
+    assert main(["export", "--model", str(model), "--out", str(folder), "--int8"]) == 0
+    assert (folder / "step.onnx").stat().st_size < 0.8 * (exported / "step.onnx").stat().st_size
+    command = ["caption", *map(str, photos), "--backend", "onnxruntime", "--model", str(folder)]
+    assert main([*command, "--csv", str(tmp_path / "captions.csv")]) == 0
+    captions = captions_in(tmp_path / "captions.csv")
+    assert len(captions) == len(photos)
+    assert all(caption for caption, _ in captions.values())
 
 
 def test_an_export_that_fails_leaves_the_older_one(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
