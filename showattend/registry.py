@@ -5,10 +5,11 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-from showattend.errors import InputError, find_by_name, unknown_name
+from showattend.errors import InputError, find_by_name, one_line, unknown_name
 
 T = TypeVar("T")
 DOTTED_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -76,6 +77,22 @@ class Registry(Generic[T]):
         for option in options:
             if option not in known:
                 raise unknown_name(f"option of the {self.kind} '{name}'", option, known)
+
+    @contextmanager
+    def refused_options(self, name: str, options: Mapping[str, Any]) -> Iterator[None]:
+        """Around a constructor: word what it raises at a value that is not of the type it needs.
+
+        Raises:
+            InputError: the constructor raised a TypeError or a ValueError, and was given options.
+        """
+        try:
+            yield
+        except InputError:
+            raise
+        except (TypeError, ValueError) as error:
+            if not options:
+                raise
+            raise InputError(f"the {self.kind} '{name}' refuses a value of its options {dict(options)}: {one_line(error)}") from error
 
     def _import(self, path: str) -> type[T]:
         if not DOTTED_PATH.fullmatch(path):

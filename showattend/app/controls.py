@@ -73,5 +73,5 @@ def options_from_values(values: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for name, value in values.items():
         kind: type = type(FIELDS[name].default)
-        options[name] = [value or ""] if name in WORDS else kind(value)
+        options[name] = ([value] if value and value.strip() else []) if name in WORDS else kind(value)
     return options

@@ -76,7 +76,7 @@ class ModelSet:
         """Settings from a value for each option; those that do not count, because of `sample` or its absence, are left out."""
         given = dict(options)
         if given["sample"]:
-            given = {name: given[name] for name in given if name not in ("beam", "groups", "diversity")}
+            given = {name: given[name] for name in given if name not in ("beam", "groups", "diversity", "mutual_information")}
         else:
             given = {name: value for name, value in given.items() if name not in SAMPLING}
             needed = max(given["beam"], given["num_captions"])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from showattend.app.controls import make_controls, options_from_values
-from showattend.app.requests import Requests
+from showattend.app.requests import MAX_TEXT, Requests
 from showattend.data.images import photo_suffixes
 from showattend.errors import InputError
 
@@ -73,7 +73,7 @@ def _lay_out_one_photo(examples: Sequence[Path]) -> OnePhoto:
         with gr.Column(scale=3, min_width=300):
             viewer = gr.HTML(WAITING, label="viewer", elem_id="viewer")
             note = gr.HTML("", label="note", elem_id="note", elem_classes="note")
-            own = gr.Textbox(label="a caption of your own", info=OWN_HELP, max_lines=1, max_length=400, elem_id="own")
+            own = gr.Textbox(label="a caption of your own", info=OWN_HELP, max_lines=1, max_length=MAX_TEXT, elem_id="own")
             score = gr.Button("Show where it would look", elem_id="score")
             numbers = gr.JSON(visible=False, label="captions")
     return OnePhoto(_only_uploads(photo), caption, own, score, [note, viewer, numbers])

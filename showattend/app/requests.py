@@ -15,6 +15,7 @@ from showattend.inference import Caption, Failure
 from showattend.inference.caption_formats import FORMATS
 from showattend.visualize import DrawingOptions, IndexEntry, frame, index_page, viewer_data, viewer_frame
 
+MAX_TEXT = 400  # characters of a caption to score
 MAX_FILES = 500  # photos in one request; the page that shows them grows with them
 
 
@@ -59,6 +60,8 @@ class Requests:
         Raises:
             InputError: see `ModelSet.score`.
         """
+        if len(text) > MAX_TEXT:  # the box holds no more, but a program may ask too
+            raise InputError(f"a caption of {len(text)} characters: give at most {MAX_TEXT}")
         scores = self.models.score(photo, text, names, gates=gates)
         lines = [_describe_score(name if len(scores) > 1 else "", score.caption, score.unknown) for name, score in scores.items()]
         return self._answer(photo, {name: score.caption for name, score in scores.items()}, _as_note(lines))

@@ -1,12 +1,15 @@
 """A user's options of caption generation in the place of a model's own."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import fields
+from itertools import combinations
 from typing import Any, Protocol
 
 from showattend.errors import InputError
-from showattend.generation_config import GenerationConfig
+from showattend.generation_config import SAMPLING, GenerationConfig
 from showattend.vocabulary import Vocabulary
+
+PLAIN = GenerationConfig()
 
 
 class HasDefaults(Protocol):
@@ -26,33 +29,42 @@ def generation_config(
 ) -> GenerationConfig:
     """The settings that a model was validated with, with some options in their place.
 
-    Settings of the model that contradict an option give way to it.
+    Settings of the model that contradict an option give way to it, as few of them as possible.
 
     Args:
         must_include, ban: texts, of which each word is required or banned; banned words that the model does not know are left out
         options: values of further fields of `GenerationConfig`
 
     Raises:
-        InputError: a required word is not in the vocabulary, or see `GenerationConfig`.
+        InputError: a required word is not in the vocabulary, the options contradict each other, or see `GenerationConfig`.
     """
-    default, must_include = model.generation, list(must_include)
-    plain = {"groups": 1, "mutual_information": 0.0}
-    if sample:
-        options = {"beam": 1, **plain, **options}
-    elif must_include or options.get("beam") == 1:
-        options = {**plain, **options}
-    elif options.get("groups", 1) > 1:
-        options = {"mutual_information": 0.0, **options}
-    if "beam" not in options:
-        # Five captions, or three groups, need at least as many beams.
-        groups = options.get("groups", default.groups)
-        beam = max(default.beam, options.get("num_captions", 1))
-        options["beam"] = -(-beam // groups) * groups if groups > 0 else beam
-    if "diversity" in options and "groups" not in options:
+    given = {**options, "sample": True} if sample else dict(options)
+    for name, texts in (("must_include", list(must_include)), ("ban", list(ban))):
+        if texts:
+            given[name] = _token_ids(texts, model.vocabulary, required=name == "must_include")
+    if "diversity" in given and "groups" not in given:
         raise InputError("diversity keeps groups of beams apart: give --groups G too")
-    options["must_include"] = _token_ids(must_include, model.vocabulary, required=True)
-    options["ban"] = _token_ids(ban, model.vocabulary)
-    return replace(default, sample=sample, **options)
+    own = [{field.name} for field in fields(GenerationConfig) if field.name not in SAMPLING]
+    own = [names - set(given) for names in (*own, set(SAMPLING))]
+    own = [names for names in own if any(getattr(model.generation, name) != getattr(PLAIN, name) for name in names)]
+    for count in range(len(own) + 1):
+        for dropped in combinations(own, count):
+            try:
+                return _completed(model.generation, given, set().union(*dropped))
+            except InputError as error:
+                refusal = error  # the last one is of the options alone
+    raise refusal
+
+
+def _completed(default: GenerationConfig, given: Mapping[str, Any], dropped: Set[str]) -> GenerationConfig:
+    """Options, completed by a model's settings but for some; of sampling one beam, otherwise as many as captions and groups need."""
+    config = {field.name: getattr(PLAIN if field.name in dropped else default, field.name) for field in fields(GenerationConfig)}
+    config |= given
+    if "beam" not in given:
+        groups = max(1, config["groups"])
+        beam = 1 if config["sample"] else max(config["beam"], given.get("num_captions", 1))
+        config["beam"] = -(-beam // groups) * groups
+    return GenerationConfig(**config)
 
 
 def _token_ids(texts: Iterable[str], vocabulary: Vocabulary, *, required: bool = False) -> tuple[int, ...]:
@@ -61,6 +73,8 @@ def _token_ids(texts: Iterable[str], vocabulary: Vocabulary, *, required: bool =
     if texts and vocabulary.subwords:
         raise InputError("words cannot be required or banned: the model's tokens are subwords")
     words = [word for text in texts for word in vocabulary.tokenize(text)]
+    if texts and required and not words:
+        raise InputError(f"the required text {' '.join(map(repr, texts))} holds no word: give words")
     for word in words:
         if required and word not in vocabulary.token_to_id:
             raise InputError(f"the model's vocabulary lacks the required word '{word}': leave it out")

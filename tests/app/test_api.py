@@ -37,9 +37,9 @@ def test_a_caption_comes_with_its_numbers_and_options_have_the_names_of_the_comm
 
 
 def test_sampling_and_search_leave_each_others_options_aside(call: Any, photo: Path) -> None:
-    sampled = [call("/caption", photo, sample=True, temperature=2.0, beam=5, seed=seed, models=["lstm"])[2] for seed in (1, 1, 2)]
-    words = [captions_of(numbers, "lstm")[0]["words"] for numbers in sampled]
-    assert words[0] == words[1]
+    options = {"sample": True, "temperature": 2.0, "beam": 5, "min_length": 5, "models": ["lstm"]}
+    words = [captions_of(call("/caption", photo, seed=seed, **options)[2], "lstm")[0]["words"] for seed in (1, 1, 2)]
+    assert words[0] == words[1] != words[2]
     assert call("/caption", photo, temperature=2.0, models=["lstm"])[2] == call("/caption", photo, models=["lstm"])[2]
 
 

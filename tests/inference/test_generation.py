@@ -37,6 +37,30 @@ def test_settings_of_the_model_that_contradict_an_option_give_way(
     assert found == replace(default, **{"must_include": words, **beam, **expected})  # type: ignore[arg-type]
 
 
+CONTRADICTING = [
+    ({"groups": 2, "beam": 4}, {"mutual_information": 0.1}, {"groups": 1, "mutual_information": 0.1}),
+    ({"min_length": 8}, {"max_length": 5}, {"min_length": 0, "max_length": 5}),
+    ({"beam": 5, "num_captions": 3}, {"beam": 2}, {"beam": 2, "num_captions": 1}),
+    ({"sample": True, "beam": 1, "temperature": 0.8, "min_length": 2}, {"beam": 4}, {"sample": False, "temperature": 1.0, "beam": 4}),
+    ({"sample": True, "beam": 1, "temperature": 0.8}, {}, {}),
+    ({"sample": True, "beam": 1, "temperature": 0.8}, {"seed": 3}, {"seed": 3}),
+    ({"ban": (4,), "must_include": (5,)}, {}, {}),
+    ({"ban": (4,), "must_include": (5,)}, {"groups": 3}, {"groups": 3, "must_include": ()}),
+]
+
+
+@pytest.mark.parametrize(("settings", "options", "expected"), CONTRADICTING, ids=str)
+def test_as_few_settings_as_possible_give_way(settings: dict[str, object], options: dict[str, object], expected: dict[str, object]) -> None:
+    default = replace(GenerationConfig(), **settings)  # type: ignore[arg-type]
+    found = generation_config(replace(untrained_model(), generation=default), **options)  # type: ignore[arg-type]
+    assert found == replace(default, **expected)  # type: ignore[arg-type]
+
+
+def test_a_required_text_without_words_is_refused() -> None:
+    with pytest.raises(InputError, match="holds no word"):
+        generation_config(untrained_model(), must_include=["?"])
+
+
 def test_options_that_contradict_each_other_are_refused() -> None:
     model = replace(untrained_model(), generation=RERANKED)
     with pytest.raises(InputError, match="leave out sample"):
