@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from showattend.attention.base import Attention, AttentionCache, AttentionOutput, AttentionSizes, DecoderContext, register
+from showattend.errors import InputError
 from showattend.ops.additive_attention import EAGER_KERNELS, AdditiveEnergy, compiled_kernels, exp_2x
 from showattend.ops.linear import linear
 from showattend.ops.unroll_plan import AttentionParts
@@ -22,6 +23,8 @@ class AdditiveAttention(Attention):
     def __init__(self, sizes: AttentionSizes, *, gain: float = 1.0, layers: int = 1) -> None:
         super().__init__(sizes)
         self.key = nn.Linear(sizes.projection_dim, sizes.attention_size)
+        if layers < 1 or int(layers) != layers:
+            raise InputError(f"layers of the additive attention is {layers}: give a whole number from 1 on")
         hidden = [m for _ in range(layers - 1) for m in (nn.Linear(sizes.attention_size, sizes.attention_size), nn.Tanh())]
         self.key_mlp = nn.Sequential(*hidden)
         self.query = nn.Linear(sizes.hidden_size, sizes.attention_size, bias=False)

@@ -135,5 +135,7 @@ def make_attention(name: str, sizes: AttentionSizes, options: Mapping[str, Any] 
     Raises:
         InputError: the name or an option is unknown, or the attention refuses a value.
     """
-    attentions.check_options(name, options or {})
-    return attentions.find(name)(sizes, **(options or {}))
+    options = options or {}
+    attentions.check_options(name, options)
+    with attentions.refused_options(name, options):
+        return attentions.find(name)(sizes, **options)

@@ -101,14 +101,22 @@ def matched_hidden_size(name: str, reference: str, input_size: int, hidden_size:
 
 
 def _nearest_hidden_size(name: str, input_size: int, target: int) -> int:
-    """Parameters grow with the hidden size: double it until they reach the target, then bisect."""
+    """Parameters grow with the hidden size, but for one: `sru` has a block less where h is as wide as x. That one is tried at the end."""
     multiple = find_cell(name).hidden_size_multiple
+
+    def parameters(hidden_size: int) -> int:
+        return count_parameters(name, input_size, hidden_size)
+
+    def is_below(number: int) -> bool:
+        size = number * multiple
+        return parameters(size + multiple if size == input_size else size) < target
+
     high = 1
-    while count_parameters(name, input_size, high * multiple) < target:
+    while is_below(high):
         high *= 2
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if count_parameters(name, input_size, middle * multiple) < target else (low, middle)
-    nearest_two = [size * multiple for size in (low, high) if size]
-    return min(nearest_two, key=lambda size: abs(count_parameters(name, input_size, size) - target))
+        low, high = (middle, high) if is_below(middle) else (low, middle)
+    sizes = {low * multiple, high * multiple, (high + 1) * multiple, input_size // multiple * multiple} - {0}
+    return min(sorted(sizes), key=lambda size: abs(parameters(size) - target))

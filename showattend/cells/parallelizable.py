@@ -57,8 +57,7 @@ class MinLSTM(RecurrentCell):
     def step(self, projected: Tensor, state: State) -> State:
         (h,) = state
         f, i, candidate = projected.chunk(3, -1)
-        f, i = sigmoid(f), sigmoid(i)
-        kept = f / (f + i)
+        kept = sigmoid(F.logsigmoid(f) - F.logsigmoid(i))  # s(f) / (s(f) + s(i)), also where both are 0 in the numbers' precision
         self.record_gates(f=kept, i=1 - kept)
         return (interpolate(candidate, h, kept),)
 

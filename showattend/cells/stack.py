@@ -105,7 +105,7 @@ def make_cell(
         raise InputError(
             f"the cell '{name}' with {layers} layers: give at least {cell.min_layers} (--model.decoder.layers {cell.min_layers})"
         )
-    bottom = cell(input_sizes, hidden_size, **options)
-    if layers == 1:
-        return bottom
-    return Stack([bottom, *(cell.upper(hidden_size, **options) for _ in range(layers - 1))], dropout)
+    with cells.refused_options(name, options):
+        bottom = cell(input_sizes, hidden_size, **options)
+        upper = [cell.upper(hidden_size, **options) for _ in range(layers - 1)]
+    return Stack([bottom, *upper], dropout) if upper else bottom

@@ -22,10 +22,10 @@ def load_torch_weights(cell: RecurrentCell, module: nn.RNNCellBase) -> None:
     Raises:
         InputError: the two cells have different equations, or different sizes.
     """
-    if not isinstance(cell, _EQUIVALENTS.get(type(module), ())):
+    if not isinstance(cell, _EQUIVALENTS.get(type(module), ())) or getattr(module, "nonlinearity", "tanh") != "tanh":
         raise InputError(
             f"cannot copy the weights of {type(module).__name__} into {type(cell).__name__}: "
-            "LSTMCell fits lstm, GRUCell fits gru_reset_after, RNNCell fits elman"
+            "LSTMCell fits lstm, GRUCell fits gru_reset_after, RNNCell with tanh fits elman"
         )
     shape, torch_shape = tuple(cell.weight_ih.shape), tuple(module.weight_ih.shape)
     if shape != torch_shape:

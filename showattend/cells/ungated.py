@@ -56,7 +56,7 @@ class Clockwork(RecurrentCell):
 
     def __init__(self, input_sizes: Sequence[int], hidden_size: int, *, periods: Sequence[int] = (1, 2, 4, 8), **options: Any) -> None:
         super().__init__(input_sizes, hidden_size, **options)
-        if not periods or sorted(periods) != list(periods) or periods[0] < 1:
+        if not periods or sorted(periods) != list(periods) or periods[0] < 1 or any(int(period) != period for period in periods):
             raise InputError(f"the clock's periods are {list(periods)}: give whole numbers from 1 on, the smallest first")
         if hidden_size % len(periods):
             raise InputError(

@@ -1,4 +1,4 @@
-"""Each attention against its paper's equations; what all have in common is in test_contract.py."""
+"""Each attention against its paper's equations, `soft` in models/test_decoder.py; what all have in common is in test_contract.py."""
 
 import math
 from pathlib import Path
@@ -140,6 +140,10 @@ def test_hard_attention_in_training_samples_for_some_images_and_returns_log_prob
         ("mean", {"heads": 2}, "heads"),
         ("multi_head", {"heads": 5}, "heads"),
         ("hard", {"expected": 1.5}, "expected"),
+        ("soft", {"layers": 0}, "layers"),
+        ("soft", {"layers": 1.5}, "layers"),
+        ("soft", {"gain": "high"}, "gain"),
+        ("multi_head", {"heads": "two"}, "heads"),
         ("hard", {"mode": "argmin"}, "argmax"),
         ("no_such_module:Thing", {}, "no_such_module"),
         (f"{__name__}:DecoderContext", {}, "Attention"),

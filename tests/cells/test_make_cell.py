@@ -42,6 +42,21 @@ def test_a_dotted_path_to_anything_else_is_refused(path: str) -> None:
         find_cell(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lstm", {"max_time": "x", "initialisation": "chrono"}),
+        ("lstm", {"initialisation": ["a"]}),
+        ("clockwork", {"periods": 4}),
+        ("clockwork", {"periods": [1, 2.5]}),
+        ("clockwork", {"periods": ["1", "2"]}),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name: str, options: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"max_time|initialisation|periods"):
+        make_cell(name, PARTS, HIDDEN, options=options)
+
+
 def test_a_name_cannot_be_registered_twice() -> None:
     with pytest.raises(ValueError, match="taken"):
         register("lstm")(find_cell("gru"))

@@ -33,6 +33,8 @@ def test_weights_of_a_different_cell_or_size_are_refused() -> None:
         load_torch_weights(random_cell("gru"), nn.GRUCell(I, HIDDEN))
     with pytest.raises(InputError, match="give both the same sizes"):
         load_torch_weights(random_cell("lstm"), nn.LSTMCell(I, HIDDEN + 1))
+    with pytest.raises(InputError, match="RNNCell with tanh fits elman"):
+        load_torch_weights(random_cell("elman"), nn.RNNCell(I, HIDDEN, nonlinearity="relu"))
 
 
 def test_the_gru_equals_the_one_of_keras_with_reset_after_false(monkeypatch: pytest.MonkeyPatch) -> None:
