@@ -11,6 +11,7 @@ from showattend.bulk.stores import has_suffix, join, open_store, protocol_of, st
 from showattend.bulk.tables import Columns, inspect_table, read_rows
 from showattend.bulk.units import Unit
 from showattend.data.images import has_photo_suffix
+from showattend.data.photos import LINKED, UNREADABLE
 from showattend.errors import InputError
 
 KINDS = ("files", "list", "parquet", "webdataset")
@@ -37,12 +38,12 @@ def list_units(source: Source, left_out: Counter[str]) -> Iterator[Unit]:
     """The units, as they are found: the names of one folder are in memory together, and not those of all.
 
     Args:
-        left_out: counts the files that are none of the input's kind, by their suffix
+        left_out: counts the files that are none of the input's kind, by their suffix, and folders that are not looked into
 
     Raises:
         InputError: there is no such input, it holds nothing, a store cannot be reached, or a table lacks the column.
     """
-    names = _files(source.name)
+    names = _files(source.name, left_out)
     first = next(names, None)
     skipped = []
     while first is not None and source.kind == "auto" and not _kind_of(first):
@@ -73,15 +74,16 @@ def _kind_of(name: str) -> str:
     return next((kind for kind, fits in kinds.items() if fits), "files" if has_photo_suffix(name) else "")
 
 
-def _files(name: str) -> Iterator[str]:
+def _files(name: str, left_out: Counter[str]) -> Iterator[str]:
     """All files below a folder, of a glob, or the one of that name."""
-    return _remote_files(name) if protocol_of(name) else _local_files(os.path.expanduser(name))
+    return _remote_files(name) if protocol_of(name) else _local_files(os.path.expanduser(name), left_out)
 
 
-def _local_files(name: str) -> Iterator[str]:
+def _local_files(name: str, left_out: Counter[str]) -> Iterator[str]:
     if os.path.isdir(name):
-        for parent, folders, files in os.walk(name):
+        for parent, folders, files in os.walk(name, onerror=lambda error: left_out.update([UNREADABLE])):
             folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+            left_out.update([LINKED] * sum(os.path.islink(os.path.join(parent, folder)) for folder in folders))
             yield from (os.path.join(parent, file) for file in sorted(files) if not file.startswith("."))
     elif os.path.exists(name):
         yield name

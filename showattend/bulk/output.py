@@ -122,10 +122,10 @@ class BulkOutput:
         self._hold(LOCK, shared=parts > 1)
         if parts > 1:
             self._hold(f"{LOCK}-{part}-of-{parts}", shared=False)
-            for name in os.listdir(self.folder):  # shares of another number would overlap with ours
+            for name in os.listdir(self.folder):  # shares of another number would overlap with ours, which share what those have left
                 match = SHARE_LOCK.fullmatch(name)
                 if match and int(match[1]) != parts:
-                    self._hold(name, shared=False)
+                    self._hold(name, shared=True)
 
     def _hold(self, name: str, *, shared: bool) -> None:
         descriptor = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)

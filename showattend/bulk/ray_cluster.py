@@ -1,5 +1,6 @@
 """Starting Ray, or joining a cluster, and how its processors and GPUs are shared out. Ray is imported here and nowhere else."""
 
+import math
 import os
 import secrets
 import signal
@@ -43,7 +44,7 @@ def start_ray(address: str | None) -> Any:
         options["runtime_env"] = {"env_vars": {MAX_PIXELS_VARIABLE: limit}}
     if address is None:
         # One more than the processors: an actor that waits for decoded photos must not keep decoding from beginning.
-        processors = len(os.sched_getaffinity(0))
+        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         options |= {"num_cpus": processors + 1, "include_dashboard": False, "object_store_memory": _store_bytes()}
     if not ray.is_initialized():
         try:
@@ -90,7 +91,7 @@ def choose_resources(ray: Any, concurrency: int | None, device: str | None) -> R
         raise InputError("no machine of the Ray cluster has a GPU: leave --device out")
     if gpus and kind != "cpu":
         actors = concurrency or gpus
-        return Resources(actors, 1.0 if actors <= gpus else gpus / actors)
+        return Resources(actors, 1 / math.ceil(actors / gpus))  # a share lies on one GPU
     actors = concurrency or max(1, processors // 2)
     if actors >= processors:
         raise InputError(f"--concurrency {actors} leaves no processor of the Ray cluster's {processors} to decode: give less")

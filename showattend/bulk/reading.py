@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from showattend.bulk.stores import PROTOCOLS, join, open_store, protocol_of
@@ -94,7 +94,8 @@ def _shard(unit: Unit, columns: Columns) -> Iterator[Found]:
         system, path = open_store(unit.source)
         with system.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r|*") as tar:
             for member in tar:
-                if member.isfile() and has_photo_suffix(member.name):
+                # macOS puts a file ._NAME of its own beside each photo.
+                if member.isfile() and has_photo_suffix(member.name) and not PurePosixPath(member.name).name.startswith("."):
                     yield _member(tar, member, f"{name}/{member.name}")
         # `tarfile` ends without a word where a file was cut off; compressed ones have checks of their own.
         if path.lower().endswith(".tar") and system.cat_file(path, start=-tarfile.BLOCKSIZE).strip(b"\0"):

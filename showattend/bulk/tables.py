@@ -111,10 +111,12 @@ def _inspect(table: Any, url: str, columns: Columns) -> TableInfo:
 
 def _holds_photos(types: Any, kind: Any) -> bool:
     """Whether a column holds bytes, or structs of bytes and perhaps the file's name."""
+    if kind is None:
+        return False
     if types.is_struct(kind):
         fields = {field.name: field.type for field in kind}
         return _holds_photos(types, fields.pop("bytes", None)) and all(map(types.is_string, fields.values())) and fields.keys() <= {"path"}
-    return kind is not None and bool(types.is_binary(kind) or types.is_large_binary(kind))
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
 def _photo(key: object, value: Any) -> Photo:

@@ -3,6 +3,7 @@
 A plan never changes: what is finished is known by the numbers alone, although photos are added to the input meanwhile.
 """
 
+import errno
 import gzip
 import json
 import os
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showattend.errors import InputError
-from showattend.files import atomic_write, writable
+from showattend.files import HOST, atomic_write, writable
 
 END = b'"end"\n'  # of a plan: without this line it is cut off
+NO_HARD_LINKS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}  # answers of such file systems
 
 
 class Unit(NamedTuple):
@@ -83,7 +85,7 @@ def write_plan(path: Path, units: Iterable[Unit]) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft = path.with_name(f"{path.name}.{HOST}-{os.getpid()}")
     try:
         with atomic_write(draft) as temporary, gzip.open(temporary, "wb", compresslevel=5) as file:
             for unit in units:
@@ -94,7 +96,9 @@ def write_plan(path: Path, units: Iterable[Unit]) -> None:
                 os.link(draft, path)
             except FileExistsError:
                 return
-            except PermissionError:  # a file system without hard links
+            except OSError as error:
+                if error.errno not in NO_HARD_LINKS:
+                    raise
                 draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from showattend.errors import InputError
 MAX_NAMED = 8  # suffixes that a note names
 NOT_A_FILE = "pipes, sockets, devices and links to nowhere"
 UNREADABLE = "folders that may not be read"
+LINKED = "links to folders"
 
 
 class FoundPhotos(NamedTuple):
@@ -39,7 +40,7 @@ def index_photos(patterns: Iterable[str]) -> tuple[PhotoIndex, str]:
     """The photos that files, folders (searched to the bottom) and globs name, however many, and the note of `FoundPhotos`.
 
     In a folder those files are photos that have the suffix of a format that is read; a file that is named is a photo by its content,
-    whatever its suffix. Hidden files in folders do not count.
+    whatever its suffix. Hidden files and folders do not count, and links to folders are not followed.
 
     Raises:
         InputError: a pattern names nothing, or a folder holds no photo.
@@ -71,6 +72,8 @@ def photo_ids(photos: Sequence[Path]) -> dict[Path, PhotoId]:
 
 def _match(pattern: str, photos: PhotoIndex, skipped: Counter[str]) -> None:
     """Add the photos that a pattern names."""
+    if not pattern:
+        raise InputError("no photo at '': a name is empty, perhaps that of an unset variable; give files, folders or globs")
     path = Path(os.path.expanduser(pattern))  # which leaves names such as ~a.jpg as they are
     if os.path.isdir(path):
         if not photos.add_sorted(_photos_in(path, skipped)):
@@ -87,12 +90,14 @@ def _photos_in(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
+                if entry.name.startswith("."):
+                    continue
                 is_link = entry.is_symlink()
                 if os.path.isdir(entry.path) if is_link else entry.is_dir():
-                    if not is_link:  # which might lead in circles
+                    if is_link:  # which might lead in circles
+                        skipped[LINKED] += 1
+                    else:
                         yield from _photos_in(Path(entry.path), skipped)
-                elif entry.name.startswith("."):
-                    continue
                 elif not has_photo_suffix(entry.name):
                     skipped[Path(entry.name).suffix.lower() or "no suffix"] += 1
                 elif os.path.isfile(entry.path) if is_link else entry.is_file():

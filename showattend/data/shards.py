@@ -1,15 +1,16 @@
 """Photos inside shards (tar, parquet, Arrow) are unpacked once into the cache folder, and are files from then on.
 
 So whatever reads photos reads them there, at any position and from several processes; a shard can only be read from its beginning. The
-folder's name is a digest of the shards' paths, sizes and times of change. It holds the photos and one list, whose names are ours: no name
-that a shard holds becomes a path.
+folder's name is a digest of the shards' paths, splits, sizes and times of change. It holds the photos and one list, whose names are ours:
+no name that a shard holds becomes a path.
 """
 
 import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from showattend.data.images import has_photo_suffix
 from showattend.data.json_files import check_schema, read_json
 from showattend.data.listings import ListedPhoto, Listing
 from showattend.errors import InputError
-from showattend.files import atomic_folder, default_cache_dir
+from showattend.files import atomic_folder, default_cache_dir, waiting_lock
 
 LIST = "list.json"
 
@@ -34,6 +35,9 @@ class PackedPhoto(NamedTuple):
     split: str = ""
 
 
+ReadShard = Callable[[Path, str], Iterator[PackedPhoto]]
+
+
 class _Unpacked(msgspec.Struct):
     """One photo of the list."""
 
@@ -43,20 +47,22 @@ class _Unpacked(msgspec.Struct):
     split: str
 
 
-def unpack(shards: Sequence[Path], read: Callable[[Path], Iterator[PackedPhoto]]) -> Listing:
+def unpack(shards: Sequence[Path], read: ReadShard, split_of: Callable[[Path], str]) -> Listing:
     """The photos of shards, unpacked unless they were before; photos with the same bytes in one split are one, with all their captions.
 
     Args:
-        read: the photos of one shard
+        read: the photos of one shard, which are of a split
+        split_of: the split of a shard; "" where it is not known
 
     Raises:
         InputError: a shard is damaged, or the cache folder cannot be written to.
     """
-    folder = default_cache_dir() / "unpacked" / _digest(shards)
+    splits = {shard: split_of(shard) for shard in shards}
+    folder = default_cache_dir() / "unpacked" / _digest(splits)
     if not (folder / LIST).exists():
-        with atomic_folder(folder) as temporary:
-            photos = _write_photos(shards, read, temporary)
-            (temporary / LIST).write_text(json.dumps([msgspec.structs.asdict(photo) for photo in photos]))
+        with waiting_lock(folder.with_suffix(".lock")):  # another process may unpack them now
+            if not (folder / LIST).exists():
+                _unpack_into(folder, splits, read)
     content = check_schema(read_json(folder / LIST), list[_Unpacked], f"{folder / LIST} is damaged: delete its folder")
     listed = [
         ListedPhoto(photo.file or photo.name, folder / photo.file if photo.file else None, photo.captions, photo.split) for photo in content
@@ -64,12 +70,18 @@ def unpack(shards: Sequence[Path], read: Callable[[Path], Iterator[PackedPhoto]]
     return Listing(listed, [f"the photos of {len(shards)} shards are unpacked in {folder}"])
 
 
-def _write_photos(shards: Sequence[Path], read: Callable[[Path], Iterator[PackedPhoto]], folder: Path) -> list[_Unpacked]:
+def _unpack_into(folder: Path, splits: Mapping[Path, str], read: ReadShard) -> None:
+    with atomic_folder(folder, ()) as temporary:
+        photos = _write_photos(splits, read, temporary)
+        (temporary / LIST).write_text(json.dumps([msgspec.structs.asdict(photo) for photo in photos]))
+
+
+def _write_photos(splits: Mapping[Path, str], read: ReadShard, folder: Path) -> list[_Unpacked]:
     """Write the photos' files."""
     photos: dict[tuple[str, bytes], _Unpacked] = {}
-    names: set[str] = set()
-    for shard in tqdm(shards, "Unpacking", unit=" shards", disable=len(shards) < 2 or not sys.stderr.isatty()):
-        for number, photo in enumerate(read(shard)):
+    names: Counter[str] = Counter()
+    for shard, split in tqdm(splits.items(), "Unpacking", unit=" shards", disable=len(splits) < 2 or not sys.stderr.isatty()):
+        for number, photo in enumerate(read(shard, split)):
             if photo.content is None:
                 photos[photo.split, f"{shard} {number}".encode()] = _Unpacked(None, photo.name, photo.captions, photo.split)
                 continue
@@ -80,25 +92,31 @@ def _write_photos(shards: Sequence[Path], read: Callable[[Path], Iterator[Packed
                 photos[key] = _Unpacked(name, photo.name, [], photo.split)
             photos[key].captions.extend(photo.captions)
     if not names:
-        raise InputError(f"{shards[0].parent} holds {len(shards)} shards without any photo in them: look into {shards[0].name}")
+        first = next(iter(splits))
+        raise InputError(f"{first.parent} holds {len(splits)} shards without any photo in them: look into {first.name}")
     return list(photos.values())
 
 
-def _file_name(photo: PackedPhoto, names: set[str]) -> str:
-    """A new file's name that is like the photo's in its shard."""
+def _file_name(photo: PackedPhoto, names: Counter[str]) -> str:
+    """A new file's name that is like the photo's in its shard.
+
+    Args:
+        names: those given so far, in lower case, and how often each was wanted
+    """
     path = PurePosixPath(photo.name.replace("\\", "/"))
     stem = re.sub(r"[^\w-]+", "_", path.stem, flags=re.ASCII)[:80] or "photo"
     suffix = path.suffix.lower() if has_photo_suffix(path.name) else ".jpg"
-    number = 1
-    while (name := f"{stem}{f'-{number}' if number > 1 else ''}{suffix}") in names:
-        number += 1
-    names.add(name)
+    wanted = name = f"{stem}{suffix}"
+    while name.lower() in names:  # file systems may not tell cases apart
+        names[wanted.lower()] += 1
+        name = f"{stem}-{names[wanted.lower()]}{suffix}"
+    names[name.lower()] = 1
     return name
 
 
-def _digest(shards: Sequence[Path]) -> str:
+def _digest(splits: Mapping[Path, str]) -> str:
     digest = hashlib.sha256()
-    for shard in shards:
+    for shard, split in splits.items():
         status = shard.stat()
-        digest.update(f"{shard.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        digest.update(f"{split} {shard.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

@@ -242,7 +242,10 @@ def test_names_that_are_no_utf8_are_escaped(photos: Path, model: Path) -> None:
         (["photos", "--output", "photos"], "holds other files"),
     ],
 )
-def test_bad_input_is_one_line(arguments: list[str], message: str, photos: Path, model: Path, refused: Callable[..., str]) -> None:
+def test_bad_input_is_one_line(
+    arguments: list[str], message: str, photos: Path, model: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)  # nobody is asked over the network
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.table({"a": ["x"], "b": [1.5]}), "table.parquet")
     assert message in refused("bulk", *arguments[:1], "--model", model, "--output", "out", "--shard", "1/1", *arguments[1:])

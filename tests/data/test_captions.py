@@ -1,4 +1,4 @@
-"""Every layout that data/README.md describes, with the faults of real copies."""
+"""Five layouts with the faults of real copies; test_layouts.py has the others."""
 
 import json
 from pathlib import Path

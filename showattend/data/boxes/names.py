@@ -51,7 +51,7 @@ def plural(name: str) -> str:
         ending = PLURALS[last]
     elif last.endswith(("s", "x", "z", "ch", "sh")):
         ending = f"{last}es"
-    elif last.endswith("y") and last[-2] not in "aeou":
+    elif last.endswith("y") and last[-2:-1] not in tuple("aeiou"):
         ending = f"{last[:-1]}ies"
     else:
         ending = f"{last}s"

@@ -33,7 +33,7 @@ class ArrowReader(CaptionReader):
 
     def read(self, root: DataFolder) -> Listing:
         """Photos of all files, unpacked; a split is in a column, or in the name of the file or of its folder."""
-        return split_by_tenths(unpack(self.all_files(root), lambda path: _read_file(path, _split(path, root))))
+        return split_by_tenths(unpack(self.all_files(root), _read_file, lambda path: _split(path, root)))
 
 
 def _has_pictures(path: Path, *, otherwise: bool) -> bool:

@@ -33,7 +33,7 @@ class WebDatasetReader(CaptionReader):
 
     def read(self, root: DataFolder) -> Listing:
         """Photos of all shards, unpacked; a split is in the name of the shard or of its folder."""
-        return split_by_tenths(unpack(self.all_files(root), lambda shard: read_shard(shard, _split(shard, root))))
+        return split_by_tenths(unpack(self.all_files(root), read_shard, lambda shard: _split(shard, root)))
 
 
 def read_shard(shard: Path, split: str) -> Iterator[PackedPhoto]:
@@ -66,7 +66,7 @@ def _members(tar: tarfile.TarFile, shard: Path) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the files in a tar, as far as a photo's."""
     for member in tar:
         name = PurePosixPath(member.name)
-        if not member.isfile() or not (has_photo_suffix(name) or name.suffix.lower() in (*TEXTS, ".json")):
+        if not member.isfile() or name.name.startswith(".") or not (has_photo_suffix(name) or name.suffix.lower() in (*TEXTS, ".json")):
             continue
         if member.size > MAX_BYTES:
             raise InputError(f"{shard}: {member.name} has {member.size / 1e9:.1f} GB, and at most {MAX_BYTES / 1e9:.1f} GB are read")
