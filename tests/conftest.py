@@ -56,7 +56,12 @@ def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished training run, long enough that the captions are not empty."""
     folder = tmp_path_factory.mktemp("runs")
     options = {"config": CONFIG, "data.root": shapes, "data.cache_dir": folder / "cache", "runs": folder, "name": "run"}
-    options |= {"trainer.max_epochs": 24, "trainer.check_val_every_n_epoch": 12, "trainer.enable_progress_bar": "false"}
+    options |= {
+        "trainer.max_epochs": 24,
+        "trainer.check_val_every_n_epoch": 12,
+        "trainer.enable_progress_bar": "false",
+        "trainer.accelerator": "cpu",
+    }
     assert main(["fit", *(f"--{name}={value}" for name, value in options.items())]) == 0
     return folder / "run"
 

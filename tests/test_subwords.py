@@ -80,7 +80,7 @@ def test_a_model_of_subwords_is_trained_captions_and_is_scored_by_words(
 ) -> None:
     assert json.loads((folder / "config.json").read_text())["tokenizer"] == "bpe"
     assert read_word_tokenizer(folder) == "nltk"
-    captioner = Captioner.from_pretrained(folder)
+    captioner = Captioner.from_pretrained(folder, "cpu")
     photo = next((shapes / "images").glob("test_*.png"))
     (score,) = captioner.score(photo, ["a red star is left of a white circle"])
     assert str(score.caption) == "a red star is left of a white circle"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from showattend.errors import InputError
+from showattend.model_files import read_vocabulary
 from showattend.vocabulary import END, PAD, START, UNKNOWN, Vocabulary, tokenize
 
 CAPTIONS = [["a", "dog", "runs"], ["a", "dog", "sleeps"], ["a", "cat"]]
@@ -48,7 +49,7 @@ def test_saved_words_come_back_and_can_be_read_by_a_person(tmp_path: Path) -> No
     path = tmp_path / "vocabulary.json"
     vocabulary = Vocabulary.build([["café", "a"]])
     vocabulary.save(path)
-    assert Vocabulary.load(path) == vocabulary
+    assert read_vocabulary(tmp_path, "nltk") == vocabulary
     assert '\n"café"' in path.read_text(encoding="utf-8")
 
 
@@ -57,7 +58,7 @@ def test_a_damaged_vocabulary_file_is_refused(content: str, tmp_path: Path) -> N
     path = tmp_path / "vocabulary.json"
     path.write_text(content)
     with pytest.raises(InputError):
-        Vocabulary.load(path)
+        read_vocabulary(tmp_path, "nltk")
 
 
 def test_no_word_left_is_an_error_that_names_the_option() -> None:

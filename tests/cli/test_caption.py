@@ -194,15 +194,18 @@ def run_command(arguments: list[str], **options: Any) -> subprocess.Popen[bytes]
     return subprocess.Popen([sys.executable, "-m", "showattend", *arguments], stderr=subprocess.PIPE, **options)
 
 
-def test_sigterm_keeps_what_was_found_and_ends_with_143(captioner: Path, photos: Path, outputs: dict[str, Path]) -> None:
-    for number in range(400):
-        shutil.copy(photos / "0.png", photos / f"more{number}.png")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_keeps_what_was_found_and_ends_with_its_status(
+    number: int, captioner: Path, photos: Path, outputs: dict[str, Path]
+) -> None:
+    for copy in range(400):
+        shutil.copy(photos / "0.png", photos / f"more{copy}.png")
     process = run_command(command(photos, captioner, outputs), stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, error = process.communicate()
-    assert process.returncode == 143
+    assert process.returncode == 128 + number
     assert b"stopped; the captions of" in error
     assert b"Traceback" not in error
     kept = files_of(outputs)

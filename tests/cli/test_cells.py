@@ -76,7 +76,7 @@ def test_plot_draws_the_gates_over_the_words(model: Path, shapes: Path, tmp_path
     text = printed("lstm", "--plot", out, "--model", model, "--photo", photo, capsys=capsys)
     with Image.open(out) as figure:
         assert figure.width > 600
-    captioner = Captioner.from_pretrained(model)
+    captioner = Captioner.from_pretrained(model, "cpu")
     caption, (gates,) = captioner.gates(photo)
     assert str(caption) == text.splitlines()[0] == str(captioner.caption(photo))
     assert list(gates) == ["i", "f", "o"]
@@ -86,7 +86,7 @@ def test_plot_draws_the_gates_over_the_words(model: Path, shapes: Path, tmp_path
 
 def test_recorded_gates_equal_those_of_single_decoder_steps(model: Path, shapes: Path) -> None:
     photo = sorted((shapes / "images").glob("test*"))[1]
-    captioner = Captioner.from_pretrained(model)
+    captioner = Captioner.from_pretrained(model, "cpu")
     caption, (gates,) = captioner.gates(photo)
     decoder = captioner.model.network.decoder
     image = captioner.model.preprocessing(Image.open(photo).convert("RGB")).unsqueeze(0)

@@ -62,7 +62,7 @@ def test_a_photo_named_twice_is_captioned_once(model: Path, photos: Path, capsys
 
 
 def test_captions_do_not_depend_on_the_batch(model: Path, shapes: Path) -> None:
-    captioner = Captioner.from_pretrained(model)
+    captioner = Captioner.from_pretrained(model, "cpu")
     paths = sorted((shapes / "images").glob("*.png"))[:7]
     together = [str(caption) for _, caption in captioner.caption_files(paths, batch_size=3)]
     assert together == [str(captioner.caption(path)) for path in paths]
@@ -95,7 +95,7 @@ def test_attend_draws_over_the_original_photo(model: Path, shapes: Path, tmp_pat
     assert main(["attend", str(photo), "--model", str(model), "--out", str(tmp_path / "new" / "figure.png")]) == 0
     with Image.open(tmp_path / "new" / "figure.png") as figure:
         assert figure.width > 400
-    assert str(Captioner.from_pretrained(model).caption(photo)) in capsys.readouterr().out
+    assert str(Captioner.from_pretrained(model, "cpu").caption(photo)) in capsys.readouterr().out
 
 
 # Commands, and a part of the message: {tmp} holds an empty folder `empty` and an empty file `file`, {photo} is a good photo.
@@ -189,7 +189,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["caption"], ["nothing"], [], ["caption", "a.jpg", "--model", "m", "--batch-size", "0"]])
-def test_misspelt_commands_end_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_incomplete_or_unknown_commands_end_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
@@ -262,9 +262,13 @@ def test_two_systems_are_compared_on_all_photos_or_refused(
         assert message in refused(*command, "--compare", other)
 
 
-def test_captions_in_8_bits_are_captions(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["caption", str(shapes / "images"), "--model", str(model), "--precision", "int8", "--workers", "0"]) == 0
-    assert all("\t" in line for line in capsys.readouterr().out.splitlines())
+def test_most_captions_in_8_bits_are_those_of_32(model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = []
+    for precision in ("int8", "32"):
+        assert main(["caption", str(shapes / "images"), "--model", str(model), "--precision", precision, "--workers", "0"]) == 0
+        lines.append(capsys.readouterr().out.splitlines())
+    equal = sum(one == other for one, other in zip(*lines, strict=True))
+    assert equal > len(lines[1]) / 2 > 0
 
 
 @pytest.mark.slow

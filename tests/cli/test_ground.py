@@ -99,9 +99,17 @@ def test_ground_prints_writes_and_draws(model: Path, shapes: Path, tmp_path: Pat
 
 def test_pointing_with_misses_equals_the_demo_s_pointing(model: Path, shapes: Path, tmp_path: Path) -> None:
     written = ground(model, shapes, tmp_path, "--split", "train", "--faithfulness", 0)
-    captions = caption_all(Captioner.from_pretrained(model), read_captions(shapes).split("train"))
+    captions = caption_all(Captioner.from_pretrained(model, "cpu"), read_captions(shapes).split("train"))
     assert written["grounding"]["pointing_with_misses"] == pytest.approx(check(captions, read_scenes(shapes)).pointing)
     assert set(written) == {"grounding"}
+
+
+def test_another_seed_draws_other_words(model: Path, shapes: Path, tmp_path: Path) -> None:
+    areas = [
+        ground(model, shapes, tmp_path / str(seed), "--split", "train", "--faithfulness", 3, "--seed", seed)["faithfulness"]["areas"]
+        for seed in (0, 1)
+    ]
+    assert areas[0] != areas[1]
 
 
 def test_the_same_boxes_in_another_format_give_the_same_measures(model: Path, shapes: Path, elsewhere: Path, tmp_path: Path) -> None:

@@ -12,8 +12,13 @@ from showattend.cli.main import main, make_parser
 from showattend.cli.training import COMMANDS as TRAINING
 
 TOP = Path(__file__).parents[2]
-PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
-BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.S)
+PAGES = [
+    *(TOP / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md")),
+    *sorted((TOP / "docs").glob("*.md")),
+    *sorted((TOP / "docs" / "runs").rglob("README.md")),
+]
+BLOCK = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.S | re.M)
+PLACEHOLDER = re.compile(r"…|\b(CHANGE|SEED)\b")  # a line that the reader completes
 # Enough of a training to leave a model, and no more.
 SHORT = [
     "--trainer.max_epochs=1",
@@ -28,11 +33,14 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Every `showattend …` line of the page's shell blocks, without comments."""
-    lines = [
-        line.removeprefix("$ ") for language in ("", "console", "bash") for text in blocks(page, language) for line in text.splitlines()
-    ]
-    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("showattend ")]
+    """Every `showattend …` line of the page's shell blocks, without comments and the lines that the reader completes."""
+    texts = [text.replace("\\\n", " ") for language in ("", "console", "bash", "sh") for text in blocks(page, language)]
+    lines = [line.removeprefix("$ ").removeprefix("in-docker ") for text in texts for line in text.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("showattend ") and not PLACEHOLDER.search(line)]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(TOP))
 
 
 @pytest.fixture
@@ -46,18 +54,18 @@ def workplace(model: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.Mon
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=name)
 def test_every_command_of_a_page_parses(page: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in commands(page):
         if arguments[0] in TRAINING:
             with pytest.raises(SystemExit) as done:
                 main([*arguments, "--print_config"])
             assert done.value.code == 0, (arguments, capsys.readouterr().err)
-        elif "…" not in arguments:
+        else:
             make_parser().parse_args(arguments)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
 def test_every_python_example_of_a_page_runs(page: Path, workplace: Path) -> None:
     for source in blocks(page, "python"):
         exec(compile(source, str(page), "exec"), {"__name__": "example"})

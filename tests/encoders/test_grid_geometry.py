@@ -1,4 +1,4 @@
-"""Where the locations of a grid lie in the picture, from kernels, strides and paddings."""
+"""The box of a grid in the photo, from where its first location looks and the step between locations."""
 
 import pytest
 

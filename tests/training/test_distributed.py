@@ -271,11 +271,13 @@ def test_the_job_of_slurm_asks_for_a_new_one_when_its_time_is_up(
 def test_a_lock_is_waited_for_and_leaves_no_file(tmp_path: Path) -> None:
     path, order = tmp_path / "folder" / "x.lock", tmp_path / "order"
     code = "import sys; from pathlib import Path; from showattend.files import waiting_lock\n"
-    code += "with waiting_lock(Path(sys.argv[1])): Path(sys.argv[2]).open('a').write('second ')"
+    code += "print('ready', flush=True)\nwith waiting_lock(Path(sys.argv[1])): Path(sys.argv[2]).open('a').write('second ')"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with waiting_lock(path):
-        other = subprocess.Popen([sys.executable, "-c", code, str(path), str(order)], env=environment)
-        time.sleep(0.3)
+        other = subprocess.Popen([sys.executable, "-c", code, str(path), str(order)], env=environment, stdout=subprocess.PIPE)
+        assert other.stdout is not None
+        other.stdout.readline()
+        time.sleep(0.3)  # long enough for whoever would not wait
         order.write_text("first ")
     assert other.wait(60) == 0
     assert order.read_text() == "first second "

@@ -153,7 +153,7 @@ def test_bad_options_are_refused(options: dict[str, object], named: str) -> None
 def fit(shapes: Path, tmp_path: Path, *extra: str) -> int:
     options = {"config": Path(__file__).parents[2] / "configs" / "shapes.yaml", "data.root": shapes, "data.cache_dir": tmp_path}
     options |= {"runs": tmp_path, "name": "run", "trainer.max_epochs": 1, "trainer.check_val_every_n_epoch": 1}
-    options |= {"trainer.enable_progress_bar": "false"}
+    options |= {"trainer.enable_progress_bar": "false", "trainer.accelerator": "cpu"}
     return main(["fit", *(f"--{option}={value}" for option, value in options.items()), *extra])
 
 

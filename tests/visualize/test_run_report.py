@@ -49,7 +49,7 @@ def test_the_kept_captions_are_those_of_the_validated_epochs(run: Path, model: P
     history = read_run(run)
     assert list(history.grown) == history.validated
     assert history.best == history.validated[-1]
-    captioner = Captioner.from_pretrained(model)
+    captioner = Captioner.from_pretrained(model, "cpu")
     for photo in history.grown[history.validated[-1]]:
         assert photo["caption"]["words"] == captioner.caption(photo["file"]).words
 
@@ -92,5 +92,13 @@ def test_what_is_no_run_is_one_line(run: Path, tmp_path: Path, refused: Callable
     assert "no such table" in refused("report", tmp_path)
     shutil.copy(run / "metrics.csv", tmp_path)
     (tmp_path / "history").mkdir()
-    (tmp_path / "history" / "epoch-0001.json").write_text(json.dumps([1]))
-    assert "no JSON as showattend fit writes it" in refused("report", tmp_path)
+    for name, content in (
+        ("epoch-0001.json", [1]),
+        ("epoch-0001.json", {"seconds": "x"}),
+        ("epoch-0001.json", {"photos": [{}]}),
+        ("epoch-0001.json", {}),
+        ("about.json", {"photos": {"val": "x"}}),
+    ):
+        (tmp_path / "history" / name).write_text(json.dumps(content))
+        if content:
+            assert "no JSON as showattend fit writes it" in refused("report", tmp_path)
