@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
+FAILED, OUT_OF_MEMORY = 1, 2  # exit statuses of a child
 MAX_BYTES = 2**33  # of memory that a child may take beside its parent's
 
 
@@ -59,17 +60,19 @@ def run_in_child(function: Callable[[Argument], Result], argument: Argument) -> 
     if status == 0:
         result: Result = pickle.loads(content)  # of our own fork
         return result
-    raise ChildDied(signal.Signals(-status).name if status < 0 else "its memory is used up")
+    raise ChildDied(signal.Signals(-status).name if status < 0 else "its memory is used up" if status == OUT_OF_MEMORY else "of an error")
 
 
 def _run(function: Callable[[Argument], Result], argument: Argument, writer: int) -> NoReturn:
     """In the child: write the result, and end without what the parent has to do at its end."""
-    status = 1
+    status = FAILED
     try:
         _prepare()
         with os.fdopen(writer, "wb") as pipe:
             pickle.dump(function(argument), pipe)
         status = 0
+    except MemoryError:
+        status = OUT_OF_MEMORY
     finally:
         os._exit(status)
 

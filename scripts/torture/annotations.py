@@ -49,7 +49,7 @@ def cases() -> dict[str, Case]:
     from showattend.data.captions import Photo, read_captions
     from showattend.data.references import read_references
     from showattend.data.results import read_results
-    from showattend.vocabulary import Vocabulary
+    from showattend.model_files import read_vocabulary
 
     def results(root: Path, path: Path) -> object:
         references = read_references(root / "references.json")
@@ -67,7 +67,7 @@ def cases() -> dict[str, Case]:
         return [objects.object_words(photo, files.CAPTION.split()) for photo in photos if objects.size(photo)]
 
     def vocabulary(root: Path, path: Path) -> object:
-        return Vocabulary.load(path)
+        return read_vocabulary(path.parent, "nltk")
 
     entities = {"Annotations/a.xml": files.XML, "Sentences/a.txt": files.SENTENCES}
     import json

@@ -48,6 +48,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do the one of the command's tasks that the options choose."""
+    if args.json and (args.plot or args.memory):
+        raise InputError("--json prints descriptions of cells or --match: leave it out with --plot and --memory")
     if args.plot:
         _plot_gates(args)
     elif args.match:

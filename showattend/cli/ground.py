@@ -155,7 +155,9 @@ def _caption_photos(inputs: GroundingInputs, args: argparse.Namespace) -> Iterat
 
     from showattend.inference import Failure
 
-    config = generation_config_from_args(inputs.captioner, args)
+    # Without --sample the seed is that of the words whose curves are computed.
+    searching = args if args.sample else argparse.Namespace(**{**vars(args), "seed": None})
+    config = generation_config_from_args(inputs.captioner, searching)
     paths = [photo.path for photo in inputs.photos]
     results = inputs.captioner.caption_files(paths, config, batch_size=args.batch_size, workers=args.workers)
     for photo, (_, result) in zip(inputs.photos, tqdm(results, "Captioning", len(paths), unit=" photos"), strict=True):

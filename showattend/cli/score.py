@@ -39,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from showattend.data.images import open_photo
     from showattend.visualize import write_attention
 
+    if not args.out and (args.gates or args.style or args.words or args.columns):
+        raise InputError("--gates, --style, --words and --columns are options of a picture: give --out FILE too")
     if args.out:
         if len(args.captions) > 1 and args.out.suffix.lower() not in SEVERAL:
             raise InputError(f"a file ending with {args.out.suffix} shows one caption: give one, or end its name with .html or .json")

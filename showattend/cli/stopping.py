@@ -112,9 +112,7 @@ def in_one_line(error: BaseException) -> str | None:
     text = str(error).strip().rpartition("\n")[2]
     for pattern, advice in LIMITS:
         if isinstance(error, OSError | RuntimeError | ImportError | MemoryError) and pattern.search(text):
-            # An error of a worker process holds its whole traceback; the last line is the error.
-            reason = (str(error).strip().splitlines() or [""])[-1]
-            return f"{advice} ({' '.join(reason.split())[:200]})"
+            return f"{advice} ({' '.join(text.split())[:200]})"
     if isinstance(error, MemoryError):
         return MEMORY
     if isinstance(error, OSError) and error.errno is not None:

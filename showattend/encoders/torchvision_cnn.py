@@ -102,7 +102,7 @@ def _choose_layer(config: EncoderConfig, maps: dict[str, tuple[int, int]]) -> st
             raise unknown_name(f"{config.name} layer", config.layer, {".".join(name.split(".")[:2]) for name in maps})
         return layer
     last = list(maps)[-1]
-    if config.stride is not None and maps[last][1] != PROBE // config.stride:
+    if config.stride is not None and (PROBE % config.stride or maps[last][1] != PROBE // config.stride):
         raise InputError(
             f"{config.name} has no grid of stride {config.stride} by dilation: "
             "choose another stride, an earlier layer, or a larger image_size"

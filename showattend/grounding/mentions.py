@@ -36,4 +36,4 @@ class Mention:
     @property
     def alpha(self) -> Floats:
         """The weights on the locations at this word, (L,)."""
-        return self.caption.alphas[self.word.position].double().numpy().astype(np.float64)
+        return np.asarray(self.caption.alphas[self.word.position], np.float64)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -209,7 +210,7 @@ def _details(caption: Caption) -> dict[str, Any]:
     return {
         "caption": str(caption),
         "words": caption.words,
-        "score": caption.score,
+        "score": caption.score if math.isfinite(caption.score) else None,  # JSON has no infinity
         "grid_shape": caption.grid_shape,
         "crop_box": caption.crop_box,
         "grid_box": caption.grid_box,

@@ -149,7 +149,7 @@ class Captioner:
             InputError: the file holds no readable picture.
         """
         loaded = load_photo(photo, self.model.preprocessing)
-        caption = replace(self._caption_one(loaded, config), photo=photo)
+        caption = replace(self._caption_one(loaded, config), photo=loaded.source)
         if not (details or gates):
             return caption
         encoded = [Features(features) for features, _ in self.ensemble.encode(loaded.pixels)]
@@ -189,9 +189,9 @@ class Captioner:
             if not words:
                 raise InputError(f"the caption '{caption}' has no words: give at least one")
         scores = self.score_words(photo, tokens)
-        if not (details or gates):
+        if not (details or gates) or not scores:
             return scores
-        features, _ = self._encode(load_photo(photo, self.model.preprocessing))
+        features, _ = self._encode(load_photo(scores[0].caption.photo, self.model.preprocessing))
         with self.ensemble.autocast():
             return [one._replace(caption=add_details([self.model], [features], one.caption, gates=gates)) for one in scores]
 
@@ -205,7 +205,7 @@ class Captioner:
         features, grid_shape = self._encode(loaded)
         with self.ensemble.autocast():
             scores = score_captions(self.model, features, captions, photo_grid(self.model, loaded.size, grid_shape))
-        return [score._replace(caption=replace(score.caption, photo=photo)) for score in scores]
+        return [score._replace(caption=replace(score.caption, photo=loaded.source)) for score in scores]
 
     def caption_files(
         self, paths: Iterable[Path], config: GenerationConfig | None = None, *, batch_size: int = 64, workers: int = 0

@@ -22,10 +22,12 @@ class LoadedPhoto(NamedTuple):
 
     pixels: uint8 (3,S,S)
     size: width and height of the whole photo, upright
+    source: the file's path, or the picture: what it was read from can be read only once
     """
 
     pixels: Tensor
     size: tuple[int, int]
+    source: Path | str | Image.Image
 
 
 def load_photo(photo: PhotoLike, preprocessing: Preprocessing) -> LoadedPhoto:
@@ -37,9 +39,9 @@ def load_photo(photo: PhotoLike, preprocessing: Preprocessing) -> LoadedPhoto:
         InputError: the file holds no readable picture.
     """
     if isinstance(photo, Path | str):
-        return LoadedPhoto(*preprocessing.load(Path(photo)))
+        return LoadedPhoto(*preprocessing.load(Path(photo)), photo)
     image = _open_image(photo)
-    return LoadedPhoto(preprocessing(image), image.size)
+    return LoadedPhoto(preprocessing(image), image.size, photo if isinstance(photo, Image.Image) else image)
 
 
 def _open_image(photo: object) -> Image.Image:

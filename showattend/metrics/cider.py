@@ -150,7 +150,8 @@ def _given_frequencies(
     found = []
     for order, of_order in enumerate(counts, 1):
         gram = of_order.caption - captions
-        whole = (gram >= 0) & (lengths[gram] == order)
+        whole = gram >= 0
+        whole[whole] = lengths[gram[whole]] == order
         codes, gram = of_order.code[whole], gram[whole]
         ranks = np.argsort(codes)
         found.append((codes[ranks], values[gram][ranks]))

@@ -102,8 +102,9 @@ def resampled_sums(statistics: Floats, resamples: int, seed: int) -> Floats:
 
 def _swapped_differences(first: CorpusStatistics, second: CorpusStatistics, resamples: int, seed: int) -> dict[str, Floats]:
     """The differences, each (resamples,), if a fair coin decides for each photo which system gave which caption."""
-    swaps = np.random.default_rng(seed).integers(0, 2, (resamples, len(first.matrix))).astype(np.float64)
-    moved = swaps @ (second.matrix - first.matrix)
+    rng, change = np.random.default_rng(seed), second.matrix - first.matrix
+    rows = [min(CHUNK, resamples - start) for start in range(0, resamples, CHUNK)]
+    moved = np.concatenate([rng.integers(0, 2, (count, len(change))).astype(np.float64) @ change for count in rows])
     first_values = first.values_of_sums(first.matrix.sum(0) + moved)
     second_values = first.values_of_sums(second.matrix.sum(0) - moved)
     return {name: values - second_values[name] for name, values in first_values.items()}

@@ -1,1 +1,1 @@
-"""Faster ways to compute what the model defines: nothing here changes a result, so a reader of the model may skip this package."""
+"""Faster ways to compute what the model defines: in float32 nothing here changes more than roundings, so a reader may skip this package."""

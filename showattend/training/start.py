@@ -37,6 +37,11 @@ def start_encoder(model: Pretrained, config: EncoderConfig) -> Encoder:
     encoder = model.network.encoder
     if encoder.config.name != config.name:
         raise InputError(f"the model to start from has another encoder than {config.name}: give --model.encoder.name {encoder.config.name}")
+    for name in ("layer", "stride"):
+        value, given = getattr(encoder.config, name), getattr(config, name)
+        if given not in (None, value):
+            found = "null" if value is None else value
+            raise InputError(f"the model to start from has an encoder with {name} {found}: leave out --model.encoder.{name}")
     encoder.config = replace(encoder.config, finetune=config.finetune, learning_rate=config.learning_rate)
     return encoder.set_trainable(config.finetune)
 

@@ -1,5 +1,7 @@
 """The gates of a cell at each word of a caption."""
 
+from itertools import cycle
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -46,7 +48,7 @@ def gates_figure(caption: Caption, layers: list[dict[str, Tensor]]) -> Figure:
 
 def _draw_means(axis: Axes, gates: dict[str, Tensor]) -> None:
     """A line for each gate: the mean over its units, with the range from the first to the third quartile."""
-    for (name, values), color in zip(gates.items(), LINE_COLORS, strict=False):
+    for (name, values), color in zip(gates.items(), cycle(LINE_COLORS), strict=False):
         units = values.float().numpy()
         words = range(len(units))
         axis.plot(words, units.mean(1), color=color, marker="o", markersize=3.5, label=name)

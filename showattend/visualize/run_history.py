@@ -8,12 +8,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from showattend.data.json_files import check_schema
 from showattend.errors import InputError
 
 EPOCH_FILE = re.compile(r"epoch-(\d+)\.json")
 MAX_FILE = 2**26  # bytes; what a run writes is far smaller
 STEP_COLUMNS = ("epoch", "step")
 LESS_IS_BETTER = "loss"  # ends the names of such metrics
+
+
+class _Grown(msgspec.Struct):
+    """A photo and its caption at an epoch, as the viewer takes it."""
+
+    file: str
+    name: str
+    width: int
+    height: int
+    caption: dict[str, Any]
+
+
+class _Epoch(msgspec.Struct):
+    """What history/epoch-NNNN.json holds."""
+
+    seconds: float = 0
+    memory: float = 0
+    gpu_memory: float = 0
+    photos: list[_Grown] = []
+
+
+class _About(msgspec.Struct):
+    """What history/about.json holds."""
+
+    photos: dict[str, int] = {}
+    parameters: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,14 +96,14 @@ def read_run(folder: Path) -> RunHistory:
         raise InputError(f"{folder} holds no metrics.csv: give the folder of a run of showattend fit or refine, such as runs/NAME")
     config, about = folder / "config.yaml", folder / "history" / "about.json"
     files = sorted(path for path in (folder / "history").glob("epoch-*.json") if EPOCH_FILE.fullmatch(path.name))
-    records = {int(path.stem.removeprefix("epoch-")): _read_json(path) for path in files}
+    records = {int(path.stem.removeprefix("epoch-")): _read_json(path, _Epoch) for path in files}
     logged = _read_metrics(metrics)
     return RunHistory(
         name=folder.resolve().name,
         epochs={epoch: logged.get(epoch, {}) for epoch in sorted({*logged, *records})},
         **{key: {epoch: row[key] for epoch, row in records.items() if key in row} for key in ("seconds", "memory", "gpu_memory")},
         grown={epoch: row["photos"] for epoch, row in records.items() if row.get("photos")},
-        about=_read_json(about) if about.is_file() else {},
+        about=_read_json(about, _About) if about.is_file() else {},
         config=_read_text(config) if config.is_file() else "",
     )
 
@@ -99,13 +128,14 @@ def _read_metrics(path: Path) -> dict[int, dict[str, float]]:
     }
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, schema: type[msgspec.Struct]) -> dict[str, Any]:
     try:
         content = json.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no JSON as showattend fit writes it: {error}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is no JSON as showattend fit writes it: not an object")
+    check_schema(content, schema, f"{path} is no JSON as showattend fit writes it")
     return content
 
 

@@ -1,7 +1,7 @@
 """The page of `showattend report`: one training run, from its curves to captions that grew from epoch to epoch."""
 
-from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from showattend.data.images import BrokenImage, open_photo
@@ -86,7 +86,7 @@ def _facts(run: RunHistory) -> dict[str, str]:
     if run.best is not None:
         facts["best epoch"] = f"{run.best + 1} of {max(run.epochs) + 1}, by {run.monitor}"
     if run.seconds:
-        facts["time"] = f"{_duration(sum(run.seconds.values()))} in all, {_duration(_median(run.seconds))} an epoch"
+        facts["time"] = f"{_duration(sum(run.seconds.values()))} in all, {_duration(median(run.seconds.values()))} an epoch"
     for name, label in (("memory", "peak of memory"), ("gpu_memory", "peak of the GPU's memory")):
         if peaks := getattr(run, name):
             facts[label] = f"{max(peaks.values()) / BYTES:,.0f} MiB"
@@ -95,11 +95,6 @@ def _facts(run: RunHistory) -> dict[str, str]:
     if "device" in run.about:
         facts["device"] = str(run.about["device"])
     return facts
-
-
-def _median(values: Mapping[int, float]) -> float:
-    ordered = sorted(values.values())
-    return ordered[len(ordered) // 2]
 
 
 def _duration(seconds: float) -> str:

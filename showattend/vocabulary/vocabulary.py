@@ -120,18 +120,3 @@ class Vocabulary:
     def save(self, path: Path) -> None:
         """Write the tokens as a JSON list, one token a line."""
         path.write_text(json.dumps(self.tokens, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: Path) -> "Vocabulary":
-        """Read what `save` wrote.
-
-        Raises:
-            InputError: the file is no JSON list of tokens.
-        """
-        try:
-            tokens = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the vocabulary {path}: {error}") from error
-        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-            raise InputError(f"{path} is no JSON list of tokens")
-        return cls(tokens)

@@ -69,5 +69,5 @@ def _caption_data(caption: Caption) -> dict[str, Any]:
 
 
 def _rounded(values: list[float]) -> list[float]:
-    """Four significant digits, which halve the file; what is not finite, such as the logarithm of 0, becomes a large number."""
-    return [float(f"{min(max(value, -1e9), 1e9):.4g}") for value in values]
+    """Four significant digits, which halve the file; what is not finite, such as the logarithm of 0 or NaN, becomes a large number."""
+    return [float(f"{-1e9 if math.isnan(value) else min(max(value, -1e9), 1e9):.4g}") for value in values]
