@@ -8,7 +8,7 @@ import torch
 from factories import HIDDEN, projected, random_cell, random_inputs, random_state
 from torch import Tensor
 
-from showattend.cells import RecurrentCell, Stack, cell_names, find_cell
+from showattend.cells import RecurrentCell, Stack, cell_names, find_cell, recording_gates
 from showattend.cells.catalogue import equation_lines
 
 FUNCTIONS = {"s": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu, "exp": torch.exp, "log": torch.log, "max": torch.maximum}
@@ -69,7 +69,8 @@ def evaluate(lines: list[str], values: dict[str, object], gates: tuple[str, ...]
 def test_the_equations_as_written_give_the_step(name: str) -> None:
     cell, xs = random_cell(name), random_inputs(1)[0]
     before = random_state(cell)
-    after = cell.step(projected(cell, xs), before)
+    with recording_gates(cell) as records:
+        after = cell.step(projected(cell, xs), before)
     for row in range(len(xs)):
         x, old, new = xs[row], [entry[row] for entry in before], [entry[row] for entry in after]
         if isinstance(cell, Stack):  # depth_gated: the equations are those of the upper layer
@@ -80,6 +81,9 @@ def test_the_equations_as_written_give_the_step(name: str) -> None:
         evaluate(equation_lines(name), values, layer.gates)
         for key, expected in zip(layer.state_names, new, strict=False):
             assert torch.allclose(values[key], expected, atol=1e-10), key
+        for gate, recorded in records[-1][0].items() if records[-1] else ():
+            total = values["f"] + values["i"] if name == "min_lstm" else 1.0  # which are recorded as shares
+            assert torch.allclose(values[gate] / total, recorded[row], atol=1e-10), gate
 
 
 @pytest.mark.parametrize("name", cell_names())

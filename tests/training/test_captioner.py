@@ -146,7 +146,7 @@ def options(run: Path, shapes: Path) -> list[str]:
     ]
 
 
-def test_validate_measures_what_fit_measured_and_writes_nothing(
+def test_validate_and_test_measure_what_fit_and_evaluate_do_and_write_nothing(
     run: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -154,7 +154,11 @@ def test_validate_measures_what_fit_measured_and_writes_nothing(
     expected = json.loads((run / "model" / "metrics.json").read_text())["val_bleu4"]
     (printed,) = re.findall(r"val_bleu4\W+([0-9.e-]+)", capsys.readouterr().out)
     assert float(printed) == pytest.approx(expected, abs=1e-6)
-    assert not list(tmp_path.iterdir())
+    assert main(["test", *options(run, shapes), "--ckpt_path", str(run / "checkpoints" / "best.ckpt")]) == 0
+    assert main(["evaluate", "--model", str(run / "model"), "--data.root", str(shapes), "--split", "test", "--out", "out"]) == 0
+    (printed,) = re.findall(r"test_bleu4\W+([0-9.e-]+)", capsys.readouterr().out)
+    expected = json.loads(Path("out", "metrics.json").read_text())["bleu4"]
+    assert float(printed) == pytest.approx(expected, abs=1e-6)
 
 
 def test_an_option_that_only_the_trainer_refuses_leaves_no_folder(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
