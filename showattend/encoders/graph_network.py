@@ -18,6 +18,11 @@ from showattend.errors import InputError, one_line
 
 # No result of a graph may be larger than this many times its input, nor all of them together: a file must not fill the memory.
 MAX_GROWTH, MAX_TOTAL_GROWTH = 256, 16_384
+PROBE = 224  # pixels of the photo without values at which this is checked first
+
+
+class _TooLargeError(InputError):
+    """A result is larger than a graph may have."""
 
 
 class GraphNetwork(nn.Module):
@@ -40,10 +45,11 @@ class GraphNetwork(nn.Module):
             for path, part in graph.parts.items():
                 self._add(path, part)
         _check_shapes(self.state_dict(), weights)
-        self.load_state_dict(dict(weights), assign=True)
         self._last_uses = _last_uses(graph)
         # get_submodule splits the path at each call.
         self._by_path = {path: self.get_submodule(path) for path, part in graph.parts.items() if part.kind != PARAMETER}
+        self._check_growth()
+        self.load_state_dict(dict(weights), assign=True)
 
     def _add(self, path: str, part: Part) -> None:
         """Register a part under its path, inside plain modules that are added on the way."""
@@ -67,6 +73,16 @@ class GraphNetwork(nn.Module):
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"the encoder's graph is not valid: {path}: {one_line(error)}") from error
 
+    def _check_growth(self) -> None:
+        """Refuse results that are too large before one of them takes memory, while the parts have no values yet."""
+        try:
+            with torch.no_grad():
+                self(torch.empty(2, 3, PROBE, PROBE, device="meta"))
+        except _TooLargeError:
+            raise
+        except InputError:
+            pass  # a network for photos of another size: whatever is wrong with it is seen at the first photo
+
     def forward(self, image: Tensor) -> Tensor:
         """Execute the calls.
 
@@ -86,7 +102,7 @@ class GraphNetwork(nn.Module):
             if isinstance(value, Tensor):
                 total += value.numel()
                 if value.numel() > limit or total > MAX_TOTAL_GROWTH * image.numel():
-                    raise InputError(f"the encoder's graph fails at {call.result}: its results are too large")
+                    raise _TooLargeError(f"the encoder's graph fails at {call.result}: its results are too large")
             for name in finished:
                 del values[name]
         output = values[self.graph.output]

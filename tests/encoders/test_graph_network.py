@@ -174,9 +174,14 @@ def test_shapes_of_the_weights_must_be_those_of_the_graph() -> None:
     ],
 )
 def test_a_graph_that_fails_or_fills_the_memory_is_stopped(calls: list[Any]) -> None:
-    network = GraphNetwork(read_spec({**GOOD, "input": "y0", "output": "y20", "parts": {}, "calls": calls}), {})
     with pytest.raises(InputError, match="the encoder's graph"):
-        network(torch.ones(1, 3, 64, 64))
+        GraphNetwork(read_spec({**GOOD, "input": "y0", "output": "y20", "parts": {}, "calls": calls}), {})(torch.ones(1, 3, 64, 64))
+
+
+def test_a_result_that_would_fill_the_memory_is_refused_before_a_photo_comes() -> None:
+    wide = {"parts": {"a": ["Conv2d", {"in_channels": 3, "out_channels": 65_536, "kernel_size": 1, "bias": False}]}, "channels": 65_536}
+    with pytest.raises(InputError, match="its results are too large"):
+        GraphNetwork(read_spec({**GOOD, **wide}), {"a.weight": torch.ones(65_536, 3, 1, 1)})
 
 
 def test_batchnorm_is_folded_only_where_nothing_else_takes_the_convolution() -> None:
