@@ -1,5 +1,7 @@
 """The live demo of the site: the page that `showattend export --format web` makes of the demo's model, at each build."""
 
+import html
+import shutil
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -18,9 +20,11 @@ def render(app: Sphinx, error: Exception | None) -> None:
         return
     folder = Path(app.outdir) / "_static" / "live"
     try:
+        shutil.rmtree(folder, ignore_errors=True)  # a page of an earlier build, which perhaps said that there is none
         export_page(load_pretrained(MODEL), folder)
     except InputError as reason:
-        write_text(folder / "index.html", f"<!doctype html><title>No demo</title><p>This site was built without its live demo: {reason}\n")
+        text = f"This site was built without its live demo: {html.escape(str(reason))}"
+        write_text(folder / "index.html", f"<!doctype html><title>No demo</title><p>{text}\n")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
