@@ -4,7 +4,7 @@ A dataclass calls them in `__post_init__`, so they hold for YAML, the command li
 `InputError` of one line with the field's full name: the `section` of the class (a ClassVar, such as "decoder"), a dot, the field.
 """
 
-import math
+import sys
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -147,8 +147,8 @@ def _is_of_type(value: Any, declared: Any) -> bool:
 
 def _check_finite(value: Any, name: str) -> None:
     """Also inside lists and mappings of options."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{name} is {value}: give a finite number")
+    if isinstance(value, int | float) and not abs(value) <= sys.float_info.max:  # whole numbers may be larger than any float
+        raise InputError(f"{name} is {_show(value)}: give a finite number")
     if isinstance(value, Mapping):
         for key, item in value.items():
             _check_finite(item, f"{name}.{key}")

@@ -1,5 +1,6 @@
 """The page in Gradio: its tabs, and which function answers which button."""
 
+import html
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,7 +148,7 @@ def _readable_errors(*uploads: str | None) -> Iterator[None]:
         message = str(error)
         for upload in filter(None, uploads):
             message = message.replace(upload, Path(upload).name)
-        raise gr.Error(message, duration=None, print_exception=False, title="That did not work") from error
+        raise gr.Error(html.escape(message, quote=False), duration=None, print_exception=False, title="That did not work") from error
 
 
 def _only_uploads(component: Any) -> Any:

@@ -256,7 +256,8 @@ def _source(args: argparse.Namespace, search: str) -> str:
     source = {"models": [sha256_of(find_model_folder(folder) / CONFIG) for folder in model_folders_from_args(args)], "search": search}
     if not args.resume:
         with writable(path):
-            path.unlink(missing_ok=True)
+            for name in (SOURCE, "metrics.json", "photos.csv"):  # they would stand beside other captions
+                (args.out / name).unlink(missing_ok=True)
     elif results.exists() or partial_path(results).exists():
         found = read_json(path) if path.exists() else None
         if found != source:
@@ -280,9 +281,14 @@ def _keep(captions: Iterable[tuple[Path, Caption | Failure]], count: int, files:
 
 
 def _title(args: argparse.Namespace) -> str:
-    """The title of the report: the source of the captions and the photos."""
-    whose = args.results or " + ".join(map(str, model_folders_from_args(args)))
-    return f"{whose} on {args.references or f'{args.root}, split ' + (args.split or 'val')}"
+    """The title of the report and the card: whose captions, of which photos; others see it, so it names no folders of this machine."""
+    whose = args.results.name if args.results else " + ".join(map(_last_two, model_folders_from_args(args)))
+    return f"{whose} on {args.references.name if args.references else f'{args.root.resolve().name}, split ' + (args.split or 'val')}"
+
+
+def _last_two(folder: str | Path) -> str:
+    """RUN/model of a path, the name of a model on the Hub."""
+    return "/".join(Path(folder).parts[-2:])
 
 
 def _report_problems(inputs: ScoringInputs, *, strict: bool) -> None:

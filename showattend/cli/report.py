@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.run_folder / "report.html"
     if out.suffix.lower() != ".html":
         raise InputError(f"cannot write the report as '{out.name}': end its name with .html")
+    if args.out is None and out.is_symlink():  # the folder may come from elsewhere
+        raise InputError(f"{out} is a link, and what it leads to would be written over: give --out FILE")
     from showattend.visualize import read_run, write_run_report
 
     history = read_run(args.run_folder)

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Run, plan, or repeat a trial.
 
     Returns:
-        0; 1 if a repeated trial has other numbers
+        0; 1 if runs have failed, or a repeated trial has other numbers
     """
     _check_libraries()
     folder = _folder(args)
@@ -67,7 +67,12 @@ def run(args: argparse.Namespace) -> int:
     summary = run_study(config, folder, args.jobs)
     _print_conclusion(summary)
     print(f"\n{folder / 'report.html'}\n{folder / 'trials.csv'}\n{folder / 'summary.json'}")
-    return 0
+    return int(_failed(summary))
+
+
+def _failed(summary: dict[str, Any]) -> bool:
+    """Whether a run of a study of captions has failed; one that diverged is a result."""
+    return any(cell.get("failed", 0) for part in summary.get("tracks", {}).values() for cell in part["cells"].values())
 
 
 def _check_libraries() -> None:

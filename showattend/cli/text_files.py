@@ -1,5 +1,6 @@
 """A text file beside each photo, as programs that prepare training data keep captions."""
 
+import os
 from pathlib import Path
 
 from showattend.console import printable
@@ -26,7 +27,7 @@ class TextFiles:
 
     def has(self, photo: Path) -> bool:
         """Whether there is a text beside a photo."""
-        return photo.with_suffix(SUFFIX).exists()
+        return os.path.lexists(photo.with_suffix(SUFFIX))  # a link too, wherever it leads
 
     def add(self, photo: Path, caption: Caption) -> None:
         """Write a photo's captions, the best in the first line.

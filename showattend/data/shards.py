@@ -83,7 +83,8 @@ def _write_photos(splits: Mapping[Path, str], read: ReadShard, folder: Path) -> 
     for shard, split in tqdm(splits.items(), "Unpacking", unit=" shards", disable=len(splits) < 2 or not sys.stderr.isatty()):
         for number, photo in enumerate(read(shard, split)):
             if photo.content is None:
-                photos[photo.split, f"{shard} {number}".encode()] = _Unpacked(None, photo.name, photo.captions, photo.split)
+                nameless = f"{shard} {number}".encode(errors="surrogateescape")
+                photos[photo.split, nameless] = _Unpacked(None, photo.name, photo.captions, photo.split)
                 continue
             key = photo.split, hashlib.sha256(photo.content).digest()
             if key not in photos:

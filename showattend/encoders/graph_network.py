@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from showattend.encoders.graph import Call, Graph, Part, refs
@@ -18,11 +19,7 @@ from showattend.errors import InputError, one_line
 
 # No result of a graph may be larger than this many times its input, nor all of them together: a file must not fill the memory.
 MAX_GROWTH, MAX_TOTAL_GROWTH = 256, 16_384
-PROBE = 224  # pixels of the photo without values at which this is checked first
-
-
-class _TooLargeError(InputError):
-    """A result is larger than a graph may have."""
+MAX_ELEMENTS = 2**29  # of a result for one photo: 2 GiB
 
 
 class GraphNetwork(nn.Module):
@@ -48,7 +45,6 @@ class GraphNetwork(nn.Module):
         self._last_uses = _last_uses(graph)
         # get_submodule splits the path at each call.
         self._by_path = {path: self.get_submodule(path) for path, part in graph.parts.items() if part.kind != PARAMETER}
-        self._check_growth()
         self.load_state_dict(dict(weights), assign=True)
 
     def _add(self, path: str, part: Part) -> None:
@@ -73,15 +69,15 @@ class GraphNetwork(nn.Module):
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"the encoder's graph is not valid: {path}: {one_line(error)}") from error
 
-    def _check_growth(self) -> None:
-        """Refuse results that are too large before one of them takes memory, while the parts have no values yet."""
-        try:
-            with torch.no_grad():
-                self(torch.empty(2, 3, PROBE, PROBE, device="meta"))
-        except _TooLargeError:
-            raise
-        except InputError:
-            pass  # a network for photos of another size: whatever is wrong with it is seen at the first photo
+    def check_size(self, image_size: int) -> None:
+        """Execute the calls for a photo of a size without values, so that nothing takes memory yet.
+
+        Raises:
+            InputError: a call fails, or its result would be too large.
+        """
+        state = {name: tensor.to("meta") for name, tensor in self.state_dict().items()}
+        with torch.no_grad():
+            functional_call(self, state, torch.empty(2, 3, image_size, image_size, device="meta"))
 
     def forward(self, image: Tensor) -> Tensor:
         """Execute the calls.
@@ -90,7 +86,7 @@ class GraphNetwork(nn.Module):
             InputError: a call fails, or its result is too large.
         """
         values: dict[str, Any] = {self.graph.input: image}
-        total, limit = 0, MAX_GROWTH * image.numel()
+        total, limit = 0, min(MAX_GROWTH * image.numel(), MAX_ELEMENTS * len(image))
         for call, finished in zip(self.graph.calls, self._last_uses, strict=True):
             try:
                 value = self._execute(call, values, limit)
@@ -102,7 +98,7 @@ class GraphNetwork(nn.Module):
             if isinstance(value, Tensor):
                 total += value.numel()
                 if value.numel() > limit or total > MAX_TOTAL_GROWTH * image.numel():
-                    raise _TooLargeError(f"the encoder's graph fails at {call.result}: its results are too large")
+                    raise InputError(f"the encoder's graph fails at {call.result}: its results are too large")
             for name in finished:
                 del values[name]
         output = values[self.graph.output]

@@ -186,11 +186,14 @@ class CsvFormat(CaptionFormat):
 
     def row_keys(self, file: BinaryIO) -> Iterator[tuple[object, int]]:
         """The first column; a row may have line breaks within quotes, and the last one may be torn."""
-        record, end = b"", 0
+        lines: list[bytes] = []
+        quotes, end = 0, 0
         for line in file:
-            record += line
-            if record.count(b'"') % 2 or not line.endswith(b"\n"):
+            lines.append(line)
+            quotes += line.count(b'"')
+            if quotes % 2 or not line.endswith(b"\n"):
                 continue
+            record = b"".join(lines)
             end += len(record)
             fields = next(csv.reader([record.decode()]))
             if end == len(record):
@@ -200,7 +203,8 @@ class CsvFormat(CaptionFormat):
                 _, _, score, rank = fields
                 float(score), int(rank)
                 yield fields[0], end
-            record = b""
+            lines.clear()
+            quotes = 0
 
 
 FORMATS: dict[str, type[CaptionFormat]] = {"json": JsonFormat, "csv": CsvFormat, "coco": CocoFormat}

@@ -18,7 +18,7 @@ from showattend.errors import InputError
 from showattend.files import write_text
 from showattend.metrics.ngrams import ORDERS
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ PART = rf"(?:{ACRONYM}|{WORD})"
 STOP = r"(?![^\W_])"  # no letter or digit follows
 PATTERN = "|".join(
     (
-        r"(?i:https?://|www\.)[^\s\"<>()]*[\w/]|[\w.+-]*\w@\w(?:[\w.-]*\w)?|[#@][^\W\d_]\w*|</?[a-zA-Z][^<>]*>",
+        r"(?i:https?://|www\.)[^\s\"<>()]*[\w/]|[\w.+-]{0,64}\w@\w(?:[\w.-]*\w)?|[#@][^\W\d_]\w*|</?[a-zA-Z][^<>]*>",
         rf"[:;=]-?[()DPp]{STOP}|(?i:c\+\+)|[A-Z]+&[A-Z]+|(?:US|C|A|HK|NZ|NT)\$",
         r"\b(?i:can(?=not\b)|gon(?=na\b)|got(?=ta\b)|wan(?=na\b)|gim(?=me\b)|lem(?=me\b))|(?i:y'(?=all\b))",
         rf"(?i:'t(?=is\b|was\b)|'n'|'(?:n|em|til|cause){STOP}|(?<!\w)'\d\ds?{STOP})",

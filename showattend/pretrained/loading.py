@@ -1,6 +1,6 @@
 """Reads a model folder that is not trusted: every value is checked before anything is built from it."""
 
-import math
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +16,7 @@ from showattend.attention.base import attentions
 from showattend.cells.registry import cells
 from showattend.config_checks import check_range, check_types, from_mapping
 from showattend.data.json_files import read_json
-from showattend.encoders import rebuild_encoder
+from showattend.encoders import GraphEncoder, rebuild_encoder
 from showattend.errors import InputError, one_line
 from showattend.files import sha256_of
 from showattend.model_files import COPY_AGAIN, SUBWORDS, VOCABULARY, check_sizes, read_subwords, read_vocabulary
@@ -155,7 +155,8 @@ def _read_metrics(folder: Path) -> dict[str, float]:
     if not (folder / METRICS).exists():
         return {}
     metrics = read_json(_existing(folder, METRICS))
-    if not isinstance(metrics, dict) or not all(type(value) in (int, float) and math.isfinite(value) for value in metrics.values()):
+    # Whole numbers may be larger than any float, which math.isfinite cannot take.
+    if not isinstance(metrics, dict) or not all(type(x) in (int, float) and abs(x) <= sys.float_info.max for x in metrics.values()):
         raise InputError(f"{folder / METRICS} is no JSON object of finite numbers: {COPY_AGAIN}, or delete this file")
     return metrics
 
@@ -219,6 +220,8 @@ def _build_network(
     if encoder.channels != config.encoder_dim:
         raise InputError(f"{folder / CONFIG}: encoder_dim is {config.encoder_dim}, the encoder has {encoder.channels} channels")
     _check_weights_fit(network.state_dict(), state, folder)
+    if isinstance(encoder, GraphEncoder):
+        encoder.network.check_size(config.preprocessing.image_size)
     network.load_state_dict(dict(state), assign=True)
     return network
 

@@ -14,10 +14,12 @@ from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
 from showattend.encoders.base import EncoderConfig
 from showattend.errors import InputError, one_line, unknown_name
+from showattend.files import check_readable
 from showattend.models.config import DecoderConfig
 from showattend.registry import check_trusted
 from showattend.study.memory_probe import ProbeConfig
 from showattend.study.memory_tasks import TASKS
+from showattend.training.recipes import recipe_names
 
 EQUAL_SIZE, EQUAL_PARAMETERS = "equal_size", "equal_parameters"
 TRACKS = (EQUAL_SIZE, EQUAL_PARAMETERS)
@@ -241,25 +243,25 @@ def read_config(path: Path, *, trusted: Collection[str] | None = None, **overrid
     """Read a study's YAML file, whose `kind` is captions or memory.
 
     Args:
-        trusted: modules and dotted paths of cells that the file may name; None: all, for a file that the user has chosen to run
+        trusted: modules, dotted paths and recipes that the file may name; None: all, for a file that the user has chosen to run
         overrides: fields to replace; None leaves the file's value
 
     Raises:
         InputError: it cannot be read, or an option is refused.
     """
+    check_readable(path)
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)  # YAML 1.1 takes JSON's 1e-05 for text
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"cannot read the study's configuration {path}: {one_line(error)}") from error
     if not isinstance(content, dict) or "kind" not in content:
         raise InputError(f"{path} is no configuration of a study: give `kind: captions` or `kind: memory` in it (showattend configs)")
     kind = content.pop("kind")
     if str(kind) not in KINDS:
         raise unknown_name("kind of study", str(kind), KINDS)
-    for name in ("cells", "references"):
-        for cell in content[name] if isinstance(content.get(name), list) else []:
-            check_trusted("cell", str(cell), trusted)
+    if trusted is not None:
+        _check_names_of_code(content, trusted)
     data = content.get("data")
     if isinstance(data, dict) and isinstance(data.get("root"), str):
         content["data"] = {**data, "root": Path(data["root"])}
@@ -270,6 +272,18 @@ def read_config(path: Path, *, trusted: Collection[str] | None = None, **overrid
     if "root" in given:
         given["data"] = replace(config.data, root=given.pop("root"))  # type: ignore[union-attr]
     return replace(config, **given)
+
+
+def _check_names_of_code(content: Mapping[str, Any], trusted: Collection[str]) -> None:
+    """Refuse a stored configuration that names code by dotted paths which are not trusted, or a recipe that is not the package's."""
+    for name in ("cells", "references"):
+        for cell in content[name] if isinstance(content.get(name), list) else []:
+            check_trusted("cell", str(cell), trusted)
+    for section, name in (("encoder", "name"), ("decoder", "attention"), ("decoder", "cell"), ("data", "layout")):
+        if isinstance(part := content.get(section), dict) and name in part:
+            check_trusted(name, str(part[name]), trusted)
+    if content.get("encoder_recipe") not in (None, *recipe_names(), *trusted):
+        raise InputError(f"the stored study trains the recipe {content['encoder_recipe']}: give its --config, if you trust both")
 
 
 def plain_config(config: StudyConfig) -> dict[str, Any]:

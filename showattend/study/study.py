@@ -104,7 +104,7 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
             near = next(iter(rows), "equal_size/search/lstm/0")
             raise InputError(f"no trial '{trial}' in {folder}: give one of the column `trial` of trials.csv, such as {near}")
         stored = rows[trial]
-        check_trusted("cell", stored.job.cell, _cells_of(config))
+        check_trusted("cell", stored.job.cell, _named_code(config))
         return stored, run_job(work or _work(config, folder), stored.job)
 
 
@@ -134,7 +134,7 @@ def _check_config(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) ->
     if not (folder / CONFIG).exists():
         return
     # Read as a configuration: an older version may have written fewer options.
-    requested, stored = plain_config(config), plain_config(read_config(folder / CONFIG, trusted=_cells_of(config)))
+    requested, stored = plain_config(config), plain_config(read_config(folder / CONFIG, trusted=_named_code(config)))
     fixed = [name for name in requested if name in MATERIAL or (rows and name not in GROWING)]
     changed = [name for name in fixed if stored.get(name) != requested[name]]
     if changed:
@@ -142,8 +142,12 @@ def _check_config(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) ->
         raise InputError(f"{folder} holds a study with another {name} ({stored.get(name)}, not {requested[name]}): give another --out")
 
 
-def _cells_of(config: StudyConfig) -> list[str]:
-    return [*config.cells, *(config.references if isinstance(config, CaptionStudy) else [])]
+def _named_code(config: StudyConfig) -> list[str]:
+    """What a configuration names that may be code: cells, and for captions encoder, attention, layout and the encoder's recipe."""
+    if not isinstance(config, CaptionStudy):
+        return config.cells
+    attention = str(config.decoder.get("attention", ""))
+    return [*config.cells, *config.references, config.encoder.name, attention, config.data.layout, config.encoder_recipe or ""]
 
 
 def _write_config(config: StudyConfig, folder: Path) -> None:

@@ -19,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
 from showattend.errors import InputError, one_line
-from showattend.files import lock_for_process, writable
+from showattend.files import check_readable, lock_for_process, writable
 
 COMPLETE, DIVERGED, FAILED = "complete", "diverged", "failed"
 JOURNAL = "trials.journal"
@@ -123,7 +123,8 @@ def _repair(path: Path) -> None:
         os.unlink(f"{path}.lock")
     if not path.exists():
         return
-    with writable(path), path.open("rb+") as file:
+    check_readable(path)
+    with writable(path), os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), "rb+") as file:
         content = file.read()
         file.truncate(content.rfind(b"\n") + 1)
 
@@ -137,7 +138,11 @@ def locked(folder: Path) -> Iterator[None]:
     """
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / "lock").open("w")
+        for path in folder.iterdir():
+            if path.is_symlink() and not path.is_dir():
+                raise InputError(f"{path} is a link, and what it leads to would be written over: delete it")
+        # Not through a link, and nothing is cut off: the folder may come from elsewhere.
+        file = os.fdopen(os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+")
     with file:
         if not lock_for_process(file.fileno()):
             raise InputError(f"another process is working on the study in {folder}: wait for it, or give another --out")

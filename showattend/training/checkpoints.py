@@ -1,12 +1,12 @@
 """Checkpoint files: written whole or not at all, read without running code, refused in one line."""
 
+import re
 from collections.abc import Collection, Iterator
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from showattend.config_checks import from_mapping
@@ -14,6 +14,7 @@ from showattend.errors import InputError
 from showattend.files import atomic_write, check_readable, writable
 from showattend.registry import check_trusted
 
+PLAIN_TEXT = re.compile(r"[\w.+-]*")  # of an option without a declared type: no text that a YAML loader could take for more
 BEST, LAST = "best.ckpt", "last.ckpt"
 # What a checkpoint of a showattend run holds beside what Lightning needs.
 REQUIRED = ("state_dict", "words", "hyper_parameters")
@@ -77,25 +78,30 @@ def check_hyper_parameters(options: Any, config_class: type[Any], path: Path, tr
         config = from_mapping(config_class, options)
     except InputError as error:
         raise InputError(f"{path} is damaged, or of another command ({error}): {_advice(path)}") from error
-    if not _is_plain(asdict(config)):
+    if not all(map(_is_plain, _free_options(config))):
         raise InputError(f"{path} is damaged: its options are no plain values: {_advice(path)}")
     for section, name, kind in (("encoder", "name", "encoder"), ("decoder", "cell", "cell"), ("decoder", "attention", "attention")):
         if hasattr(config, section):
             check_trusted(kind, getattr(getattr(config, section), name), trusted)
 
 
+def _free_options(config: Any) -> Iterator[dict[str, Any]]:
+    """The mappings of options without declared types, such as a cell's."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            yield from _free_options(value)
+        elif isinstance(value, dict):
+            yield value
+
+
 def _is_plain(value: Any) -> bool:
     """Whether a value stands for itself: the argument parser reads text as YAML and dots as nesting, and builds what has a class_path."""
     if isinstance(value, dict):
-        return all(key.isidentifier() and key != "class_path" and _is_plain(item) for key, item in value.items())
+        return all(str(key).isidentifier() and key != "class_path" and _is_plain(item) for key, item in value.items())
     if isinstance(value, list | tuple):
         return all(_is_plain(item) for item in value)
-    if isinstance(value, str):
-        try:
-            return not isinstance(yaml.safe_load(value), dict | list)
-        except yaml.YAMLError:
-            return True
-    return isinstance(value, bool | int | float | None)
+    return bool(PLAIN_TEXT.fullmatch(value)) if isinstance(value, str) else isinstance(value, bool | int | float | None)
 
 
 def _advice(path: Path) -> str:

@@ -12,6 +12,7 @@ import msgspec
 
 from showattend.data.json_files import check_schema
 from showattend.errors import InputError
+from showattend.files import check_readable
 
 EPOCH_FILE = re.compile(r"epoch-(\d+)\.json")
 MAX_FILE = 2**26  # bytes; what a run writes is far smaller
@@ -140,6 +141,7 @@ def _read_json(path: Path, schema: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def _read_text(path: Path) -> str:
+    check_readable(path)
     try:
         if path.stat().st_size > MAX_FILE:
             raise InputError(f"{path} has more than {MAX_FILE >> 20} MB: no run writes such a file")

@@ -180,8 +180,9 @@ def test_a_graph_that_fails_or_fills_the_memory_is_stopped(calls: list[Any]) -> 
 
 def test_a_result_that_would_fill_the_memory_is_refused_before_a_photo_comes() -> None:
     wide = {"parts": {"a": ["Conv2d", {"in_channels": 3, "out_channels": 65_536, "kernel_size": 1, "bias": False}]}, "channels": 65_536}
+    network = GraphNetwork(read_spec({**GOOD, **wide}), {"a.weight": torch.ones(65_536, 3, 1, 1)})
     with pytest.raises(InputError, match="its results are too large"):
-        GraphNetwork(read_spec({**GOOD, **wide}), {"a.weight": torch.ones(65_536, 3, 1, 1)})
+        network.check_size(224)
 
 
 def test_batchnorm_is_folded_only_where_nothing_else_takes_the_convolution() -> None:

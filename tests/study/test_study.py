@@ -122,11 +122,30 @@ def test_code_that_a_folder_names_is_not_imported_without_trust(
     Path("strange.py").write_text("from pathlib import Path\nPath('imported').touch()\n")
     shutil.copytree(finished, "study")
     content = json.loads((finished / "study.json").read_text())
-    for name in ("cells", "references"):
-        Path("study", "study.json").write_text(json.dumps({**content, name: ["strange:Cell"]}))
+    strange = [{"encoder": {**content["encoder"], "name": "strange:E"}}, {"data": {**content["data"], "layout": "strange:R"}}]
+    strange += [{"decoder": {"attention": "strange:A"}}, {"references": ["strange:Cell"]}, {"cells": ["strange:Cell"]}]
+    for change in strange:
+        Path("study", "study.json").write_text(json.dumps({**content, **change}))
         assert "--trust strange" in refused("study", "--out", "study", "--dry-run")
     assert not Path("imported").exists()
     assert "cannot import the cell 'strange:Cell'" in refused("study", "--out", "study", "--dry-run", "--trust", "strange")
+
+
+def test_a_recipe_of_its_own_and_links_to_files_in_a_folder_are_refused(
+    finished: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    folder = shutil.copytree(finished, tmp_path / "study")
+    content = json.loads((finished / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps({**content, "encoder_recipe": str(tmp_path / "evil.yaml")}))
+    assert "the stored study trains the recipe" in refused("study", "--out", folder, "--dry-run")
+    shutil.copy(finished / "study.json", folder)
+    (tmp_path / "precious").write_text("text")
+    for name in ("summary.json", "lock"):
+        (folder / name).unlink()
+        (folder / name).symlink_to(tmp_path / "precious")
+        assert name in refused("study", "--out", folder, "--dry-run")
+        (folder / name).unlink()
+    assert (tmp_path / "precious").read_text() == "text"
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

@@ -223,6 +223,9 @@ def test_code_that_a_checkpoint_names_is_not_imported_without_trust(
     [
         ({"decoder": {"cell_options": {"x": {"class_path": "pathlib.Path"}}}}, "no plain values"),
         ({"decoder": {"cell_options": {"x": "{class_path: pathlib.Path}"}}}, "no plain values"),
+        ({"decoder": {"cell_options": {"x": "{class_path: pathlib.Path,\tinit_args: {}}"}}}, "no plain values"),
+        ({"decoder": {"attention_options": {"x": ["{class_path: pathlib.Path}"]}}}, "no plain values"),
+        ({"optimizer": {"options": {"x": "a\n: b"}}}, "no plain values"),
         ({"decoder": {"cell_options": {"x.class_path": "pathlib.Path"}}}, "no plain values"),
         ({"decoder": {"cell_options": {3: 4}}}, "decoder.cell_options is"),
         ({"decoder": "{cell: 'strange:Part'}"}, "decoder is"),

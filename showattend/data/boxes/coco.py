@@ -83,7 +83,7 @@ class CocoBoxes(ObjectBoxes):
         for path in [path for path in paths if path.stem.removeprefix("instances_") in folders] or paths:
             categories |= dict.fromkeys(self._read(path, names))
         self.names = category_names(categories)
-        self.longest = max(map(len, self.names))
+        self.longest = max(map(len, self.names), default=0)
 
     def _read(self, path: Path, photo_names: set[str]) -> list[str]:
         """Add the boxes of some photos from one file; returns the names of its categories."""
@@ -95,14 +95,14 @@ class CocoBoxes(ObjectBoxes):
         for image in content.images:
             if image.file_name in photo_names:
                 self.sizes[image.file_name] = image.width, image.height
-        boxes: dict[str, dict[str, tuple[Box, ...]]] = {name: defaultdict(tuple) for name in file_names.values()}
+        boxes: dict[str, dict[str, list[Box]]] = {name: defaultdict(list) for name in file_names.values()}
         for number, instance in enumerate(content.annotations):
             if instance.category_id not in categories:
                 where = f"{path} is not in COCO's format of instances: annotations[{number}].category_id"
                 raise InputError(f"{where}: no category has the id {instance.category_id}")
             if instance.image_id in file_names:
-                boxes[file_names[instance.image_id]][categories[instance.category_id]] += (instance.box(),)
-        self.boxes |= {name: dict(by_category) for name, by_category in boxes.items()}
+                boxes[file_names[instance.image_id]][categories[instance.category_id]].append(instance.box())
+        self.boxes |= {name: {category: tuple(found) for category, found in of_photo.items()} for name, of_photo in boxes.items()}
         return list(categories.values())
 
     def size(self, photo: Photo) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ from showattend.errors import InputError
 from showattend.geometry import Box
 from showattend.vocabulary import tokenize
 
-PHRASE = re.compile(r"\[/EN#(\d+)/\S+ ([^\[\]]*)\]")
+PHRASE = re.compile(r"\[/EN#(\d{1,20})/\S{1,200} ([^\[\]]*)\]")
 NOT_VISUAL = "0"  # the entity of phrases such as "the background", which name nothing that can be seen
 
 

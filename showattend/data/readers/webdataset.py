@@ -48,7 +48,9 @@ def read_shard(shard: Path, split: str) -> Iterator[PackedPhoto]:
             for name, members in groupby(_members(tar, shard), key=lambda member: _key(member[0])):
                 if photo := _photo(name, dict(members), split, f"{shard}: {name}"):
                     yield photo
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"cannot read the shard {shard}: {error}") from error
 
 
@@ -79,7 +81,7 @@ def _begins_as_shard(path: Path) -> bool:
     try:
         with tarfile.open(path, "r|*") as tar:
             names = [member.name for member in islice(tar, FIRST_MEMBERS)]
-    except (tarfile.TarError, EOFError, OSError):
+    except (tarfile.TarError, EOFError, OSError, ValueError):
         return False
     photos = {_key(name) for name in names if has_photo_suffix(name)}
     return any(_key(name) in photos for name in names if PurePosixPath(name).suffix.lower() in (*TEXTS, ".json"))

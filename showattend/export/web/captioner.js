@@ -6,7 +6,11 @@ import { cropBox, toPixels } from "./preprocess.js";
 ort.env.wasm.numThreads = 1; // more need headers that plain web servers do not send
 ort.env.wasm.wasmPaths = { wasm: new URL("ort-wasm-simd-threaded.wasm", import.meta.url).href };
 
-const json = async (name) => (await fetch(name)).json();
+const json = async (name) => {
+  const response = await fetch(name);
+  if (!response.ok) throw new Error(`the server has no ${name} (${response.status})`);
+  return response.json();
+};
 
 /** A function from a picture (see preprocess.js) to captions, the best first, with the fields that the viewer shows. */
 export async function loadCaptioner() {
@@ -28,6 +32,7 @@ export async function loadCaptioner() {
     };
     const box = cropBox(picture, contract.preprocessing), place = { grid_shape: contract.grid.shape, crop_box: box, grid_box: gridBox(contract, box) };
     const found = await search(step, state, contract);
+    if (!found.length) throw new Error("The model found no caption for this photo.");
     return found.map(({ ids, score, alphas, logProbs }) => {
       const words = ids.filter((id) => id !== contract.end_id).map((id) => tokens[id]), shown = spell(words, contract.tokenizer);
       return { ...shown, score, alphas: alphas.slice(0, words.length), log_probs: logProbs, betas: null, locations: null, gates: [], ...place };

@@ -112,7 +112,7 @@
   function paintContours(pixels, map, { width, strength, accent }) {
     for (let n = 0; n < map.length - width; n++) {
       const value = map[n];
-      if (value < 0 || map[n + 1] < 0 || map[n + width] < 0) continue;
+      if ((n + 1) % width === 0 || value < 0 || map[n + 1] < 0 || map[n + width] < 0) continue;
       const slope = Math.hypot(map[n + 1] - value, map[n + width] - value) || 1e-9;
       let line = 0, edge = 0; // a line in the accent colour, with a white edge that separates it from the photo
       for (const level of LEVELS) {
@@ -184,7 +184,7 @@
 
   // One model: the photo, the map, its captions.
 
-  function mountModel(parent, model, data, source, several) {
+  function mountModel(parent, model, data, source, several, signal) {
     const section = make("section", "model", parent), photo = data.photo;
     section.setAttribute("aria-label", model.name || "model");
     if (several) make("h2", "name", section, model.name);
@@ -283,6 +283,8 @@
 
     function show(next) {
       stop();
+      cancelAnimationFrame(frame); // it would paint the last caption's map
+      stage.dataset.word = "";
       caption = next;
       current = hovered = null;
       drawn = { alpha: null, strength: 0, location: null };
@@ -375,7 +377,7 @@
         make("span", "", cell, text);
       });
     }
-    addEventListener("beforeprint", fillSheet);
+    addEventListener("beforeprint", fillSheet, { signal });
 
     new ResizeObserver(() => {
       const { clientWidth, clientHeight } = stage, scale = Math.min(2, devicePixelRatio || 1, LONGEST / Math.max(1, clientWidth, clientHeight));
@@ -383,7 +385,8 @@
       canvas.height = Math.max(1, Math.round(clientHeight * scale));
       redraw();
     }).observe(stage);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw, { signal });
+    signal.addEventListener("abort", stop);
     section.dataset.style = data.style;
     show(caption);
     return (style) => { section.dataset.style = style; redraw(); };
@@ -391,7 +394,9 @@
 
   /** Show `data` in an element, in place of its content; the photo is `data.photo.src`, or the element's own image. */
   function mount(root, data) {
-    const source = data.photo.src || root.querySelector("img").src;
+    const source = data.photo.src || root.querySelector("img").src, mounted = new AbortController();
+    root.unmount?.(); // what an earlier photo here has left: listeners of the window, and a caption that is playing
+    root.unmount = () => mounted.abort();
     root.replaceChildren();
     root.classList.add("showattend");
     root.classList.toggle("alone", data.models.length === 1);
@@ -400,7 +405,7 @@
     const styles = make("div", "styles", head), models = make("div", "models", root);
     styles.setAttribute("role", "group");
     styles.setAttribute("aria-label", "how the map is drawn");
-    const restyle = data.models.map((model) => mountModel(models, model, data, source, data.models.length > 1));
+    const restyle = data.models.map((model) => mountModel(models, model, data, source, data.models.length > 1, mounted.signal));
     // Contour lines, which show how a weight falls off, do not fit a single location.
     const single = data.models.some((model) => model.captions.some((caption) => caption.locations));
     const offered = Object.entries(STYLES).filter(([style]) => !(single && style === "contour"));
