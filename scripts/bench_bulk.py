@@ -214,7 +214,10 @@ def make_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         ("gpu-price", 2.5, "of a GPU for an hour, with its share of the machine"),
     ):
         parser.add_argument(f"--{name}", type=float, default=default, metavar="X", help=f"{text} (default: {default or 'as measured'})")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.count * options.repeats <= options.unit_size:
+        parser.error("one part has no rate: give a larger --count or --repeats, or a smaller --unit-size")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -40,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = options.model or save_random_model("mobilenet_v2", folder)
-        photos = find_photos([str(options.photos)]).paths[: options.count] if options.photos else draw_photos(folder, options.count)
+        # Whole paths: the commands run in the repository's folder.
+        model = options.model.resolve() if options.model else save_random_model("mobilenet_v2", folder)
+        found = find_photos([str(options.photos.resolve())]).paths if options.photos else draw_photos(folder, options.count)
+        photos = found[: options.count]
         for int8 in (False, True):
             export_model(load_pretrained(model), folder / f"onnx{' int8' * int8}", int8=int8)
         print_head("cpu", f"{len(photos)} photos")
@@ -77,7 +79,7 @@ def _measure(model: Path, folder: Path, photos: Sequence[Path], rounds: int) -> 
             {
                 "case": name,
                 "megabytes": sum(path.stat().st_size for path in place.iterdir()) / 1e6,
-                "first_caption_seconds": min(seconds_to_first_line(command) for _ in range(rounds)),
+                "first_caption_seconds": statistics.median(seconds_to_first_line(command) for _ in range(rounds)),
                 "captions_a_second": len(photos) / statistics.median(seconds[name]),
                 "spread": [len(photos) / max(seconds[name]), len(photos) / min(seconds[name])],
                 "equal_captions": sum(map(str.__eq__, captions[name], captions["torch"])) / len(photos),

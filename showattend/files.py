@@ -325,8 +325,13 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
     if not folder.exists():
         temporary.rename(folder)
     elif not _exchange(temporary, folder):
-        folder.rename(old := temporary.with_name(f"{temporary.name}.old"))
-        temporary.rename(folder)
+        # A name that no leftover has: killed between the two renames, neither folder may be taken for one.
+        folder.rename(old := temporary.with_name(f"{folder.name}.old-{temporary.name[-8:]}"))
+        try:
+            temporary.rename(folder)
+        except OSError:
+            old.rename(folder)
+            raise
         shutil.rmtree(old)
 
 

@@ -19,11 +19,13 @@ COPY_AGAIN = "copy the folder again, whole"
 
 
 def check_sizes(preprocessing: Preprocessing, generation: GenerationConfig) -> None:
-    """Refuse sizes that would take far more memory or time than any model needs.
+    """Refuse mirrored photos, and sizes that would take far more memory or time than any model needs.
 
     Raises:
         InputError: with the name of the first such size.
     """
+    if preprocessing.flip:
+        raise InputError("preprocessing.flip is true, and maps would be shown on the wrong side of photos: set it to false")
     check_range(preprocessing, "image_size", maximum=MAX_IMAGE_SIZE)
     check_range(generation, "beam", "num_captions", "groups", maximum=MAX_BEAM)
     check_range(generation, "max_length", "min_length", "no_repeat_ngram", maximum=MAX_LENGTH)

@@ -10,6 +10,7 @@ from typing import Any
 
 from showattend.cli.from_args import captioner_from_args, generation_config_from_args
 from showattend.cli.options import Commands, add_generation_options, add_model_options, whole_number
+from showattend.console import print_line
 from showattend.errors import InputError
 from showattend.files import check_writable
 
@@ -185,4 +186,5 @@ def _plot_gates(args: argparse.Namespace) -> None:
         raise InputError(f"the model {args.model} was trained with the cell '{trained}', not '{args.cell}': give a model with that cell")
     caption, layers = captioner.gates(args.photo, generation_config_from_args(captioner, args))
     save_figure(gates_figure(caption, layers), args.plot)
-    print(f"{caption}\n{args.plot}")
+    print_line(caption)
+    print_line(args.plot)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from showattend.cli.options import Commands
+from showattend.console import print_line
 from showattend.files import check_writable, write_text
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
     if args.deep:
         summary.unreadable = _unreadable(data)
     for line in _lines(summary):
-        print(line)
+        if line.startswith("\n"):
+            print()
+        print_line(line.removeprefix("\n"))  # captions and names are a stranger's
     if args.json:
         write_text(args.json, json.dumps(_plain(summary), ensure_ascii=False, indent=2) + "\n")
     return 1 if summary.unreadable else 0

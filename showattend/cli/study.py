@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from showattend.cli.options import Commands, whole_number
+from showattend.console import print_line
 from showattend.errors import InputError
 
 if TYPE_CHECKING:
@@ -112,10 +113,10 @@ def _rerun(config: "StudyConfig", folder: Path, trial: str) -> int:
     from showattend.study.study import differences, rerun
 
     stored, repeated = rerun(config, folder, trial)
-    print(f"{trial}: {stored.status}; a setting of {stored.job.params or 'none'}, seed {stored.job.seed}")
+    print_line(f"{trial}: {stored.status}; a setting of {stored.job.params or 'none'}, seed {stored.job.seed}")
     changed = differences(stored, repeated)
     for name, (old, new) in changed.items():
-        print(f"  {name}: {old} in the row, {new} now")
+        print_line(f"  {name}: {old} in the row, {new} now")
     print(f"{len(changed)} values differ" if changed else f"the same {len(stored.values)} values" if stored.values else "the same")
     return 1 if changed else 0
 

@@ -12,10 +12,10 @@ from showattend.errors import InputError, find_by_name
 from showattend.export.graphs import RecordedGraph, record_graphs
 from showattend.export.onnx_files import check_installed, write_onnx
 from showattend.files import atomic_folder, sha256_of
-from showattend.model_files import save_vocabulary
+from showattend.model_files import SUBWORDS, VOCABULARY, save_vocabulary
 from showattend.pretrained import Pretrained
 from showattend.runtime.beam_search import FORBIDDEN_IDS
-from showattend.runtime.contract import CONTRACT, FORMAT, Contract, Graph, Grid
+from showattend.runtime.contract import CONTRACT, FORMAT, GRAPHS, Contract, Graph, Grid
 from showattend.version import __version__
 from showattend.vocabulary import END, PAD, START
 
@@ -58,10 +58,8 @@ def check_export(folder: Path, name: str, *, int8: bool = False) -> None:
 
 def exported_files(folder: Path) -> set[str]:
     """Names of the files that an older export in the folder consists of; of a page, those that every page has are written anew."""
-    try:
-        return {CONTRACT, *json.loads((folder / CONTRACT).read_text(encoding="utf-8"))["sha256"]}
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged
-        return {CONTRACT}
+    graphs = {path.name for path in folder.glob("*") if path.stem in GRAPHS and path.suffix in (".onnx", ".pt2")}
+    return {CONTRACT, VOCABULARY, SUBWORDS, *graphs}
 
 
 def write_model(model: Pretrained, folder: Path, runtime: str, *, int8: bool = False) -> None:

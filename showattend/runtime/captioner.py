@@ -95,8 +95,13 @@ class ExportedCaptioner:
         if not photos:
             return []
         pixels = np.stack([photo.pixels for photo in photos if photo.pixels is not None])
-        hypotheses = self.generate(pixels, config)
-        return [self._best_caption(hypotheses, row, photo.size) for row, photo in enumerate(photos)]
+        try:
+            hypotheses = self.generate(pixels, config)
+            return [self._best_caption(hypotheses, row, photo.size) for row, photo in enumerate(photos)]
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # onnxruntime's errors share no type; and a graph may give what the contract does not say
+            raise InputError(f"the graphs in {self.model.folder} cannot caption ({one_line(error)}): {EXPORT_AGAIN}") from error
 
     def generate(self, pixels: NDArray[np.uint8], config: GenerationConfig) -> Hypotheses:
         """Hypotheses for photos (N,3,S,S).

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from showattend.console import printable
 from showattend.errors import InputError, one_line
 from showattend.study.caption_runs import DivergedError
 from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Job, Row, TrialStore, is_finite
@@ -70,7 +71,7 @@ def run_jobs(jobs: Sequence[Job], work: Work, store: TrialStore, processes: int,
             store.add(row)
             bar.update()
             if row.reason:
-                bar.write(f"{row.job.id}: {row.status}: {row.reason}")
+                bar.write(printable(f"{row.job.id}: {row.status}: {row.reason}"))
 
 
 def _in_processes(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[Row]:

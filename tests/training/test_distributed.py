@@ -249,18 +249,26 @@ def test_slurm_tasks_without_their_number_on_a_node_are_one_line(slurm: Callable
         cluster_environment(one_process=False, nodes=2)
 
 
-@pytest.mark.parametrize(("status", "requeued"), [(138, "requeue 17"), (2, "")])
+@pytest.mark.parametrize(
+    ("signalled", "status", "requeued"), [(True, 138, "requeue 17"), (True, 143, "requeue 17"), (False, 143, ""), (False, 2, "")]
+)
 def test_the_job_of_slurm_asks_for_a_new_one_when_its_time_is_up(
-    status: int, requeued: str, slurm: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    signalled: bool, status: int, requeued: str, slurm: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slurm()
-    (tmp_path / "srun").write_text(f'#!/bin/sh\necho "$@" > {tmp_path / "started"}\nexit {status}\n')
+    steps = f"trap 'exit {status}' USR1\n" + ("touch ready; while true; do sleep 0.05; done" if signalled else f"exit {status}")
+    (tmp_path / "srun").write_text(f'#!/bin/bash\necho "$@" > {tmp_path / "started"}\n{steps}\n')
     (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" > {tmp_path / "requeued"}\n')
     for name in ("srun", "scontrol"):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     script = Path(__file__).parents[2] / "scripts" / "slurm.sbatch"
-    assert subprocess.run(["bash", script, "--config", "coco"]).returncode == (0 if requeued else status)
+    job = subprocess.Popen(["bash", script, "--config", "coco"], cwd=tmp_path)
+    if signalled:
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.02)
+        job.send_signal(signal.SIGUSR1)
+    assert job.wait(60) == (0 if requeued else status)
     started = "fit --config coco --ckpt_path last --trainer.strategy ddp --trainer.num_nodes 2 --trainer.devices 4"
     assert (tmp_path / "started").read_text().strip().endswith(started)
     assert (tmp_path / "requeued").exists() == bool(requeued)
