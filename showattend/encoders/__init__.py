@@ -2,7 +2,6 @@
 
 from showattend.encoders import timm_encoder, tiny_cnn, torchvision_family  # noqa: F401  (importing them registers their names)
 from showattend.encoders.base import Encoder, EncoderConfig, EncoderOutput, Normalization
-from showattend.encoders.graph_encoder import GraphEncoder
 from showattend.encoders.registry import EncoderFamily, encoder_names, make_encoder, rebuild_encoder, register, register_family
 
 __all__ = [
@@ -10,7 +9,6 @@ __all__ = [
     "EncoderConfig",
     "EncoderFamily",
     "EncoderOutput",
-    "GraphEncoder",
     "Normalization",
     "encoder_names",
     "make_encoder",

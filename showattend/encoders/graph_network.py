@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from showattend.encoders.graph import Call, Graph, Part, refs
@@ -69,16 +68,6 @@ class GraphNetwork(nn.Module):
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"the encoder's graph is not valid: {path}: {one_line(error)}") from error
 
-    def check_size(self, image_size: int) -> None:
-        """Execute the calls for a photo of a size without values, so that nothing takes memory yet.
-
-        Raises:
-            InputError: a call fails, or its result would be too large.
-        """
-        state = {name: tensor.to("meta") for name, tensor in self.state_dict().items()}
-        with torch.no_grad():
-            functional_call(self, state, torch.empty(2, 3, image_size, image_size, device="meta"))
-
     def forward(self, image: Tensor) -> Tensor:
         """Execute the calls.
 
@@ -109,12 +98,16 @@ class GraphNetwork(nn.Module):
     def _execute(self, call: Call, values: Mapping[str, Any], limit: int) -> Any:
         args, kwargs = _resolve(call.args, values), {key: _resolve(value, values) for key, value in call.kwargs.items()}
         if call.kind == "call_module":
-            return self._by_path[call.target](*args, **kwargs)
+            module = self._by_path[call.target]
+            _check_size(_elements(module, *args), limit)
+            return module(*args, **kwargs)
         if call.kind == "get_attr":
             return self.get_parameter(call.target)
         run = (FUNCTIONS if call.kind == "call_function" else METHODS)[call.target].run
         if run in (operator.add, operator.mul):
             _check_operands(*args, limit=limit)
+        elif run is torch.cat:
+            _check_size(sum(part.numel() for part in args[0]), limit)
         return run(*args, **kwargs)
 
 
@@ -186,8 +179,25 @@ def _check_operands(a: Any, b: Any, *, limit: int) -> None:
     """Refuse what is no tensor, and a broadcast that would be too large, before it is computed."""
     if not isinstance(a, Tensor) or not isinstance(b, Tensor | int | float):
         raise TypeError("its operands are no tensors")
-    # By hand: torch.broadcast_shapes imports sympy.
-    if isinstance(b, Tensor) and math.prod(max(sides) for sides in zip_longest(a.shape[::-1], b.shape[::-1], fillvalue=1)) > limit:
+    if isinstance(b, Tensor):  # by hand: torch.broadcast_shapes imports sympy
+        _check_size(math.prod(max(sides) for sides in zip_longest(a.shape[::-1], b.shape[::-1], fillvalue=1)), limit)
+
+
+def _elements(module: nn.Module, x: Tensor) -> int:
+    """How many elements the result of a module has, before it is computed; of those that keep or shrink their input, the input's."""
+    if isinstance(module, nn.Conv2d):
+        elements = len(x) * module.out_channels
+        sizes = x.shape[-2:], module.kernel_size, module.stride, map(int, module.padding), module.dilation
+        for side, kernel, stride, padding, dilation in zip(*sizes, strict=True):
+            elements *= (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        return elements
+    if isinstance(module, nn.Linear):
+        return x.numel() // int(module.in_features) * int(module.out_features)
+    return x.numel()
+
+
+def _check_size(elements: int, limit: int) -> None:
+    if elements > limit:
         raise ValueError("its result is too large")
 
 

@@ -16,7 +16,7 @@ from showattend.attention.base import attentions
 from showattend.cells.registry import cells
 from showattend.config_checks import check_range, check_types, from_mapping
 from showattend.data.json_files import read_json
-from showattend.encoders import GraphEncoder, rebuild_encoder
+from showattend.encoders import rebuild_encoder
 from showattend.errors import InputError, one_line
 from showattend.files import sha256_of
 from showattend.model_files import COPY_AGAIN, SUBWORDS, VOCABULARY, check_sizes, read_subwords, read_vocabulary
@@ -220,8 +220,6 @@ def _build_network(
     if encoder.channels != config.encoder_dim:
         raise InputError(f"{folder / CONFIG}: encoder_dim is {config.encoder_dim}, the encoder has {encoder.channels} channels")
     _check_weights_fit(network.state_dict(), state, folder)
-    if isinstance(encoder, GraphEncoder):
-        encoder.network.check_size(config.preprocessing.image_size)
     network.load_state_dict(dict(state), assign=True)
     return network
 

@@ -14,7 +14,7 @@ from torch.fx import GraphModule, symbolic_trace
 from showattend.encoders import Encoder, EncoderConfig, make_encoder
 from showattend.encoders.graph import read_spec
 from showattend.encoders.graph_encoder import GraphEncoder
-from showattend.encoders.graph_network import GraphNetwork, fold_batchnorm
+from showattend.encoders.graph_network import GraphNetwork, _elements, fold_batchnorm
 from showattend.encoders.graph_spec import to_graph
 from showattend.errors import InputError
 
@@ -178,11 +178,25 @@ def test_a_graph_that_fails_or_fills_the_memory_is_stopped(calls: list[Any]) -> 
         GraphNetwork(read_spec({**GOOD, "input": "y0", "output": "y20", "parts": {}, "calls": calls}), {})(torch.ones(1, 3, 64, 64))
 
 
-def test_a_result_that_would_fill_the_memory_is_refused_before_a_photo_comes() -> None:
+def test_a_result_that_would_fill_the_memory_is_refused_before_it_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     wide = {"parts": {"a": ["Conv2d", {"in_channels": 3, "out_channels": 65_536, "kernel_size": 1, "bias": False}]}, "channels": 65_536}
     network = GraphNetwork(read_spec({**GOOD, **wide}), {"a.weight": torch.ones(65_536, 3, 1, 1)})
-    with pytest.raises(InputError, match="its results are too large"):
-        network.check_size(224)
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", lambda self, x: pytest.fail("computed"))
+    with pytest.raises(InputError, match="its result is too large"):
+        network(torch.ones(1, 3, 224, 224))
+
+
+@pytest.mark.parametrize("kind", ["resnet18", "mobilenet_v2", "convnext_tiny", "inception_v3"])
+def test_the_sizes_that_are_known_before_are_those_of_the_results(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make_encoder(EncoderConfig(kind, "none")).eval()
+    checked = []
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            module.register_forward_hook(lambda module, inputs, output: checked.append((_elements(module, *inputs), output.numel())))
+    with torch.inference_mode():
+        network(torch.zeros(2, 3, 96, 96, dtype=torch.uint8))
+    assert checked
+    assert all(expected == found for expected, found in checked)
 
 
 def test_batchnorm_is_folded_only_where_nothing_else_takes_the_convolution() -> None:

@@ -284,7 +284,8 @@ def test_a_lock_is_waited_for_and_leaves_no_file(tmp_path: Path) -> None:
     with waiting_lock(path):
         other = subprocess.Popen([sys.executable, "-c", code, str(path), str(order)], env=environment, stdout=subprocess.PIPE)
         assert other.stdout is not None
-        other.stdout.readline()
+        with other.stdout:
+            other.stdout.readline()
         time.sleep(0.3)  # long enough for whoever would not wait
         order.write_text("first ")
     assert other.wait(60) == 0
