@@ -89,7 +89,7 @@ class CaptionFormat(ABC):
                     entry = Entry(key, end, entry.rows + 1 if entry else 1)
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
             raise InputError(f"cannot go on from {path}: it is no such file as showattend caption writes: leave out --resume") from error
         if entry is not None:
             yield entry

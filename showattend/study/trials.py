@@ -18,6 +18,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
+from showattend.data.json_files import check_schema
 from showattend.errors import InputError, one_line
 from showattend.files import check_readable, lock_for_process, writable
 
@@ -41,7 +42,7 @@ class Job:
     cell: str
     number: int
     seed: int
-    params: dict[str, float] = field(default_factory=dict)
+    params: dict[str, int | float] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -84,7 +85,9 @@ class TrialStore:
         try:
             with writable(path):
                 self.storage = JournalStorage(JournalFileBackend(str(path)))
-        except ValueError as error:
+        except InputError:
+            raise
+        except Exception as error:  # Optuna replays whatever stands there
             raise InputError(f"{path} is damaged ({one_line(error)}): move it away and start the study anew") from error
         self.studies: dict[str, optuna.Study] = {}
 
@@ -106,8 +109,7 @@ class TrialStore:
         rows: dict[str, Row] = {}
         for study in self.storage.get_all_studies():
             for trial in self.storage.get_all_trials(study._study_id, deepcopy=False):
-                content = dict(trial.user_attrs["row"])
-                row = Row(**{**content, "job": Job(**content["job"])})
+                row = check_schema(trial.user_attrs.get("row"), Row, f"{JOURNAL}: a row is damaged: move the file away and start anew")
                 rows[row.job.id] = row
         return rows
 

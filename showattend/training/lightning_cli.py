@@ -22,7 +22,7 @@ from showattend.training.config import CaptionerConfig, RefineConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.launching import cluster_environment, is_first_process, tie_to_first_process
 from showattend.training.metrics_file import MetricsFile
-from showattend.training.resume import ResumeState, check_options, plain_options
+from showattend.training.resume import RESUME_KEYS, ResumeState, check_options, plain_options
 from showattend.training.run_config import DataConfig, RunConfig
 from showattend.training.runs import last_checkpoint, lock_run_folder, make_run_folder
 from showattend.training.self_critical import LitSelfCritical
@@ -157,13 +157,19 @@ class TrainingCLI(LightningCLI):
             return {}
         self.config_init[str(self.subcommand)]["ckpt_path"] = str(path)
         checkpoint = read_checkpoint(path)
-        if not isinstance(checkpoint.get("resume"), dict):
+        resume = checkpoint.get("resume")
+        if (
+            not isinstance(resume, dict)
+            or not resume.keys() >= RESUME_KEYS
+            or not isinstance(resume["options"], dict)
+            or "global_step" not in checkpoint
+        ):
             raise InputError(f"{path} holds no position to resume from: give a checkpoint of showattend fit or refine")
-        before = checkpoint["resume"]["options"]
+        before = resume["options"]
         if isinstance(before.get("model.fuse"), bool):
             before["model.fuse"] = fuse_mode(before["model.fuse"])
         self.differences = check_options(before, self.plain_options)
-        return {**checkpoint["resume"], "steps": checkpoint["global_step"]}
+        return {**resume, "steps": checkpoint["global_step"]}
 
     def _make_folder(self) -> Path:
         """A fresh folder in `runs`, or with `--ckpt_path last` the run's own.

@@ -62,6 +62,10 @@ class Position(NamedTuple):
     batch: int
 
 
+# What a checkpoint's record for resuming holds at least; see `ResumeState`.
+RESUME_KEYS = {*Position._fields, "data_seed", "metrics_rows", "random", "random_of_others", "options"}
+
+
 def current_position(trainer: lightning.Trainer) -> Position:
     """The position of a run between two training steps, during a validation or at the end of an epoch."""
     loop = trainer.fit_loop

@@ -83,6 +83,8 @@ def test_document_frequencies_of_a_larger_corpus_take_the_place_of_the_reference
     statistics = corpus_statistics(dict(enumerate(hypotheses)), dict(enumerate(references)), frequencies)
     assert statistics.values()["cider_d"] == pytest.approx(found.mean())
     assert not corpus_statistics({0: hypotheses[0]}, {0: references[0]}, frequencies).undefined
+    few = count_document_frequencies([[["a", "dog"]]], "nltk")  # three n-grams, fewer than there are references
+    assert all(map(math.isfinite, CiderD(references, frequencies=few).scores(range(6), hypotheses)))
 
 
 def test_captions_of_some_photos_are_scored_against_all_references() -> None:
