@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,9 @@ def test_a_signal_keeps_what_was_found_and_ends_with_its_status(
 ) -> None:
     for copy in range(400):
         shutil.copy(photos / "0.png", photos / f"more{copy}.png")
-    process = run_command(command(photos, captioner, outputs), stdout=subprocess.PIPE)
+    # Under nohup, which the suite may run under, SIGHUP is ignored, and rightly so.
+    heard = partial(signal.signal, number, signal.SIG_DFL)
+    process = run_command(command(photos, captioner, outputs), stdout=subprocess.PIPE, preexec_fn=heard)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
