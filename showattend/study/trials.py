@@ -7,7 +7,7 @@ study goes on with the jobs that have no row, in any order and in any number of 
 import math
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,8 +121,8 @@ class TrialStore:
 
 def _repair(path: Path) -> None:
     """Cut off a last line that a kill left unfinished, and remove the lock of a dead process; the caller holds the folder's lock."""
-    with suppress(FileNotFoundError):
-        os.unlink(f"{path}.lock")
+    for lock in path.parent.glob(f"{path.name}.lock*"):
+        lock.unlink(missing_ok=True)
     if not path.exists():
         return
     check_readable(path)
@@ -141,7 +141,7 @@ def locked(folder: Path) -> Iterator[None]:
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
-            if path.is_symlink() and not path.is_dir():
+            if path.is_symlink() and not path.is_dir() and not path.name.startswith(f"{JOURNAL}.lock"):  # Optuna's own lock is a link
                 raise InputError(f"{path} is a link, and what it leads to would be written over: delete it")
         # Not through a link, and nothing is cut off: the folder may come from elsewhere.
         file = os.fdopen(os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+")

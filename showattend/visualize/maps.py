@@ -33,7 +33,8 @@ def photo_of(caption: Caption) -> Image.Image:
 
 def word_alpha(caption: Caption, word: int) -> Pixels:
     """The weights on the locations at a word, (L,), of a caption by torch or by an exported model."""
-    return np.asarray(caption.alphas[word], np.float32)
+    alpha = caption.alphas[word]
+    return np.asarray(alpha, np.float32) if isinstance(alpha, np.ndarray) else alpha.float().numpy()  # NumPy has no bfloat16
 
 
 def fit_within(photo: Image.Image, side: int) -> Image.Image:
