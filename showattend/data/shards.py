@@ -102,15 +102,15 @@ def _file_name(photo: PackedPhoto, names: Counter[str]) -> str:
     """A new file's name that is like the photo's in its shard.
 
     Args:
-        names: those given so far, in lower case, and how often each was wanted
+        names: those given so far, in lower case, and how often each was asked for
     """
     path = PurePosixPath(photo.name.replace("\\", "/"))
     stem = re.sub(r"[^\w-]+", "_", path.stem, flags=re.ASCII)[:80] or "photo"
     suffix = path.suffix.lower() if has_photo_suffix(path.name) else ".jpg"
-    wanted = name = f"{stem}{suffix}"
+    base = name = f"{stem}{suffix}"
     while name.lower() in names:  # file systems may not tell cases apart
-        names[wanted.lower()] += 1
-        name = f"{stem}-{names[wanted.lower()]}{suffix}"
+        names[base.lower()] += 1
+        name = f"{stem}-{names[base.lower()]}{suffix}"
     names[name.lower()] = 1
     return name
 

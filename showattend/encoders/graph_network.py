@@ -41,10 +41,10 @@ class GraphNetwork(nn.Module):
             for path, part in graph.parts.items():
                 self._add(path, part)
         _check_shapes(self.state_dict(), weights)
+        self.load_state_dict(dict(weights), assign=True)
         self._last_uses = _last_uses(graph)
         # get_submodule splits the path at each call.
         self._by_path = {path: self.get_submodule(path) for path, part in graph.parts.items() if part.kind != PARAMETER}
-        self.load_state_dict(dict(weights), assign=True)
 
     def _add(self, path: str, part: Part) -> None:
         """Register a part under its path, inside plain modules that are added on the way."""
