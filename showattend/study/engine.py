@@ -18,7 +18,7 @@ from tqdm import tqdm
 from showattend.console import printable
 from showattend.errors import InputError, one_line
 from showattend.study.caption_runs import DivergedError
-from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Job, Row, TrialStore, is_finite
+from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Job, Row, Status, TrialStore, is_finite
 
 Work = Callable[[Job], dict[str, Any]]  # measures a job; picklable where there are several processes
 
@@ -26,6 +26,7 @@ Work = Callable[[Job], dict[str, Any]]  # measures a job; picklable where there 
 def run_job(work: Work, job: Job) -> Row:
     """Measure a job on one thread; what goes wrong is the reason of its row and not an end of the study."""
     started = time.perf_counter()
+    status: Status
     with _one_thread():
         try:
             values = work(job)

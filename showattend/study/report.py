@@ -2,17 +2,18 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from showattend.files import write_table, write_text
+from showattend.files import write_text
 from showattend.study.config import CaptionStudy, StudyConfig, plain_config
 from showattend.study.memory_summary import summarize_memory
 from showattend.study.summary import LABELS, SETTINGS, Summary, summarize_captions
 from showattend.study.trials import Row
+from showattend.study.trials_table import TABLE, write_trials
 from showattend.visualize.study import ForestRow, delays_figure, forest_figure, gradients_figure, importance_figure, svg_text
 
 FIGURES = "figures"  # folder of the report's figures as files
@@ -58,7 +59,7 @@ def write_results(config: StudyConfig, rows: Mapping[str, Row], folder: Path) ->
     Raises:
         InputError: a file cannot be written.
     """
-    write_trials(folder / "trials.csv", rows.values())
+    write_trials(folder / TABLE, rows.values())
     is_captions = isinstance(config, CaptionStudy)
     summary = summarize_captions(config, rows) if isinstance(config, CaptionStudy) else summarize_memory(config, rows)
     write_text(folder / "summary.json", json.dumps({"config": plain_config(config), **summary}, indent=1) + "\n")
@@ -76,51 +77,6 @@ def write_results(config: StudyConfig, rows: Mapping[str, Row], folder: Path) ->
     for picture in (picture for section in sections for picture in section.figures):
         write_text(folder / FIGURES / f"{picture.name}.svg", picture.svg)
     return summary
-
-
-def write_trials(path: Path, rows: Iterable[Row]) -> None:
-    """A row for each run, in the order of their ids; numbers as they were measured, lists as JSON with four digits of their numbers.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    rows = sorted(rows, key=lambda row: (row.job.track, row.job.phase, row.job.cell, row.job.number))
-    params = sorted({name for row in rows for name in row.job.params})
-    values = sorted({name for row in rows for name in row.values})
-    header = [
-        "trial",
-        "track",
-        "phase",
-        "cell",
-        "number",
-        "seed",
-        *(f"set_{name}" for name in params),
-        "status",
-        "reason",
-        *values,
-        "seconds",
-    ]
-    write_table(path, header, ([*_leading(row), *_entries(row, params, values)] for row in rows))
-
-
-def _leading(row: Row) -> list[object]:
-    job = row.job
-    return [job.id, job.track, job.phase, job.cell, job.number, job.seed]
-
-
-def _entries(row: Row, params: Sequence[str], values: Sequence[str]) -> list[object]:
-    measured = [row.values.get(name, "") for name in values]
-    texts = [json.dumps(_rounded(value), separators=(",", ":")) if isinstance(value, list) else value for value in measured]
-    return [*(row.job.params.get(name, "") for name in params), row.status, row.reason, *texts, row.seconds]
-
-
-def _rounded(value: Any) -> Any:
-    """Numbers within lists and dictionaries with four digits; the journal has them all."""
-    if isinstance(value, list):
-        return [_rounded(entry) for entry in value]
-    if isinstance(value, dict):
-        return {name: _rounded(entry) for name, entry in value.items()}
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def caption_sections(config: CaptionStudy, summary: Summary) -> list[Section]:

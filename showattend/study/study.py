@@ -1,13 +1,15 @@
 """Runs a study in its folder from its first run, or from where it was interrupted, to its report."""
 
 import json
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from showattend.console import print_line
 from showattend.errors import InputError
-from showattend.files import write_text
+from showattend.files import writable, write_text
 from showattend.inference.device import stop_looking_for_gpus
 from showattend.registry import check_trusted
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, search_jobs
@@ -17,7 +19,8 @@ from showattend.study.memory_study import MemoryWork, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
 from showattend.study.report import write_results
 from showattend.study.summary import Summary, planned_runs
-from showattend.study.trials import Row, TrialStore, locked
+from showattend.study.trials import JOURNAL, Row, TrialStore, locked
+from showattend.study.trials_table import published_trials
 
 CONFIG = "study.json"
 # What a study may be given more of later: more runs change none of those that are there.
@@ -155,6 +158,19 @@ def _write_config(config: StudyConfig, folder: Path) -> None:
 
 
 def _open_store(config: StudyConfig, folder: Path) -> TrialStore:
+    """The stored trials; a published study, which has a table and no journal, gets its journal back."""
+    if not (folder / JOURNAL).exists() and (folder / CONFIG).exists() and (rows := published_trials(folder)):
+        with writable(folder), tempfile.TemporaryDirectory(dir=folder) as name:  # an interruption leaves no half of a journal
+            draft = Path(name)
+            store = _make_store(config, draft)
+            for row in rows:
+                store.add(row)
+            (draft / JOURNAL).rename(folder / JOURNAL)
+        print_line(f"going on from the {len(rows)} runs in the table of {folder}")
+    return _make_store(config, folder)
+
+
+def _make_store(config: StudyConfig, folder: Path) -> TrialStore:
     if isinstance(config, CaptionStudy):
         return TrialStore(folder, OBJECTIVE, distributions(config.space))
     return TrialStore(folder, "longest_delay", {})

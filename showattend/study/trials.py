@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -22,7 +22,10 @@ from showattend.data.json_files import check_schema
 from showattend.errors import InputError, one_line
 from showattend.files import check_readable, lock_for_process, writable
 
-COMPLETE, DIVERGED, FAILED = "complete", "diverged", "failed"
+Status = Literal["complete", "diverged", "failed"]
+COMPLETE: Final = "complete"
+DIVERGED: Final = "diverged"
+FAILED: Final = "failed"
 JOURNAL = "trials.journal"
 
 
@@ -62,7 +65,7 @@ class Row:
     """
 
     job: Job
-    status: str
+    status: Status
     reason: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
@@ -88,19 +91,28 @@ class TrialStore:
         except InputError:
             raise
         except Exception as error:  # Optuna replays whatever stands there
-            raise InputError(f"{path} is damaged ({one_line(error)}): move it away and start the study anew") from error
+            raise InputError(f"{path} is damaged ({one_line(error)}): move it away, and the study goes on from its trials.csv") from error
         self.studies: dict[str, optuna.Study] = {}
 
     def add(self, row: Row) -> None:
-        """Store a row; it is on the disk when this returns."""
+        """Store a row; it is on the disk when this returns.
+
+        Raises:
+            InputError: the row is from elsewhere, and of another search space or without the objective.
+        """
         complete = row.status == COMPLETE
-        trial = create_trial(
-            state=TrialState.COMPLETE if complete else TrialState.FAIL,
-            value=row.values[self.objective] if complete else None,
-            params=row.job.params,
-            distributions={name: self.distributions[name] for name in row.job.params},
-            user_attrs={"row": asdict(row)},
-        )
+        try:
+            trial = create_trial(
+                state=TrialState.COMPLETE if complete else TrialState.FAIL,
+                value=row.values[self.objective] if complete else None,
+                params=row.job.params,
+                distributions={name: self.distributions[name] for name in row.job.params},
+                user_attrs={"row": asdict(row)},
+            )
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"the run {row.job.id} is none of this study ({one_line(error)}): take the table that lay beside its study.json"
+            ) from error
         with writable(Path(JOURNAL)):
             self._study(f"{row.job.track} {row.job.phase}").add_trial(trial)
 

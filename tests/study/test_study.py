@@ -1,6 +1,7 @@
 """A whole study: interrupted and resumed, refused, repeated, and run end to end through the command line."""
 
 import csv
+import gzip
 import json
 import shutil
 import sys
@@ -23,6 +24,7 @@ from showattend.study.config import CaptionStudy, MemoryStudy, SearchSpace, read
 from showattend.study.engine import run_jobs
 from showattend.study.study import differences, plan_study, rerun, run_study
 from showattend.study.trials import JOURNAL, Job, TrialStore, locked
+from showattend.study.trials_table import TABLE
 from showattend.training.recipes import recipe_names, recipe_path
 
 SPACE = {"learning_rate": [1e-3, 1e-2], "dropout": [0.0, 0.5], "clip": [0.5, 5.0], "hidden_size": [16, 32]}
@@ -70,6 +72,53 @@ def test_an_interrupted_study_ends_with_the_summary_of_an_uninterrupted_one(fini
         (tmp_path / JOURNAL).write_bytes(journal[: int(share * len(journal))])
         run_study(CONFIG, tmp_path, work=measure)
         assert summary_of(tmp_path) == summary_of(finished)
+
+
+def test_a_published_table_is_gone_on_with_by_whoever_has_no_journal(finished: Path, tmp_path: Path) -> None:
+    shutil.copy(finished / "study.json", tmp_path)
+    (tmp_path / f"{TABLE}.gz").write_bytes(gzip.compress((finished / TABLE).read_bytes()))
+    measured: list[str] = []
+
+    def work(job: Job) -> dict[str, Any]:
+        measured.append(job.id)
+        return measure(job)
+
+    run_study(CONFIG, tmp_path, work=work)
+    assert set(measured) == {f"{track}/search/gru/2" for track in CONFIG.tracks}, "only what had failed"
+    assert json.loads(summary_of(tmp_path)) == json.loads(summary_of(finished))
+    table, whole = ([line.rpartition(",")[0] for line in (folder / TABLE).read_text().splitlines()] for folder in (tmp_path, finished))
+    assert table == whole, "but for the seconds"
+    assert not list(tmp_path.glob("tmp*"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("complete", "done", "row 2: status: invalid enum value"),
+        ("equal_parameters,final,elman,0,", "equal_parameters,final,elman,zero,", "row 2 is no run of a study"),
+        ("val_nll", "val_loss", "is none of this study"),
+        ("set_dropout", "set_droupout", "is none of this study"),
+        (",16,0.00", ",17,0.00", "is none of this study"),
+        ("trial,track", "trial,trick", "row 2 is no run of a study"),
+    ],
+)
+def test_a_table_of_something_else_is_refused_and_leaves_no_journal(
+    finished: Path, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    shutil.copy(finished / "study.json", tmp_path)
+    text = (finished / TABLE).read_text()
+    assert old in text
+    (tmp_path / TABLE).write_text(text.replace(old, new))
+    with pytest.raises(InputError, match=message):
+        run_study(CONFIG, tmp_path, work=measure)
+    assert not (tmp_path / JOURNAL).exists()
+
+
+def test_a_table_that_is_cut_off_is_refused(finished: Path, tmp_path: Path) -> None:
+    shutil.copy(finished / "study.json", tmp_path)
+    (tmp_path / f"{TABLE}.gz").write_bytes(gzip.compress((finished / TABLE).read_bytes())[:-20])
+    with pytest.raises(InputError, match=f"cannot read .*{TABLE}.gz"):
+        run_study(CONFIG, tmp_path, work=measure)
 
 
 def test_what_went_wrong_is_a_row_with_its_reason(finished: Path) -> None:
@@ -238,10 +287,10 @@ def test_a_plan_and_a_repetition_change_no_study(finished: Path, tmp_path: Path)
 
 
 def test_a_folder_without_a_run_takes_another_configuration_but_for_its_data(tmp_path: Path) -> None:
-    run_study(replace(CONFIG, cells=["elman"]), tmp_path, work=measure)
-    (tmp_path / JOURNAL).unlink()
-    run_study(replace(CONFIG, margins={"test_nll": 0.2}), tmp_path, work=measure)
-    (tmp_path / JOURNAL).unlink()
+    for config in (replace(CONFIG, cells=["elman"]), replace(CONFIG, margins={"test_nll": 0.2})):
+        run_study(config, tmp_path, work=measure)
+        (tmp_path / JOURNAL).unlink()
+        (tmp_path / TABLE).unlink()
     with pytest.raises(InputError, match="another seed"):
         run_study(replace(CONFIG, seed=1), tmp_path, work=measure)
 
