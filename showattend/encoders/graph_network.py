@@ -1,10 +1,9 @@
 """A network that executes a graph call by call: no source code is generated from it."""
 
-import math
+import copy
 import operator
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -16,9 +15,9 @@ from showattend.encoders.graph_arguments import Ref
 from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER
 from showattend.errors import InputError, one_line
 
-# No result of a graph may be larger than this many times its input, nor all of them together: a file must not fill the memory.
-MAX_GROWTH, MAX_TOTAL_GROWTH = 256, 16_384
-MAX_ELEMENTS = 2**29  # of a result for one photo: 2 GiB
+# Elements that a graph holds at once, and computes in all, for each of its input: a file must not fill the memory, nor compute without end.
+# Of torchvision's networks, VGG holds most (43) and EfficientNet-B7 computes most (907).
+MAX_HELD, MAX_COMPUTED = 128, 4096
 
 
 class GraphNetwork(nn.Module):
@@ -41,10 +40,11 @@ class GraphNetwork(nn.Module):
             for path, part in graph.parts.items():
                 self._add(path, part)
         _check_shapes(self.state_dict(), weights)
-        self.load_state_dict(dict(weights), assign=True)
         self._last_uses = _last_uses(graph)
-        # get_submodule splits the path at each call.
-        self._by_path = {path: self.get_submodule(path) for path, part in graph.parts.items() if part.kind != PARAMETER}
+        # Without weights, to know sizes before anything is computed. A dictionary, so that they are no modules of this one.
+        self._without_weights = {path: copy.deepcopy(self._part(path)).requires_grad_(False) for path in graph.parts}
+        self._checked: set[torch.Size] = set()
+        self.load_state_dict(dict(weights), assign=True)
 
     def _add(self, path: str, part: Part) -> None:
         """Register a part under its path, inside plain modules that are added on the way."""
@@ -68,25 +68,36 @@ class GraphNetwork(nn.Module):
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"the encoder's graph is not valid: {path}: {one_line(error)}") from error
 
+    def _part(self, path: str) -> nn.Module | nn.Parameter:
+        return self.get_parameter(path) if self.graph.parts[path].kind == PARAMETER else self.get_submodule(path)
+
     def forward(self, image: Tensor) -> Tensor:
         """Execute the calls.
 
         Raises:
-            InputError: a call fails, or its result is too large.
+            InputError: a call fails, or its result is too large; the latter is known before anything is computed.
         """
+        # Export and compilation compute with sizes alone.
+        if image.shape not in self._checked and not torch.compiler.is_compiling():
+            with torch.no_grad():
+                self._run(torch.empty_like(image, dtype=torch.float32, device="meta"), self._without_weights)
+            self._checked.add(image.shape)
+        return self._run(image, {path: self._part(path) for path in self.graph.parts})
+
+    def _run(self, image: Tensor, parts: Mapping[str, nn.Module | nn.Parameter]) -> Tensor:
         values: dict[str, Any] = {self.graph.input: image}
-        total, limit = 0, min(MAX_GROWTH * image.numel(), MAX_ELEMENTS * len(image))
+        computed = held = 0
         for call, finished in zip(self.graph.calls, self._last_uses, strict=True):
             try:
-                value = self._execute(call, values, limit)
+                value = _execute(call, values, parts)
             except torch.OutOfMemoryError:
                 raise
             except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
                 raise InputError(f"the encoder's graph fails at {call.result}: {one_line(error)}") from error
             values[call.result] = value
-            if isinstance(value, Tensor):
-                total += value.numel()
-                if value.numel() > limit or total > MAX_TOTAL_GROWTH * image.numel():
+            if image.is_meta:
+                held, computed = sum(map(_elements, values.values())), computed + _elements(value)
+                if held > MAX_HELD * image.numel() or computed > MAX_COMPUTED * image.numel():
                     raise InputError(f"the encoder's graph fails at {call.result}: its results are too large")
             for name in finished:
                 del values[name]
@@ -95,20 +106,17 @@ class GraphNetwork(nn.Module):
             raise InputError(f"the encoder's graph does not give a feature map of {self.graph.channels} channels")
         return output
 
-    def _execute(self, call: Call, values: Mapping[str, Any], limit: int) -> Any:
-        args, kwargs = _resolve(call.args, values), {key: _resolve(value, values) for key, value in call.kwargs.items()}
-        if call.kind == "call_module":
-            module = self._by_path[call.target]
-            _check_size(_elements(module, *args), limit)
-            return module(*args, **kwargs)
-        if call.kind == "get_attr":
-            return self.get_parameter(call.target)
-        run = (FUNCTIONS if call.kind == "call_function" else METHODS)[call.target].run
-        if run in (operator.add, operator.mul):
-            _check_operands(*args, limit=limit)
-        elif run is torch.cat:
-            _check_size(sum(part.numel() for part in args[0]), limit)
-        return run(*args, **kwargs)
+
+def _execute(call: Call, values: Mapping[str, Any], parts: Mapping[str, nn.Module | nn.Parameter]) -> Any:
+    args, kwargs = _resolve(call.args, values), {key: _resolve(value, values) for key, value in call.kwargs.items()}
+    if call.kind == "call_module":
+        return parts[call.target](*args, **kwargs)
+    if call.kind == "get_attr":
+        return parts[call.target]
+    run = (FUNCTIONS if call.kind == "call_function" else METHODS)[call.target].run
+    if run in (operator.add, operator.mul):
+        _check_operands(*args)
+    return run(*args, **kwargs)
 
 
 def fold_batchnorm(network: GraphNetwork) -> GraphNetwork:
@@ -175,30 +183,17 @@ def _last_uses(graph: Graph) -> list[tuple[str, ...]]:
     return finished[::-1]
 
 
-def _check_operands(a: Any, b: Any, *, limit: int) -> None:
-    """Refuse what is no tensor, and a broadcast that would be too large, before it is computed."""
+def _check_operands(a: Any, b: Any) -> None:
+    """Refuse to repeat or to join sizes and tuples, which is what the operators of tensors do with them."""
     if not isinstance(a, Tensor) or not isinstance(b, Tensor | int | float):
         raise TypeError("its operands are no tensors")
-    if isinstance(b, Tensor):  # by hand: torch.broadcast_shapes imports sympy
-        _check_size(math.prod(max(sides) for sides in zip_longest(a.shape[::-1], b.shape[::-1], fillvalue=1)), limit)
 
 
-def _elements(module: nn.Module, x: Tensor) -> int:
-    """How many elements the result of a module has, before it is computed; of those that keep or shrink their input, the input's."""
-    if isinstance(module, nn.Conv2d):
-        elements = len(x) * module.out_channels
-        sizes = x.shape[-2:], module.kernel_size, module.stride, map(int, module.padding), module.dilation
-        for side, kernel, stride, padding, dilation in zip(*sizes, strict=True):
-            elements *= (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-        return elements
-    if isinstance(module, nn.Linear):
-        return x.numel() // int(module.in_features) * int(module.out_features)
-    return x.numel()
-
-
-def _check_size(elements: int, limit: int) -> None:
-    if elements > limit:
-        raise ValueError("its result is too large")
+def _elements(value: Any) -> int:
+    """How many elements a result has; parts of a tensor in a tuple together."""
+    if isinstance(value, tuple | list):
+        return sum(map(_elements, value))
+    return value.numel() if isinstance(value, Tensor) else 0
 
 
 def _refuse_taken(parent: nn.Module, name: str, path: str) -> None:

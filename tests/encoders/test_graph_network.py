@@ -14,7 +14,7 @@ from torch.fx import GraphModule, symbolic_trace
 from showattend.encoders import Encoder, EncoderConfig, make_encoder
 from showattend.encoders.graph import read_spec
 from showattend.encoders.graph_encoder import GraphEncoder
-from showattend.encoders.graph_network import GraphNetwork, _elements, fold_batchnorm
+from showattend.encoders.graph_network import MAX_COMPUTED, MAX_HELD, GraphNetwork, fold_batchnorm
 from showattend.encoders.graph_spec import to_graph
 from showattend.errors import InputError
 
@@ -178,25 +178,66 @@ def test_a_graph_that_fails_or_fills_the_memory_is_stopped(calls: list[Any]) -> 
         GraphNetwork(read_spec({**GOOD, "input": "y0", "output": "y20", "parts": {}, "calls": calls}), {})(torch.ones(1, 3, 64, 64))
 
 
-def test_a_result_that_would_fill_the_memory_is_refused_before_it_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    wide = {"parts": {"a": ["Conv2d", {"in_channels": 3, "out_channels": 65_536, "kernel_size": 1, "bias": False}]}, "channels": 65_536}
-    network = GraphNetwork(read_spec({**GOOD, **wide}), {"a.weight": torch.ones(65_536, 3, 1, 1)})
-    monkeypatch.setattr(torch.nn.Conv2d, "forward", lambda self, x: pytest.fail("computed"))
-    with pytest.raises(InputError, match="its result is too large"):
-        network(torch.ones(1, 3, 224, 224))
+WIDE = ["Conv2d", {"in_channels": 3, "out_channels": 65_536, "kernel_size": 1, "bias": False}]
+
+
+@pytest.mark.parametrize(
+    ("parts", "calls"),
+    [
+        ({"a": WIDE}, [["y", "call_module", "a", ["x"], {}]]),
+        ({"a": WIDE}, [["y", "call_module", "a", [], {"input": "x"}]]),
+        ({"a": ["AdaptiveAvgPool2d", {"output_size": 64}]}, [["y", "call_module", "a", ["x"], {}]]),
+        ({}, [["y", "call_function", "cat", [], {"tensors": ["x"] * 200}]]),
+        (
+            {},
+            [
+                *([f"y{i}", "call_function", "cat", [["x"] * 30], {}] for i in range(5)),
+                ["y", "call_function", "cat", [[f"y{i}" for i in range(5)]], {}],
+            ],
+        ),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused_before_it_is_computed(
+    parts: dict[str, Any], calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = {"a.weight": torch.ones(65_536, 3, 1, 1)} if parts.get("a") == WIDE else {}
+    network = GraphNetwork(read_spec({**GOOD, "parts": parts, "calls": calls}), weights)
+    computed: list[str] = []
+    run = GraphNetwork._run
+
+    def watched(self: GraphNetwork, image: Tensor, parts: Any) -> Tensor:
+        computed.append(image.device.type)
+        return run(self, image, parts)
+
+    monkeypatch.setattr(GraphNetwork, "_run", watched)
+    with pytest.raises(InputError, match="its results are too large"):
+        network(torch.ones(2, 3, 4, 4))
+    assert computed == ["meta"]
+
+
+def test_every_size_of_batch_is_checked_once() -> None:
+    square = [
+        ["y1", "call_method", "view", ["x", 1, -1, 1], {}],
+        ["y2", "call_method", "view", ["x", 1, 1, -1], {}],
+        ["y3", "call_function", "mul", ["y1", "y2"], {}],
+        ["y", "call_method", "view", ["y3", -1, 3, 1, 1], {}],
+    ]
+    network = GraphNetwork(read_spec({**GOOD, "parts": {}, "calls": square}), {})
+    for _ in range(2):
+        assert network(torch.ones(2, 3, 2, 2)).shape == (2 * 2 * 3 * 2 * 2 * 2 * 2, 3, 1, 1)
+    with pytest.raises(InputError, match="its results are too large"):
+        network(torch.ones(64, 3, 2, 2))
 
 
 @pytest.mark.parametrize("kind", ["resnet18", "mobilenet_v2", "convnext_tiny", "inception_v3"])
-def test_the_sizes_that_are_known_before_are_those_of_the_results(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = make_encoder(EncoderConfig(kind, "none")).eval()
-    checked = []
-    for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
-            module.register_forward_hook(lambda module, inputs, output: checked.append((_elements(module, *inputs), output.numel())))
+def test_a_network_of_torchvision_stays_far_below_the_limits(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = make_encoder(EncoderConfig(kind, "none")).eval()
+    network = GraphEncoder.from_graph(encoder.config, read_spec(encoder.spec()), encoder.state_dict()).eval().to(torch.bfloat16).network
+    for name, limit in (("MAX_HELD", MAX_HELD), ("MAX_COMPUTED", MAX_COMPUTED)):
+        monkeypatch.setattr(f"showattend.encoders.graph_network.{name}", limit / 3)
+    pixels = torch.zeros(2, 3, 96, 96, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        network(torch.zeros(2, 3, 96, 96, dtype=torch.uint8))
-    assert checked
-    assert all(expected == found for expected, found in checked)
+        assert network(pixels).dtype == torch.bfloat16
 
 
 def test_batchnorm_is_folded_only_where_nothing_else_takes_the_convolution() -> None:
