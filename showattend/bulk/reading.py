@@ -16,7 +16,7 @@ from showattend.bulk.stores import PROTOCOLS, join, open_store, protocol_of
 from showattend.bulk.tables import Columns, read_rows, require_pyarrow
 from showattend.bulk.units import Unit
 from showattend.data.images import MAX_BYTES, has_photo_suffix
-from showattend.data.tar_headers import BoundedTarInfo
+from showattend.data.tar_headers import BoundedTarFile
 from showattend.errors import InputError, one_line
 
 THREADS = 16  # that read photos of a store at the same time: each of them mostly waits
@@ -93,7 +93,7 @@ def _shard(unit: Unit, columns: Columns) -> Iterator[Found]:
     (name,) = unit.names
     try:
         system, path = open_store(unit.source)
-        with system.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r|*", tarinfo=BoundedTarInfo) as tar:
+        with system.open(path, "rb") as file, BoundedTarFile.open(fileobj=file, mode="r|*") as tar:
             for member in tar:
                 # macOS puts a file ._NAME of its own beside each photo.
                 if member.isfile() and has_photo_suffix(member.name) and not PurePosixPath(member.name).name.startswith("."):

@@ -12,7 +12,7 @@ from showattend.data.listings import Listing, split_in_name
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
 from showattend.data.readers.json_records import captions_of_record
 from showattend.data.shards import PackedPhoto, unpack
-from showattend.data.tar_headers import BoundedTarInfo
+from showattend.data.tar_headers import BoundedTarFile
 from showattend.data.text_files import split_lines
 from showattend.errors import InputError
 
@@ -45,7 +45,7 @@ def read_shard(shard: Path, split: str) -> Iterator[PackedPhoto]:
     """
     try:
         _check_end(shard)
-        with tarfile.open(shard, "r|*", tarinfo=BoundedTarInfo) as tar:
+        with BoundedTarFile.open(shard, "r|*") as tar:
             for name, members in groupby(_members(tar, shard), key=lambda member: _key(member[0])):
                 if photo := _photo(name, dict(members), split, f"{shard}: {name}"):
                     yield photo
@@ -80,7 +80,7 @@ def _members(tar: tarfile.TarFile, shard: Path) -> Iterator[tuple[str, bytes]]:
 def _begins_as_shard(path: Path) -> bool:
     """Whether a photo and a text of its name are among the first members of a tar file."""
     try:
-        with tarfile.open(path, "r|*", tarinfo=BoundedTarInfo) as tar:
+        with BoundedTarFile.open(path, "r|*") as tar:
             names = [member.name for member in islice(tar, FIRST_MEMBERS)]
     except (tarfile.TarError, EOFError, OSError, ValueError):
         return False
