@@ -53,27 +53,22 @@ def run(args: argparse.Namespace) -> int:
     """Run, plan, or repeat a trial.
 
     Returns:
-        0; 1 if runs have failed, or a repeated trial has other numbers
+        0; 1 if runs have failed (one that diverged is a result), or a repeated trial has other numbers
     """
     _check_libraries()
     folder = _folder(args)
     config = _config(args, folder)
     if args.rerun:
-        return _rerun(config, folder, args.rerun)
+        return _rerun(config, folder, args.rerun, args.trust)
     if args.dry_run:
-        _print_plan(config, folder, args.jobs)
+        _print_plan(config, folder, args.jobs, args.trust)
         return 0
     from showattend.study.study import run_study
 
-    summary = run_study(config, folder, args.jobs)
+    summary = run_study(config, folder, args.jobs, trusted=args.trust)
     _print_conclusion(summary)
     print(f"\n{folder / 'report.html'}\n{folder / 'trials.csv'}\n{folder / 'summary.json'}")
-    return int(_failed(summary))
-
-
-def _failed(summary: dict[str, Any]) -> bool:
-    """Whether a run of a study of captions has failed; one that diverged is a result."""
-    return any(cell.get("failed", 0) for part in summary.get("tracks", {}).values() for cell in part["cells"].values())
+    return int(summary["runs"]["failed"] > 0)
 
 
 def _check_libraries() -> None:
@@ -101,18 +96,18 @@ def _config(args: argparse.Namespace, folder: Path) -> "StudyConfig":
     return read_config(path, trusted=trusted, cells=args.cells, tracks=args.tracks, trials=args.trials, seeds=args.seeds, root=args.root)
 
 
-def _print_plan(config: "StudyConfig", folder: Path, processes: int) -> None:
+def _print_plan(config: "StudyConfig", folder: Path, processes: int, trusted: list[str]) -> None:
     from showattend.study.study import plan_study
 
-    plan = plan_study(config, folder)
+    plan = plan_study(config, folder, trusted=trusted)
     print(f"{plan.planned} runs, {plan.finished} of them done; a timed one took {plan.seconds_a_run:.1f} seconds")
     print(f"about {plan.hours_left / processes:.1f} hours are left with {processes} process{'es' * (processes > 1)}")
 
 
-def _rerun(config: "StudyConfig", folder: Path, trial: str) -> int:
+def _rerun(config: "StudyConfig", folder: Path, trial: str, trusted: list[str]) -> int:
     from showattend.study.study import differences, rerun
 
-    stored, repeated = rerun(config, folder, trial)
+    stored, repeated = rerun(config, folder, trial, trusted=trusted)
     print_line(f"{trial}: {stored.status}; a setting of {stored.job.params or 'none'}, seed {stored.job.seed}")
     changed = differences(stored, repeated)
     for name, (old, new) in changed.items():

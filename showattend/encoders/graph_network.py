@@ -84,7 +84,7 @@ class GraphNetwork(nn.Module):
             self._checked.add(image.shape)
         return self._run(image, {path: self._part(path) for path in self.graph.parts})
 
-    def _run(self, image: Tensor, parts: Mapping[str, nn.Module | nn.Parameter]) -> Tensor:
+    def _run(self, image: Tensor, parts: Mapping[str, Any]) -> Tensor:
         values: dict[str, Any] = {self.graph.input: image}
         computed = held = 0
         for call, finished in zip(self.graph.calls, self._last_uses, strict=True):
@@ -107,7 +107,7 @@ class GraphNetwork(nn.Module):
         return output
 
 
-def _execute(call: Call, values: Mapping[str, Any], parts: Mapping[str, nn.Module | nn.Parameter]) -> Any:
+def _execute(call: Call, values: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
     args, kwargs = _resolve(call.args, values), {key: _resolve(value, values) for key, value in call.kwargs.items()}
     if call.kind == "call_module":
         return parts[call.target](*args, **kwargs)

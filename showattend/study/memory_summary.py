@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from showattend.study.config import MemoryStudy
 from showattend.study.memory_study import GRADIENTS, memory_jobs
-from showattend.study.summary import Summary
+from showattend.study.summary import Summary, count_runs
 from showattend.study.trials import COMPLETE, Row
 
 NAMED_CELLS = ("elman", "lstm", "gru")  # whose gradients the conclusion names
@@ -26,7 +26,7 @@ def summarize_memory(config: MemoryStudy, rows: Mapping[str, Row]) -> Summary:
     return {
         "kind": "memory",
         "delays": config.probe.delays,
-        "runs": {"planned": planned_memory_runs(config), "finished": len(rows)},
+        "runs": count_runs(planned_memory_runs(config), rows),
         "tasks": tasks,
         "gradients": gradients,
         "conclusion": [

@@ -3,7 +3,7 @@
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,18 +43,19 @@ class Plan(NamedTuple):
         return (self.planned - self.finished) * self.seconds_a_run / 3600
 
 
-def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work | None = None) -> Summary:
+def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work | None = None, trusted: Collection[str] = ()) -> Summary:
     """Do all runs that are missing, and write the results; after an interruption too.
 
     Args:
         work: measures a job; None: as the configuration says
+        trusted: modules and dotted paths that the study in the folder may name besides those of the configuration
 
     Raises:
         InputError: the folder holds a study of another configuration, is in use, or cannot be written to; or the data are bad.
     """
     with locked(folder):
         store = _open_store(config, folder)
-        _check_config(config, folder, store.rows())
+        _check_config(config, folder, store.rows(), trusted)
         _write_config(config, folder)
         work = work or _work(config, folder)
         try:
@@ -68,7 +69,7 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
     return summary
 
 
-def plan_study(config: StudyConfig, folder: Path, work: Work | None = None) -> Plan:
+def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trusted: Collection[str] = ()) -> Plan:
     """Count the runs, and time one of those that are left; its result is not kept.
 
     Raises:
@@ -76,7 +77,7 @@ def plan_study(config: StudyConfig, folder: Path, work: Work | None = None) -> P
     """
     with locked(folder):
         rows = _open_store(config, folder).rows()
-        _check_config(config, folder, rows)
+        _check_config(config, folder, rows, trusted)
         if not rows:
             _write_config(config, folder)  # what is timed prepares the encoder and the caches
         jobs = search_jobs(config) + final_jobs(config, rows) if isinstance(config, CaptionStudy) else memory_jobs(config)
@@ -91,7 +92,7 @@ def plan_study(config: StudyConfig, folder: Path, work: Work | None = None) -> P
     return Plan(planned, len(jobs) - len(left), seconds)
 
 
-def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = None) -> tuple[Row, Row]:
+def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = None, trusted: Collection[str] = ()) -> tuple[Row, Row]:
     """Repeat a trial from its row.
 
     Returns:
@@ -102,12 +103,12 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
     """
     with locked(folder):
         rows = _open_store(config, folder).rows()
-        _check_config(config, folder, rows)
+        _check_config(config, folder, rows, trusted)
         if trial not in rows:
             near = next(iter(rows), "equal_size/search/lstm/0")
             raise InputError(f"no trial '{trial}' in {folder}: give one of the column `trial` of trials.csv, such as {near}")
         stored = rows[trial]
-        check_trusted("cell", stored.job.cell, _named_code(config))
+        check_trusted("cell", stored.job.cell, [*_named_code(config), *trusted])
         return stored, run_job(work or _work(config, folder), stored.job)
 
 
@@ -132,12 +133,13 @@ def stored_config_path(folder: Path) -> Path:
     return path
 
 
-def _check_config(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) -> None:
+def _check_config(config: StudyConfig, folder: Path, rows: Mapping[str, Row], trusted: Collection[str]) -> None:
     """Refuse a configuration that does not go with what lies in the folder."""
     if not (folder / CONFIG).exists():
         return
     # Read as a configuration: an older version may have written fewer options.
-    requested, stored = plain_config(config), plain_config(read_config(folder / CONFIG, trusted=_named_code(config)))
+    stored_config = read_config(folder / CONFIG, trusted=[*_named_code(config), *trusted])
+    requested, stored = plain_config(config), plain_config(stored_config)
     fixed = [name for name in requested if name in MATERIAL or (rows and name not in GROWING)]
     changed = [name for name in fixed if stored.get(name) != requested[name]]
     if changed:

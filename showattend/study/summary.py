@@ -7,7 +7,7 @@ from typing import Any
 from showattend.study.caption_study import importances, planned_rows, search_rows
 from showattend.study.config import METRICS, PRIMARY, CaptionStudy
 from showattend.study.statistics import Comparison, compare_with_reference, runs_needed, summarize_sample
-from showattend.study.trials import COMPLETE, DIVERGED, Row
+from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Row
 
 Summary = dict[str, Any]  # what summary.json holds
 LABELS = {"test_nll": "NLL (nats a token)", "test_bleu4": "BLEU-4", "test_cider_d": "CIDEr-D", "test_pointing": "pointing accuracy"}
@@ -20,7 +20,7 @@ def summarize_captions(config: CaptionStudy, rows: Mapping[str, Row]) -> Summary
     rows = planned_rows(config, rows)
     return {
         "kind": "captions",
-        "runs": {"planned": planned_runs(config), "finished": len(rows)},
+        "runs": count_runs(planned_runs(config), rows),
         "tracks": {track: _summarize_track(config, rows, track) for track in config.tracks},
     }
 
@@ -28,6 +28,11 @@ def summarize_captions(config: CaptionStudy, rows: Mapping[str, Row]) -> Summary
 def planned_runs(config: CaptionStudy) -> int:
     """Runs of both phases."""
     return len(config.tracks) * len(config.chosen_cells) * (config.trials + config.seeds)
+
+
+def count_runs(planned: int, rows: Mapping[str, Row]) -> dict[str, int]:
+    """How many of the planned runs have a row, and how many of those failed."""
+    return {"planned": planned, "finished": len(rows), "failed": sum(row.status == FAILED for row in rows.values())}
 
 
 def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) -> Summary:

@@ -152,8 +152,8 @@ def locked(folder: Path) -> Iterator[None]:
     """
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.iterdir():
-            if path.is_symlink() and not path.is_dir() and not path.name.startswith(f"{JOURNAL}.lock"):  # Optuna's own lock is a link
+        for path in folder.rglob("*"):
+            if path.is_symlink() and not path.name.startswith(f"{JOURNAL}.lock"):  # Optuna's own lock is a link
                 raise InputError(f"{path} is a link, and what it leads to would be written over: delete it")
         # Not through a link, and nothing is cut off: the folder may come from elsewhere.
         file = os.fdopen(os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666), "r+")

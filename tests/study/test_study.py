@@ -130,6 +130,17 @@ def test_what_went_wrong_is_a_row_with_its_reason(finished: Path) -> None:
     assert (cells["elman"]["diverged"], cells["gru"]["failed"]) == (1, 1)
 
 
+def test_a_study_whose_every_run_failed_ends_with_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(work: Any, job: Job) -> dict[str, Any]:
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr("showattend.study.memory_study.MemoryWork.__call__", fail)
+    (tmp_path / "study.yaml").write_text("kind: memory\ncells: [lstm]\nseeds: 1\ntasks: [adding]\n")
+    assert main(["study", "--config", str(tmp_path / "study.yaml"), "--out", str(tmp_path / "out")]) == 1
+    assert json.loads(summary_of(tmp_path / "out"))["runs"] == {"planned": 2, "finished": 2, "failed": 2}
+    assert "2 runs failed" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_selection_looks_at_validation_alone(finished: Path) -> None:
     with (finished / "trials.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["status"] == "complete"]
@@ -176,13 +187,15 @@ def test_code_that_a_folder_names_is_not_imported_without_trust(
     for change in strange:
         Path("study", "study.json").write_text(json.dumps({**content, **change}))
         assert "--trust strange" in refused("study", "--out", "study", "--dry-run")
+    options = ("--config", "own.json", "--out", "study", "--cells", "gru", "--dry-run")
+    Path("own.json").write_text(json.dumps(content))
+    assert "--trust strange" in refused("study", *options)
     assert not Path("imported").exists()
+    assert "cannot import the cell 'strange:Cell'" in refused("study", *options, "--trust", "strange")
     assert "cannot import the cell 'strange:Cell'" in refused("study", "--out", "study", "--dry-run", "--trust", "strange")
 
 
-def test_a_recipe_of_its_own_and_links_to_files_in_a_folder_are_refused(
-    finished: Path, tmp_path: Path, refused: Callable[..., str]
-) -> None:
+def test_a_recipe_of_its_own_and_links_in_a_folder_are_refused(finished: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
     folder = shutil.copytree(finished, tmp_path / "study")
     content = json.loads((finished / "study.json").read_text())
     (folder / "study.json").write_text(json.dumps({**content, "encoder_recipe": str(tmp_path / "evil.yaml")}))
@@ -195,6 +208,12 @@ def test_a_recipe_of_its_own_and_links_to_files_in_a_folder_are_refused(
         assert name in refused("study", "--out", folder, "--dry-run")
         (folder / name).unlink()
     assert (tmp_path / "precious").read_text() == "text"
+    (tmp_path / "run").mkdir()
+    for name in ("encoder", "shapes/photos"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(tmp_path / "run")
+        assert f"{name} is a link" in refused("study", "--out", folder, "--dry-run")
+        (folder / name).unlink()
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
@@ -254,7 +273,7 @@ def test_what_failed_is_tried_again_and_a_smaller_study_counts_its_own_runs(fini
     smaller = replace(CONFIG, cells=["gru"], tracks=["equal_size"], seeds=2)
     summary = run_study(smaller, tmp_path, work=luck)
     assert [trial for trial in tried if "/search/" in trial] == ["equal_size/search/gru/2"], "only what had failed"
-    assert summary["runs"] == {"planned": 2 * (3 + 2), "finished": 2 * (3 + 2)}
+    assert summary["runs"] == {"planned": 2 * (3 + 2), "finished": 2 * (3 + 2), "failed": 0}
 
 
 class CountingWork:
