@@ -217,6 +217,7 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
     captioner = captioner_from_args(args)
     config = generation_config_from_args(captioner, args)
     search = str(config) if captioner.precision == "32" else f"{config}, precision {captioner.precision}"
+    search += f", attention {args.attention_mode}" if args.attention_mode else ""
     source = _source(args, search) if args.out else ""
     ids: dict[Path, list[PhotoId]] = {}
     for photo_id, path in references.files.items():
@@ -229,11 +230,11 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
             print_error(f"{len(ids) - len(remaining)} of {len(ids)} photos are in {files.names()} already")
         captioner.expect(len(ids), config)
         captions = captioner.caption_files(remaining, config, batch_size=args.batch_size, workers=args.workers)
-        for path, caption in _keep(captions, len(remaining), files):
-            rows += [(photo_id, caption) for photo_id in ids[path]]
-            if source:  # from the first caption on, until which the files hold what an earlier run has found
+        for path, caption in _keep(captions, len(remaining), files, begin=args.out if not rows else None):
+            if source:  # not before: until the first caption the folder holds what an earlier run has found
                 write_text(args.out / SOURCE, source)
                 source = ""
+            rows += [(photo_id, caption) for photo_id in ids[path]]
         if not rows:
             raise InputError(f"none of the {len(ids)} photos of the split '{args.split or 'val'}' can be read")
     return check_results(rows, references, "the model"), search, captioner.model
@@ -241,8 +242,6 @@ def _caption_photos(args: argparse.Namespace, references: References) -> tuple[R
 
 def _source(args: argparse.Namespace, search: str) -> str:
     """Which models the captions come from and how, as it is written beside them; compared with what an interrupted run has written.
-
-    A run that begins anew removes what an earlier one has written, whose captions cannot be resumed from then on.
 
     Raises:
         InputError: the captions to go on from are others.
@@ -254,20 +253,26 @@ def _source(args: argparse.Namespace, search: str) -> str:
 
     path, results = args.out / SOURCE, args.out / RESULTS
     source = {"models": [sha256_of(find_model_folder(folder) / CONFIG) for folder in model_folders_from_args(args)], "search": search}
-    if not args.resume:
-        with writable(path):
-            for name in (SOURCE, "metrics.json", "photos.csv"):  # they would stand beside other captions
-                (args.out / name).unlink(missing_ok=True)
-    elif results.exists() or partial_path(results).exists():
-        found = read_json(path) if path.exists() else None
+    if args.resume and (results.exists() or partial_path(results).exists()):
+        if not path.exists():
+            raise InputError(
+                f"{args.out} has captions and no {SOURCE}, so their model is not known: leave out --resume, or give another --out"
+            )
+        found = read_json(path)
         if found != source:
             how = f" ({found['search']})" if isinstance(found, dict) and "search" in found else ""
             raise InputError(f"{args.out} holds captions of another model or search{how}: leave out --resume, or give another --out")
     return json.dumps(source) + "\n"
 
 
-def _keep(captions: Iterable[tuple[Path, Caption | Failure]], count: int, files: CaptionFiles) -> Iterator[tuple[Path, str]]:
-    """Write each caption to the file as it comes; photos that cannot be read are printed."""
+def _keep(
+    captions: Iterable[tuple[Path, Caption | Failure]], count: int, files: CaptionFiles, begin: Path | None
+) -> Iterator[tuple[Path, str]]:
+    """Write each caption to the file as it comes; photos that cannot be read are printed.
+
+    Args:
+        begin: the folder of a run that begins anew; its first caption removes what would say of an earlier run's captions whose they are
+    """
     from tqdm import tqdm
 
     from showattend.inference import Failure
@@ -276,8 +281,17 @@ def _keep(captions: Iterable[tuple[Path, Caption | Failure]], count: int, files:
         if isinstance(result, Failure):
             print_error(f"skipped {result.reason}")
         else:
+            if begin:
+                _remove_results(begin)
+                begin = None
             files.add(path, result)
             yield path, str(result)
+
+
+def _remove_results(folder: Path) -> None:
+    with writable(folder):
+        for name in (SOURCE, "metrics.json", "photos.csv"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _title(args: argparse.Namespace) -> str:
@@ -288,7 +302,8 @@ def _title(args: argparse.Namespace) -> str:
 
 def _last_two(folder: str | Path) -> str:
     """RUN/model of a path, the name of a model on the Hub."""
-    return "/".join(Path(folder).parts[-2:])
+    path = Path(folder)
+    return "/".join((path.resolve() if path.exists() else path).parts[-2:])
 
 
 def _report_problems(inputs: ScoringInputs, *, strict: bool) -> None:

@@ -25,10 +25,11 @@ from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.errors import InputError, one_line
-from showattend.features.decoded_photos import decoded_batches
+from showattend.features.decoded_photos import DecodedPhotos, in_batches
 from showattend.features.extraction import Payload, join_payloads, write_payload
 from showattend.features.row_formats import FLOAT16, PIXELS, decode_row, row_type
 from showattend.files import sha256_of, waiting_lock, write_text
+from showattend.isolation import run_in_children
 from showattend.models.inputs import Features, Pixels
 
 
@@ -94,7 +95,7 @@ def open_or_build_cache(
 
     def open_if_usable(*, report: bool) -> PhotoCache | None:
         cache = _open_if_whole(path, manifest, report=report)
-        return None if cache and can_be_read_now(photos, cache.broken, preprocessing, workers) else cache
+        return None if cache and can_be_read_now(photos, cache.broken, preprocessing) else cache
 
     if cache := open_if_usable(report=False):
         return cache
@@ -102,15 +103,23 @@ def open_or_build_cache(
         return open_if_usable(report=True) or _build(path, manifest, write)
 
 
-def can_be_read_now(photos: Sequence[Photo], broken: Iterable[int], preprocessing: Preprocessing, workers: int) -> bool:
+def can_be_read_now(photos: Sequence[Photo], broken: Iterable[int], preprocessing: Preprocessing) -> bool:
     """Whether a photo that was broken is so no longer, because more pixels are allowed, a library was installed, or rights were given.
 
     Args:
         broken: rows of the photos
     """
-    paths = [photos[row].path for row in broken]
-    batches = decoded_batches(paths, preprocessing, min(len(paths), 32), workers, torch.Generator()) if paths else ()
-    return any(not reason for _, _, reasons in batches for reason in reasons)
+    decoded = DecodedPhotos(preprocessing)
+
+    def reasons(paths: Sequence[Path]) -> list[str]:
+        return [photo.reason for photo in decoded.decode(paths)]
+
+    for batch in in_batches((photos[row].path for row in broken), 32):
+        # In isolation: one of them may have killed the process that decoded it.
+        if not all(run_in_children(reasons, batch, lambda path, how: how)):
+            print_error("a photo that could not be read before can be read now: all are read again")
+            return True
+    return False
 
 
 def open_or_join_caches(

@@ -48,7 +48,7 @@ def open_photo_files(photos: Sequence[Photo], preprocessing: Preprocessing, fold
     """
     path = folder / f"read-{files_digest(photos)[:16]}.json"
     broken = _remembered(path)
-    if broken is None or can_be_read_now(photos, broken, preprocessing, workers):
+    if broken is None or can_be_read_now(photos, broken, preprocessing):
         broken = _broken_photos(photos, preprocessing, workers)
         write_text(path, json.dumps(broken))
     return PhotoFiles(photos, preprocessing, broken)

@@ -3,12 +3,13 @@
 import csv
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
+from showattend.cli import evaluate
 from showattend.cli.main import main
 from showattend.data.captions import read_captions
 
@@ -284,16 +285,36 @@ def test_captions_of_a_model_are_not_taken_for_those_of_one_that_was_stopped_bef
     line = ["evaluate", "--model", str(model), "--data.root", str(shapes), "--split", "test", "--out", str(tmp_path / "out")]
     assert main([*line, "--beam", "1"]) == 0
 
-    def stop(*arguments: object) -> NoReturn:
+    def stop(*arguments: object, **options: object) -> NoReturn:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr("showattend.cli.evaluate._keep", stop)
         assert main([*line, "--beam", "2"]) == 130
-    for beam in (1, 2):
-        assert "another model or search: leave out" in refused(*line, "--beam", beam, "--resume")
-    assert main([*line, "--beam", "2"]) == 0
+    assert "another model or search (beam 1" in refused(*line, "--beam", 2, "--resume")
+    assert (tmp_path / "out" / "metrics.json").exists()
+    assert main([*line, "--beam", "1", "--resume"]) == 0
+
+
+def test_a_run_that_is_stopped_after_its_first_caption_is_gone_on_from(
+    model: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = ["evaluate", "--model", str(model), "--data.root", str(shapes), "--split", "test", "--out", str(tmp_path / "out")]
+    assert main([*line, "--beam", "1"]) == 0
+    keep = evaluate._keep
+
+    def stop(*arguments: Any, **options: Any) -> Iterator[tuple[Path, str]]:
+        yield next(keep(*arguments, **options))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "_keep", stop)
+        assert main([*line, "--beam", "2"]) == 130
+    assert not (tmp_path / "out" / "metrics.json").exists()
+    assert "another model or search (beam 2" in refused(*line, "--beam", 1, "--resume")
     assert main([*line, "--beam", "2", "--resume"]) == 0
+    (tmp_path / "out" / "source.json").unlink()
+    assert "so their model is not known" in refused(*line, "--beam", 2, "--resume")
 
 
 def test_a_card_has_the_scores_and_captions_drawn_by_chance(model: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str]) -> None:

@@ -2,13 +2,16 @@
 
 import hashlib
 import os
+import signal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from tqdm import tqdm
 
 from showattend.data.captions import Photo
@@ -102,6 +105,27 @@ def test_a_photo_is_read_again_after_more_pixels_were_allowed(
     assert broken() == [{1}, {1}]
     monkeypatch.setenv("SHOWATTEND_MAX_PIXELS", "100000")
     assert broken() == [set(), set()]
+
+
+def test_a_photo_that_killed_its_process_kills_none_when_the_cache_is_opened_again(
+    photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load, deadly = Preprocessing.load, photos[1].path
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))  # seconds between looks at the workers
+
+    def crash(self: Preprocessing, path: Path) -> Any:
+        if path == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Preprocessing, "load", crash)
+        cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+        assert "the process that decodes it dies (SIGKILL)" in cache.broken[1]
+        assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0) == cache
+    assert "can be read now" not in capsys.readouterr().err
+    assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0).broken == {}
+    assert "can be read now: all are read again" in capsys.readouterr().err
 
 
 def test_nothing_readable_is_an_error_and_leaves_nothing(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
