@@ -38,18 +38,19 @@ FIRST = ("num_captions", "beam", "max_length")  # of the search; the others stan
 FIELDS = {field.name: field for field in fields(GenerationConfig)}
 
 
-def make_controls(defaults: GenerationConfig) -> dict[str, Any]:
+def make_controls(defaults: GenerationConfig, words: Mapping[str, str]) -> dict[str, Any]:
     """The controls in three groups side by side, by the names of their fields.
 
     Args:
         defaults: the settings that the model was validated with
+        words: those that they require and ban, by the names of the fields
     """
     search = [name for name in FIELDS if name not in (*SAMPLING, *WORDS, *FIRST)]
     controls: dict[str, Any] = {}
     with gr.Row():
         for title, names in (("Search", (*FIRST, *search)), ("Required and banned words", tuple(WORDS)), ("Sampling", SAMPLING)):
             with gr.Column(min_width=240), gr.Accordion(title, open=False):
-                controls |= {name: _make_control(name, getattr(defaults, name)) for name in names}
+                controls |= {name: _make_control(name, words[name] if name in WORDS else getattr(defaults, name)) for name in names}
     return controls
 
 
@@ -57,7 +58,7 @@ def _make_control(name: str, value: Any) -> Any:
     text = field_descriptions(GenerationConfig)[name]
     if name in WORDS:
         info = text.removesuffix(", by their ids")
-        return gr.Textbox("", label=WORDS[name], info=info, placeholder="words, with spaces between them", max_lines=1, elem_id=name)
+        return gr.Textbox(value, label=WORDS[name], info=info, placeholder="words, with spaces between them", max_lines=1, elem_id=name)
     label = LABELS.get(name, name.replace("_", " "))
     if isinstance(value, bool):
         return gr.Checkbox(value, label=label, info=text, elem_id=name)

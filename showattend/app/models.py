@@ -29,6 +29,13 @@ class ModelSet:
         """The settings that the first model was validated with."""
         return next(iter(self.captioners.values())).model.generation
 
+    @property
+    def default_words(self) -> dict[str, str]:
+        """The words that the first model requires and bans, as its settings say."""
+        model = next(iter(self.captioners.values())).model
+        texts = {"must_include": self.defaults.must_include, "ban": self.defaults.ban}
+        return {name: " ".join(model.vocabulary.decode(token_ids)) for name, token_ids in texts.items()}
+
     def caption(self, photo: Path, names: Sequence[str], options: Mapping[str, Any], *, gates: bool = False) -> dict[str, Caption]:
         """A photo's caption by each of some models.
 
@@ -78,7 +85,7 @@ class ModelSet:
         if given["sample"]:
             given = {name: given[name] for name in given if name not in ("beam", "groups", "diversity", "mutual_information")}
         else:
-            given = {name: value for name, value in given.items() if name not in SAMPLING}
+            given = {name: value for name, value in given.items() if name == "sample" or name not in SAMPLING}
             needed = max(given["beam"], given["num_captions"])
             given["beam"] = -(-needed // given["groups"]) * given["groups"]
         return generation_config(captioner.model, **given)

@@ -156,4 +156,6 @@ def generation_config_from_args(captioner: Captioner | ExportedCaptioner | Capti
     from showattend.inference import generation_config
 
     options: dict[str, Any] = {name: value for name in numeric_generation_options() if (value := getattr(args, name, None)) is not None}
-    return generation_config(captioner.model, must_include=args.must_include, ban=args.ban, sample=args.sample, **options)
+    return generation_config(
+        captioner.model, must_include=args.must_include or None, ban=args.ban or None, sample=args.sample or None, **options
+    )

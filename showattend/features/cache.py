@@ -116,7 +116,8 @@ def can_be_read_now(photos: Sequence[Photo], broken: Iterable[int], preprocessin
 
     for batch in in_batches((photos[row].path for row in broken), 32):
         # In isolation: one of them may have killed the process that decoded it.
-        if not all(run_in_children(reasons, batch, lambda path, how: how)):
+        found = run_in_children(reasons, batch, lambda path, how: how)
+        if not all(found):
             print_error("a photo that could not be read before can be read now: all are read again")
             return True
     return False

@@ -25,22 +25,29 @@ class HasDefaults(Protocol):
 
 
 def generation_config(
-    model: HasDefaults, *, must_include: Iterable[str] = (), ban: Iterable[str] = (), sample: bool = False, **options: Any
+    model: HasDefaults,
+    *,
+    must_include: Iterable[str] | None = None,
+    ban: Iterable[str] | None = None,
+    sample: bool | None = None,
+    **options: Any,
 ) -> GenerationConfig:
     """The settings that a model was validated with, with some options in their place.
 
     Settings of the model that contradict an option give way to it, as few of them as possible.
 
     Args:
-        must_include, ban: texts, of which each word is required or banned; banned words that the model does not know are left out
+        must_include, ban: texts, of which each word is required or banned; banned words that the model does not know are left out;
+            None: those of the model
+        sample: whether to draw the words by chance; None: as the model's settings say
         options: values of further fields of `GenerationConfig`
 
     Raises:
         InputError: a required word is not in the vocabulary, the options contradict each other, or see `GenerationConfig`.
     """
-    given = {**options, "sample": True} if sample else dict(options)
-    for name, texts in (("must_include", list(must_include)), ("ban", list(ban))):
-        if texts:
+    given = dict(options) if sample is None else {**options, "sample": sample}
+    for name, texts in (("must_include", must_include), ("ban", ban)):
+        if texts is not None:
             given[name] = _token_ids(texts, model.vocabulary, required=name == "must_include")
     if "diversity" in given and "groups" not in given:
         raise InputError("diversity keeps groups of beams apart: give --groups G too")

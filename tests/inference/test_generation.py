@@ -44,7 +44,9 @@ CONTRADICTING = [
     ({"sample": True, "beam": 1, "temperature": 0.8, "min_length": 2}, {"beam": 4}, {"sample": False, "temperature": 1.0, "beam": 4}),
     ({"sample": True, "beam": 1, "temperature": 0.8}, {}, {}),
     ({"sample": True, "beam": 1, "temperature": 0.8}, {"seed": 3}, {"seed": 3}),
+    ({"sample": True, "beam": 1, "temperature": 0.8}, {"sample": False}, {"sample": False, "temperature": 1.0}),
     ({"ban": (4,), "must_include": (5,)}, {}, {}),
+    ({"ban": (4,), "must_include": (5,)}, {"ban": [], "must_include": []}, {"ban": (), "must_include": ()}),
     ({"ban": (4,), "must_include": (5,)}, {"groups": 3}, {"groups": 3, "must_include": ()}),
 ]
 
