@@ -20,7 +20,7 @@ LINKED = "links to folders"
 
 
 class FoundPhotos(NamedTuple):
-    """Photos in order, each once, and a line about files in folders that were not taken for photos, or an empty one."""
+    """Photos in order, each once, and a line about entries of folders that were not taken for photos, or an empty one."""
 
     paths: list[Path]
     note: str
@@ -114,4 +114,6 @@ def _note(skipped: Counter[str]) -> str:
     frequent = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))
     named = [f"{suffix} ({count})" for suffix, count in frequent[:MAX_NAMED]]
     more = ["…"] if len(skipped) > MAX_NAMED else []
-    return f"{skipped.total()} files in folders are not taken for photos: {', '.join([*named, *more])}; name a photo itself to have it read"
+    return (
+        f"{skipped.total()} entries of folders are not taken for photos: {', '.join([*named, *more])}; name a photo itself to have it read"
+    )

@@ -11,6 +11,7 @@ import torch
 from showattend.errors import InputError, find_by_name
 from showattend.export.graphs import RecordedGraph, record_graphs
 from showattend.export.onnx_files import check_installed, write_onnx
+from showattend.export.page_files import OPTIONS, PAGE_FILES
 from showattend.files import atomic_folder, sha256_of
 from showattend.model_files import SUBWORDS, VOCABULARY, save_vocabulary
 from showattend.pretrained import Pretrained
@@ -57,9 +58,10 @@ def check_export(folder: Path, name: str, *, int8: bool = False) -> None:
 
 
 def exported_files(folder: Path) -> set[str]:
-    """Names of the files that an older export in the folder consists of; of a page, those that every page has are written anew."""
+    """Names of the files that an older export in the folder consists of."""
     graphs = {path.name for path in folder.glob("*") if path.stem in GRAPHS and path.suffix in (".onnx", ".pt2")}
-    return {CONTRACT, VOCABULARY, SUBWORDS, *graphs}
+    page = PAGE_FILES if (folder / OPTIONS).exists() else ()
+    return {CONTRACT, VOCABULARY, SUBWORDS, *graphs, *page}
 
 
 def write_model(model: Pretrained, folder: Path, runtime: str, *, int8: bool = False) -> None:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from showattend.export.folder import check_export, exported_files, write_model
 from showattend.export.ort_web import ort_web_files
+from showattend.export.page_files import ASSETS, OPTIONS, VIEWER
 from showattend.files import atomic_folder
 from showattend.pretrained import Pretrained
 from showattend.runtime.beam_search import check_supported
 from showattend.visualize import DrawingOptions
 from showattend.visualize.viewer.page import read_asset
-
-ASSETS = ("index.html", "page.css", "page.js", "captioner.js", "preprocess.js")
 
 
 def export_page(model: Pretrained, folder: Path, *, int8: bool = False, ort_web: Path | None = None) -> None:
@@ -39,8 +38,8 @@ def add_page(folder: Path, runtime: dict[str, bytes]) -> None:
         (folder / name).write_bytes(content)
     for name in ASSETS:
         (folder / name).write_bytes((files("showattend.export") / "web" / name).read_bytes())
-    for name in ("viewer.css", "viewer.js"):
+    for name in VIEWER:
         (folder / name).write_text(read_asset(name), encoding="utf-8")
     drawing = DrawingOptions()
     options = {"style": drawing.style, "upsample": drawing.upsample, "colormap": drawing.colors()}
-    (folder / "page.json").write_text(json.dumps(options) + "\n")
+    (folder / OPTIONS).write_text(json.dumps(options) + "\n")

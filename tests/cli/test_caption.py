@@ -256,7 +256,7 @@ def test_folders_say_what_they_skip(captioner: Path, photos: Path, capsys: pytes
     assert main(command(photos, captioner, {})) == 0
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 6
-    assert printed.err.startswith("2 files in folders are not taken for photos: .txt (1), pipes")
+    assert printed.err.startswith("2 entries of folders are not taken for photos: .txt (1), pipes")
 
 
 def test_one_file_cannot_hold_two_formats(captioner: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

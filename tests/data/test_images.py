@@ -191,5 +191,5 @@ def test_a_folder_has_the_suffixes_of_all_formats(tmp_path: Path) -> None:
     (tmp_path / "none").write_bytes(b"x")
     found = find_photos([str(tmp_path)])
     assert [path.name[0] for path in found.paths] == list("abcdefgh")
-    assert found.note.startswith("2 files in folders are not taken for photos: .tga (1), no suffix (1)")
+    assert found.note.startswith("2 entries of folders are not taken for photos: .tga (1), no suffix (1)")
     assert find_photos([str(tmp_path / "i.tga"), str(tmp_path / "i.tga")]) == ([tmp_path / "i.tga"], "")

@@ -120,8 +120,11 @@ def test_torch_export_keeps_the_same_graphs(tmp_path: Path) -> None:
 
 
 def test_the_command_exports_in_8_bits(model: Path, exported: Path, photos: list[Path], tmp_path: Path) -> None:
-    folder = tmp_path / "int8"
+    folder = shutil.copytree(exported, tmp_path / "int8")
+    for name in ("page.json", "index.html", "mine.txt"):  # a page before
+        (folder / name).write_text("{}")
     assert main(["export", "--model", str(model), "--out", str(folder), "--int8"]) == 0
+    assert {path.name for path in folder.iterdir()} == {"mine.txt", *(path.name for path in exported.iterdir())}
     assert (folder / "step.onnx").stat().st_size < 0.8 * (exported / "step.onnx").stat().st_size
     command = ["caption", *map(str, photos), "--backend", "onnxruntime", "--model", str(folder)]
     assert main([*command, "--csv", str(tmp_path / "captions.csv")]) == 0
