@@ -169,5 +169,8 @@ def _show(value: object) -> str:
     """A value as YAML writes it, cut to one short line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = " ".join((repr(value) if isinstance(value, str) else str(value)).split())
+    try:
+        text = " ".join((repr(value) if isinstance(value, str) else str(value)).split())
+    except ValueError:  # Python spells no integer of more than some thousand digits
+        return "an integer of thousands of digits"
     return text if len(text) <= 60 else f"{text[:57]}…"

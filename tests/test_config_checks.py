@@ -48,6 +48,7 @@ def test_values_of_the_declared_types_and_ranges_are_accepted() -> None:
         ({"size": None}, "outer.size is null: give a whole number"),
         ({"size": True}, "outer.size is true: give a whole number"),
         ({"size": 3.0}, "outer.size is 3.0: give a whole number"),
+        ({"share": 10**5000}, "outer.share is an integer of thousands of digits"),
         ({"size": "3"}, "outer.size is '3': give a whole number"),
         ({"size": 0}, "outer.size is 0: give at least 1"),
         ({"limit": 0}, "outer.limit is 0: give at least 1"),

@@ -36,5 +36,4 @@ class Mention:
     @property
     def alpha(self) -> Floats:
         """The weights on the locations at this word, (L,)."""
-        alpha = self.caption.alphas[self.word.position]
-        return np.asarray(alpha, np.float64) if isinstance(alpha, np.ndarray) else alpha.double().numpy()  # NumPy has no bfloat16
+        return np.asarray(self.caption.alphas[self.word.position], np.float64)

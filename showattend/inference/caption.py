@@ -111,9 +111,14 @@ class PhotoGrid(NamedTuple):
     grid_box: Box
 
 
+def for_numpy(alphas: Tensor) -> Tensor:
+    """Alphas in the processor's memory, of a type that NumPy has too: bfloat16 becomes float32."""
+    return alphas.cpu().float()
+
+
 def best_caption(hypotheses: Hypotheses, row: int, vocabulary: Vocabulary, grid: PhotoGrid) -> Caption:
     """The best caption of one photo, with the other hypotheses that exist as its alternatives."""
-    token_ids, scores, alphas = hypotheses.token_ids[row].tolist(), hypotheses.scores[row].tolist(), hypotheses.alphas[row].cpu()
+    token_ids, scores, alphas = hypotheses.token_ids[row].tolist(), hypotheses.scores[row].tolist(), for_numpy(hypotheses.alphas[row])
     captions: list[Caption] = []
     for ids, score, weights in zip(token_ids, scores, alphas, strict=True):
         if score > -math.inf or not captions:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from showattend.attention import AttentionOutput
 from showattend.cells import recording_gates
-from showattend.inference.caption import Caption
+from showattend.inference.caption import Caption, for_numpy
 from showattend.inference.gates import concatenate_steps
 from showattend.models.decoder import Decoder
 from showattend.models.inputs import Features
@@ -53,8 +53,8 @@ def add_details(models: Sequence[Pretrained], features: Sequence[Features], capt
     )
     if not recorded.locations:
         return caption
-    alphas, locations = (torch.cat(steps)[:words].cpu() for steps in (recorded.alphas, recorded.locations))
-    return replace(caption, alphas=alphas, locations=locations)
+    alphas, locations = torch.cat(recorded.alphas)[:words], torch.cat(recorded.locations)[:words]
+    return replace(caption, alphas=for_numpy(alphas), locations=locations.cpu())
 
 
 @contextmanager

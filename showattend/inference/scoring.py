@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from showattend.inference.caption import Caption, CaptionScore, PhotoGrid
+from showattend.inference.caption import Caption, CaptionScore, PhotoGrid, for_numpy
 from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split, unflatten_tokens
 from showattend.pretrained import Pretrained
@@ -30,7 +30,7 @@ def score_captions(model: Pretrained, features: Features, captions: Sequence[lis
     scores = []
     for row, words in enumerate(captions):
         caption = Caption(
-            words, float(log_probs[row].sum()), output.alphas[0, row, : len(words)].cpu(), *grid, tokenizer=model.vocabulary.tokenizer
+            words, float(log_probs[row].sum()), for_numpy(output.alphas[0, row, : len(words)]), *grid, tokenizer=model.vocabulary.tokenizer
         )
         unknown = [word for word in words if word not in model.vocabulary.token_to_id]
         scores.append(CaptionScore(caption, log_probs[row, : len(words) + 1], unknown))

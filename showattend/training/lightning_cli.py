@@ -11,6 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from showattend.console import print_error, printable
+from showattend.data.json_files import check_schema
 from showattend.errors import InputError
 from showattend.files import writable, write_text
 from showattend.ops.fusing import fuse_mode
@@ -22,7 +23,7 @@ from showattend.training.config import CaptionerConfig, RefineConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.launching import cluster_environment, is_first_process, tie_to_first_process
 from showattend.training.metrics_file import MetricsFile
-from showattend.training.resume import RESUME_KEYS, ResumeState, check_options, plain_options
+from showattend.training.resume import ResumeRecord, ResumeState, check_options, plain_options
 from showattend.training.run_config import DataConfig, RunConfig
 from showattend.training.runs import last_checkpoint, lock_run_folder, make_run_folder
 from showattend.training.self_critical import LitSelfCritical
@@ -158,13 +159,9 @@ class TrainingCLI(LightningCLI):
         self.config_init[str(self.subcommand)]["ckpt_path"] = str(path)
         checkpoint = read_checkpoint(path)
         resume = checkpoint.get("resume")
-        if (
-            not isinstance(resume, dict)
-            or not resume.keys() >= RESUME_KEYS
-            or not isinstance(resume["options"], dict)
-            or "global_step" not in checkpoint
-        ):
+        if not isinstance(resume, dict) or not isinstance(checkpoint.get("global_step"), int):
             raise InputError(f"{path} holds no position to resume from: give a checkpoint of showattend fit or refine")
+        check_schema(resume, ResumeRecord, f"{path} holds no position to resume from")
         before = resume["options"]
         if isinstance(before.get("model.fuse"), bool):
             before["model.fuse"] = fuse_mode(before["model.fuse"])

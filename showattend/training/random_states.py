@@ -2,13 +2,23 @@
 
 import hashlib
 import random
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
-def get_random_states() -> dict[str, Any]:
+class RandomStates(TypedDict):
+    """What `get_random_states` returns."""
+
+    torch: Tensor
+    cuda: list[Tensor]
+    numpy: list[Any]
+    python: list[Any]
+
+
+def get_random_states() -> RandomStates:
     """The states of PyTorch's (CPU and GPU), NumPy's and Python's global generators."""
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     version, internal, gauss = random.getstate()
@@ -20,7 +30,7 @@ def get_random_states() -> dict[str, Any]:
     }
 
 
-def set_random_states(states: dict[str, Any]) -> None:
+def set_random_states(states: RandomStates) -> None:
     """Restore what `get_random_states` returned."""
     torch.set_rng_state(states["torch"])
     if len(states["cuda"]) == torch.cuda.device_count() and states["cuda"]:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import lightning
+import msgspec
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from showattend.errors import InputError
 from showattend.training.checkpoints import BEST
 from showattend.training.metrics_file import MetricsFile
 from showattend.training.processes import gather
-from showattend.training.random_states import get_random_states, seed_process, set_random_states
+from showattend.training.random_states import RandomStates, get_random_states, seed_process, set_random_states
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
 # Options that change the numbers of a run: it cannot be resumed with others.
 FIXED = (
     "model.",
@@ -62,8 +64,17 @@ class Position(NamedTuple):
     batch: int
 
 
-# What a checkpoint's record for resuming holds at least; see `ResumeState`.
-RESUME_KEYS = {*Position._fields, "data_seed", "metrics_rows", "random", "random_of_others", "options"}
+class ResumeRecord(msgspec.Struct):
+    """What a checkpoint's record for resuming holds, see `ResumeState`; to check one that was read."""
+
+    epoch: Count
+    batch: Count
+    data_seed: int
+    metrics_rows: Count
+    random: RandomStates
+    options: dict[str, Any]
+    shuffle_buffer: int | None = 0
+    random_of_others: list[RandomStates] = []
 
 
 def current_position(trainer: lightning.Trainer) -> Position:

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from showattend.inference import Caption
 from showattend.visualize.fonts import is_right_to_left, pillow_font
-from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes, word_alpha
+from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes
 from showattend.visualize.options import DrawingOptions
 
 MAX_SIDE, MIN_WIDTH = 480, 240  # pixels of the photo
@@ -93,7 +93,7 @@ def _draw_map(photo: Image.Image, caption: Caption, word: int | None, weights: n
     draw = ImageDraw.Draw(picture)
     cells: list[int] = []
     if word is not None and options.style in ("boxes", "contour"):
-        cells = main_cells(word_alpha(caption, word))
+        cells = main_cells(np.asarray(caption.alphas[word]))
     if word is not None and caption.locations is not None:
         cells.append(int(caption.locations[word]))
     for cell in cells:

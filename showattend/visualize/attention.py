@@ -13,7 +13,7 @@ from PIL import Image
 
 from showattend.inference import Caption
 from showattend.visualize.fonts import families, is_right_to_left, pillow_font
-from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes, word_alpha
+from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes
 from showattend.visualize.options import DrawingOptions
 
 # Inches; a figure is as wide as the text of a page, and its letters can be read there without enlarging it.
@@ -138,7 +138,7 @@ def _draw_panel(axis: Axes, photo: Image.Image, caption: Caption, word: int | No
         lines = axis.contour(x, y, weights, levels=LEVELS, colors=ACCENT, linewidths=(0.5, 0.8, 1.1))
         lines.set(path_effects=[withStroke(linewidth=2.0, foreground="white")])
     if options.style == "boxes":
-        alpha = word_alpha(caption, word)
+        alpha = np.asarray(caption.alphas[word])
         for cell in main_cells(alpha):
             _draw_cell(axis, caption, cell, max(0.25, float(alpha[cell] / alpha.max())))
     if caption.locations is not None:

@@ -31,12 +31,6 @@ def photo_of(caption: Caption) -> Image.Image:
     return upright_rgb(caption.photo) if isinstance(caption.photo, Image.Image) else open_photo(Path(caption.photo))[0]
 
 
-def word_alpha(caption: Caption, word: int) -> Pixels:
-    """The weights on the locations at a word, (L,), of a caption by torch or by an exported model."""
-    alpha = caption.alphas[word]
-    return np.asarray(alpha, np.float32) if isinstance(alpha, np.ndarray) else alpha.float().numpy()  # NumPy has no bfloat16
-
-
 def fit_within(photo: Image.Image, side: int) -> Image.Image:
     """The photo with at most `side` pixels per side."""
     scale = min(1.0, side / max(photo.size))
@@ -73,7 +67,7 @@ def attention_map(caption: Caption, word: int, size: tuple[int, int], upsample: 
     left, upper, right, lower = caption.grid_box
     across = _interpolation(width, left, right, columns, upsample)
     down = _interpolation(height, upper, lower, rows, upsample)
-    weights: Pixels = (down @ word_alpha(caption, word).reshape(rows, columns) @ across.T).clip(min=0)
+    weights: Pixels = (down @ np.asarray(caption.alphas[word], np.float32).reshape(rows, columns) @ across.T).clip(min=0)
     left, upper, right, lower = (round(edge) for edge in caption.crop_box)
     weights[:upper] = weights[lower:] = weights[:, :left] = weights[:, right:] = 0.0
     weights /= max(float(weights.max()), 1e-12)

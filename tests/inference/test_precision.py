@@ -77,7 +77,10 @@ def test_an_unknown_precision_is_refused() -> None:
         choose_precision("fp16", CPU)
 
 
-@pytest.mark.parametrize(("cell", "attention"), [("lstm", "soft"), ("mgu", "soft"), ("sru", "soft"), ("gru", "adaptive")])
+@pytest.mark.parametrize(
+    ("cell", "attention"),
+    [("lstm", "soft"), ("mgu", "soft"), ("sru", "soft"), ("gru", "adaptive"), ("lstm", "dot"), ("gru", "multi_head"), ("lstm", "mean")],
+)
 def test_captions_scores_and_details_in_bfloat16_are_near_those_in_float32(cell: str, attention: str) -> None:
     model, photo = untrained_model(cell=cell, attention=attention), torch.randint(256, (64, 64, 3), dtype=torch.uint8).numpy()
     exact, rounded = (Captioner(model, "cpu", precision=name) for name in ("32", "bf16"))
@@ -90,6 +93,7 @@ def test_captions_scores_and_details_in_bfloat16_are_near_those_in_float32(cell:
     assert captions[0].score == pytest.approx(captions[1].score, abs=0.1)
     assert captions[1].alphas.dtype == torch.float32
     assert rounded.gates(photo, config)[0].words == captions[1].words
+    assert captions[1].alphas[0].sum() == pytest.approx(1, abs=0.02) or attention == "adaptive", "the sentinel takes its share"
 
 
 def test_the_commands_say_what_auto_took(

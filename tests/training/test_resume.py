@@ -200,6 +200,27 @@ def test_a_damaged_last_checkpoint_is_one_line_that_names_the_best(
     assert f"--ckpt_path {last.with_name('best.ckpt')}" in line
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epoch": "1"}, "epoch: expected int"),
+        ({"batch": -1}, "batch: expected int >= 0"),
+        ({"random": {"torch": [0]}}, "random"),
+        ({"random_of_others": {}}, "random_of_others: expected array"),
+        ({"options": []}, "options: expected object"),
+    ],
+)
+def test_a_record_of_something_else_is_refused(
+    change: dict[str, Any], message: str, run: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint["resume"] |= change
+    torch.save(checkpoint, tmp_path / "changed.ckpt")
+    printed = refused("fit", f"--ckpt_path={tmp_path / 'changed.ckpt'}", f"--data.root={shapes}")
+    assert "holds no position to resume from" in printed
+    assert message in printed
+
+
 @pytest.mark.parametrize("section", [("decoder", "cell"), ("decoder", "attention"), ("encoder", "name")])
 def test_code_that_a_checkpoint_names_is_not_imported_without_trust(
     section: tuple[str, str], run: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
