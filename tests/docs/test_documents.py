@@ -39,6 +39,11 @@ def commands(page: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("showattend ") and not PLACEHOLDER.search(line)]
 
 
+def test_the_pages_whose_examples_are_tried_are_those_that_users_read_first() -> None:
+    assert {"README.md", "docs/study.md", "docs/tutorial.md"} <= {name(page) for page in PAGES if commands(page)}
+    assert "README.md" in {name(page) for page in PAGES if blocks(page, "python")}
+
+
 def name(page: Path) -> str:
     return str(page.relative_to(TOP))
 

@@ -265,7 +265,9 @@ def test_the_job_of_slurm_asks_for_a_new_one_when_its_time_is_up(
     script = Path(__file__).parents[2] / "scripts" / "slurm.sbatch"
     job = subprocess.Popen(["bash", script, "--config", "coco"], cwd=tmp_path)
     if signalled:
+        end = time.monotonic() + 60
         while not (tmp_path / "ready").exists():
+            assert time.monotonic() < end, "the job has not begun"
             time.sleep(0.02)
         job.send_signal(signal.SIGUSR1)
     assert job.wait(60) == (0 if requeued else status)
