@@ -115,7 +115,8 @@ def _answer_one_photo(requests: Requests, one: OnePhoto, settings: Settings) -> 
 def _lay_out_many_photos(requests: Requests, controls: dict[str, Any]) -> None:
     """The second tab, with its button's answer."""
     files = _only_uploads(gr.File(file_count="multiple", file_types=sorted(photo_suffixes()), label="photos", elem_id="files"))
-    run = gr.Button("Caption all", variant="primary", elem_id="run")
+    first, *others = requests.models.names
+    run = gr.Button(f"Caption all with {first}" if others else "Caption all", variant="primary", elem_id="run")
     note = gr.HTML("", label="note", elem_id="files-note", elem_classes="note")
     written = gr.File(file_count="multiple", interactive=False, label="captions", elem_id="written")
     gallery = gr.HTML("", label="gallery", elem_id="gallery")

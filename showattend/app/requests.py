@@ -88,7 +88,8 @@ class Requests:
                 entries.append(IndexEntry.of(open_photo(photo)[0], "", photo.name, str(result)))
             advance(done, photo.name)
         page = index_page(_count(len(entries)), entries, problems)
-        found = "The captions are in the files below." if captions else "No photo could be read."
+        by = f" of the model {self.models.names[0]}" if len(self.models.names) > 1 else ""
+        found = f"The captions{by} are in the files below." if captions else "No photo could be read."
         return BatchAnswer(_as_note([found, *problems]), frame(page, "captioned photos"), self._write(captions, page))
 
     def _answer(self, photo: Path, captions: Mapping[str, Caption], note: str) -> Answer:

@@ -55,6 +55,7 @@ def test_many_photos_become_csv_json_and_a_page(call: Any, photo: Path, tmp_path
     (tmp_path / "broken.png").write_text("no picture")
     note, _, files = call("/caption_files", [photo, tmp_path / "broken.png"])
     table, data, page = map(Path, files)
+    assert "The captions of the model lstm are in the files below." in note
     assert "broken.png: not a picture" in note
     with table.open(newline="") as file:
         (row,) = csv.DictReader(file)
