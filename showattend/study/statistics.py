@@ -18,6 +18,8 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW, ttost_ind
 
 POWER = 0.8
+RUNS = [2**power for power in range(1, 11)]  # of which the first with enough power is looked for
+MAX_RUNS = RUNS[-1]
 
 
 @dataclass(frozen=True)
@@ -152,31 +154,57 @@ def hedges_g(values: np.ndarray, base: np.ndarray) -> float | None:
 
 
 def detectable_difference(values: np.ndarray, base: np.ndarray, alpha: float) -> float:
-    """The smallest true difference that a t-test at level alpha finds with probability POWER, at the pooled standard deviation."""
-    return pooled_sd(values, base) * detectable_effect(len(values), len(base), alpha)
+    """The smallest true difference that Welch's test at level alpha finds with probability POWER, if the variances are those seen here."""
+    squares = values.var(ddof=1) / len(values), base.var(ddof=1) / len(base)
+    if not sum(squares):
+        return 0.0
+    # Welch & Satterthwaite: where the variances differ, the sample that varies more has nearly all of the say.
+    df = sum(squares) ** 2 / (squares[0] ** 2 / (len(values) - 1) + squares[1] ** 2 / (len(base) - 1))
+    return math.sqrt(sum(squares)) * detectable_shift(round(float(df), 1), alpha)
 
 
 @cache
-def detectable_effect(n: int, n_base: int, alpha: float, power: float = POWER) -> float:
-    """The same in standard deviations, for n and n_base runs."""
-    df = n + n_base - 2
+def detectable_shift(df: float, alpha: float, power: float = POWER) -> float:
+    """The same in standard errors."""
     highest = 10 * (1 + float(special.stdtrit(df, 1 - alpha / 2)))
-    shift: float = optimize.brentq(lambda shift: t_test_power(shift, df, alpha) - power, 0, highest)
-    return shift * math.sqrt(1 / n + 1 / n_base)
+    return float(optimize.brentq(lambda shift: t_test_power(shift, df, alpha) - power, 0, highest))
 
 
-def runs_needed(sd: float, difference: float, alpha: float, power: float = POWER) -> int:
-    """How many runs of each cell find a true difference with this probability."""
-    few, many = 1, 2
-    while sd * detectable_effect(many, many, alpha, power) > difference:
-        few, many = many, 2 * many
+def runs_to_decide(sd: float, difference: float, margin: float, alpha: float) -> int | None:
+    """How many runs of each of two cells show with probability POWER that they differ, or that they are equivalent.
+
+    Args:
+        sd: of the runs of either
+        difference: the true one of their means
+        alpha: level of either test
+
+    Returns:
+        None: more than MAX_RUNS, because the difference is nearly the margin and yet small against sd
+    """
+    count = next((count for count in RUNS if _power_to_decide(count, sd, abs(difference), margin, alpha) >= POWER), None)
+    if count is None or count == RUNS[0]:
+        return count
+    few, many = count // 2, count
     while many - few > 1:
         middle = (few + many) // 2
-        few, many = (middle, many) if sd * detectable_effect(middle, middle, alpha, power) > difference else (few, middle)
+        few, many = (few, middle) if _power_to_decide(middle, sd, abs(difference), margin, alpha) >= POWER else (middle, many)
     return many
 
 
-def t_test_power(shift: float, df: int, alpha: float) -> float:
+def _power_to_decide(count: int, sd: float, difference: float, margin: float, alpha: float) -> float:
+    if sd == 0:
+        return 1.0
+    error, df = sd * math.sqrt(2 / count), 2 * count - 2
+    return max(t_test_power(difference / error, df, alpha), equivalence_power(difference / error, margin / error, df, alpha))
+
+
+def equivalence_power(shift: float, margin: float, df: float, alpha: float) -> float:
+    """Probability that two one-sided tests at level alpha find means equivalent; shift and margin in standard errors."""
+    inside = margin - special.stdtrit(df, 1 - alpha) * _sd_ratios(df)
+    return float(np.maximum(0, special.ndtr(inside - shift) - special.ndtr(-inside - shift)).mean())
+
+
+def t_test_power(shift: float, df: float, alpha: float) -> float:
     """Probability that a two-sided t-test at level alpha finds means that lie `shift` standard errors apart.
 
     The mean over quantiles of the estimated standard deviation. With few degrees of freedom scipy's noncentral t gives NaN here and there,
@@ -187,7 +215,7 @@ def t_test_power(shift: float, df: int, alpha: float) -> float:
 
 
 @cache
-def _sd_ratios(df: int, count: int = 10_000) -> np.ndarray:
+def _sd_ratios(df: float, count: int = 10_000) -> np.ndarray:
     """Equally probable ratios of the estimated to the true standard deviation."""
     quantiles: np.ndarray = special.chdtri(df, (np.arange(count) + 0.5) / count)  # of chi squared
     return np.sqrt(quantiles / df)

@@ -44,12 +44,15 @@ def test_temporal_order_asks_for_the_two_signals_in_their_order(delay: int) -> N
     inputs, targets = find_task("order").draw(delay, COUNT, rng())
     symbols = inputs.argmax(-1)
     assert inputs.shape == (delay, COUNT, 6)
+    places_of_second, tenth = set(), max(1, delay // 10)
     for episode in range(COUNT):
         places = (symbols[:, episode] < 2).nonzero().flatten().tolist()
         first, second = places
         assert targets[0, episode] == 2 * symbols[first, episode] + symbols[second, episode]
-        assert first < max(1, delay // 10)
-        assert second < max(5, delay // 2)
+        assert first < tenth
+        places_of_second.add(second)
+    assert places_of_second == set(range(4 * tenth, 5 * tenth))
+    assert targets.unique().tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("name", TASKS)
