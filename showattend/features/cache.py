@@ -189,9 +189,6 @@ def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: En
     common: dict[str, Any] = {"preprocessing": asdict(preprocessing), "files": files_digest(photos)}
     if encoder is None:
         return {**common, "shape": [len(photos), 3, size, size], "rows": PIXELS}
-    weights = hashlib.sha256()
-    for name, tensor in encoder.state_dict().items():
-        weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     blank = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=encoder.mean.device)
     with torch.inference_mode():
         shape = [len(photos), *encoder.eval()(blank).features.shape[1:]]
@@ -200,8 +197,16 @@ def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: En
         "shape": shape,
         "rows": features_as,
         "encoder": [encoder.config.name, encoder.config.layer, encoder.config.stride],
-        "weights": weights.hexdigest(),
+        "weights": weights_digest(encoder),
     }
+
+
+def weights_digest(encoder: Encoder) -> str:
+    """SHA-256 of an encoder's state, in hexadecimal digits."""
+    weights = hashlib.sha256()
+    for name, tensor in encoder.state_dict().items():
+        weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return weights.hexdigest()
 
 
 def files_digest(photos: Sequence[Photo]) -> str:

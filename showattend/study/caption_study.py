@@ -1,5 +1,6 @@
 """The design of a captioning study: random search with the same settings for every cell, then fresh seeds with each cell's best."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +15,12 @@ from showattend.study.caption_runs import run_trial
 from showattend.study.config import EQUAL_PARAMETERS, CaptionStudy, SearchSpace
 from showattend.study.material import Material, prepare_material
 from showattend.study.memory_probe import seed_of
-from showattend.study.trials import COMPLETE, Job, Row
+from showattend.study.trials import COMPLETE, DIVERGED, Job, Row
 
 OBJECTIVE = "val_nll"  # selects the best setting; test is looked at for the report alone
+LOG_UNIFORM = ("learning_rate", "clip")
+INTERACTIONS = "interactions"
+TINY = 1e-9  # nats: what remains of losses that are alike when a mean is taken off
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
@@ -75,6 +79,21 @@ def best_settings(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[tuple[s
     return best
 
 
+def planned_runs(config: CaptionStudy, rows: Mapping[str, Row]) -> int:
+    """Runs of both phases; a cell whose every run of phase 1 diverged has none in phase 2."""
+    finals = len(config.tracks) * len(config.chosen_cells) - len(hopeless_cells(config, rows))
+    return len(search_jobs(config)) + finals * config.seeds
+
+
+def hopeless_cells(config: CaptionStudy, rows: Mapping[str, Row]) -> list[tuple[str, str]]:
+    """Tracks and cells whose every run of phase 1 diverged."""
+    statuses: dict[tuple[str, str], set[str | None]] = {}
+    for job in search_jobs(config):
+        row = rows.get(job.id)
+        statuses.setdefault((job.track, job.cell), set()).add(row.status if row and row.job == job else None)
+    return [place for place, found in statuses.items() if found == {DIVERGED}]
+
+
 def search_rows(rows: Mapping[str, Row], track: str) -> list[Row]:
     """The complete runs of phase 1 in one track."""
     return [row for row in rows.values() if (row.job.track, row.job.phase, row.status) == (track, "search", COMPLETE)]
@@ -111,23 +130,37 @@ class CaptionWork:
 
 
 def importances(rows: Sequence[Row], space: SearchSpace) -> dict[str, float]:
-    """How much of the variance of the validation loss each hyperparameter explains in the search of all cells together (fANOVA).
+    """How much of the variance of the validation loss each hyperparameter explains by itself in the search of all cells together (fANOVA).
 
-    The mean of each cell is taken off first, so that cells explain nothing.
+    The mean of each cell is taken off first, so that cells explain nothing. Runs that diverged have no loss, and are left out.
 
     Returns:
-        shares that sum to 1; empty if no cell has two runs, or if all are alike
+        shares, the last of them `interactions`: what two or more explain together alone; empty if no cell has two runs, or if all are alike
     """
     by_cell: dict[str, list[Row]] = {}
     for row in rows:
         by_cell.setdefault(row.job.cell, []).append(row)
-    study = optuna.create_study()
+    study, uniform = optuna.create_study(), _uniform(space)
+    values: list[float] = []
     for trials in by_cell.values():
         mean = sum(row.values[OBJECTIVE] for row in trials) / len(trials)
         for row in trials:
-            value = row.values[OBJECTIVE] - mean
-            study.add_trial(optuna.trial.create_trial(value=value, params=row.job.params, distributions=distributions(space)))
-    if len({trial.value for trial in study.trials}) < 2:
+            values.append(row.values[OBJECTIVE] - mean)
+            study.add_trial(optuna.trial.create_trial(value=values[-1], params=_as_uniform(row.job.params), distributions=uniform))
+    if not values or max(values) - min(values) < TINY:
         return {}
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    return optuna.importance.get_param_importances(study, evaluator=evaluator)
+    # Not by get_param_importances, which would scale the shares to a sum of 1.
+    shares = optuna.importance.FanovaImportanceEvaluator(seed=0).evaluate(study)
+    return {**shares, INTERACTIONS: max(0.0, 1 - sum(shares.values()))}
+
+
+def _uniform(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """The search space as it was drawn from: Optuna's fANOVA would weigh what is log-uniform by its values."""
+    return {
+        name: FloatDistribution(math.log10(each.low), math.log10(each.high)) if isinstance(each, FloatDistribution) and each.log else each
+        for name, each in distributions(space).items()
+    }
+
+
+def _as_uniform(params: Mapping[str, float]) -> dict[str, float]:
+    return {name: math.log10(value) if name in LOG_UNIFORM else value for name, value in params.items()}

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ import torch
 from tqdm import tqdm
 
 from showattend.console import printable
-from showattend.errors import InputError, one_line
+from showattend.errors import one_line
 from showattend.study.caption_runs import DivergedError
 from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Job, Row, Status, TrialStore, is_finite
 
@@ -59,9 +59,6 @@ def run_jobs(jobs: Sequence[Job], work: Work, store: TrialStore, processes: int,
     Args:
         processes: 1 runs them in this process
         task: what the progress bar says
-
-    Raises:
-        InputError: a process was killed; the rows so far are stored.
     """
     missing = missing_jobs(jobs, store.rows())
     if not missing:
@@ -75,22 +72,44 @@ def run_jobs(jobs: Sequence[Job], work: Work, store: TrialStore, processes: int,
                 bar.write(printable(f"{row.job.id}: {row.status}: {row.reason}"))
 
 
-def _in_processes(jobs: Sequence[Job], work: Work, processes: int) -> Iterator[Row]:
-    """Rows as they are finished; at most one job a process is under way, so that an interruption loses little."""
-    context = multiprocessing.get_context("spawn")
+def _in_processes(jobs: Iterable[Job], work: Work, processes: int) -> Iterator[Row]:
+    """Rows as they are finished; at most one job a process is under way, so that an interruption loses little.
+
+    Where a process dies, for want of memory perhaps, the jobs under way are repeated one at a time: one that kills its process has failed.
+    """
     waiting = iter(jobs)
+    while suspects := (yield from _until_a_process_dies(waiting, work, processes)):
+        for job in suspects:
+            alone: Iterator[Job] = iter([job])
+            if (yield from _until_a_process_dies(alone, work, 1)):
+                yield Row(job, FAILED, "it kills its process, for want of memory perhaps")
+
+
+def _until_a_process_dies(waiting: Iterator[Job], work: Work, processes: int) -> Generator[Row, None, list[Job]]:
+    """Rows of jobs that are taken one after another.
+
+    Returns:
+        the jobs that were under way when a process died; none if all are done
+    """
+    context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(work,)) as pool:
-        running = {pool.submit(_run_in_worker, job) for job in islice(waiting, processes)}
+        running = {pool.submit(_run_in_worker, job): job for job in islice(waiting, processes)}
+        taken: list[Job] = []  # and not under way yet
         try:
             while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(_run_in_worker, job) for job in islice(waiting, len(done))}
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    yield future.result()
-        except BrokenProcessPool as error:
-            raise InputError("a process of the study was killed, for lack of memory perhaps: give fewer --jobs and start again") from error
+                    row = future.result()
+                    del running[future]
+                    yield row
+                    for job in islice(waiting, 1):
+                        taken.append(job)
+                        running[pool.submit(_run_in_worker, job)] = taken.pop()
+        except BrokenProcessPool:
+            return [*running.values(), *taken]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+    return []
 
 
 # What a worker process measures jobs with: handed over once, so that what it has read is not read again for every job.

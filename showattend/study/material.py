@@ -11,7 +11,7 @@ from showattend.data.shapes import INDEX_FILE, Scene, read_scenes, write_shapes
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder, make_encoder
 from showattend.errors import InputError
-from showattend.features.cache import open_or_build_cache
+from showattend.features.cache import open_or_build_cache, weights_digest
 from showattend.files import write_text
 from showattend.pretrained.loading import load_pretrained
 from showattend.study.config import CaptionStudy
@@ -27,12 +27,14 @@ class Material:
     Attributes:
         datasets: by split; captions of the training split are drawn anew at each visit
         encoder: frozen
+        encoder_digest: of its weights, the first digits; trained again on another machine, the encoder is another one
         scenes: of the embedded shapes, by photo; None for other data
     """
 
     datasets: dict[str, CaptionedDataset]
     vocabulary: Vocabulary
     encoder: Encoder
+    encoder_digest: str
     preprocessing: Preprocessing
     scenes: dict[str, Scene] | None
 
@@ -59,7 +61,7 @@ def prepare_material(config: CaptionStudy, folder: Path) -> Material:
         captions_per_photo = config.data.captions_per_photo if split == "train" else None
         datasets[split] = CaptionedDataset(photos[split], [cache], vocabulary, captions_per_photo)
     scenes = read_scenes(root) if (root / INDEX_FILE).exists() else None
-    return Material(datasets, vocabulary, encoder, preprocessing, scenes)
+    return Material(datasets, vocabulary, encoder, f"sha256:{weights_digest(encoder)[:12]}", preprocessing, scenes)
 
 
 def _chosen_photos(captioned: CaptionedPhotos, config: CaptionStudy) -> dict[str, list[Photo]]:

@@ -3,18 +3,18 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, median
-from typing import Any
 
 from scipy.stats import spearmanr
+from statsmodels.stats.multitest import multipletests
 
 from showattend.study.config import MemoryStudy
 from showattend.study.memory_study import GRADIENTS, memory_jobs
+from showattend.study.statistics import SIGNIFICANCE
 from showattend.study.summary import Summary, count_runs
 from showattend.study.trials import COMPLETE, Row
 
 NAMED_CELLS = ("elman", "lstm", "gru")  # whose gradients the conclusion names
 MIN_CELLS_TO_CORRELATE = 6
-SIGNIFICANCE = 0.05
 
 
 def summarize_memory(config: MemoryStudy, rows: Mapping[str, Row]) -> Summary:
@@ -58,19 +58,22 @@ def _summarize_task(config: MemoryStudy, rows: Mapping[str, Row], task: str) -> 
 
 
 def _summarize_gradients(config: MemoryStudy, rows: Mapping[str, Row]) -> dict[str, Summary]:
-    """By cell, the geometric means over the seeds of the norms at each distance, untrained and trained."""
-    cells = {}
+    """By cell, the geometric means over the seeds of the norms at each distance, untrained and trained, and the least and largest norm."""
+    cells: dict[str, Summary] = {}
     for cell in config.chosen_cells:
         found = _complete(rows, GRADIENTS, cell)
         if found:
-            cells[cell] = {kind: _geometric_means([row.values[kind] for row in found]) for kind in ("untrained", "trained")}
+            cells[cell] = {}
+            for kind in ("untrained", "trained"):
+                columns = list(zip(*(row.values[kind] for row in found), strict=True))
+                cells[cell] |= {kind: list(map(_geometric_mean, columns)), f"{kind}_range": [[min(each), max(each)] for each in columns]}
             cells[cell]["learned"] = sum(row.values["solved"] for row in found) / len(found)
     return cells
 
 
-def _geometric_means(rows: Sequence[Sequence[float]]) -> Any:
-    """Of each column; a norm of 0, beyond the range of floats, counts as 1e-45."""
-    return [math.exp(sum(math.log(max(value, 1e-45)) for value in column) / len(column)) for column in zip(*rows, strict=True)]
+def _geometric_mean(values: Sequence[float]) -> float:
+    """A norm of 0, beyond the range of floats, counts as 1e-45."""
+    return math.exp(sum(math.log(max(value, 1e-45)) for value in values) / len(values))
 
 
 def _sentence(config: MemoryStudy, task: str, cells: Mapping[str, Summary]) -> str:
@@ -95,20 +98,34 @@ def _gradient_sentences(distance: int, gradients: Mapping[str, Summary], tasks: 
         return
     before, after = ({cell: norms[kind][distance - 1] for cell, norms in gradients.items()} for kind in ("untrained", "trained"))
     named = [cell for cell in NAMED_CELLS if cell in gradients] or list(gradients)[: len(NAMED_CELLS)]
-    parts = [f"{before[cell]:.2g} in {cell} ({after[cell]:.2g} after training)" for cell in named]
+    ranges = {cell: norms["trained_range"][distance - 1] for cell, norms in gradients.items()}
+    parts = [f"{before[cell]:.2g} in {cell} (after training {after[cell]:.2g}, {_between(ranges[cell])} over the seeds)" for cell in named]
     yield f"Over {distance} steps the gradient of an untrained cell has shrunk or grown to {', '.join(parts)}; 1 would be unchanged."
+    for when, norms in (("Before training", before), ("After training", after)):
+        growing = [f"{cell} ({norm:.2g})" for cell, norm in norms.items() if norm > 1]
+        if growing:
+            yield f"{when} it grows in {', '.join(growing)}."
+    yield from _correlation_sentences(before, tasks)
+
+
+def _between(ends: Sequence[float]) -> str:
+    return " to ".join(f"{end:.2g}" for end in ends)
+
+
+def _correlation_sentences(norms: Mapping[str, float], tasks: Mapping[str, Mapping[str, Summary]]) -> Iterator[str]:
+    """Whether cells with larger gradients learn longer delays of each task: Spearman's rank correlation, with Holm's correction."""
+    found = {}
     for task, cells in tasks.items():
-        common = [cell for cell in cells if cell in gradients]
-        if len(common) >= MIN_CELLS_TO_CORRELATE:
-            yield _correlation_sentence(task, [before[cell] for cell in common], [fmean(cells[cell]["longest"]) for cell in common])
-
-
-def _correlation_sentence(task: str, norms: Sequence[float], delays: Sequence[float]) -> str:
-    """Whether cells with larger gradients learn longer delays: Spearman's rank correlation."""
-    rho, p = spearmanr(norms, delays)
-    if not math.isfinite(rho):  # all delays are equal
-        return f"All cells learn the same delays of {task}."
-    relation = "says nothing of" if p >= SIGNIFICANCE else "goes with longer" if rho > 0 else "goes with shorter"
-    return (
-        f"A larger gradient before training {relation} delays of {task} (rank correlation {rho:+.2f} over {len(norms)} cells, p = {p:.2g})."
-    )
+        common = [cell for cell in cells if cell in norms]
+        delays = [fmean(cells[cell]["longest"]) for cell in common]
+        if len(common) >= MIN_CELLS_TO_CORRELATE and len(set(delays)) == 1:
+            yield f"All cells learn the same delays of {task}."
+        elif len(common) >= MIN_CELLS_TO_CORRELATE:
+            found[task] = (*spearmanr([norms[cell] for cell in common], delays), len(common))
+    adjusted = multipletests([p for _, p, _ in found.values()], SIGNIFICANCE, method="holm")[1] if found else ()
+    for (task, (rho, _, count)), p in zip(found.items(), adjusted, strict=True):
+        relation = "says nothing of" if p >= SIGNIFICANCE else "goes with longer" if rho > 0 else "goes with shorter"
+        yield (
+            f"A larger gradient before training {relation} delays of {task} (rank correlation {rho:+.2f} over {count} cells, "
+            f"Holm's p {p:.2g}; variants of one cell are not independent, so it is rather larger)."
+        )

@@ -17,7 +17,7 @@ from showattend.study.trials_table import TABLE, write_trials
 from showattend.visualize.study import ForestRow, delays_figure, forest_figure, gradients_figure, importance_figure, svg_text
 
 FIGURES = "figures"  # folder of the report's figures as files
-GRADIENT_CELLS = ("elman", "clockwork", "ligru", "lstm", "peephole", "nfg", "gru", "mgu", "janet", "slstm", "min_gru", "sru")
+GRADIENT_CELLS = ("elman", "clockwork", "ligru", "lstm", "peephole", "nfg", "noaf", "gru", "mgu", "janet", "slstm", "min_gru")
 
 
 class Picture(NamedTuple):
@@ -79,6 +79,12 @@ def write_results(config: StudyConfig, rows: Mapping[str, Row], folder: Path) ->
     return summary
 
 
+FANOVA_NOTE = (
+    "Shares of the variance of the validation loss over the search space as it was drawn from; runs that diverged are left out. All "
+    "cells tried the same {} settings: with so few, what one hyperparameter explains is hard to tell from what others had by chance."
+)
+
+
 def caption_sections(config: CaptionStudy, summary: Summary) -> list[Section]:
     """One section for each track, and one for the hyperparameters."""
     titles = {"equal_size": "Equal hidden sizes", "equal_parameters": f"Equal parameters (as {config.references[0]})"}
@@ -86,10 +92,12 @@ def caption_sections(config: CaptionStudy, summary: Summary) -> list[Section]:
         Section(titles[track], content["conclusion"], _forests(config, track, content), _tables(config, content))
         for track, content in summary["tracks"].items()
     ]
-    shares = {track: content["importances"] for track, content in summary["tracks"].items() if content["importances"]}
-    if shares:
+    searched = {track: content for track, content in summary["tracks"].items() if content["importances"]}
+    if searched:
+        shares = {track: content["importances"] for track, content in searched.items()}
         figure = Picture("importance", "Variance explained (fANOVA), mean of each cell taken off", svg_text(importance_figure(shares)))
-        sections.append(Section("What matters in the search", (), [figure], ()))
+        settings = max(content["settings"] for content in searched.values())
+        sections.append(Section("What matters in the search", [FANOVA_NOTE.format(settings)], [figure], ()))
     return sections
 
 
@@ -112,6 +120,7 @@ def _tables(config: CaptionStudy, track: Summary) -> list[Table]:
             "hidden",
             "parameters of the cell",
             "processor ms a step",
+            "did not learn where to look",
             "diverged",
             "failed",
             "runs",
@@ -119,7 +128,8 @@ def _tables(config: CaptionStudy, track: Summary) -> list[Table]:
         tables.append(
             Table("Test split, mean and 95% interval over the seeds", header, [_cell_row(*item) for item in track["cells"].items()])
         )
-        settings = [[cell, *(f"{content['setting'][name]:.3g}" for name in SETTINGS)] for cell, content in track["cells"].items()]
+        chosen = {cell: content["setting"] for cell, content in track["cells"].items() if content["setting"]}
+        settings = [[cell, *(f"{setting[name]:.3g}" for name in SETTINGS)] for cell, setting in chosen.items()]
         tables.append(Table("Best setting of each cell, by validation loss", ["cell", *SETTINGS], settings))
     for metric, by_reference in track["comparisons"].items():
         for reference, compared in by_reference.items():
@@ -134,14 +144,24 @@ def _tables(config: CaptionStudy, track: Summary) -> list[Table]:
     return tables
 
 
-COMPARISON_HEADER = ("cell", "difference", "95% interval", "p", "p (Holm)", "Hedges' g", "detectable", "p (TOST, Holm)", "verdict")
+COMPARISON_HEADER = (
+    "cell",
+    "difference",
+    "95% interval, unadjusted",
+    "p",
+    "p (Holm)",
+    "Hedges' g",
+    "detectable",
+    "p (TOST, Holm)",
+    "verdict",
+)
 
 
 def _cell_row(cell: str, content: Mapping[str, Any]) -> list[str]:
     metrics = [_interval(content["metrics"].get(metric)) for metric in LABELS]
     seconds = content["seconds_a_step"]
     sizes = [str(content["hidden_size"] or ""), f"{content['cell_parameters']:,}" if content["cell_parameters"] else ""]
-    counts = [str(content[name]) for name in ("diverged", "failed", "runs")]
+    counts = ["" if content[name] is None else str(content[name]) for name in ("unfocused", "diverged", "failed", "runs")]
     return [cell, *metrics, *sizes, f"{1000 * seconds:.0f}" if seconds else "", *counts]
 
 

@@ -17,7 +17,7 @@ from scipy import optimize, special, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW, ttost_ind
 
-POWER = 0.8
+SIGNIFICANCE, POWER = 0.05, 0.8
 RUNS = [2**power for power in range(1, 11)]  # of which the first with enough power is looked for
 MAX_RUNS = RUNS[-1]
 
@@ -60,7 +60,7 @@ class Comparison:
     verdict: str
 
 
-def summarize_sample(values: Sequence[float], alpha: float = 0.05) -> Sample:
+def summarize_sample(values: Sequence[float], alpha: float = SIGNIFICANCE) -> Sample:
     """Mean, standard deviation and confidence interval of at least one run."""
     n, mean = len(values), float(np.mean(values))
     if n < 2:
@@ -71,7 +71,7 @@ def summarize_sample(values: Sequence[float], alpha: float = 0.05) -> Sample:
 
 
 def compare_with_reference(
-    samples: Mapping[str, Sequence[float]], reference: str, *, margin: float, alpha: float = 0.05
+    samples: Mapping[str, Sequence[float]], reference: str, *, margin: float, alpha: float = SIGNIFICANCE
 ) -> dict[str, Comparison]:
     """Compare every other sample with the reference's.
 
@@ -123,7 +123,7 @@ def _welch_p(values: np.ndarray, base: np.ndarray) -> float:
     return float(stats.ttest_ind(values, base, equal_var=False).pvalue)
 
 
-def difference_interval(values: np.ndarray, base: np.ndarray, alpha: float = 0.05) -> tuple[float, float]:
+def difference_interval(values: np.ndarray, base: np.ndarray, alpha: float = SIGNIFICANCE) -> tuple[float, float]:
     """Welch's confidence interval of the difference of two means."""
     if _is_constant(values, base):
         return (float(values[0] - base[0]),) * 2
@@ -181,7 +181,7 @@ def runs_to_decide(sd: float, difference: float, margin: float, alpha: float) ->
     Returns:
         None: more than MAX_RUNS, because the difference is nearly the margin and yet small against sd
     """
-    count = next((count for count in RUNS if _power_to_decide(count, sd, abs(difference), margin, alpha) >= POWER), None)
+    count: int | None = next((count for count in RUNS if _power_to_decide(count, sd, abs(difference), margin, alpha) >= POWER), None)
     if count is None or count == RUNS[0]:
         return count
     few, many = count // 2, count

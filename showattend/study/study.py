@@ -12,15 +12,15 @@ from showattend.errors import InputError
 from showattend.files import writable, write_text
 from showattend.inference.device import stop_looking_for_gpus
 from showattend.registry import check_trusted
-from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, search_jobs
+from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, planned_runs, search_jobs
 from showattend.study.config import CaptionStudy, StudyConfig, plain_config, read_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
 from showattend.study.memory_study import MemoryWork, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
 from showattend.study.report import write_results
-from showattend.study.summary import Summary, planned_runs
+from showattend.study.summary import Summary
 from showattend.study.trials import JOURNAL, Row, TrialStore, locked
-from showattend.study.trials_table import published_trials
+from showattend.study.trials_table import published_trials, rounded
 
 CONFIG = "study.json"
 # What a study may be given more of later: more runs change none of those that are there.
@@ -81,7 +81,7 @@ def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trus
         if not rows:
             _write_config(config, folder)  # what is timed prepares the encoder and the caches
         jobs = search_jobs(config) + final_jobs(config, rows) if isinstance(config, CaptionStudy) else memory_jobs(config)
-        planned = planned_runs(config) if isinstance(config, CaptionStudy) else planned_memory_runs(config)
+        planned = planned_runs(config, rows) if isinstance(config, CaptionStudy) else planned_memory_runs(config)
         left = missing_jobs(jobs, rows)
         seconds = 0.0
         if left:
@@ -113,12 +113,10 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
 
 
 def differences(stored: Row, repeated: Row) -> dict[str, tuple[Any, Any]]:
-    """Values that a repeated trial has otherwise, those of the clock left out."""
-    one = {"status": stored.status, **stored.values}
-    # What went through JSON has lists where the original has tuples.
-    other = json.loads(json.dumps({"status": repeated.status, **repeated.values}))
-    names = sorted((one.keys() | other.keys()) - set(TIMED))
-    return {name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)}
+    """Values of a repeated trial that its row has otherwise, as far as a table holds their digits; those of the clock left out."""
+    one, other = ({"status": row.status, **{name: rounded(value) for name, value in row.values.items()}} for row in (stored, repeated))
+    names = sorted(other.keys() - set(TIMED))
+    return {name: (one.get(name), other[name]) for name in names if one.get(name) != other[name]}
 
 
 def stored_config_path(folder: Path) -> Path:

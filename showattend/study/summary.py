@@ -1,33 +1,32 @@
 """From the rows of a study to its summary: means with intervals, comparisons, importances, and a conclusion in plain words."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from statistics import median
 from typing import Any
 
-from showattend.study.caption_study import importances, planned_rows, search_rows
+from showattend.study.caption_study import importances, planned_rows, planned_runs, search_rows
 from showattend.study.config import METRICS, PRIMARY, CaptionStudy
-from showattend.study.statistics import Comparison, compare_with_reference, runs_needed, summarize_sample
+from showattend.study.statistics import MAX_RUNS, POWER, SIGNIFICANCE, Comparison, compare_with_reference, runs_to_decide, summarize_sample
 from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Row
 
 Summary = dict[str, Any]  # what summary.json holds
 LABELS = {"test_nll": "NLL (nats a token)", "test_bleu4": "BLEU-4", "test_cider_d": "CIDEr-D", "test_pointing": "pointing accuracy"}
+CONTROL = ("np", "lstm")  # one cell under two names: a study that finds them different is wrong
+FOCUSED = 0.5  # pointing accuracy: runs that found their attention have 0.8 and more, the others less than this
 # What a setting is called in tables.
 SETTINGS = ("learning_rate", "dropout", "clip", "hidden_size")
 
 
 def summarize_captions(config: CaptionStudy, rows: Mapping[str, Row]) -> Summary:
-    """The summary of a captioning study, finished or not: tracks, and in each the cells that have a final run."""
+    """The summary of a captioning study, finished or not: tracks, and in each the cells that have a run."""
     rows = planned_rows(config, rows)
     return {
         "kind": "captions",
-        "runs": count_runs(planned_runs(config), rows),
+        "runs": count_runs(planned_runs(config, rows), rows),
         "tracks": {track: _summarize_track(config, rows, track) for track in config.tracks},
     }
-
-
-def planned_runs(config: CaptionStudy) -> int:
-    """Runs of both phases."""
-    return len(config.tracks) * len(config.chosen_cells) * (config.trials + config.seeds)
 
 
 def count_runs(planned: int, rows: Mapping[str, Row]) -> dict[str, int]:
@@ -36,8 +35,8 @@ def count_runs(planned: int, rows: Mapping[str, Row]) -> dict[str, int]:
 
 
 def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) -> Summary:
-    finals = final_rows(config, rows, track)
-    cells = {cell: _summarize_cell(cell, finals[cell], rows, track) for cell in finals}
+    finals, own = final_rows(config, rows, track), {name: row for name, row in rows.items() if row.job.track == track}
+    cells = {cell: _summarize_cell(cell, finals.get(cell, []), own) for cell in config.chosen_cells}
     samples = {metric: samples_of(finals, metric) for metric in METRICS}
     comparisons = {
         metric: {
@@ -49,9 +48,11 @@ def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) 
         if metric in config.margins
     }
     summary = {
-        "cells": cells,
+        "cells": {cell: content for cell, content in cells.items() if content["runs"]},
         "search": _summarize_search(rows, track),
+        "settings": len({tuple(sorted(row.job.params.items())) for row in search_rows(rows, track)}),
         "importances": importances(search_rows(rows, track), config.space),
+        "encoders": sorted({str(row.values.get("encoder", "")) for row in own.values() if row.status == COMPLETE}),
         "comparisons": comparisons,
     }
     return {**summary, "conclusion": conclusion(config, summary)}
@@ -72,20 +73,30 @@ def samples_of(finals: Mapping[str, Sequence[Row]], metric: str) -> dict[str, li
     return {cell: found for cell, found in values.items() if found}
 
 
-def _summarize_cell(cell: str, finals: Sequence[Row], rows: Mapping[str, Row], track: str) -> Summary:
+def _summarize_cell(cell: str, finals: Sequence[Row], rows: Mapping[str, Row]) -> Summary:
+    """Of a cell in one track.
+
+    Args:
+        finals: its runs of phase 2
+        rows: all runs of the track
+    """
     complete = [row for row in finals if row.status == COMPLETE]
-    own = [row for row in rows.values() if (row.job.track, row.job.cell) == (track, cell)]
+    own = [row for row in rows.values() if row.job.cell == cell]
+    pointing = [row.values["test_pointing"] for row in complete if "test_pointing" in row.values]
     return {
-        "setting": finals[0].job.params,
+        "setting": finals[0].job.params if finals else None,
         "metrics": {
             metric: asdict(summarize_sample(values[cell])) for metric in METRICS if cell in (values := samples_of({cell: finals}, metric))
         },
         "hidden_size": complete[0].values["hidden_size"] if complete else None,
         "cell_parameters": complete[0].values["cell_parameters"] if complete else None,
         "parameters": complete[0].values["parameters"] if complete else None,
-        "seconds_a_step": sorted(row.values["seconds_a_step"] for row in complete)[len(complete) // 2] if complete else None,
+        "seconds_a_step": median(row.values["seconds_a_step"] for row in complete) if complete else None,
+        "unfocused": sum(value < FOCUSED for value in pointing) if pointing else None,
         "diverged": sum(row.status == DIVERGED for row in own),
-        "failed": sum(row.status not in (COMPLETE, DIVERGED) for row in own),
+        "diverged_finals": sum(row.status == DIVERGED for row in finals),
+        "failed": sum(row.status == FAILED for row in own),
+        "finals": len(finals),
         "runs": len(own),
     }
 
@@ -96,42 +107,84 @@ def _summarize_search(rows: Mapping[str, Row], track: str) -> dict[str, Summary]
     for row in search_rows(rows, track):
         found.setdefault(row.job.cell, {"losses": []})["losses"].append(row.values["val_nll"])
     for search in found.values():
-        losses = sorted(search.pop("losses"))
-        search.update(runs=len(losses), best=losses[0], median=losses[len(losses) // 2], worst=losses[-1])
+        losses = search.pop("losses")
+        search.update(runs=len(losses), best=min(losses), median=median(losses), worst=max(losses))
     return dict(sorted(found.items()))
 
 
 def conclusion(config: CaptionStudy, track: Summary) -> list[str]:
     """Sentences about the primary metric, computed from the numbers of one track."""
-    margin = config.margins[PRIMARY]
     sentences = []
     for reference, compared in track["comparisons"].get(PRIMARY, {}).items():
         results = {name: Comparison(**result) for name, result in compared.items()}
-        sentences += _sentences(reference, results, track, margin, len(compared))
-    if not sentences:
-        return ["Not enough final runs yet to compare any two cells."]
-    return sentences
+        sentences += _sentences(reference, results, track, config.margins[PRIMARY])
+    return [*(sentences or ["Not enough final runs yet to compare any two cells."]), *_cautions(config, track)]
 
 
-def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary, margin: float, comparisons: int) -> list[str]:
+def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary, margin: float) -> list[str]:
+    """What was found against one reference."""
     better = [name for name, result in results.items() if result.verdict == "different" and result.difference < 0]
     worse = [name for name, result in results.items() if result.verdict == "different" and result.difference > 0]
     equal = [name for name, result in results.items() if result.verdict == "equivalent"]
-    open_ = [name for name, result in results.items() if result.verdict == "undecided"]
+    slightly = [name for name in equal if results[name].p_holm < SIGNIFICANCE]
+    undecided = [name for name, result in results.items() if result.verdict == "undecided"]
     detectable = [result.detectable for result in results.values()]
     sentences = [
         f"Against {reference}, {_count(better, 'better')}, {_count(worse, 'worse')}, and "
         f"{_count(equal, 'equivalent')} within {margin:g} nats a token.",
-        f"These runs would have found differences of {min(detectable):.2g} to {max(detectable):.2g} nats with probability 0.8: "
+        f"These runs would have found differences of {min(detectable):.2g} to {max(detectable):.2g} nats with probability {POWER:g}: "
         "the smaller, the less a cell's runs differ.",
     ]
-    if open_:
-        sd = max(track["cells"][name]["metrics"][PRIMARY]["sd"] or 0.0 for name in (*open_, reference))
-        needed = runs_needed(sd, margin, 0.05 / comparisons)
+    if slightly:
+        differences = ", ".join(f"{name} {results[name].difference:+.3f}" for name in slightly)
+        sentences.append(f"Surely different and yet within the margin: {differences}.")
+    if reference == CONTROL[1] and CONTROL[0] in results:
+        control = results[CONTROL[0]]
         sentences.append(
-            f"For {_names(open_)} this budget cannot tell: about {needed} runs of each cell would find a difference of {margin:g} nats."
+            f"The control: {CONTROL[0]}, which is {CONTROL[1]} under another name, differs from it by {control.difference:+.3f} "
+            f"({control.low:+.3f} to {control.high:+.3f}), {control.verdict}."
+            + ("" if control.verdict == "equivalent" else " Believe no other verdict of this study.")
         )
+    if undecided:
+        sentences.append(f"For {_names(undecided)} this budget cannot tell. {_budget(reference, undecided, results, track, margin)}")
     return sentences
+
+
+def _budget(reference: str, undecided: Sequence[str], results: Mapping[str, Comparison], track: Summary, margin: float) -> str:
+    """How many runs would decide about cells, if they differ and vary as they do here."""
+    sds = {name: track["cells"][name]["metrics"][PRIMARY]["sd"] or 0.0 for name in (*undecided, reference)}
+    needed = [
+        runs_to_decide(math.hypot(sds[name], sds[reference]) / math.sqrt(2), results[name].difference, margin, SIGNIFICANCE / len(results))
+        for name in undecided
+    ]
+    known, hard = [count for count in needed if count], [name for name, count in zip(undecided, needed, strict=True) if not count]
+    sentences = [f"If they differ and vary as they do here, {max(known):,} runs of each cell would."] if known else []
+    if hard:
+        sentences.append(
+            f"For {_names(hard)} not even {MAX_RUNS:,} runs would: the difference is about the margin, or the runs vary too much."
+        )
+    return " ".join(sentences)
+
+
+def _cautions(config: CaptionStudy, track: Summary) -> Iterator[str]:
+    """What a reader of the verdicts should know."""
+    for cell, content in track["cells"].items():
+        if content["diverged_finals"]:
+            yield f"{content['diverged_finals']} of {content['finals']} final runs of {cell} diverged, and are not in its figures."
+        elif not content["finals"] and content["diverged"] == config.trials:
+            yield f"Every run of {cell} in the search diverged: it has no final run."
+    unfocused = [f"{cell} {content['unfocused']}" for cell, content in track["cells"].items() if content["unfocused"]]
+    if unfocused:
+        yield f"Final runs that did not learn where to look (pointing accuracy below {FOCUSED:g}): {_names(unfocused)}."
+    sizes, smallest = config.space.hidden_size, min(config.space.hidden_size)
+    at_bound = [cell for cell, content in track["cells"].items() if (content["setting"] or {}).get("hidden_size") == smallest]
+    if len(sizes) > 1 and at_bound:
+        yield f"{len(at_bound)} of {len(track['cells'])} cells did best with the smallest size, {smallest}: smaller ones may be better."
+    if len(track["encoders"]) > 1:
+        yield (
+            f"The runs used {len(track['encoders'])} different encoders (column `encoder` of trials.csv), trained on different machines "
+            "perhaps: a part of what differs between two runs is theirs."
+        )
 
 
 def _count(names: Sequence[str], word: str) -> str:

@@ -39,17 +39,21 @@ def _leading(job: Job) -> list[object]:
 
 def _entries(row: Row, params: Sequence[str], values: Sequence[str]) -> list[object]:
     measured = [row.values.get(name, "") for name in values]
-    texts = [json.dumps(_rounded(value), separators=(",", ":")) if isinstance(value, list) else value for value in measured]
+    texts = [json.dumps(rounded(value), separators=(",", ":")) if isinstance(value, list | bool) else value for value in measured]
     return [*(row.job.params.get(name, "") for name in params), row.status, row.reason, *texts, row.seconds]
 
 
-def _rounded(value: Any) -> Any:
-    """Numbers within lists and dictionaries with four digits; the journal has them all."""
-    if isinstance(value, list):
-        return [_rounded(entry) for entry in value]
+def rounded(value: Any) -> Any:
+    """A value with four digits of the numbers within lists and dictionaries, as the table holds them; the journal has all digits."""
+    if isinstance(value, list | tuple):
+        return [_four_digits(entry) for entry in value]
+    return value
+
+
+def _four_digits(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _rounded(entry) for name, entry in value.items()}
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+        return {name: _four_digits(entry) for name, entry in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else rounded(value)
 
 
 def published_trials(folder: Path) -> list[Row]:
@@ -81,10 +85,17 @@ def _read_row(record: Mapping[str | None, Any], where: str) -> Row:
     try:
         texts = {str(name): text for name, text in record.items() if text}
         params = {name.removeprefix(SETTING): json.loads(text) for name, text in texts.items() if name.startswith(SETTING)}
-        values = {name: json.loads(text) for name, text in texts.items() if name not in own and not name.startswith(SETTING)}
+        values = {name: _parse(text) for name, text in texts.items() if name not in own and not name.startswith(SETTING)}
         job = {name: record[name] for name in ("track", "phase", "cell")} | {name: json.loads(record[name]) for name in ("number", "seed")}
         row = {"job": job | {"params": params}, "values": values, "seconds": json.loads(record["seconds"])}
         row |= {name: record[name] for name in ("status", "reason")}
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{where} is no run of a study: take the table as `showattend study` wrote it") from error
     return check_schema(row, Row, where)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text  # a digest, say

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -45,7 +45,7 @@ def forest_figure(rows: Sequence[ForestRow], reference: str, label: str, margin:
             axis.errorbar(differences, places, xerr=errors, fmt="o", color=color, markersize=4, linewidth=1.3, label=verdict)
     axis.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=9)
     axis.set_ylim(len(rows) - 0.4, -0.6)
-    axis.set_xlabel(f"{label}: difference to {reference}, with 95% interval", fontsize=9)
+    axis.set_xlabel(f"{label}: difference to {reference}, with 95% interval (verdicts: Holm)", fontsize=9)
     axis.grid(axis="x", color="0.9")
     figure.legend(loc="upper center", ncols=4, frameon=False, fontsize=9)
     figure.tight_layout(pad=0.5, rect=(0, 0, 1, 1 - 0.35 / figure.get_size_inches()[1]))
@@ -53,12 +53,13 @@ def forest_figure(rows: Sequence[ForestRow], reference: str, label: str, margin:
 
 
 def importance_figure(shares: Mapping[str, Mapping[str, float]]) -> Figure:
-    """Bars of the variance that each hyperparameter explains.
+    """Bars of the variance that each hyperparameter explains by itself, and that several explain together alone.
 
     Args:
-        shares: by the name of a track, from hyperparameters to shares that sum to 1
+        shares: by the name of a track, from hyperparameters and, at last, `interactions` to shares that sum to 1
     """
-    names = sorted({name for of_track in shares.values() for name in of_track})
+    *single, interactions = next(iter(shares.values()))
+    names = [*sorted(single), interactions]
     figure, axes = make_figure(1, 1, (7.5, 0.9 + 0.5 * len(names)))
     axis, height = axes.flat[0], 0.8 / max(1, len(shares))
     for number, (track, of_track) in enumerate(shares.items()):
@@ -102,11 +103,11 @@ def _total(tasks: Mapping[str, Mapping[str, Mapping[str, float]]], cell: str) ->
     return sum(share for of_task in tasks.values() for share in of_task.get(cell, {}).values())
 
 
-def gradients_figure(cells: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
-    """The norm of dh_T/ds_t over the distance T - t, untrained and trained, on a logarithmic scale.
+def gradients_figure(cells: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """The norm of dh_T/ds_t over the distance T - t, untrained and trained, on a logarithmic scale; bands: the least to the largest.
 
     Args:
-        cells: for each cell the norms at the distances 1, 2, … as `untrained` and `trained`
+        cells: for each cell the norms at the distances 1, 2, … as `untrained` and `trained`, and (least, largest) as `…_range`
     """
     figure, axes = make_figure(1, 2, (9.5, 4.0), sharey=True)
     for axis, kind in zip(axes.flat, ("untrained", "trained"), strict=True):
@@ -114,7 +115,9 @@ def gradients_figure(cells: Mapping[str, Mapping[str, Sequence[float]]]) -> Figu
         for number, (name, norms) in enumerate(cells.items()):
             style = LINE_STYLES[number // len(LINE_COLORS) % len(LINE_STYLES)]
             distances = range(1, len(norms[kind]) + 1)
-            axis.plot(distances, norms[kind], style, color=LINE_COLORS[number % len(LINE_COLORS)], linewidth=1.5, label=name)
+            color = LINE_COLORS[number % len(LINE_COLORS)]
+            axis.plot(distances, norms[kind], style, color=color, linewidth=1.5, label=name)
+            axis.fill_between(distances, *np.array(norms[f"{kind}_range"]).T, color=color, alpha=0.08, linewidth=0)
         axis.set_yscale("log")
         axis.set_ylim(bottom=1e-9)
         axis.set_title(kind, fontsize=10)

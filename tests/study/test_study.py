@@ -3,7 +3,9 @@
 import csv
 import gzip
 import json
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -285,6 +287,22 @@ class CountingWork:
     def __call__(self, job: Job) -> dict[str, Any]:
         self.jobs += 1
         return {"val_nll": 1.0, "jobs": self.jobs}
+
+
+def deadly(job: Job) -> dict[str, Any]:
+    """Kills its process at one job."""
+    if job.number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"val_nll": 1.0}
+
+
+def test_a_job_that_kills_its_process_is_a_row_with_its_reason_and_the_others_are_done(tmp_path: Path) -> None:
+    store = TrialStore(tmp_path, "val_nll", {})
+    jobs = [Job("t", "search", "lstm", number, number) for number in range(6)]
+    run_jobs(jobs, deadly, store, processes=2, task="test")
+    rows = store.rows()
+    assert {trial: row.status for trial, row in rows.items()} == {job.id: "failed" if job.number == 2 else "complete" for job in jobs}
+    assert "kills its process" in rows["t/search/lstm/2"].reason
 
 
 def test_a_process_keeps_what_it_has_read_for_its_next_job(tmp_path: Path) -> None:
