@@ -14,6 +14,7 @@ from showattend.console import print_line
 from showattend.errors import InputError
 from showattend.files import check_writable
 
+HIDDEN_SIZE, MEMORY_SIZE = 512, 32
 CellDescription = dict[str, Any]  # of a cell, by catalogue.describe_cell
 
 
@@ -32,12 +33,14 @@ def add_parser(commands: Commands) -> None:
         metavar="I",
         help="width of x, embedding and context together (default: %(default)s)",
     )
-    cells.add_argument("--hidden-size", type=whole_number(1), default=512, metavar="H", help="hidden units (default: %(default)s)")
+    cells.add_argument(
+        "--hidden-size", type=whole_number(1), metavar="H", help=f"hidden units (default: {HIDDEN_SIZE}, with --memory {MEMORY_SIZE})"
+    )
     cells.add_argument("--match", metavar="NAME", help="print the hidden size at which each cell has as many parameters as NAME at H")
     cells.add_argument(
         "--memory",
         action="store_true",
-        help="train NAME on tasks that need memory, with 32 units and growing delays, and print its gradient norms: a minute or two",
+        help="train NAME on tasks that need memory, with growing delays, and print its gradient norms: a minute or two",
     )
     cells.add_argument("--json", action="store_true", help="print a JSON list with one object for each cell")
     cells.add_argument("--plot", type=Path, metavar="FILE", help="plot the gates over the words of a caption; needs --model and --photo")
@@ -51,6 +54,9 @@ def run(args: argparse.Namespace) -> int:
     """Do the one of the command's tasks that the options choose."""
     if args.json and (args.plot or args.memory):
         raise InputError("--json prints descriptions of cells or --match: leave it out with --plot and --memory")
+    if sum(map(bool, (args.plot, args.match, args.memory))) > 1:
+        raise InputError("--plot, --match and --memory are three tasks: give one of them")
+    args.hidden_size = args.hidden_size or (MEMORY_SIZE if args.memory else HIDDEN_SIZE)
     if args.plot:
         _plot_gates(args)
     elif args.match:
@@ -150,12 +156,14 @@ def _print_matches(args: argparse.Namespace) -> None:
 
 def _print_memory(args: argparse.Namespace) -> None:
     """Delay after delay, as each is learned or not; then the norm of dh_T/ds_t over the distance, before and after training."""
+    from showattend.cells.catalogue import count_parameters
     from showattend.study.memory_probe import ProbeConfig, probe_gradients, probe_memory
     from showattend.study.memory_tasks import TASKS
 
     if not args.cell:
         raise InputError("--memory needs a cell: give its NAME (showattend cells lists them)")
-    config = ProbeConfig()
+    count_parameters(args.cell, args.input_size, args.hidden_size)  # refuses an unknown cell or a size before anything is printed
+    config = ProbeConfig(hidden_size=args.hidden_size)
     print(f"{args.cell}, {config.hidden_size} units: steps of training until at most {config.solved:.0%} of the answers are wrong\n")
     print("task     " + "".join(f"{f'delay {delay}':>12}" for delay in config.delays))
     for task in TASKS:

@@ -101,6 +101,8 @@ def _print_plan(config: "StudyConfig", folder: Path, processes: int, trusted: li
 
     plan = plan_study(config, folder, trusted=trusted)
     print(f"{plan.planned} runs, {plan.finished} of them done; a timed one took {plan.seconds_a_run:.1f} seconds")
+    if plan.problem:
+        print_line(f"but it {plan.problem}; the estimate below is only as good as that")
     print(f"about {plan.hours_left / processes:.1f} hours are left with {processes} process{'es' * (processes > 1)}")
 
 

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
 
 from showattend.cells import cell_names, find_cell
+from showattend.cells.catalogue import count_parameters
 from showattend.config_checks import check_range, check_types, from_mapping
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
@@ -24,6 +26,7 @@ from showattend.training.recipes import recipe_names
 EQUAL_SIZE, EQUAL_PARAMETERS = "equal_size", "equal_parameters"
 TRACKS = (EQUAL_SIZE, EQUAL_PARAMETERS)
 PRIMARY = "test_nll"  # what the conclusion speaks of: the least noisy metric, and the one that training minimises
+ANY_SIZE = 64  # of the inputs: whether a cell can be built does not depend on it
 METRICS = ("test_nll", "test_bleu4", "test_cider_d", "test_pointing")  # measured on the test split of each final run
 
 
@@ -231,12 +234,29 @@ StudyConfig = CaptionStudy | MemoryStudy
 KINDS: dict[str, type[CaptionStudy] | type[MemoryStudy]] = {"captions": CaptionStudy, "memory": MemoryStudy}
 
 
+def check_sizes(config: StudyConfig) -> None:
+    """Refuse a cell that cannot be built at a size of the study, before anything is trained.
+
+    Raises:
+        InputError: the first such cell, with its reason.
+    """
+    sizes = config.space.hidden_size if isinstance(config, CaptionStudy) else [config.probe.hidden_size]
+    option = "space.hidden_size" if isinstance(config, CaptionStudy) else "probe.hidden_size"
+    for cell, size in product(config.chosen_cells, sizes):
+        try:
+            count_parameters(cell, ANY_SIZE, size)
+        except InputError as error:
+            raise InputError(f"{cell}: {error}; change {option}, or leave the cell out (--cells)") from error
+
+
 def _check_names(kind: str, names: list[str], known: Mapping[str, object] | tuple[str, ...]) -> None:
     if not names:
         raise InputError(f"study.{kind}s is empty: give at least one of {', '.join(known)}")
     for name in names:
         if name not in known:
             raise unknown_name(kind, name, known)
+        if names.count(name) > 1:
+            raise InputError(f"study.{kind}s names '{name}' twice: leave one out")
 
 
 def read_config(path: Path, *, trusted: Collection[str] | None = None, **overrides: Any) -> StudyConfig:

@@ -13,7 +13,7 @@ from showattend.files import writable, write_text
 from showattend.inference.device import stop_looking_for_gpus
 from showattend.registry import check_trusted
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, planned_runs, search_jobs
-from showattend.study.config import CaptionStudy, StudyConfig, plain_config, read_config
+from showattend.study.config import CaptionStudy, StudyConfig, check_sizes, plain_config, read_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
 from showattend.study.memory_study import MemoryWork, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
@@ -31,11 +31,12 @@ TIMED = ("seconds_a_step",)  # measured, but never the same twice
 
 
 class Plan(NamedTuple):
-    """How much of a study is left."""
+    """How much of a study is left, how long a run took that was timed, and what went wrong in it, if anything did."""
 
     planned: int
     finished: int
     seconds_a_run: float
+    problem: str
 
     @property
     def hours_left(self) -> float:
@@ -56,6 +57,7 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
     with locked(folder):
         store = _open_store(config, folder)
         _check_config(config, folder, store.rows(), trusted)
+        check_sizes(config)
         _write_config(config, folder)
         work = work or _work(config, folder)
         try:
@@ -78,18 +80,19 @@ def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trus
     with locked(folder):
         rows = _open_store(config, folder).rows()
         _check_config(config, folder, rows, trusted)
+        check_sizes(config)
         if not rows:
             _write_config(config, folder)  # what is timed prepares the encoder and the caches
         jobs = search_jobs(config) + final_jobs(config, rows) if isinstance(config, CaptionStudy) else memory_jobs(config)
         planned = planned_runs(config, rows) if isinstance(config, CaptionStudy) else planned_memory_runs(config)
         left = missing_jobs(jobs, rows)
-        seconds = 0.0
+        seconds, problem = 0.0, ""
         if left:
             work = work or _work(config, folder)
             started = time.perf_counter()
-            run_job(work, left[0])
-            seconds = time.perf_counter() - started
-    return Plan(planned, len(jobs) - len(left), seconds)
+            row = run_job(work, left[0])
+            seconds, problem = time.perf_counter() - started, f"{row.status}: {row.reason}" if row.reason else ""
+    return Plan(planned, len(jobs) - len(left), seconds, problem)
 
 
 def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = None, trusted: Collection[str] = ()) -> tuple[Row, Row]:

@@ -177,9 +177,10 @@ def test_fit_refuses_a_wrong_cell_option_with_one_line(
 
 
 def test_memory_prints_learned_delays_and_gradient_norms(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    config = partial(ProbeConfig, hidden_size=8, delays=[5, 10], iterations=10, learning_rates=[0.05])
+    config = partial(ProbeConfig, delays=[5, 10], iterations=10, learning_rates=[0.05])
     monkeypatch.setattr("showattend.study.memory_probe.ProbeConfig", config)
-    lines = printed("lstm", "--memory", capsys=capsys).splitlines()
+    lines = printed("lstm", "--memory", "--hidden-size", "8", capsys=capsys).splitlines()
+    assert lines[0].startswith("lstm, 8 units: ")
     assert [line.split()[0] for line in lines if line] == [
         "lstm,",
         "task",
@@ -197,3 +198,6 @@ def test_memory_prints_learned_delays_and_gradient_norms(monkeypatch: pytest.Mon
 
 def test_memory_needs_a_cell(refused: Callable[..., str]) -> None:
     assert "--memory needs a cell: give its NAME" in refused("cells", "--memory")
+    assert "unknown cell 'lstmm': did you mean 'lstm'" in refused("cells", "lstmm", "--memory")
+    assert "cannot be shared by 4 periods" in refused("cells", "clockwork", "--memory", "--hidden-size", 10)
+    assert "three tasks: give one of them" in refused("cells", "lstm", "--memory", "--match", "gru")

@@ -95,5 +95,5 @@ def test_bad_options_are_refused(options: dict[str, object], message: str) -> No
 
 
 def test_a_size_that_a_cell_refuses_is_one_line() -> None:
-    with pytest.raises(InputError, match="clockwork"):
+    with pytest.raises(InputError, match="cannot be shared by 4 periods"):
         next(iter(probe_memory("clockwork", "order", ProbeConfig(hidden_size=10), seed=0)))

@@ -236,6 +236,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         ({"decoder": {"hidden_size": 8}}, "what the study varies"),
         ({"references": []}, "study.references is empty"),
         ({"margins": {"test_bleu4": 1}}, "lacks test_nll"),
+        ({"tracks": ["equal_size", "equal_size"]}, "study.tracks names 'equal_size' twice"),
     ],
 )
 def test_bad_options_are_refused(change: dict[str, Any], message: str) -> None:
@@ -256,6 +257,16 @@ def test_a_file_of_another_kind_is_refused(text: str, message: str, tmp_path: Pa
     assert message in refused("study", "--config", tmp_path / "study.yaml", "--out", tmp_path / "out")
     line = ("study", "--config", "study_memory", "--out", tmp_path / "out")
     assert "leave out --data.root, --tracks and --trials" in refused(*line, "--trials", 4)
+
+
+def test_a_cell_that_cannot_be_built_at_a_size_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    space = {**SPACE, "hidden_size": [16, 18]}
+    config = from_mapping(CaptionStudy, {"space": space, "margins": {"test_nll": 0.1}, "cells": ["clockwork"], "references": ["lstm"]})
+    with pytest.raises(InputError, match=r"clockwork: a hidden size of 18 .*; change space.hidden_size, or leave the cell out"):
+        run_study(config, tmp_path, work=measure)
+    memory = from_mapping(MemoryStudy, {"cells": ["clockwork"], "probe": {"hidden_size": 10}})
+    with pytest.raises(InputError, match=r"clockwork: .*; change probe.hidden_size"):
+        plan_study(memory, tmp_path, work=measure)
 
 
 def test_references_are_trained_too_and_a_cell_that_is_named_twice_once() -> None:
@@ -332,6 +343,19 @@ def test_a_folder_without_a_run_takes_another_configuration_but_for_its_data(tmp
         run_study(replace(CONFIG, seed=1), tmp_path, work=measure)
 
 
+@pytest.mark.parametrize("name", ["flickr8k", "memory", "shapes"])
+def test_a_study_of_the_documents_is_gone_on_with_from_its_table(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its rows are those of its configuration, and the control of the study of shapes holds."""
+    monkeypatch.setattr("gc.collect", lambda *arguments: 0)
+    folder = shutil.copytree(Path(__file__).parents[2] / "docs" / "runs" / "study" / name, tmp_path / "study")
+    config = read_config(folder / "study.json")
+    monkeypatch.setattr("showattend.study.engine.run_job", lambda work, job: pytest.fail(f"{job.id} has no row"))
+    summary = run_study(config, folder, work=measure)
+    assert summary["runs"]["planned"] == summary["runs"]["finished"] > 40
+    for track in summary.get("tracks", {}).values() if name == "shapes" else ():
+        assert any("The control: np" in sentence and "equivalent." in sentence for sentence in track["conclusion"])
+
+
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("study_")])
 def test_the_packaged_studies_are_valid(name: str) -> None:
     config = read_config(Path(recipe_path(name)))
@@ -364,3 +388,7 @@ generation: {{beam: 1, max_length: 6}}
     assert cells["lstm"]["hidden_size"] == 16 < cells["elman"]["hidden_size"]
     assert cells["elman"]["failed"] == cells["lstm"]["failed"] == 0
     assert "no trial 'x'" in refused("study", "--out", out, "--rerun", "x")
+    capsys.readouterr()
+    for trial, values in (("equal_parameters/search/elman/0", 9), ("equal_parameters/final/lstm/1", 13)):
+        assert main(["study", "--out", str(out), "--rerun", trial]) == 0
+        assert capsys.readouterr().out.endswith(f"the same {values} values\n")
