@@ -1,6 +1,7 @@
 """`showattend bulk` without Ray: every photo of any input is one row, also after an interruption, and captions are those of `caption`."""
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -19,7 +20,7 @@ import pytest
 from factories import untrained_model
 from PIL import Image
 
-from showattend.bulk import output
+from showattend.bulk import output, parts
 from showattend.bulk.chunks import CaptionedChunk, Place, Row
 from showattend.bulk.output import BulkOutput
 from showattend.bulk.parts import PartAssembler
@@ -106,6 +107,7 @@ def test_parquet_holds_the_same_rows_and_alphas(photos: Path, model: Path) -> No
         assert {**ours, "score": 0, "alphas": 0} == {**other, "score": 0, "alphas": 0}
         if ours["error"] is None:
             assert ours["score"] == pytest.approx(other["score"])
+            np.testing.assert_allclose(ours["alphas"], other["alphas"], atol=1e-5)
             assert len(ours["alphas"][0]) == ours["grid"][0] * ours["grid"][1]
             np.testing.assert_allclose(np.array(ours["alphas"]).sum(1), 1, rtol=1e-4)
 
@@ -333,17 +335,24 @@ def test_different_shares_work_at_the_same_time(photos: Path, held: Callable[[tu
         held(share).close()  # what they leave keeps nobody out
     held((1, 2))
     held((2, 2))
+    for taken in ((1, 2), (2, 2), (1, 1)):
+        with pytest.raises(ValueError, match="another process works in out"):
+            held(taken)
 
 
 def test_a_full_disk_says_what_is_kept(photos: Path, model: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = output.write_part
+    real = parts.WRITERS[".parquet"]
 
     def write(path: Path, *rest: Any, **options: Any) -> None:
-        real(path if "000001" not in path.name else Path("/dev/full/part.parquet"), *rest, **options)
+        if "000001" in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, *rest, **options)
 
-    monkeypatch.setattr(output, "write_part", write)
+    monkeypatch.setitem(parts.WRITERS, ".parquet", write)
     line = refused("bulk", photos, "--model", model, "--output", "out", "--shard", "1/1", "--unit-size", 4)
+    assert "No space left on device: free some space" in line
     assert line.endswith("1 parts are kept in out: the same command goes on from there")
+    assert [path.name for path in Path("out/parts").iterdir()] == ["part-000000.parquet"]
 
 
 def test_a_photo_that_kills_its_process_is_a_row_at_the_second_attempt(

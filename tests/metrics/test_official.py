@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -199,5 +200,7 @@ def test_a_jar_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     sleep = next(str(Path(folder, "sleep")) for folder in os.environ["PATH"].split(":") if Path(folder, "sleep").exists())
     java(tmp_path / "bin", f'[ "$1" = -version ] && echo \'version "8"\' >&2 || exec {sleep} 60', monkeypatch)
     monkeypatch.setattr("showattend.metrics.meteor.SECONDS", 0.2)
-    with MeteorProcess() as running, pytest.raises(MetricUnavailable, match="took too long"):
-        running.score(*PAIR)
+    with MeteorProcess() as running:
+        with pytest.raises(MetricUnavailable, match="took too long"):
+            running.score(*PAIR)
+        assert running.process.wait(5) == -signal.SIGKILL

@@ -25,7 +25,7 @@ from showattend.training.callbacks import StopOnDivergence, moving_average
 from showattend.training.captioner import LitCaptioner
 from showattend.training.command import _silent_log_thread
 from showattend.training.runs import lock_run_folder, make_run_folder, unlock_run_folders
-from showattend.training.schedules import SCHEDULES
+from showattend.training.schedules import SCHEDULES, learning_rate_factor
 from showattend.vocabulary import PAD
 
 
@@ -78,9 +78,13 @@ def test_an_encoder_that_learns_from_nothing_gathers_statistics(shapes: Path, tm
 def test_every_optimiser_and_schedule_trains(optimizer: str, schedule: str, shapes: Path, tmp_path: Path) -> None:
     model = fit_captioner(shapes, tmp_path, optimizer={"name": optimizer, "schedule": schedule, "warmup": 0.5}, steps=4)
     assert all(torch.isfinite(p).all() for p in model.parameters())
-    rates = [model._learning_rate_factor(step) for step in range(4)]
-    assert rates[:2] == [0.5, 1.0]
-    assert rates[3] == pytest.approx(SCHEDULES[schedule](0.5))
+    assert model.trainer.optimizers[0].param_groups[0]["lr"] < model.trainer.optimizers[0].defaults["lr"] or schedule == "constant"
+
+
+@pytest.mark.parametrize(("schedule", "share"), [("cosine", 0.853553), ("linear", 0.75), ("constant", 1.0)])
+def test_the_learning_rate_after_a_quarter_of_the_steps_behind_the_warm_up(schedule: str, share: float) -> None:
+    rates = [learning_rate_factor(schedule, 0.2, step, 10) for step in (0, 1, 4)]
+    assert rates == pytest.approx([0.5, 1.0, share], abs=1e-6)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "slstm", "ligru", "layer_norm_lstm", "clockwork"])

@@ -1,7 +1,6 @@
 """A run that is killed and resumed is the run that nobody has killed, to the last bit."""
 
 import errno
-import os
 import random
 import shutil
 import signal
@@ -299,18 +298,20 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew_in_its_fo
     assert (tmp_path / "run" / "model" / "config.json").exists()
 
 
-def test_every_signal_of_a_batch_system_is_noted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", SIGNALS)
+def test_every_signal_of_a_batch_system_is_noted(number: int, tmp_path: Path) -> None:
     signals = SignalCheckpoint(tmp_path / "last.ckpt", 0)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
+        signal.signal(number, signal.SIG_DFL)  # nohup lets SIGHUP be ignored
         signals.on_train_start(SimpleNamespace(received_sigterm=False), None)  # type: ignore[arg-type]
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal.raise_signal(number)
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for each, handler in before.items():
+            signal.signal(each, handler)
     with pytest.raises(Terminated) as stop:
         signals.stop_if_received()
-    assert stop.value.code == 128 + signal.SIGUSR1
+    assert stop.value.code == 128 + number
 
 
 def test_random_states_come_back() -> None:

@@ -70,7 +70,8 @@ def repeated(batch: Batch, times: int) -> Batch:
 
 def assert_within(estimates: Tensor, exact: Tensor, errors: float) -> None:
     error = estimates.std(0) / len(estimates) ** 0.5
-    assert exact.abs().max() > 10 * error.min()  # the gradient is far from zero
+    allowed = error > 0  # words that are never drawn have no gradient
+    assert (exact[allowed].abs() > 10 * error[allowed]).any(), "no gradient is far from zero"
     assert ((estimates.mean(0) - exact).abs() <= errors * error + 1e-6).all()
 
 
