@@ -57,10 +57,17 @@ def test_an_ensemble_averages_probabilities(photo: Image.Image) -> None:
 
 @pytest.mark.parametrize("gate", ["scalar", "vector"])
 def test_beta_is_a_share_for_each_word(gate: str, photo: Image.Image) -> None:
-    caption = Captioner(make_model(gate=gate), "cpu").caption(photo, details=True)
+    model = make_model(gate=gate)
+    captioner = Captioner(model, "cpu")
+    caption = captioner.caption(photo, details=True)
     assert caption.betas is not None
     assert caption.betas.shape == (len(caption.words),)
     assert ((caption.betas > 0) & (caption.betas < 1)).all()
+    with torch.no_grad():  # sigmoid(1), whatever h is
+        model.network.decoder.beta.weight.zero_()
+        model.network.decoder.beta.bias.fill_(1.0)
+    betas = Captioner(model, "cpu").caption(photo, details=True).betas
+    assert torch.allclose(betas, torch.full_like(betas, 0.731059), atol=1e-5)
 
 
 def test_a_decoder_without_the_gate_has_no_beta(photo: Image.Image) -> None:
@@ -75,6 +82,7 @@ def test_hard_attention_names_the_location_that_it_chose(mode: str, photo: Image
         return
     assert caption.locations is not None
     assert caption.locations.shape == (len(caption.words),)
+    assert 0 <= caption.locations.min() <= caption.locations.max() < caption.alphas.shape[1]
     if mode == "argmax":
         assert torch.equal(caption.locations, caption.alphas.argmax(-1))
 

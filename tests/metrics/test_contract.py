@@ -63,8 +63,8 @@ def _param(metric: Metric) -> object:
     "metric", [_param(metric) for metric in registered_metrics()], ids=[metric.name for metric in registered_metrics()]
 )
 class TestMetricContract:
-    @pytest.fixture(autouse=True)
-    def _usable(self, metric: Metric) -> None:
+    @pytest.fixture
+    def usable(self, metric: Metric) -> None:
         if reason := why_unavailable(metric):
             pytest.skip(reason)
 
@@ -73,6 +73,7 @@ class TestMetricContract:
         assert metric.name.isidentifier()
         assert metric.label
 
+    @pytest.mark.usefixtures("usable")
     def test_values_lie_within_the_limits(self, metric: Metric) -> None:
         score = metric.score(Corpus(*captions_and_references()))
         low, high = metric.limits
@@ -80,12 +81,14 @@ class TestMetricContract:
         assert score.per_photo.shape == (12,)
         assert ((low <= score.per_photo) & (score.per_photo <= high)).all()
 
+    @pytest.mark.usefixtures("usable")
     def test_a_reference_itself_scores_at_least_as_well_as_other_captions(self, metric: Metric) -> None:
         hypotheses, references = captions_and_references()
         perfect = metric.score(Corpus({photo: texts[0] for photo, texts in references.items()}, references))
         changed = metric.score(Corpus(hypotheses, references))
         assert at_least_as_good(metric, perfect.value, changed.value)
 
+    @pytest.mark.usefixtures("usable")
     def test_an_empty_caption_scores_no_better_than_a_reference_itself(self, metric: Metric) -> None:
         _, references = captions_and_references()
         captions = {photo: texts[0] for photo, texts in references.items()}
@@ -94,6 +97,7 @@ class TestMetricContract:
         assert at_least_as_good(metric, perfect.per_photo[0], empty.per_photo[0])
         assert at_least_as_good(metric, perfect.value, empty.value)
 
+    @pytest.mark.usefixtures("usable")
     def test_the_order_of_photos_and_of_references_changes_nothing(self, metric: Metric) -> None:
         hypotheses, references = captions_and_references()
         score = metric.score(Corpus(hypotheses, references))
@@ -102,6 +106,7 @@ class TestMetricContract:
         assert reordered.value == pytest.approx(score.value, abs=1e-9)
         assert reordered.per_photo[::-1] == pytest.approx(score.per_photo, abs=1e-9)
 
+    @pytest.mark.usefixtures("usable")
     def test_the_corpus_value_comes_from_the_sums_of_the_photos_statistics(self, metric: Metric) -> None:
         if not isinstance(metric, AdditiveMetric):
             pytest.skip("its corpus value is no function of sums over photos")
@@ -112,6 +117,7 @@ class TestMetricContract:
         for row, value in zip(statistics, score.per_photo, strict=True):
             assert float(metric.value_of_sums(row, 1)) == pytest.approx(value, abs=1e-12)
 
+    @pytest.mark.usefixtures("usable")
     def test_the_statistics_of_all_metrics_together_give_the_same_values(self, metric: Metric) -> None:
         if not isinstance(metric, AdditiveMetric):
             pytest.skip("it is computed on its own")
@@ -120,6 +126,7 @@ class TestMetricContract:
         assert together.values()[metric.name] == pytest.approx(alone.value, abs=1e-12)
         assert together.per_photo()[metric.name] == pytest.approx(alone.per_photo, abs=1e-12)
 
+    @pytest.mark.usefixtures("usable")
     def test_the_bootstrap_interval_holds_the_value_and_a_system_does_not_differ_from_itself(self, metric: Metric) -> None:
         if not isinstance(metric, AdditiveMetric):
             pytest.skip("it has no interval")

@@ -80,6 +80,9 @@ def test_a_training_step_can_be_captured_because_it_reads_no_value(cell: str) ->
     with OnlyMetaTensors():
         loss, penalty = training_losses(decoder, features, input_ids, input_ids, static_shapes=True)
         (loss + penalty).backward()
+    assert loss.shape == penalty.shape == ()
+    assert features.grad is not None
+    assert features.grad.is_meta
 
 
 @pytest.mark.usefixtures("capturing_on_meta")

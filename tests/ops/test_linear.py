@@ -115,7 +115,9 @@ def test_linear_multiplies_slices_and_transposes() -> None:
 def test_linear_follows_autocast() -> None:
     x, weight, bias = operands()
     with torch.autocast("cpu", torch.bfloat16):
-        assert linear(x, weight, bias).dtype == torch.bfloat16
+        result, expected = linear(x, weight, bias), F.linear(x, weight, bias)
+    assert result.dtype == torch.bfloat16
+    torch.testing.assert_close(result, expected, rtol=0.02, atol=0.1)
 
 
 @DTYPES
@@ -168,6 +170,7 @@ def test_int8_takes_zeros_and_very_different_rows() -> None:
     result, expected = PackedLinear(weight, bias, dtype=torch.int8)(x), F.linear(x, weight, bias)
     assert torch.equal(result[:, 0], bias[0].expand(6))
     assert torch.allclose(result[:, 2:], expected[:, 2:], atol=0.3)
+    assert torch.allclose(result[:, 1] / 1e4, expected[:, 1] / 1e4, atol=0.3)
     assert torch.equal(PackedLinear(weight, bias, dtype=torch.int8)(torch.zeros(6, 20)), bias.expand(6, 9))
 
 
@@ -190,6 +193,8 @@ def test_the_fallback_is_torch_s_linear_to_the_last_bit() -> None:
 
 def test_the_int8_fallback_gives_what_onednn_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     x, weight, bias = operands()
+    if not onednn._int8_works():
+        pytest.skip("no int8 operators: the fallback would be compared with itself")
     native = PackedLinear(weight, bias, dtype=torch.int8)(x)
     monkeypatch.setattr(onednn, "_int8_works", lambda: False)
     assert torch.allclose(PackedLinear(weight, bias, dtype=torch.int8)(x), native, atol=1e-4)

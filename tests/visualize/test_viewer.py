@@ -1,11 +1,14 @@
 """The viewer's page: what is inside it, and that data of any kind stays text."""
 
+import base64
 import html
+import io
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from factories import bright_square_photo, brightness_caption
@@ -72,7 +75,9 @@ def test_a_large_photo_makes_no_large_page() -> None:
 
 
 def test_a_small_photo_keeps_every_pixel() -> None:
-    assert data_url(Image.new("RGB", (40, 40))).startswith("data:image/png")
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 256, 3), dtype=np.uint8)
+    content = base64.b64decode(data_url(Image.fromarray(pixels)).removeprefix("data:image/png;base64,"))
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), pixels)
 
 
 def test_a_notebook_shows_the_viewer_in_a_frame_and_words_alone_without_a_photo(photo: Path) -> None:
