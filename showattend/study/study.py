@@ -19,7 +19,7 @@ from showattend.study.memory_study import MemoryWork, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
 from showattend.study.report import write_results
 from showattend.study.summary import Summary
-from showattend.study.trials import JOURNAL, Row, TrialStore, locked
+from showattend.study.trials import JOURNAL, Job, Row, TrialStore, locked
 from showattend.study.trials_table import published_trials, rounded
 
 CONFIG = "study.json"
@@ -59,16 +59,22 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
         _check_config(config, folder, store.rows(), trusted)
         check_sizes(config)
         _write_config(config, folder)
-        work = work or _work(config, folder)
         try:
-            if isinstance(config, CaptionStudy):
-                run_jobs(search_jobs(config), work, store, processes, "search")
-                run_jobs(final_jobs(config, store.rows()), work, store, processes, "final runs")
-            else:
-                run_jobs(memory_jobs(config), work, store, processes, "memory")
+            for task in ("search", "final runs") if isinstance(config, CaptionStudy) else ("memory",):
+                jobs = _jobs(config, task, store.rows())
+                if missing_jobs(jobs, store.rows()):  # a finished study needs neither data nor encoder
+                    work = work or _work(config, folder)
+                    run_jobs(jobs, work, store, processes, task)
         finally:
             summary = write_results(config, store.rows(), folder)
     return summary
+
+
+def _jobs(config: StudyConfig, task: str, rows: Mapping[str, Row]) -> list[Job]:
+    """Those of one part of a study; the final runs depend on the rows of the search."""
+    if not isinstance(config, CaptionStudy):
+        return memory_jobs(config)
+    return search_jobs(config) if task == "search" else final_jobs(config, rows)
 
 
 def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trusted: Collection[str] = ()) -> Plan:
