@@ -60,7 +60,7 @@ def run_trial(
         "hidden_size": int(params["hidden_size"]),
         "cell_parameters": sum(parameter.numel() for parameter in decoder.cell.parameters()),
         "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
-        "seconds_a_step": seconds / config.training.steps,
+        "seconds_a_step": round(seconds / config.training.steps, 6),
     }
     for split in splits:
         values |= {f"{split}_{name}": value for name, value in score_decoder(decoder, config, material, split).items()}

@@ -119,10 +119,10 @@ def gradients_figure(cells: Mapping[str, Mapping[str, Any]]) -> Figure:
             axis.plot(distances, norms[kind], style, color=color, linewidth=1.5, label=name)
             axis.fill_between(distances, *np.array(norms[f"{kind}_range"]).T, color=color, alpha=0.08, linewidth=0)
         axis.set_yscale("log")
-        axis.set_ylim(bottom=1e-9)
         axis.set_title(kind, fontsize=10)
         axis.set_xlabel("distance T - t, in steps", fontsize=9)
         axis.grid(color="0.92")
+    axes.flat[0].set_ylim(bottom=1e-9)  # of both, with all lines in them: gradients that explode are seen too
     axes.flat[0].set_ylabel("norm of dh_T/ds_t", fontsize=9)
     axes.flat[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
     figure.tight_layout(pad=0.5)
