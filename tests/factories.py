@@ -5,7 +5,8 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -387,6 +388,16 @@ def serve_corner_models(*examples: str) -> None:
     options = ServerOptions(max_upload=1, browser=False)
     with suppress(KeyboardInterrupt):
         serve(corner_models(), DrawingOptions(), [Path(path) for path in examples], options, lambda url: print(url, flush=True))
+
+
+def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[Any]", seconds: float = 200) -> None:
+    """Wait until something is so; fail where a process ends before, or after so many seconds, and end the process then."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            raise AssertionError(f"{process.args} ended with {process.wait()} before that")
+        time.sleep(0.05)
 
 
 @contextmanager

@@ -207,7 +207,7 @@ def test_a_signal_keeps_what_was_found_and_ends_with_its_status(
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(number)
-    _, error = process.communicate()
+    _, error = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert b"stopped; the captions of" in error
     assert b"Traceback" not in error

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,9 +45,23 @@ generation: {beam: 1, max_length: 6}
 KILLS, JOBS = 20, 2
 
 
-def start(config: Path, folder: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "showattend", "study", "--config", str(config), "--out", str(folder), "--jobs", str(JOBS)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+Start = Callable[[Path, Path], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a study with a session of its own, and ends whatever of them is left."""
+    started = []
+
+    def run(config: Path, folder: Path) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "showattend", "study", "--config", str(config), "--out", str(folder), "--jobs", str(JOBS)]
+        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True))
+        return started[-1]
+
+    yield run
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def results(folder: Path) -> tuple[str, list[list[str]]]:
@@ -57,7 +73,9 @@ def results(folder: Path) -> tuple[str, list[list[str]]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", [MEMORY, CAPTIONS], ids=["memory", "captions"])
-def test_a_study_that_is_killed_twenty_times_ends_with_the_numbers_of_an_uninterrupted_one(text: str, shapes: Path, tmp_path: Path) -> None:
+def test_a_study_that_is_killed_twenty_times_ends_with_the_numbers_of_an_uninterrupted_one(
+    text: str, start: Start, shapes: Path, tmp_path: Path
+) -> None:
     (config := tmp_path / "study.yaml").write_text(text.replace("SHAPES", str(shapes)))
     begun = time.monotonic()
     assert start(config, tmp_path / "whole").wait(600) == 0

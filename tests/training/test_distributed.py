@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from factories import wait_until
 from lightning.fabric.plugins.environments import SLURMEnvironment
 from torch import nn
 from torch.utils.data import BatchSampler, SequentialSampler
@@ -115,9 +116,7 @@ def test_refine_and_validate_run_on_two_processes(command: list[str], shapes: Pa
 def test_no_process_outlives_another(victim: str, number: int, status: int, command: list[str], tmp_path: Path) -> None:
     process = start([*command, *TWO, "--name=run", "--trainer.max_epochs=5000", "--patience=5000"])
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    end = time.monotonic() + 200
-    while not last.exists() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until(last.exists, process)
     (second,) = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
     os.kill(second if victim == "second" else process.pid, number)
     _, error = process.communicate(timeout=100)
@@ -265,10 +264,7 @@ def test_the_job_of_slurm_asks_for_a_new_one_when_its_time_is_up(
     script = Path(__file__).parents[2] / "scripts" / "slurm.sbatch"
     job = subprocess.Popen(["bash", script, "--config", "coco"], cwd=tmp_path)
     if signalled:
-        end = time.monotonic() + 60
-        while not (tmp_path / "ready").exists():
-            assert time.monotonic() < end, "the job has not begun"
-            time.sleep(0.02)
+        wait_until((tmp_path / "ready").exists, job)
         job.send_signal(signal.SIGUSR1)
     assert job.wait(60) == (0 if requeued else status)
     started = "fit --config coco --ckpt_path last --trainer.strategy ddp --trainer.num_nodes 2 --trainer.devices 4"

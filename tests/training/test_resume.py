@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from factories import wait_until
 
 from showattend.cli.main import main
 from showattend.errors import InputError
@@ -336,9 +336,7 @@ def test_sigterm_saves_and_ends_with_143(shapes: Path, tmp_path: Path) -> None:
     command += [f"--data.cache_dir={tmp_path / 'cache'}", "--data.num_workers=0", "--trainer.max_epochs=5000", "--patience=5000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    end = time.monotonic() + 120
-    while not last.exists() and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until(last.exists, process)
     process.send_signal(signal.SIGTERM)
     output, error = process.communicate(timeout=120)
     assert process.returncode == 143, error
