@@ -1,9 +1,10 @@
 """A network that executes a graph call by call: no source code is generated from it."""
 
-import copy
+import math
 import operator
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from showattend.errors import InputError, one_line
 # Elements that a graph holds at once, and computes in all, for each of its input: a file must not fill the memory, nor compute without end.
 # Of torchvision's networks, VGG holds most (43) and EfficientNet-B7 computes most (907).
 MAX_HELD, MAX_COMPUTED = 128, 4096
+MAX_ELEMENTS = 2**29  # held for one photo: 2 GiB
 
 
 class GraphNetwork(nn.Module):
@@ -41,10 +43,9 @@ class GraphNetwork(nn.Module):
                 self._add(path, part)
         _check_shapes(self.state_dict(), weights)
         self._last_uses = _last_uses(graph)
-        # Without weights, to know sizes before anything is computed. A dictionary, so that they are no modules of this one.
-        self._without_weights = {path: copy.deepcopy(self._part(path)).requires_grad_(False) for path in graph.parts}
-        self._checked: set[torch.Size] = set()
         self.load_state_dict(dict(weights), assign=True)
+        # get_submodule splits the path at each call.
+        self._by_path = {path: self.get_submodule(path) for path, part in graph.parts.items() if part.kind != PARAMETER}
 
     def _add(self, path: str, part: Part) -> None:
         """Register a part under its path, inside plain modules that are added on the way."""
@@ -68,55 +69,90 @@ class GraphNetwork(nn.Module):
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"the encoder's graph is not valid: {path}: {one_line(error)}") from error
 
-    def _part(self, path: str) -> nn.Module | nn.Parameter:
-        return self.get_parameter(path) if self.graph.parts[path].kind == PARAMETER else self.get_submodule(path)
-
     def forward(self, image: Tensor) -> Tensor:
         """Execute the calls.
 
         Raises:
-            InputError: a call fails, or its result is too large; the latter is known before anything is computed.
+            InputError: a call fails, or its result would be too large, which is known before it is computed.
         """
-        # Export and compilation compute with sizes alone.
-        if image.shape not in self._checked and not torch.compiler.is_compiling():
-            with torch.no_grad():
-                self._run(torch.empty_like(image, dtype=torch.float32, device="meta"), self._without_weights)
-            self._checked.add(image.shape)
-        return self._run(image, {path: self._part(path) for path in self.graph.parts})
-
-    def _run(self, image: Tensor, parts: Mapping[str, Any]) -> Tensor:
         values: dict[str, Any] = {self.graph.input: image}
-        computed = held = 0
+        # Export and compilation compute with sizes alone, and must not depend on that of the batch.
+        limits = None if torch.compiler.is_compiling() else _Limits(image)
         for call, finished in zip(self.graph.calls, self._last_uses, strict=True):
             try:
-                value = _execute(call, values, parts)
+                value = self._execute(call, values, limits)
             except torch.OutOfMemoryError:
                 raise
             except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
                 raise InputError(f"the encoder's graph fails at {call.result}: {one_line(error)}") from error
             values[call.result] = value
-            if image.is_meta:
-                held, computed = sum(map(_elements, values.values())), computed + _elements(value)
-                if held > MAX_HELD * image.numel() or computed > MAX_COMPUTED * image.numel():
-                    raise InputError(f"the encoder's graph fails at {call.result}: its results are too large")
+            if limits:
+                limits.add(value)
             for name in finished:
-                del values[name]
+                dropped = values.pop(name)
+                if limits:
+                    limits.drop(dropped)
         output = values[self.graph.output]
         if not isinstance(output, Tensor) or output.dim() != 4 or output.shape[1] != self.graph.channels:
             raise InputError(f"the encoder's graph does not give a feature map of {self.graph.channels} channels")
         return output
 
+    def _execute(self, call: Call, values: Mapping[str, Any], limits: "_Limits | None") -> Any:
+        args, kwargs = _resolve(call.args, values), {key: _resolve(value, values) for key, value in call.kwargs.items()}
+        if call.kind == "get_attr":
+            return self.get_parameter(call.target)
+        run = (
+            self._by_path[call.target]
+            if call.kind == "call_module"
+            else (FUNCTIONS if call.kind == "call_function" else METHODS)[call.target].run
+        )
+        if run in (operator.add, operator.mul):
+            _check_operands(*args)
+        if limits:
+            limits.check(_expected_elements(run, *args, *kwargs.values()))
+        return run(*args, **kwargs)
 
-def _execute(call: Call, values: Mapping[str, Any], parts: Mapping[str, Any]) -> Any:
-    args, kwargs = _resolve(call.args, values), {key: _resolve(value, values) for key, value in call.kwargs.items()}
-    if call.kind == "call_module":
-        return parts[call.target](*args, **kwargs)
-    if call.kind == "get_attr":
-        return parts[call.target]
-    run = (FUNCTIONS if call.kind == "call_function" else METHODS)[call.target].run
-    if run in (operator.add, operator.mul):
-        _check_operands(*args)
-    return run(*args, **kwargs)
+
+class _Limits:
+    """How many elements a graph may hold and compute for an image (N,3,S,S), and what it has so far."""
+
+    def __init__(self, image: Tensor) -> None:
+        self.most_held = min(MAX_HELD * image.numel(), MAX_ELEMENTS * len(image))
+        self.most_computed = MAX_COMPUTED * image.numel()
+        self.held, self.computed = image.numel(), 0
+
+    def check(self, elements: int) -> None:
+        """Refuse a result before it is computed."""
+        if self.held + elements > self.most_held or self.computed + elements > self.most_computed:
+            raise ValueError("its results are too large")
+
+    def add(self, value: Any) -> None:
+        """Count a result."""
+        elements = _elements(value)
+        self.held += elements
+        self.computed += elements
+
+    def drop(self, value: Any) -> None:
+        """Count a result that no later call takes."""
+        self.held -= _elements(value)
+
+
+def _expected_elements(run: Any, x: Any, *rest: Any) -> int:
+    """How many elements a result will have; of what keeps, shrinks or hardly pads its operand, the operand's."""
+    if isinstance(run, nn.Conv2d):
+        elements = len(x) * run.out_channels
+        sizes = x.shape[-2:], run.kernel_size, run.stride, map(int, run.padding), run.dilation
+        for side, kernel, stride, padding, dilation in zip(*sizes, strict=True):
+            elements *= (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        return elements
+    if isinstance(run, nn.Linear):
+        return x.numel() // int(run.in_features) * int(run.out_features)
+    if isinstance(run, nn.AdaptiveAvgPool2d):
+        rows, columns = (run.output_size, run.output_size) if isinstance(run.output_size, int) else run.output_size
+        return math.prod(x.shape[:-2]) * int(rows or 1) * int(columns or 1)
+    if run in (operator.add, operator.mul) and isinstance(rest[0], Tensor):  # by hand: torch.broadcast_shapes imports sympy
+        return math.prod(max(sides) for sides in zip_longest(x.shape[::-1], rest[0].shape[::-1], fillvalue=1))
+    return _elements(x)
 
 
 def fold_batchnorm(network: GraphNetwork) -> GraphNetwork:

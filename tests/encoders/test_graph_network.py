@@ -15,6 +15,7 @@ from showattend.encoders import Encoder, EncoderConfig, make_encoder
 from showattend.encoders.graph import read_spec
 from showattend.encoders.graph_encoder import GraphEncoder
 from showattend.encoders.graph_network import MAX_COMPUTED, MAX_HELD, GraphNetwork, fold_batchnorm
+from showattend.encoders.graph_schema import FUNCTIONS
 from showattend.encoders.graph_spec import to_graph
 from showattend.errors import InputError
 
@@ -202,20 +203,21 @@ def test_what_would_fill_the_memory_is_refused_before_it_is_computed(
 ) -> None:
     weights = {"a.weight": torch.ones(65_536, 3, 1, 1)} if parts.get("a") == WIDE else {}
     network = GraphNetwork(read_spec({**GOOD, "parts": parts, "calls": calls}), weights)
-    computed: list[str] = []
-    run = GraphNetwork._run
+    for kind in (nn.Conv2d, nn.AdaptiveAvgPool2d):
+        monkeypatch.setattr(kind, "forward", lambda self, input: pytest.fail("computed"))
+    cat, largest = FUNCTIONS["cat"], []
 
-    def watched(self: GraphNetwork, image: Tensor, parts: Any) -> Tensor:
-        computed.append(image.device.type)
-        return run(self, image, parts)
+    def watched(tensors: list[Tensor], dim: int = 0) -> Tensor:
+        largest.append(sum(tensor.numel() for tensor in tensors))
+        return torch.cat(tensors, dim)
 
-    monkeypatch.setattr(GraphNetwork, "_run", watched)
+    monkeypatch.setitem(FUNCTIONS, "cat", cat._replace(run=watched))
     with pytest.raises(InputError, match="its results are too large"):
         network(torch.ones(2, 3, 4, 4))
-    assert computed == ["meta"]
+    assert max(largest, default=0) < MAX_HELD * 2 * 3 * 4 * 4
 
 
-def test_every_size_of_batch_is_checked_once() -> None:
+def test_an_outer_product_over_the_batch_is_bounded_too() -> None:
     square = [
         ["y1", "call_method", "view", ["x", 1, -1, 1], {}],
         ["y2", "call_method", "view", ["x", 1, 1, -1], {}],
@@ -223,8 +225,7 @@ def test_every_size_of_batch_is_checked_once() -> None:
         ["y", "call_method", "view", ["y3", -1, 3, 1, 1], {}],
     ]
     network = GraphNetwork(read_spec({**GOOD, "parts": {}, "calls": square}), {})
-    for _ in range(2):
-        assert network(torch.ones(2, 3, 2, 2)).shape == (2 * 2 * 3 * 2 * 2 * 2 * 2, 3, 1, 1)
+    assert network(torch.ones(2, 3, 2, 2)).shape == (2 * 2 * 3 * 2 * 2 * 2 * 2, 3, 1, 1)
     with pytest.raises(InputError, match="its results are too large"):
         network(torch.ones(64, 3, 2, 2))
 
@@ -238,6 +239,20 @@ def test_a_network_of_torchvision_stays_far_below_the_limits(kind: str, monkeypa
     pixels = torch.zeros(2, 3, 96, 96, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
     with torch.inference_mode():
         assert network(pixels).dtype == torch.bfloat16
+
+
+def test_a_graph_in_eval_mode_takes_one_photo_whose_map_is_one_location() -> None:
+    norm = {"parts": {"a": ["BatchNorm2d", {"num_features": 3, "momentum": None}]}}
+    network = GraphNetwork(read_spec({**GOOD, **norm}), {f"a.{name}": tensor for name, tensor in nn.BatchNorm2d(3).state_dict().items()})
+    assert network.eval()(torch.ones(1, 3, 1, 1)).shape == (1, 3, 1, 1)
+
+
+def test_a_graph_is_exported_with_a_free_number_of_photos() -> None:
+    encoder = make_encoder(EncoderConfig("squeezenet1_1", "none", layer="features.3")).eval()
+    network = GraphEncoder.from_graph(encoder.config, read_spec(encoder.spec()), encoder.state_dict()).eval().network
+    photos = torch.randn(5, 3, 32, 32)
+    program = torch.export.export(network, (photos[:2],), dynamic_shapes=({0: torch.export.Dim("photos", min=1)},))
+    assert torch.allclose(program.module()(photos), network(photos), atol=1e-5)
 
 
 def test_batchnorm_is_folded_only_where_nothing_else_takes_the_convolution() -> None:
