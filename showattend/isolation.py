@@ -8,6 +8,7 @@ import os
 import pickle
 import resource
 import signal
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -79,6 +80,8 @@ def _run(function: Callable[[Argument], Result], argument: Argument, writer: int
 
 def _prepare() -> None:
     """No dump of a crash, and a limit on memory: what takes more is the photo's fault and not the machine's."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)  # a fork has none of its parent's threads, and would wait for them for ever
     faulthandler.disable()  # the parent says what has happened
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError, ValueError):  # no Linux, or a lower limit

@@ -9,6 +9,7 @@ from showattend.errors import InputError
 from showattend.generation_config import SAMPLING, GenerationConfig
 from showattend.inference import Caption, Captioner, CaptionScore, Failure, generation_config
 
+WORDS = ("must_include", "ban")  # options that are words
 BATCH = 8  # photos that are captioned between two requests of other visitors
 
 
@@ -34,7 +35,9 @@ class ModelSet:
         """The words that the first model requires and bans, as its settings say."""
         model = next(iter(self.captioners.values())).model
         texts = {"must_include": self.defaults.must_include, "ban": self.defaults.ban}
-        return {name: " ".join(model.vocabulary.decode(token_ids)) for name, token_ids in texts.items()}
+        return {
+            name: "" if model.vocabulary.subwords else " ".join(model.vocabulary.decode(token_ids)) for name, token_ids in texts.items()
+        }
 
     def caption(self, photo: Path, names: Sequence[str], options: Mapping[str, Any], *, gates: bool = False) -> dict[str, Caption]:
         """A photo's caption by each of some models.
@@ -78,10 +81,13 @@ class ModelSet:
             raise InputError("no model is chosen: choose at least one")
         return chosen
 
-    @staticmethod
-    def _config(captioner: Captioner, options: Mapping[str, Any]) -> GenerationConfig:
-        """Settings from a value for each option; those that do not count, because of `sample` or its absence, are left out."""
-        given = dict(options)
+    def _config(self, captioner: Captioner, options: Mapping[str, Any]) -> GenerationConfig:
+        """Settings from a value for each option; those that do not count, because of `sample` or its absence, are left out.
+
+        Words that stand as the page began with them are left to each model's own settings.
+        """
+        untouched = {name for name in WORDS if " ".join(options[name]) == self.default_words[name]}
+        given = {name: value for name, value in options.items() if name not in untouched}
         if given["sample"]:
             given = {name: given[name] for name in given if name not in ("beam", "groups", "diversity", "mutual_information")}
         else:

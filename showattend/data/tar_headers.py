@@ -7,7 +7,9 @@ one that is damaged.
 import tarfile
 from typing import Any, NoReturn
 
-MAX_HEADERS = 2**20  # bytes of long names and further attributes before one member, and of those that hold for all members
+# Bytes of long names and further attributes before one member, and of those that hold for all members: four times the longest path.
+# Python's regular expression for them takes the square of their number (CVE-2024-6232).
+MAX_HEADERS = 2**14
 GLOBAL = tarfile.XGLTYPE
 LONG_HEADERS = (GLOBAL, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 LONG_HEADERS_OF_A_MEMBER = 8  # a long name, a long link, attributes of two kinds, with room
@@ -24,6 +26,8 @@ class _Member(tarfile.TarInfo):
             raise tarfile.ReadError(f"a damaged header after {tarfile_.offset} bytes ({error})") from error
 
     def _proc_member(self, tarfile_: "BoundedTarFile") -> tarfile.TarInfo:
+        if self.size < 0:
+            raise tarfile.ReadError(f"a member of {self.size} bytes")
         if self.type in LONG_HEADERS:
             tarfile_.count_header(self)
         if self.type == tarfile.GNUTYPE_SPARSE:
@@ -45,21 +49,30 @@ class BoundedTarFile(tarfile.TarFile):
     """
 
     tarinfo = _Member
-    _of_member, _of_all, _in_a_row = 0, 0, 0
+    _bytes_of_member, _bytes_of_all, _in_a_row = 0, 0, 0
 
     def next(self) -> tarfile.TarInfo | None:
         """The next member; those before it are forgotten."""
-        self._of_member = self._in_a_row = 0
+        self._bytes_of_member = self._in_a_row = 0
         member = super().next()
         self.members.clear()  # type: ignore[attr-defined]
+        if member is None:
+            self._check_end()
         return member
+
+    def _check_end(self) -> None:
+        """Nothing but zeros may follow the empty block that ends the members: an empty header in the middle looks the same."""
+        file: Any = self.fileobj
+        while block := file.read(tarfile.RECORDSIZE):
+            if block.strip(b"\0"):
+                raise tarfile.ReadError("more members behind an empty header: it is damaged there")
 
     def count_header(self, header: tarfile.TarInfo) -> None:
         """Refuse a header that is too long, alone or with those before it."""
         self._in_a_row += 1
-        self._of_member += header.size
-        self._of_all += header.size if header.type == GLOBAL else 0
+        self._bytes_of_member += header.size
+        self._bytes_of_all += header.size if header.type == GLOBAL else 0
         if self._in_a_row > LONG_HEADERS_OF_A_MEMBER:
-            raise tarfile.ReadError(f"more than {LONG_HEADERS_OF_A_MEMBER} headers in a row")
-        if max(self._of_member, self._of_all) > MAX_HEADERS:
-            raise tarfile.ReadError(f"a header of {header.size} bytes")
+            raise tarfile.ReadError(f"more than {LONG_HEADERS_OF_A_MEMBER} headers in a row: pack it anew")
+        if (size := max(self._bytes_of_member, self._bytes_of_all)) > MAX_HEADERS:
+            raise tarfile.ReadError(f"{size} bytes of headers, and at most {MAX_HEADERS} are read: pack it anew")

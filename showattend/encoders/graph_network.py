@@ -140,16 +140,16 @@ class _Limits:
 def _expected_elements(run: Any, x: Any, *rest: Any) -> int:
     """How many elements a result will have; of what keeps, shrinks or hardly pads its operand, the operand's."""
     if isinstance(run, nn.Conv2d):
-        elements = len(x) * run.out_channels
+        elements = int(len(x) * run.out_channels)
         sizes = x.shape[-2:], run.kernel_size, run.stride, map(int, run.padding), run.dilation
         for side, kernel, stride, padding, dilation in zip(*sizes, strict=True):
             elements *= (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
         return elements
     if isinstance(run, nn.Linear):
-        return x.numel() // int(run.in_features) * int(run.out_features)
+        return int(x.numel() // run.in_features * run.out_features)
     if isinstance(run, nn.AdaptiveAvgPool2d):
-        rows, columns = (run.output_size, run.output_size) if isinstance(run.output_size, int) else run.output_size
-        return math.prod(x.shape[:-2]) * int(rows or 1) * int(columns or 1)
+        sides = (run.output_size,) * 2 if isinstance(run.output_size, int) else run.output_size
+        return int(math.prod(x.shape[:-2]) * math.prod(map(int, sides)))  # type: ignore[arg-type]
     if run in (operator.add, operator.mul) and isinstance(rest[0], Tensor):  # by hand: torch.broadcast_shapes imports sympy
         return math.prod(max(sides) for sides in zip_longest(x.shape[::-1], rest[0].shape[::-1], fillvalue=1))
     return _elements(x)

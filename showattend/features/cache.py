@@ -95,7 +95,11 @@ def open_or_build_cache(
 
     def open_if_usable(*, report: bool) -> PhotoCache | None:
         cache = _open_if_whole(path, manifest, report=report)
-        return None if cache and can_be_read_now(photos, cache.broken, preprocessing) else cache
+        if cache and can_be_read_now(photos, cache.broken, preprocessing):
+            if report:
+                print_error("a photo that could not be read before can be read now: all are read again")
+            return None
+        return cache
 
     if cache := open_if_usable(report=False):
         return cache
@@ -118,7 +122,6 @@ def can_be_read_now(photos: Sequence[Photo], broken: Iterable[int], preprocessin
         # In isolation: one of them may have killed the process that decoded it.
         found = run_in_children(reasons, batch, lambda path, how: how)
         if not all(found):
-            print_error("a photo that could not be read before can be read now: all are read again")
             return True
     return False
 

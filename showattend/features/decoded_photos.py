@@ -56,7 +56,7 @@ class DecodedPhotos(Dataset[Decoded]):
 
     def _blank(self, reason: str) -> Decoded:
         side = self.preprocessing.image_size
-        return Decoded(torch.zeros(3, side, side, dtype=torch.uint8), (side, side), reason)
+        return Decoded(torch.from_numpy(np.zeros((3, side, side), np.uint8)), (side, side), reason)
 
 
 class DecodedBatch(NamedTuple):

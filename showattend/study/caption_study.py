@@ -147,7 +147,8 @@ def importances(rows: Sequence[Row], space: SearchSpace) -> dict[str, float]:
         for row in trials:
             values.append(row.values[OBJECTIVE] - mean)
             study.add_trial(optuna.trial.create_trial(value=values[-1], params=_as_uniform(row.job.params), distributions=uniform))
-    if not values or max(values) - min(values) < TINY:
+    varied = [name for name, each in uniform.items() if not each.single()]
+    if not varied or not values or max(values) - min(values) < TINY:
         return {}
     # Not by get_param_importances, which would scale the shares to a sum of 1.
     shares = optuna.importance.FanovaImportanceEvaluator(seed=0).evaluate(study)

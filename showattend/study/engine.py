@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
@@ -16,10 +16,11 @@ import torch
 from tqdm import tqdm
 
 from showattend.console import printable
-from showattend.errors import one_line
+from showattend.errors import InputError, one_line
 from showattend.study.caption_runs import DivergedError
 from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Job, Row, Status, TrialStore, is_finite
 
+MAX_DEATHS = 5  # processes that single runs may kill before the study ends: something else is wrong then
 Work = Callable[[Job], dict[str, Any]]  # measures a job; picklable where there are several processes
 
 
@@ -59,6 +60,9 @@ def run_jobs(jobs: Sequence[Job], work: Work, store: TrialStore, processes: int,
     Args:
         processes: 1 runs them in this process
         task: what the progress bar says
+
+    Raises:
+        InputError: several runs have killed their processes; the rows so far are stored.
     """
     missing = missing_jobs(jobs, store.rows())
     if not missing:
@@ -77,11 +81,13 @@ def _in_processes(jobs: Iterable[Job], work: Work, processes: int) -> Iterator[R
 
     Where a process dies, for want of memory perhaps, the jobs under way are repeated one at a time: one that kills its process has failed.
     """
-    waiting = iter(jobs)
+    waiting, deaths = iter(jobs), 0
     while suspects := (yield from _until_a_process_dies(waiting, work, processes)):
         for job in suspects:
-            alone: Iterator[Job] = iter([job])
-            if (yield from _until_a_process_dies(alone, work, 1)):
+            if (yield from _until_a_process_dies(iter([job]), work, 1)):
+                deaths += 1
+                if deaths == MAX_DEATHS:
+                    raise InputError(f"{deaths} runs have killed their processes, for want of memory perhaps: see to that, and start again")
                 yield Row(job, FAILED, "it kills its process, for want of memory perhaps")
 
 
@@ -93,18 +99,19 @@ def _until_a_process_dies(waiting: Iterator[Job], work: Work, processes: int) ->
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(work,)) as pool:
-        running = {pool.submit(_run_in_worker, job): job for job in islice(waiting, processes)}
-        taken: list[Job] = []  # and not under way yet
+        running: dict[Future[Row], Job] = {}  # under way
+        taken = list(islice(waiting, processes))  # to be so next
         try:
-            while running:
+            while running or taken:
+                while taken:
+                    running[pool.submit(_run_in_worker, taken[0])] = taken[0]
+                    del taken[0]
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     row = future.result()
                     del running[future]
                     yield row
-                    for job in islice(waiting, 1):
-                        taken.append(job)
-                        running[pool.submit(_run_in_worker, job)] = taken.pop()
+                    taken += islice(waiting, 1)
         except BrokenProcessPool:
             return [*running.values(), *taken]
         finally:

@@ -121,7 +121,9 @@ def _correlation_sentences(norms: Mapping[str, float], tasks: Mapping[str, Mappi
         if len(common) >= MIN_CELLS_TO_CORRELATE and len(set(delays)) == 1:
             yield f"All cells learn the same delays of {task}."
         elif len(common) >= MIN_CELLS_TO_CORRELATE:
-            found[task] = (*spearmanr([norms[cell] for cell in common], delays), len(common))
+            rho, p = spearmanr([norms[cell] for cell in common], delays)
+            if math.isfinite(rho):  # not so where all norms are alike
+                found[task] = rho, p, len(common)
     adjusted = multipletests([p for _, p, _ in found.values()], SIGNIFICANCE, method="holm")[1] if found else ()
     for (task, (rho, _, count)), p in zip(found.items(), adjusted, strict=True):
         relation = "says nothing of" if p >= SIGNIFICANCE else "goes with longer" if rho > 0 else "goes with shorter"

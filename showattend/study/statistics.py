@@ -155,12 +155,19 @@ def hedges_g(values: np.ndarray, base: np.ndarray) -> float | None:
 
 def detectable_difference(values: np.ndarray, base: np.ndarray, alpha: float) -> float:
     """The smallest true difference that Welch's test at level alpha finds with probability POWER, if the variances are those seen here."""
-    squares = values.var(ddof=1) / len(values), base.var(ddof=1) / len(base)
-    if not sum(squares):
-        return 0.0
-    # Welch & Satterthwaite: where the variances differ, the sample that varies more has nearly all of the say.
-    df = sum(squares) ** 2 / (squares[0] ** 2 / (len(values) - 1) + squares[1] ** 2 / (len(base) - 1))
-    return math.sqrt(sum(squares)) * detectable_shift(round(float(df), 1), alpha)
+    error, df = _welch_error((values.std(ddof=1), base.std(ddof=1)), (len(values), len(base)))
+    return error * detectable_shift(round(df, 1), alpha) if error else 0.0
+
+
+def _welch_error(sds: tuple[float, float], counts: tuple[int, int]) -> tuple[float, float]:
+    """The standard error of the difference of two means, and its degrees of freedom (Welch & Satterthwaite).
+
+    Where the variances differ, the sample that varies more has nearly all of the say.
+    """
+    one, other = (float(sd) ** 2 / count for sd, count in zip(sds, counts, strict=True))
+    if one + other == 0:
+        return 0.0, 1.0
+    return math.sqrt(one + other), (one + other) ** 2 / (one**2 / (counts[0] - 1) + other**2 / (counts[1] - 1))
 
 
 @cache
@@ -170,31 +177,31 @@ def detectable_shift(df: float, alpha: float, power: float = POWER) -> float:
     return float(optimize.brentq(lambda shift: t_test_power(shift, df, alpha) - power, 0, highest))
 
 
-def runs_to_decide(sd: float, difference: float, margin: float, alpha: float) -> int | None:
+def runs_to_decide(sds: tuple[float, float], difference: float, margin: float, alpha: float) -> int | None:
     """How many runs of each of two cells show with probability POWER that they differ, or that they are equivalent.
 
     Args:
-        sd: of the runs of either
+        sds: of the runs of each
         difference: the true one of their means
         alpha: level of either test
 
     Returns:
         None: more than MAX_RUNS, because the difference is nearly the margin and yet small against sd
     """
-    count: int | None = next((count for count in RUNS if _power_to_decide(count, sd, abs(difference), margin, alpha) >= POWER), None)
+    count: int | None = next((count for count in RUNS if _power_to_decide(count, sds, abs(difference), margin, alpha) >= POWER), None)
     if count is None or count == RUNS[0]:
         return count
     few, many = count // 2, count
     while many - few > 1:
         middle = (few + many) // 2
-        few, many = (few, middle) if _power_to_decide(middle, sd, abs(difference), margin, alpha) >= POWER else (middle, many)
+        few, many = (few, middle) if _power_to_decide(middle, sds, abs(difference), margin, alpha) >= POWER else (middle, many)
     return many
 
 
-def _power_to_decide(count: int, sd: float, difference: float, margin: float, alpha: float) -> float:
-    if sd == 0:
+def _power_to_decide(count: int, sds: tuple[float, float], difference: float, margin: float, alpha: float) -> float:
+    error, df = _welch_error(sds, (count, count))
+    if error == 0:
         return 1.0
-    error, df = sd * math.sqrt(2 / count), 2 * count - 2
     return max(t_test_power(difference / error, df, alpha), equivalence_power(difference / error, margin / error, df, alpha))
 
 

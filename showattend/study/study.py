@@ -15,11 +15,11 @@ from showattend.registry import check_trusted
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, planned_runs, search_jobs
 from showattend.study.config import CaptionStudy, StudyConfig, check_sizes, plain_config, read_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
-from showattend.study.memory_study import MemoryWork, memory_jobs
+from showattend.study.memory_study import GRADIENTS, MemoryWork, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
 from showattend.study.report import write_results
 from showattend.study.summary import Summary
-from showattend.study.trials import JOURNAL, Job, Row, TrialStore, locked
+from showattend.study.trials import COMPLETE, JOURNAL, Job, Row, TrialStore, locked
 from showattend.study.trials_table import published_trials, rounded
 
 CONFIG = "study.json"
@@ -27,6 +27,9 @@ CONFIG = "study.json"
 GROWING = ("cells", "tracks", "trials", "seeds")
 # What the encoder and the caches in a folder depend on, also before the first run.
 MATERIAL = ("kind", "data", "encoder", "encoder_recipe", "preprocessing", "seed")
+CAPTION_VALUES = (OBJECTIVE, "hidden_size", "cell_parameters", "parameters", "seconds_a_step")  # what a complete run has at least
+MEMORY_VALUES = {GRADIENTS: ("untrained", "trained", "solved")}
+TEXTS = ("encoder",)  # values that are no numbers
 TIMED = ("seconds_a_step",)  # measured, but never the same twice
 
 
@@ -55,10 +58,13 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
         InputError: the folder holds a study of another configuration, is in use, or cannot be written to; or the data are bad.
     """
     with locked(folder):
-        store = _open_store(config, folder)
-        _check_config(config, folder, store.rows(), trusted)
+        rows = _stored_rows(config, folder)
+        _check_config(config, folder, rows, trusted)
         check_sizes(config)
         _write_config(config, folder)
+        store = _make_store(config, folder)
+        if rows and not store.rows():
+            store = _restore(config, folder, rows)
         try:
             for task in ("search", "final runs") if isinstance(config, CaptionStudy) else ("memory",):
                 jobs = _jobs(config, task, store.rows())
@@ -84,7 +90,7 @@ def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trus
         InputError: see `run_study`.
     """
     with locked(folder):
-        rows = _open_store(config, folder).rows()
+        rows = _stored_rows(config, folder)
         _check_config(config, folder, rows, trusted)
         check_sizes(config)
         if not rows:
@@ -111,7 +117,7 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
         InputError: there is no such trial, or see `run_study`.
     """
     with locked(folder):
-        rows = _open_store(config, folder).rows()
+        rows = _stored_rows(config, folder)
         _check_config(config, folder, rows, trusted)
         if trial not in rows:
             near = next(iter(rows), "equal_size/search/lstm/0")
@@ -122,10 +128,11 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
 
 
 def differences(stored: Row, repeated: Row) -> dict[str, tuple[Any, Any]]:
-    """Values of a repeated trial that its row has otherwise, as far as a table holds their digits; those of the clock left out."""
+    """Values of a repeated trial that its row has otherwise, as far as a table holds their digits; those of the clock are left out, and
+    what an older version did not write."""
     one, other = ({"status": row.status, **{name: rounded(value) for name, value in row.values.items()}} for row in (stored, repeated))
-    names = sorted(other.keys() - set(TIMED))
-    return {name: (one.get(name), other[name]) for name in names if one.get(name) != other[name]}
+    names = sorted((one.keys() & other.keys()) - set(TIMED))
+    return {name: (one[name], other[name]) for name in names if one[name] != other[name]}
 
 
 def stored_config_path(folder: Path) -> Path:
@@ -166,16 +173,39 @@ def _write_config(config: StudyConfig, folder: Path) -> None:
     write_text(folder / CONFIG, json.dumps(plain_config(config), indent=1) + "\n")
 
 
-def _open_store(config: StudyConfig, folder: Path) -> TrialStore:
-    """The stored trials; a published study, which has a table and no journal, gets its journal back."""
-    if not (folder / JOURNAL).exists() and (folder / CONFIG).exists() and (rows := published_trials(folder)):
-        with writable(folder), tempfile.TemporaryDirectory(dir=folder) as name:  # an interruption leaves no half of a journal
-            draft = Path(name)
-            store = _make_store(config, draft)
-            for row in rows:
-                store.add(row)
-            (draft / JOURNAL).rename(folder / JOURNAL)
-        print_line(f"going on from the {len(rows)} runs in the table of {folder}")
+def _stored_rows(config: StudyConfig, folder: Path) -> dict[str, Row]:
+    """The rows of the journal, or, of a published study, which has none, those of its table."""
+    rows = _make_store(config, folder).rows()
+    if rows or not (folder / CONFIG).exists():
+        return rows
+    rows = {row.job.id: row for row in published_trials(folder)}
+    for row in rows.values():
+        _check_values(row, CAPTION_VALUES if isinstance(config, CaptionStudy) else MEMORY_VALUES.get(row.job.phase, ("longest_delay",)))
+    return rows
+
+
+def _check_values(row: Row, names: Collection[str]) -> None:
+    """Refuse a row of a table from elsewhere without the values that a report is made of."""
+    if row.status == COMPLETE:
+        for name in names:
+            if not isinstance(row.values.get(name), int | float | list):
+                raise InputError(f"the run {row.job.id} of the table has no {name}: take the table as `showattend study` wrote it")
+        for name, value in row.values.items():
+            if not isinstance(value, int | float | list) and name not in TEXTS:
+                raise InputError(
+                    f"the run {row.job.id} of the table has the {name} '{value}': take the table as `showattend study` wrote it"
+                )
+
+
+def _restore(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) -> TrialStore:
+    """The journal of a published study, made of its table."""
+    with writable(folder), tempfile.TemporaryDirectory(dir=folder) as name:  # an interruption leaves no half of a journal
+        draft = Path(name)
+        store = _make_store(config, draft)
+        for row in rows.values():
+            store.add(row)
+        (draft / JOURNAL).replace(folder / JOURNAL)
+    print_line(f"going on from the {len(rows)} runs in the table of {folder}")
     return _make_store(config, folder)
 
 

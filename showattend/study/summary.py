@@ -1,6 +1,5 @@
 """From the rows of a study to its summary: means with intervals, comparisons, importances, and a conclusion in plain words."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
@@ -14,6 +13,11 @@ from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Row
 Summary = dict[str, Any]  # what summary.json holds
 LABELS = {"test_nll": "NLL (nats a token)", "test_bleu4": "BLEU-4", "test_cider_d": "CIDEr-D", "test_pointing": "pointing accuracy"}
 CONTROL = ("np", "lstm")  # one cell under two names: a study that finds them different is wrong
+CONTROL_NOTES = {
+    "equivalent": "",
+    "different": " Believe no other verdict of this study.",
+    "undecided": " These runs are too few to show even that a cell is equivalent to itself.",
+}
 FOCUSED = 0.5  # pointing accuracy: runs that found their attention have 0.8 and more, the others less than this
 # What a setting is called in tables.
 SETTINGS = ("learning_rate", "dropout", "clip", "hidden_size")
@@ -52,7 +56,7 @@ def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) 
         "search": _summarize_search(rows, track),
         "settings": len({tuple(sorted(row.job.params.items())) for row in search_rows(rows, track)}),
         "importances": importances(search_rows(rows, track), config.space),
-        "encoders": sorted({str(row.values.get("encoder", "")) for row in own.values() if row.status == COMPLETE}),
+        "encoders": sorted({row.values["encoder"] for row in own.values() if "encoder" in row.values}),
         "comparisons": comparisons,
     }
     return {**summary, "conclusion": conclusion(config, summary)}
@@ -142,8 +146,7 @@ def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary
         control = results[CONTROL[0]]
         sentences.append(
             f"The control: {CONTROL[0]}, which is {CONTROL[1]} under another name, differs from it by {control.difference:+.3f} "
-            f"({control.low:+.3f} to {control.high:+.3f}), {control.verdict}."
-            + ("" if control.verdict == "equivalent" else " Believe no other verdict of this study.")
+            f"({control.low:+.3f} to {control.high:+.3f}), {control.verdict}." + CONTROL_NOTES[control.verdict]
         )
     if undecided:
         sentences.append(f"For {_names(undecided)} this budget cannot tell. {_budget(reference, undecided, results, track, margin)}")
@@ -154,8 +157,7 @@ def _budget(reference: str, undecided: Sequence[str], results: Mapping[str, Comp
     """How many runs would decide about cells, if they differ and vary as they do here."""
     sds = {name: track["cells"][name]["metrics"][PRIMARY]["sd"] or 0.0 for name in (*undecided, reference)}
     needed = [
-        runs_to_decide(math.hypot(sds[name], sds[reference]) / math.sqrt(2), results[name].difference, margin, SIGNIFICANCE / len(results))
-        for name in undecided
+        runs_to_decide((sds[name], sds[reference]), results[name].difference, margin, SIGNIFICANCE / len(results)) for name in undecided
     ]
     known, hard = [count for count in needed if count], [name for name, count in zip(undecided, needed, strict=True) if not count]
     sentences = [f"If they differ and vary as they do here, {max(known):,} runs of each cell would."] if known else []

@@ -11,7 +11,7 @@ from typing import Any
 
 from showattend.data.json_files import check_schema
 from showattend.errors import InputError
-from showattend.files import write_table
+from showattend.files import check_readable, write_table
 from showattend.study.trials import Job, Row
 
 TABLE = "trials.csv"
@@ -44,7 +44,7 @@ def _entries(row: Row, params: Sequence[str], values: Sequence[str]) -> list[obj
 
 
 def rounded(value: Any) -> Any:
-    """A value with four digits of the numbers within lists and dictionaries, as the table holds them; the journal has all digits."""
+    """A value with four digits of the numbers within a list, as the table holds them; the journal has all digits."""
     if isinstance(value, list | tuple):
         return [_four_digits(entry) for entry in value]
     return value
@@ -64,12 +64,16 @@ def published_trials(folder: Path) -> list[Row]:
     """
     for path in (folder / TABLE, folder / f"{TABLE}.gz"):
         if path.exists():
-            records = csv.DictReader(io.StringIO(_read_text(path), newline=""))
+            try:
+                records = list(csv.DictReader(io.StringIO(_read_text(path), newline="")))
+            except csv.Error as error:
+                raise InputError(f"{path} is no table of a study's runs: {error}") from error
             return [_read_row(record, f"{path}: row {number}") for number, record in enumerate(records, 2)]
     return []
 
 
 def _read_text(path: Path) -> str:
+    check_readable(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -313,6 +313,9 @@ def test_a_run_that_is_stopped_after_its_first_caption_is_gone_on_from(
     assert not (tmp_path / "out" / "metrics.json").exists()
     assert "another model or search (beam 2" in refused(*line, "--beam", 1, "--resume")
     assert main([*line, "--beam", "2", "--resume"]) == 0
+    assert main([*line[:-1], str(tmp_path / "whole"), "--beam", "2"]) == 0
+    for name in ("results.json", "source.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     (tmp_path / "out" / "source.json").unlink()
     assert "so their model is not known" in refused(*line, "--beam", 2, "--resume")
 

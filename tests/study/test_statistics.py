@@ -105,13 +105,14 @@ def test_the_detectable_difference_is_found_by_so_many_studies_of_unequal_varian
     assert share(found, trials)[0] - 0.01 <= 0.8 <= share(found, trials)[1] + 0.01
 
 
+@pytest.mark.parametrize("sds", [(2.0, 2.0), (3.0, 0.2)])
 @pytest.mark.parametrize(("difference", "margin"), [(0.0, 1.0), (0.5, 1.0), (1.5, 1.0)])
-def test_the_runs_that_are_needed_decide(difference: float, margin: float, rng: np.random.Generator) -> None:
-    needed = runs_to_decide(2.0, difference, margin, 0.01)
+def test_the_runs_that_are_needed_decide(difference: float, margin: float, sds: tuple[float, float], rng: np.random.Generator) -> None:
+    needed = runs_to_decide(sds, difference, margin, 0.01)
     assert needed
     trials = 2000
     for count, enough in ((needed, True), (needed * 3 // 4, False)):
-        one, other = rng.normal(difference, 2.0, (trials, count)), rng.normal(0, 2.0, (trials, count))
+        one, other = rng.normal(difference, sds[0], (trials, count)), rng.normal(0, sds[1], (trials, count))
         different = stats.ttest_ind(one, other, axis=1, equal_var=False).pvalue < 0.01
         lower = stats.ttest_ind(one + margin, other, axis=1, equal_var=False, alternative="greater").pvalue < 0.01
         upper = stats.ttest_ind(one - margin, other, axis=1, equal_var=False, alternative="less").pvalue < 0.01
@@ -120,8 +121,8 @@ def test_the_runs_that_are_needed_decide(difference: float, margin: float, rng: 
 
 
 def test_a_difference_at_the_margin_is_never_decided_and_without_noise_at_once() -> None:
-    assert runs_to_decide(100.0, 1.0, 1.0, 0.01) is None
-    assert runs_to_decide(0.0, 1.0, 2.0, 0.01) == runs_to_decide(1e-4, 1.0, 0.5, 0.01) == 2
+    assert runs_to_decide((100.0, 100.0), 1.0, 1.0, 0.01) is None
+    assert runs_to_decide((0.0, 0.0), 1.0, 2.0, 0.01) == runs_to_decide((1e-4, 1e-4), 1.0, 0.5, 0.01) == 2
 
 
 def test_verdicts(rng: np.random.Generator) -> None:

@@ -98,7 +98,8 @@ def test_a_published_table_is_gone_on_with_by_whoever_has_no_journal(finished: P
     [
         ("complete", "done", "row 2: status: invalid enum value"),
         ("equal_parameters,final,elman,0,", "equal_parameters,final,elman,zero,", "row 2 is no run of a study"),
-        ("val_nll", "val_loss", "is none of this study"),
+        ("val_nll", "val_loss", "of the table has no val_nll"),
+        ("0.5,0.", "0.5,many", "of the table has the"),
         ("set_dropout", "set_droupout", "is none of this study"),
         (",16,0.00", ",17,0.00", "is none of this study"),
         ("trial,track", "trial,trick", "row 2 is no run of a study"),
@@ -113,7 +114,8 @@ def test_a_table_of_something_else_is_refused_and_leaves_no_journal(
     (tmp_path / TABLE).write_text(text.replace(old, new))
     with pytest.raises(InputError, match=message):
         run_study(CONFIG, tmp_path, work=measure)
-    assert not (tmp_path / JOURNAL).exists()
+    assert not (tmp_path / JOURNAL).read_bytes()
+    assert (tmp_path / TABLE).read_text() == text.replace(old, new), "the table is left as it was"
 
 
 def test_a_table_that_is_cut_off_is_refused(finished: Path, tmp_path: Path) -> None:
