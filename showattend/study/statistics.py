@@ -222,7 +222,7 @@ def t_test_power(shift: float, df: float, alpha: float) -> float:
 
 
 @cache
-def _sd_ratios(df: float, count: int = 10_000) -> np.ndarray:
+def _sd_ratios(df: float, count: int = 2_000) -> np.ndarray:
     """Equally probable ratios of the estimated to the true standard deviation."""
     quantiles: np.ndarray = special.chdtri(df, (np.arange(count) + 0.5) / count)  # of chi squared
     return np.sqrt(quantiles / df)

@@ -345,7 +345,7 @@ def test_a_folder_without_a_run_takes_another_configuration_but_for_its_data(tmp
         run_study(replace(CONFIG, seed=1), tmp_path, work=measure)
 
 
-@pytest.mark.parametrize("name", ["flickr8k", "memory", "shapes"])
+@pytest.mark.parametrize("name", ["flickr8k", "memory", "shapes", "shapes_16_settings"])
 def test_a_study_of_the_documents_is_gone_on_with_from_its_table(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of its rows are those of its configuration, and the control of the study of shapes holds."""
     monkeypatch.setattr("gc.collect", lambda *arguments: 0)
