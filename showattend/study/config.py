@@ -240,9 +240,12 @@ def check_sizes(config: StudyConfig) -> None:
     Raises:
         InputError: the first such cell, with its reason.
     """
-    sizes = config.space.hidden_size if isinstance(config, CaptionStudy) else [config.probe.hidden_size]
-    option = "space.hidden_size" if isinstance(config, CaptionStudy) else "probe.hidden_size"
-    for cell, size in product(config.chosen_cells, sizes):
+    if isinstance(config, MemoryStudy):
+        cells, sizes, option = config.chosen_cells, [config.probe.hidden_size], "probe.hidden_size"
+    else:  # with equal parameters a cell has a size of its own, near that of the first reference
+        cells = config.chosen_cells if EQUAL_SIZE in config.tracks else config.references[:1]
+        sizes, option = list(config.space.hidden_size), "space.hidden_size"
+    for cell, size in product(cells, sizes):
         try:
             count_parameters(cell, ANY_SIZE, size)
         except InputError as error:

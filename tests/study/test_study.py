@@ -22,7 +22,7 @@ from showattend.config_checks import from_mapping
 from showattend.errors import InputError
 from showattend.study.caption_runs import DivergedError
 from showattend.study.caption_study import draw_settings
-from showattend.study.config import CaptionStudy, MemoryStudy, SearchSpace, read_config
+from showattend.study.config import CaptionStudy, MemoryStudy, SearchSpace, check_sizes, read_config
 from showattend.study.engine import run_jobs
 from showattend.study.study import differences, plan_study, rerun, run_study
 from showattend.study.trials import JOURNAL, Job, TrialStore, locked
@@ -266,6 +266,7 @@ def test_a_cell_that_cannot_be_built_at_a_size_is_refused_before_anything_is_tra
     config = from_mapping(CaptionStudy, {"space": space, "margins": {"test_nll": 0.1}, "cells": ["clockwork"], "references": ["lstm"]})
     with pytest.raises(InputError, match=r"clockwork: a hidden size of 18 .*; change space.hidden_size, or leave the cell out"):
         run_study(config, tmp_path, work=measure)
+    check_sizes(replace(config, tracks=["equal_parameters"]))  # there it has the multiple of four that is nearest
     memory = from_mapping(MemoryStudy, {"cells": ["clockwork"], "probe": {"hidden_size": 10}})
     with pytest.raises(InputError, match=r"clockwork: .*; change probe.hidden_size"):
         plan_study(memory, tmp_path, work=measure)
