@@ -33,11 +33,10 @@ class ModelSet:
     @property
     def default_words(self) -> dict[str, str]:
         """The words that the first model requires and bans, as its settings say."""
-        model = next(iter(self.captioners.values())).model
-        texts = {"must_include": self.defaults.must_include, "ban": self.defaults.ban}
-        return {
-            name: "" if model.vocabulary.subwords else " ".join(model.vocabulary.decode(token_ids)) for name, token_ids in texts.items()
-        }
+        vocabulary = next(iter(self.captioners.values())).model.vocabulary
+        if vocabulary.subwords:  # which cannot be required or banned by words
+            return dict.fromkeys(WORDS, "")
+        return {name: " ".join(vocabulary.decode(getattr(self.defaults, name))) for name in WORDS}
 
     def caption(self, photo: Path, names: Sequence[str], options: Mapping[str, Any], *, gates: bool = False) -> dict[str, Caption]:
         """A photo's caption by each of some models.

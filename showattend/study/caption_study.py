@@ -18,7 +18,6 @@ from showattend.study.memory_probe import seed_of
 from showattend.study.trials import COMPLETE, DIVERGED, Job, Row
 
 OBJECTIVE = "val_nll"  # selects the best setting; test is looked at for the report alone
-LOG_UNIFORM = ("learning_rate", "clip")
 INTERACTIONS = "interactions"
 TINY = 1e-9  # nats: what remains of losses that are alike when a mean is taken off
 
@@ -140,13 +139,17 @@ def importances(rows: Sequence[Row], space: SearchSpace) -> dict[str, float]:
     by_cell: dict[str, list[Row]] = {}
     for row in rows:
         by_cell.setdefault(row.job.cell, []).append(row)
-    study, uniform = optuna.create_study(), _uniform(space)
-    values: list[float] = []
+    # The space as it was drawn from: Optuna's fANOVA would weigh what is log-uniform by its values.
+    drawn = distributions(space)
+    is_log = {name: isinstance(each, FloatDistribution) and each.log for name, each in drawn.items()}
+    uniform = {name: _in_decades(each) if is_log[name] else each for name, each in drawn.items()}
+    study, values = optuna.create_study(), list[float]()
     for trials in by_cell.values():
         mean = sum(row.values[OBJECTIVE] for row in trials) / len(trials)
         for row in trials:
             values.append(row.values[OBJECTIVE] - mean)
-            study.add_trial(optuna.trial.create_trial(value=values[-1], params=_as_uniform(row.job.params), distributions=uniform))
+            params = {name: math.log10(value) if is_log[name] else value for name, value in row.job.params.items()}
+            study.add_trial(optuna.trial.create_trial(value=values[-1], params=params, distributions=uniform))
     varied = [name for name, each in uniform.items() if not each.single()]
     if not varied or not values or max(values) - min(values) < TINY:
         return {}
@@ -155,13 +158,6 @@ def importances(rows: Sequence[Row], space: SearchSpace) -> dict[str, float]:
     return {**shares, INTERACTIONS: max(0.0, 1 - sum(shares.values()))}
 
 
-def _uniform(space: SearchSpace) -> dict[str, BaseDistribution]:
-    """The search space as it was drawn from: Optuna's fANOVA would weigh what is log-uniform by its values."""
-    return {
-        name: FloatDistribution(math.log10(each.low), math.log10(each.high)) if isinstance(each, FloatDistribution) and each.log else each
-        for name, each in distributions(space).items()
-    }
-
-
-def _as_uniform(params: Mapping[str, float]) -> dict[str, float]:
-    return {name: math.log10(value) if name in LOG_UNIFORM else value for name, value in params.items()}
+def _in_decades(each: Any) -> FloatDistribution:
+    """A log-uniform distribution as the uniform one of the logarithm."""
+    return FloatDistribution(math.log10(each.low), math.log10(each.high))

@@ -66,7 +66,7 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
         if rows and not store.rows():
             store = _restore(config, folder, rows)
         try:
-            for task in ("search", "final runs") if isinstance(config, CaptionStudy) else ("memory",):
+            for task in _tasks(config):
                 jobs = _jobs(config, task, store.rows())
                 if missing_jobs(jobs, store.rows()):  # a finished study needs neither data nor encoder
                     work = work or _work(config, folder)
@@ -74,6 +74,11 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
         finally:
             summary = write_results(config, store.rows(), folder)
     return summary
+
+
+def _tasks(config: StudyConfig) -> tuple[str, ...]:
+    """The parts of a study, one after another."""
+    return ("search", "final runs") if isinstance(config, CaptionStudy) else ("memory",)
 
 
 def _jobs(config: StudyConfig, task: str, rows: Mapping[str, Row]) -> list[Job]:
@@ -95,7 +100,7 @@ def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trus
         check_sizes(config)
         if not rows:
             _write_config(config, folder)  # what is timed prepares the encoder and the caches
-        jobs = search_jobs(config) + final_jobs(config, rows) if isinstance(config, CaptionStudy) else memory_jobs(config)
+        jobs = [job for task in _tasks(config) for job in _jobs(config, task, rows)]
         planned = planned_runs(config, rows) if isinstance(config, CaptionStudy) else planned_memory_runs(config)
         left = missing_jobs(jobs, rows)
         seconds, problem = 0.0, ""
