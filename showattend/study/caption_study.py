@@ -1,6 +1,12 @@
-"""The design of a captioning study: random search with the same settings for every cell, then fresh seeds with each cell's best."""
+"""The design of a captioning study, in three phases.
+
+1. Search: every cell tries the same random settings, each once.
+2. Selection: the candidates, which are a cell's best few settings, are run again with fresh seeds; their mean chooses one of them.
+3. Final runs: that setting with fresh seeds again.
+"""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from showattend.cells.catalogue import matched_hidden_size
 from showattend.models.config import DecoderConfig
 from showattend.study.caption_runs import run_trial
-from showattend.study.config import EQUAL_PARAMETERS, CaptionStudy, SearchSpace
+from showattend.study.config import EQUAL_PARAMETERS, MAX_CANDIDATE_SEEDS, CaptionStudy, SearchSpace
 from showattend.study.material import Material, prepare_material
 from showattend.study.memory_probe import seed_of
 from showattend.study.trials import COMPLETE, DIVERGED, Job, Row
@@ -51,8 +57,24 @@ def search_jobs(config: CaptionStudy) -> list[Job]:
     ]
 
 
+def selection_jobs(config: CaptionStudy, rows: Mapping[str, Row]) -> list[Job]:
+    """Phase 2: fresh seeds for the candidates of each cell, because one run that did well may have been lucky.
+
+    There are none for a single candidate. The first seed of all candidates comes before the second one.
+    """
+    if config.candidates == 1:
+        return []
+    return [
+        Job(track, "selection", cell, place, seed_of(config.seed, track, "selection", cell, place), search.job.params)
+        for number in range(config.candidate_seeds)
+        for (track, cell), candidates in find_candidates(config, rows).items()
+        for search in candidates
+        for place in (MAX_CANDIDATE_SEEDS * search.job.number + number,)
+    ]
+
+
 def final_jobs(config: CaptionStudy, rows: Mapping[str, Row]) -> list[Job]:
-    """Phase 2: fresh seeds for the best setting of each cell; none for a cell whose every run of phase 1 diverged."""
+    """Phase 3: fresh seeds for the best setting of each cell; none for a cell whose every run of phase 1 diverged."""
     best = best_settings(config, rows)
     return [
         Job(track, "final", cell, number, seed_of(config.seed, track, "final", cell, number), params)
@@ -63,34 +85,54 @@ def final_jobs(config: CaptionStudy, rows: Mapping[str, Row]) -> list[Job]:
 
 def planned_rows(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[str, Row]:
     """Those of the rows that the configuration asks for; a folder holds others too after it was given fewer cells, trials or seeds."""
-    jobs = search_jobs(config) + final_jobs(config, rows)
+    jobs = search_jobs(config) + selection_jobs(config, rows) + final_jobs(config, rows)
     return {job.id: rows[job.id] for job in jobs if job.id in rows and rows[job.id].job == job}
 
 
 def best_settings(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[tuple[str, str], dict[str, float]]:
-    """By track and cell, the setting with the lowest validation loss."""
+    """By track and cell, the candidate with the lowest validation loss, on average over its fresh seeds."""
     best = {}
+    for (track, cell), candidates in find_candidates(config, rows).items():
+        losses = {search.job.number: mean_loss(fresh_runs(config, rows, search)) for search in candidates}
+        best[track, cell] = min(candidates, key=lambda search: losses[search.job.number]).job.params
+    return best
+
+
+def find_candidates(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[tuple[str, str], list[Row]]:
+    """By track and cell, the runs of phase 1 with the lowest validation losses, the best first."""
+    found = {}
     for track in config.tracks:
         for cell in config.chosen_cells:
             trials = [row for row in search_rows(rows, track) if row.job.cell == cell and row.job.number < config.trials]
             if trials:
-                best[track, cell] = min(trials, key=lambda row: row.values[OBJECTIVE]).job.params
-    return best
+                found[track, cell] = sorted(trials, key=lambda row: row.values[OBJECTIVE])[: config.candidates]
+    return found
+
+
+def fresh_runs(config: CaptionStudy, rows: Mapping[str, Row], search: Row) -> list[Row]:
+    """The runs of phase 2 of one candidate, as far as they are there."""
+    job = search.job
+    numbers = (MAX_CANDIDATE_SEEDS * job.number + number for number in range(config.candidate_seeds))
+    found = (rows.get(f"{job.track}/selection/{job.cell}/{number}") for number in numbers)
+    return [row for row in found if row and row.job.params == job.params]
+
+
+def mean_loss(runs: Sequence[Row]) -> float:
+    """Mean validation loss; infinite where a run diverged, or none is complete."""
+    losses = [row.values[OBJECTIVE] for row in runs if row.status == COMPLETE]
+    return sum(losses) / len(losses) if losses and all(row.status != DIVERGED for row in runs) else math.inf
 
 
 def planned_runs(config: CaptionStudy, rows: Mapping[str, Row]) -> int:
-    """Runs of both phases; a cell whose every run of phase 1 diverged has none in phase 2."""
-    finals = len(config.tracks) * len(config.chosen_cells) - len(hopeless_cells(config, rows))
-    return len(search_jobs(config)) + finals * config.seeds
+    """Runs of all phases; a cell whose every run of phase 1 diverged has none in the others."""
+    settings = Counter((job.track, job.cell) for job in search_jobs(config) if not _has_diverged(job, rows))
+    candidates = sum(min(config.candidates, count) for count in settings.values()) if config.candidates > 1 else 0
+    return len(search_jobs(config)) + candidates * config.candidate_seeds + len(settings) * config.seeds
 
 
-def hopeless_cells(config: CaptionStudy, rows: Mapping[str, Row]) -> list[tuple[str, str]]:
-    """Tracks and cells whose every run of phase 1 diverged."""
-    statuses: dict[tuple[str, str], set[str | None]] = {}
-    for job in search_jobs(config):
-        row = rows.get(job.id)
-        statuses.setdefault((job.track, job.cell), set()).add(row.status if row and row.job == job else None)
-    return [place for place, found in statuses.items() if found == {DIVERGED}]
+def _has_diverged(job: Job, rows: Mapping[str, Row]) -> bool:
+    row = rows.get(job.id)
+    return row is not None and row.job == job and row.status == DIVERGED
 
 
 def search_rows(rows: Mapping[str, Row], track: str) -> list[Row]:
@@ -114,8 +156,8 @@ class CaptionWork:
         return prepare_material(self.config, self.folder)
 
     def __call__(self, job: Job) -> dict[str, Any]:
-        """Train and score, see `run_trial`; on test in phase 2 alone."""
-        splits = ("val",) if job.phase == "search" else ("val", "test")
+        """Train and score, see `run_trial`; on test in the final runs alone."""
+        splits = ("val", "test") if job.phase == "final" else ("val",)
         params = dict(job.params)
         if job.track == EQUAL_PARAMETERS:
             params["hidden_size"] = self._matched(job.cell, int(params["hidden_size"]))

@@ -26,6 +26,7 @@ from showattend.training.recipes import recipe_names
 EQUAL_SIZE, EQUAL_PARAMETERS = "equal_size", "equal_parameters"
 TRACKS = (EQUAL_SIZE, EQUAL_PARAMETERS)
 PRIMARY = "test_nll"  # what the conclusion speaks of: the least noisy metric, and the one that training minimises
+MAX_CANDIDATE_SEEDS = 100
 ANY_SIZE = 64  # of the inputs: whether a cell can be built does not depend on it
 METRICS = ("test_nll", "test_bleu4", "test_cider_d", "test_pointing")  # measured on the test split of each final run
 
@@ -141,6 +142,8 @@ class CaptionStudy:
         tracks: equal_size, equal_parameters, or both
         references: the cells that every other one is compared with; the first also sets the parameters of equal_parameters
         trials: settings that random search draws, the same for every cell
+        candidates: of these, the best so many of each cell are run again; 1: the best one is taken as it is
+        candidate_seeds: fresh runs of each candidate, whose mean chooses among them
         seeds: runs of each cell with its best setting
         seed: of the whole study
 
@@ -163,12 +166,15 @@ class CaptionStudy:
     tracks: list[str] = field(default_factory=lambda: list(TRACKS))
     references: list[str] = field(default_factory=lambda: ["lstm", "peephole"])
     trials: int = 16
+    candidates: int = 1
+    candidate_seeds: int = 3
     seeds: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "trials", "seeds", minimum=1)
+        check_range(self, "trials", "candidates", "seeds", minimum=1)
+        check_range(self, "candidate_seeds", minimum=1, maximum=MAX_CANDIDATE_SEEDS)
         check_range(self, "seed", minimum=0)
         _check_names("track", self.tracks, TRACKS)
         if not self.references:

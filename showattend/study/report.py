@@ -141,6 +141,10 @@ def _tables(config: CaptionStudy, track: Summary) -> list[Table]:
             for cell, found in track["search"].items()
         ]
         tables.append(Table("Random search: validation loss", ["cell", "best", "median", "worst", "complete runs"], rows))
+    if track["candidates"]:
+        candidates = [(cell, candidate) for cell, found in track["candidates"].items() for candidate in found]
+        header = ["cell", "number of the setting", "mean", "each fresh run"]
+        tables.append(Table("Candidates: validation loss", header, [_candidate_row(*item) for item in candidates]))
     return tables
 
 
@@ -163,6 +167,11 @@ def _cell_row(cell: str, content: Mapping[str, Any]) -> list[str]:
     sizes = [str(content["hidden_size"] or ""), f"{content['cell_parameters']:,}" if content["cell_parameters"] else ""]
     counts = ["" if content[name] is None else str(content[name]) for name in ("unfocused", "diverged", "failed", "runs")]
     return [cell, *metrics, *sizes, f"{1000 * seconds:.0f}" if seconds else "", *counts]
+
+
+def _candidate_row(cell: str, candidate: Mapping[str, Any]) -> list[str]:
+    mean = "one diverged" if candidate["mean"] is None else f"{candidate['mean']:.4f}"
+    return [cell, str(candidate["number"]), mean, ", ".join(f"{loss:.3f}" for loss in candidate["losses"])]
 
 
 def _interval(sample: Mapping[str, Any] | None) -> str:

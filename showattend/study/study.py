@@ -12,7 +12,7 @@ from showattend.errors import InputError
 from showattend.files import writable, write_text
 from showattend.inference.device import stop_looking_for_gpus
 from showattend.registry import check_trusted
-from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, planned_runs, search_jobs
+from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, planned_runs, search_jobs, selection_jobs
 from showattend.study.config import CaptionStudy, StudyConfig, check_sizes, plain_config, read_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
 from showattend.study.memory_study import GRADIENTS, MemoryWork, memory_jobs
@@ -24,7 +24,7 @@ from showattend.study.trials_table import published_trials, rounded
 
 CONFIG = "study.json"
 # What a study may be given more of later: more runs change none of those that are there.
-GROWING = ("cells", "tracks", "trials", "seeds")
+GROWING = ("cells", "tracks", "trials", "candidates", "candidate_seeds", "seeds")
 # What the encoder and the caches in a folder depend on, also before the first run.
 MATERIAL = ("kind", "data", "encoder", "encoder_recipe", "preprocessing", "seed")
 CAPTION_VALUES = (OBJECTIVE, "hidden_size", "cell_parameters", "parameters", "seconds_a_step")  # what a complete run has at least
@@ -78,14 +78,16 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
 
 def _tasks(config: StudyConfig) -> tuple[str, ...]:
     """The parts of a study, one after another."""
-    return ("search", "final runs") if isinstance(config, CaptionStudy) else ("memory",)
+    return ("search", "selection", "final runs") if isinstance(config, CaptionStudy) else ("memory",)
 
 
 def _jobs(config: StudyConfig, task: str, rows: Mapping[str, Row]) -> list[Job]:
-    """Those of one part of a study; the final runs depend on the rows of the search."""
+    """Those of one part of a study; each part depends on the rows of those before it."""
     if not isinstance(config, CaptionStudy):
         return memory_jobs(config)
-    return search_jobs(config) if task == "search" else final_jobs(config, rows)
+    if task == "search":
+        return search_jobs(config)
+    return selection_jobs(config, rows) if task == "selection" else final_jobs(config, rows)
 
 
 def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trusted: Collection[str] = ()) -> Plan:

@@ -1,11 +1,12 @@
 """From the rows of a study to its summary: means with intervals, comparisons, importances, and a conclusion in plain words."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from showattend.study.caption_study import importances, planned_rows, planned_runs, search_rows
+from showattend.study.caption_study import find_candidates, fresh_runs, importances, mean_loss, planned_rows, planned_runs, search_rows
 from showattend.study.config import METRICS, PRIMARY, CaptionStudy
 from showattend.study.statistics import MAX_RUNS, POWER, SIGNIFICANCE, Comparison, compare_with_reference, runs_to_decide, summarize_sample
 from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Row
@@ -54,6 +55,7 @@ def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) 
     summary = {
         "cells": {cell: content for cell, content in cells.items() if content["runs"]},
         "search": _summarize_search(rows, track),
+        "candidates": _summarize_candidates(config, rows, track),
         "settings": len({tuple(sorted(row.job.params.items())) for row in search_rows(rows, track)}),
         "importances": importances(search_rows(rows, track), config.space),
         "encoders": sorted({row.values["encoder"] for row in own.values() if "encoder" in row.values}),
@@ -63,7 +65,7 @@ def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) 
 
 
 def final_rows(config: CaptionStudy, rows: Mapping[str, Row], track: str) -> dict[str, list[Row]]:
-    """By cell, the rows of phase 2, by their seeds; cells without one are left out."""
+    """By cell, the final runs, by their seeds; cells without one are left out."""
     found: dict[str, list[Row]] = {}
     for row in sorted(rows.values(), key=lambda row: row.job.number):
         if (row.job.track, row.job.phase) == (track, "final"):
@@ -81,7 +83,7 @@ def _summarize_cell(cell: str, finals: Sequence[Row], rows: Mapping[str, Row]) -
     """Of a cell in one track.
 
     Args:
-        finals: its runs of phase 2
+        finals: its final runs
         rows: all runs of the track
     """
     complete = [row for row in finals if row.status == COMPLETE]
@@ -114,6 +116,18 @@ def _summarize_search(rows: Mapping[str, Row], track: str) -> dict[str, Summary]
         losses = search.pop("losses")
         search.update(runs=len(losses), best=min(losses), median=median(losses), worst=max(losses))
     return dict(sorted(found.items()))
+
+
+def _summarize_candidates(config: CaptionStudy, rows: Mapping[str, Row], track: str) -> dict[str, list[Summary]]:
+    """By cell, its candidates that have fresh runs: number of the setting, losses of the complete runs, and the mean that chooses."""
+    found: dict[str, list[Summary]] = {}
+    for (place, cell), candidates in find_candidates(config, rows).items():
+        for search in candidates if place == track else ():
+            if runs := fresh_runs(config, rows, search):
+                losses, mean = [row.values["val_nll"] for row in runs if row.status == COMPLETE], mean_loss(runs)
+                content = {"number": search.job.number, "losses": losses, "mean": mean if math.isfinite(mean) else None}
+                found.setdefault(cell, []).append(content)
+    return found
 
 
 def conclusion(config: CaptionStudy, track: Summary) -> list[str]:

@@ -35,8 +35,8 @@ class Job:
 
     Attributes:
         track: equal_size or equal_parameters; `memory` for the probe
-        phase: search or final; the task, or `gradients`, for the probe
-        number: of the setting in `search`, of the seed in the others
+        phase: search, selection or final; the task, or `gradients`, for the probe
+        number: of the setting in `search`; 100 times that and the seed's in `selection`; of the seed in the others
         params: learning_rate, dropout, clip, hidden_size; none for the probe
     """
 

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import math
 import os
 import shutil
 import signal
@@ -158,6 +159,42 @@ def test_selection_looks_at_validation_alone(finished: Path) -> None:
     assert "data:image/svg+xml;base64," in report
 
 
+def test_the_mean_of_fresh_runs_chooses_among_the_candidates(tmp_path: Path) -> None:
+    """The setting whose one run was best is chosen no more, as one of its fresh runs is bad; nor is one of which a run diverged."""
+    searched = {0: 0.1, 1: 0.2, 2: 0.3, 3: 0.9}
+    fresh = {0: 0.05, 1: 0.35, 100: 0.12, 101: 0.2, 200: 0.01, 201: math.nan}
+
+    def work(job: Job) -> dict[str, Any]:
+        loss = {"search": searched, "selection": fresh}.get(job.phase, {}).get(job.number, 0.5 + 0.01 * job.number)
+        return {**measure(replace(job, phase="final")), "val_nll": loss, "test_nll": loss}
+
+    config = replace(CONFIG, trials=4, candidates=3, candidate_seeds=2)
+    summary = run_study(config, tmp_path, work=work)
+    with (tmp_path / TABLE).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    of_lstm = [row for row in rows if (row["track"], row["cell"]) == ("equal_size", "lstm")]
+    assert summary["runs"] == {"planned": 2 * 3 * (4 + 6 + 4), "finished": len(rows), "failed": 0}
+    assert len(rows) == 84
+    settings = {row["phase"] + row["number"]: row["set_learning_rate"] for row in of_lstm}
+    assert {settings[f"final{seed}"] for seed in range(4)} == {settings["search1"]} == {settings["selection100"], settings["selection101"]}
+    assert len({row["seed"] for row in rows}) == len(rows), "each run has a seed of its own"
+    found = summary["tracks"]["equal_size"]["candidates"]["lstm"]
+    assert [(each["number"], each["losses"]) for each in found] == [(0, [0.05, 0.35]), (1, [0.12, 0.2]), (2, [0.01])]
+    assert [each["mean"] for each in found] == [pytest.approx(0.2), pytest.approx(0.16), None]
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Candidates: validation loss" in report
+    assert "one diverged" in report
+
+
+def test_candidates_may_be_asked_for_later(finished: Path, tmp_path: Path) -> None:
+    """What was searched is kept, and what is chosen otherwise then is run anew, as if it had been asked for at once."""
+    config = replace(CONFIG, candidates=2, candidate_seeds=2)
+    shutil.copytree(finished, tmp_path / "later")
+    run_study(config, tmp_path / "later", work=measure)
+    run_study(config, tmp_path / "at_once", work=measure)
+    assert summary_of(tmp_path / "later") == summary_of(tmp_path / "at_once")
+
+
 def test_every_cell_tries_the_same_settings_and_more_of_them_begin_alike() -> None:
     space = from_mapping(SearchSpace, SPACE)
     assert draw_settings(space, 5, 0)[:3] == draw_settings(space, 3, 0) != draw_settings(space, 3, 1)
@@ -236,6 +273,7 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         ({"margins": {"test_nll": 0}}, "study.margins.test_nll is 0"),
         ({"margins": {"nll": 1}}, "unknown margin of study.margins 'nll'"),
         ({"decoder": {"hidden_size": 8}}, "what the study varies"),
+        ({"candidate_seeds": 101}, "candidate_seeds"),
         ({"references": []}, "study.references is empty"),
         ({"margins": {"test_bleu4": 1}}, "lacks test_nll"),
         ({"tracks": ["equal_size", "equal_size"]}, "study.tracks names 'equal_size' twice"),
@@ -373,7 +411,9 @@ kind: captions
 cells: [elman]
 references: [lstm]
 tracks: [equal_parameters]
-trials: 1
+trials: 2
+candidates: 2
+candidate_seeds: 1
 seeds: 2
 space: {{learning_rate: [0.003, 0.01], dropout: [0.0, 0.1], clip: [1.0, 2.0], hidden_size: [16]}}
 margins: {{test_nll: 0.1}}
@@ -391,6 +431,10 @@ generation: {{beam: 1, max_length: 6}}
     assert cells["elman"]["failed"] == cells["lstm"]["failed"] == 0
     assert "no trial 'x'" in refused("study", "--out", out, "--rerun", "x")
     capsys.readouterr()
-    for trial, values in (("equal_parameters/search/elman/0", 9), ("equal_parameters/final/lstm/1", 13)):
+    for trial, values in (
+        ("equal_parameters/search/elman/0", 9),
+        ("equal_parameters/selection/elman/100", 9),
+        ("equal_parameters/final/lstm/1", 13),
+    ):
         assert main(["study", "--out", str(out), "--rerun", trial]) == 0
         assert capsys.readouterr().out.endswith(f"the same {values} values\n")
