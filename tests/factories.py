@@ -1,35 +1,22 @@
 """Small models, inputs and oracles that several test modules share."""
 
-import io
 import itertools
-import os
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
-import pytest
 import torch
-from numpy.typing import NDArray
-from PIL import ExifTags, Image
 from torch import Tensor
 
-from showattend.app import ModelSet, ServerOptions, serve
 from showattend.attention import Attention, AttentionCache, AttentionOutput, DecoderContext
 from showattend.cells import RecurrentCell, Stack, find_cell, make_cell
 from showattend.config_checks import from_mapping
-from showattend.data.images import UPRIGHT
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, State
 from showattend.encoders import EncoderConfig, make_encoder
-from showattend.geometry import Box, GridGeometry
-from showattend.inference import Caption, Captioner
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
@@ -38,7 +25,6 @@ from showattend.training.captioner import LitCaptioner
 from showattend.training.config import CaptionerConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.run_config import DataConfig
-from showattend.visualize import DrawingOptions
 from showattend.vocabulary import END, PAD, START, Vocabulary
 
 # A decoder: photos, captions a photo, words, locations, channels, vocabulary.
@@ -283,113 +269,6 @@ def fit_captioner(
     return model
 
 
-# Photos with one bright square, and a stub whose alpha is the brightness of each cell that the network would get.
-BRIGHT_SQUARE = (0.6, 0.38)  # its centre, as shares of width and height; inside of every crop
-SQUARE_SIDE = 0.14  # as a share of the shorter side
-DARK, BRIGHT = 60, 130
-
-
-def square_of(size: tuple[int, int]) -> Box:
-    """The square's box in a photo of this width and height."""
-    (x, y), half = BRIGHT_SQUARE, SQUARE_SIDE * min(size) / 2
-    return x * size[0] - half, y * size[1] - half, x * size[0] + half, y * size[1] + half
-
-
-def bright_square_photo(path: Path, size: tuple[int, int], orientation: int = 1) -> Path:
-    """A photo that is upright with this size once its EXIF orientation is followed."""
-    pixels = np.full((size[1], size[0], 3), DARK, dtype=np.uint8)
-    left, upper, right, lower = (round(edge) for edge in square_of(size))
-    pixels[upper:lower, left:right] = BRIGHT
-    image = Image.fromarray(pixels)
-    inverse = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
-    if orientation > 1:
-        image = image.transpose(inverse.get(orientation, UPRIGHT.get(orientation)))  # type: ignore[arg-type]
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    image.save(path, exif=exif, quality=95)
-    return path
-
-
-def brightness_caption(path: Path, resize: str, words: int = 1) -> Caption:
-    """What a stub that looks at bright cells would return, on a grid of 7 by 7."""
-    preprocessing = Preprocessing(112, resize)
-    pixels, size = preprocessing.load(path)
-    cells = torch.nn.functional.avg_pool2d(pixels.float().mean(0, keepdim=True), 16).flatten() - DARK
-    alpha = cells.clamp(min=0.1) / cells.clamp(min=0.1).sum()
-    crop_box = preprocessing.crop_box(*size)
-    grid_box = GridGeometry(8.0, 16.0).grid_box((7, 7), 112, crop_box)
-    names = [f"word{n}" for n in range(1, words + 1)]
-    return Caption(names, -1.0, alpha.expand(words, -1).clone(), (7, 7), crop_box, grid_box, photo=path)
-
-
-def watch_page(page: Any, problems: list[str], allowed: tuple[str, ...]) -> None:
-    """Collect what a page does wrong in a browser: errors, warnings, dialogs, and requests to other addresses than the allowed ones."""
-    page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("dialog", lambda dialog: problems.append(f"dialog {dialog.message}"))
-    page.on("request", lambda request: None if request.url.startswith(allowed) else problems.append(request.url))
-
-
-def stage_pixels(page: Any) -> NDArray[np.float64]:
-    """What a page, or a frame, shows of the viewer's first photo, as greys."""
-    stage = page.locator(".stage").first
-    stage.page.wait_for_timeout(60)
-    return np.asarray(Image.open(io.BytesIO(stage.screenshot())).convert("L"), dtype=float)
-
-
-def brightest_point(page: Any, size: tuple[int, int]) -> tuple[float, float]:
-    """Where the viewer's photo is brightest, in the photo's pixels."""
-    picture = stage_pixels(page).copy()
-    picture[:14] = picture[-14:] = picture[:, :14] = picture[:, -14:] = 0  # the page shows at the edges and round corners
-    y, x = np.unravel_index(picture.argmax(), picture.shape)
-    bright = picture >= picture.max() - 1
-    ys, xs = np.nonzero(bright) if bright.mean() < 0.2 else ([y], [x])
-    return float((np.mean(xs) + 0.5) / picture.shape[1] * size[0]), float((np.mean(ys) + 0.5) / picture.shape[0] * size[1])
-
-
-def serious_faults(page: Any) -> list[str]:
-    """What axe-core finds on a page, and in its frames, that keeps people out."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install axe-playwright-python").Axe()
-    found = [fault for frame in page.frames for fault in axe.run(frame).response["violations"]]
-    faults = [fault for fault in found if fault["impact"] in ("serious", "critical")]
-    return [f"{fault['id']}: {node['target']} {node['html'][:200]}" for fault in faults for node in fault["nodes"]]
-
-
-def corner_locations(grid_shape: tuple[int, int]) -> list[int]:
-    """One cell from each corner of the grid, from the upper left on, inside of it."""
-    rows, columns = grid_shape
-    return [row * columns + column for row in (1, rows - 2) for column in (1, columns - 2)]
-
-
-class LooksAtCorners(Captioner):
-    """Its words are those of the model; alpha is 1 at one corner of the photo after another."""
-
-    def caption(self, photo: Any, config: Any = None, *, details: bool = False, gates: bool = False) -> Caption:
-        if Path(photo).name == "bug.png":
-            raise RuntimeError("a secret of this machine")
-        caption = super().caption(photo, config, details=details, gates=gates)
-        alphas = torch.zeros_like(caption.alphas)
-        for word, alpha in enumerate(alphas):
-            alpha[corner_locations(caption.grid_shape)[word % 4]] = 1.0
-        return replace(caption, alphas=alphas)
-
-
-def corner_models() -> ModelSet:
-    """Two models that were never trained, for the page of `showattend app`."""
-    models = {}
-    for cell in ("lstm", "gru"):
-        model = untrained_model(cell=cell)
-        models[cell] = LooksAtCorners(replace(model, generation=replace(model.generation, min_length=4, max_length=8)), "cpu")
-    return ModelSet(models)
-
-
-def serve_corner_models(*examples: str) -> None:
-    """Serve the page of `showattend app` with these models until Ctrl-C; the address is printed."""
-    options = ServerOptions(max_upload=1, browser=False)
-    with suppress(KeyboardInterrupt):
-        serve(corner_models(), DrawingOptions(), [Path(path) for path in examples], options, lambda url: print(url, flush=True))
-
-
 def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[Any]", seconds: float = 200) -> None:
     """Wait until something is so; fail where a process ends before, or after so many seconds, and end the process then."""
     end = time.monotonic() + seconds
@@ -398,18 +277,3 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[Any]", 
             process.kill()
             raise AssertionError(f"{process.args} ended with {process.wait()} before that")
         time.sleep(0.05)
-
-
-@contextmanager
-def served_page(*examples: Path) -> Iterator[str]:
-    """The address of the page, which a process of its own serves: Gradio leaves event loops and sockets open."""
-    pytest.importorskip("gradio", reason="the page is not tested: pip install 'showattend[app]'")
-    code = "import sys; from factories import serve_corner_models; serve_corner_models(*sys.argv[1:])"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])}
-    command = [sys.executable, "-c", code, *map(str, examples)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from factories import served_page
+from pages import served_page
 from PIL import Image
 
 

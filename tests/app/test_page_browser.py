@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import brightest_point, corner_locations, corner_models, serious_faults, watch_page
+from pages import brightest_point, corner_locations, corner_models, serious_faults, watch_page
 from PIL import Image
 
 from showattend.visualize.maps import cell_box

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import serious_faults, stage_pixels, untrained_model, watch_page
+from factories import untrained_model
+from pages import serious_faults, stage_pixels, watch_page
 from PIL import Image
 
 from showattend.data.transforms import Preprocessing

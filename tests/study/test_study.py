@@ -4,9 +4,7 @@ import csv
 import gzip
 import json
 import math
-import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,37 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quick_study import CONFIG, SPACE, measure
 
-from showattend.cells import cell_names
 from showattend.cli.main import main
 from showattend.config_checks import from_mapping
 from showattend.errors import InputError
-from showattend.study.caption_runs import DivergedError
-from showattend.study.caption_study import draw_settings
-from showattend.study.config import CaptionStudy, MemoryStudy, SearchSpace, check_sizes, read_config
-from showattend.study.engine import run_jobs
+from showattend.study.config import CaptionStudy, read_config
 from showattend.study.study import differences, plan_study, rerun, run_study
-from showattend.study.trials import JOURNAL, Job, TrialStore, locked
+from showattend.study.trials import JOURNAL, Job, locked
 from showattend.study.trials_table import TABLE
-from showattend.training.recipes import recipe_names, recipe_path
-
-SPACE = {"learning_rate": [1e-3, 1e-2], "dropout": [0.0, 0.5], "clip": [0.5, 5.0], "hidden_size": [16, 32]}
-CONFIG = from_mapping(
-    CaptionStudy,
-    {"space": SPACE, "margins": {"test_nll": 0.5}, "cells": ["gru", "elman"], "references": ["lstm"], "trials": 3, "seeds": 4},
-)
-
-
-def measure(job: Job) -> dict[str, Any]:
-    """What a run might give: a number that depends on the job alone; elman diverges once, gru fails once."""
-    if (job.cell, job.phase, job.number) == ("elman", "search", 1):
-        raise DivergedError("loss nan at step 7")
-    if (job.cell, job.phase, job.number) == ("gru", "search", 2):
-        raise RuntimeError("no luck")
-    noise = job.seed % 1000 / 1000
-    # A setting that is good on the val photos is bad on the test photos, for whoever selects by them.
-    values = {f"{split}_{name}": score for split, score in (("val", noise), ("test", 1 - noise)) for name in ("nll", "bleu4", "cider_d")}
-    return {**values, "hidden_size": 16, "cell_parameters": 10, "parameters": 20, "seconds_a_step": 0.5}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -195,12 +171,6 @@ def test_candidates_may_be_asked_for_later(finished: Path, tmp_path: Path) -> No
     assert summary_of(tmp_path / "later") == summary_of(tmp_path / "at_once")
 
 
-def test_every_cell_tries_the_same_settings_and_more_of_them_begin_alike() -> None:
-    space = from_mapping(SearchSpace, SPACE)
-    assert draw_settings(space, 5, 0)[:3] == draw_settings(space, 3, 0) != draw_settings(space, 3, 1)
-    assert all(1e-3 <= setting["learning_rate"] <= 1e-2 and setting["hidden_size"] in (16, 32) for setting in draw_settings(space, 5, 0))
-
-
 def test_another_configuration_in_the_folder_is_refused(finished: Path) -> None:
     other = from_mapping(CaptionStudy, {"space": SPACE, "margins": {"test_nll": 0.1}, "references": ["lstm"]})
     with pytest.raises(InputError, match="holds a study with another margins"):
@@ -262,60 +232,6 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         run_study(CONFIG, tmp_path, work=measure)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"space": {**SPACE, "learning_rate": [0.01]}}, r"space.learning_rate is \[0.01\]: give the lowest and the highest"),
-        ({"space": {**SPACE, "dropout": [0.5, 0.1]}}, "space.dropout"),
-        ({"space": {**SPACE, "hidden_size": []}}, "space.hidden_size"),
-        ({"tracks": ["equal"]}, "unknown track 'equal'"),
-        ({"cells": ["lstmm"]}, "did you mean 'lstm'"),
-        ({"margins": {"test_nll": 0}}, "study.margins.test_nll is 0"),
-        ({"margins": {"nll": 1}}, "unknown margin of study.margins 'nll'"),
-        ({"decoder": {"hidden_size": 8}}, "what the study varies"),
-        ({"candidate_seeds": 101}, "candidate_seeds"),
-        ({"references": []}, "study.references is empty"),
-        ({"margins": {"test_bleu4": 1}}, "lacks test_nll"),
-        ({"tracks": ["equal_size", "equal_size"]}, "study.tracks names 'equal_size' twice"),
-    ],
-)
-def test_bad_options_are_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        from_mapping(CaptionStudy, {"space": SPACE, "margins": {"test_nll": 0.1}, **change})
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("kind: [captions]", "unknown kind of study"),
-        ("kind: memory\ntrials: 4", "unknown option of study 'trials'"),
-        ("kind: captions\ndata: {root: 5}\nspace: {}\nmargins: {test_nll: 1}", "root"),
-    ],
-)
-def test_a_file_of_another_kind_is_refused(text: str, message: str, tmp_path: Path, refused: Callable[..., str]) -> None:
-    (tmp_path / "study.yaml").write_text(text)
-    assert message in refused("study", "--config", tmp_path / "study.yaml", "--out", tmp_path / "out")
-    line = ("study", "--config", "study_memory", "--out", tmp_path / "out")
-    assert "leave out --data.root, --tracks and --trials" in refused(*line, "--trials", 4)
-
-
-def test_a_cell_that_cannot_be_built_at_a_size_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
-    space = {**SPACE, "hidden_size": [16, 18]}
-    config = from_mapping(CaptionStudy, {"space": space, "margins": {"test_nll": 0.1}, "cells": ["clockwork"], "references": ["lstm"]})
-    with pytest.raises(InputError, match=r"clockwork: a hidden size of 18 .*; change space.hidden_size, or leave the cell out"):
-        run_study(config, tmp_path, work=measure)
-    check_sizes(replace(config, tracks=["equal_parameters"]))  # there it has the multiple of four that is nearest
-    memory = from_mapping(MemoryStudy, {"cells": ["clockwork"], "probe": {"hidden_size": 10}})
-    with pytest.raises(InputError, match=r"clockwork: .*; change probe.hidden_size"):
-        plan_study(memory, tmp_path, work=measure)
-
-
-def test_references_are_trained_too_and_a_cell_that_is_named_twice_once() -> None:
-    config = from_mapping(CaptionStudy, {"space": SPACE, "margins": {"test_nll": 0.1}, "references": ["factories:ClockCell", "lstm"]})
-    assert config.chosen_cells == [*cell_names(), "factories:ClockCell"]
-    assert from_mapping(MemoryStudy, {"cells": ["gru", "gru"]}).chosen_cells == ["gru"]
-
-
 def test_what_failed_is_tried_again_and_a_smaller_study_counts_its_own_runs(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     tried = []
@@ -328,41 +244,6 @@ def test_what_failed_is_tried_again_and_a_smaller_study_counts_its_own_runs(fini
     summary = run_study(smaller, tmp_path, work=luck)
     assert [trial for trial in tried if "/search/" in trial] == ["equal_size/search/gru/2"], "only what had failed"
     assert summary["runs"] == {"planned": 2 * (3 + 2), "finished": 2 * (3 + 2), "failed": 0}
-
-
-class CountingWork:
-    """Says how many jobs it has measured in its process."""
-
-    def __init__(self) -> None:
-        self.jobs = 0
-
-    def __call__(self, job: Job) -> dict[str, Any]:
-        self.jobs += 1
-        return {"val_nll": 1.0, "jobs": self.jobs}
-
-
-def deadly(job: Job) -> dict[str, Any]:
-    """Kills its process at one job."""
-    if job.number == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return {"val_nll": 1.0}
-
-
-def test_a_job_that_kills_its_process_is_a_row_with_its_reason_and_the_others_are_done(tmp_path: Path) -> None:
-    store = TrialStore(tmp_path, "val_nll", {})
-    jobs = [Job("t", "search", "lstm", number, number) for number in range(6)]
-    run_jobs(jobs, deadly, store, processes=2, task="test")
-    rows = store.rows()
-    assert {trial: row.status for trial, row in rows.items()} == {job.id: "failed" if job.number == 2 else "complete" for job in jobs}
-    assert "kills its process" in rows["t/search/lstm/2"].reason
-
-
-def test_a_process_keeps_what_it_has_read_for_its_next_job(tmp_path: Path) -> None:
-    store = TrialStore(tmp_path, "val_nll", {})
-    jobs = [Job("t", "search", "lstm", number, number) for number in range(6)]
-    run_jobs(jobs, CountingWork(), store, processes=2, task="test")
-    assert sorted(store.rows()) == sorted(job.id for job in jobs)
-    assert max(row.values["jobs"] for row in store.rows().values()) > 1
 
 
 def test_a_plan_and_a_repetition_change_no_study(finished: Path, tmp_path: Path) -> None:
@@ -394,12 +275,6 @@ def test_a_study_of_the_documents_is_gone_on_with_from_its_table(name: str, tmp_
     assert summary["runs"]["planned"] == summary["runs"]["finished"] > 40
     for track in summary.get("tracks", {}).values() if name == "shapes" else ():
         assert any("The control: np" in sentence and "equivalent." in sentence for sentence in track["conclusion"])
-
-
-@pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("study_")])
-def test_the_packaged_studies_are_valid(name: str) -> None:
-    config = read_config(Path(recipe_path(name)))
-    assert isinstance(config, MemoryStudy if name == "study_memory" else CaptionStudy)
 
 
 def test_a_study_runs_through_the_command_line_and_a_trial_repeats(

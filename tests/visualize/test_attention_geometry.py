@@ -12,7 +12,7 @@ import numpy as np
 import pypdfium2
 import pytest
 import torch
-from factories import bright_square_photo, brightness_caption, square_of
+from bright_square import bright_square_photo, brightness_caption, square_of
 from PIL import Image, ImageFilter
 
 from showattend.visualize import DrawingOptions, attention_figure, attention_map, save_figure, write_attention

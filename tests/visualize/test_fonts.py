@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
-from factories import brightness_caption
+from bright_square import brightness_caption
 from matplotlib.ft2font import FT2Font
 from PIL import Image
 

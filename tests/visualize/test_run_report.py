@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import serious_faults, watch_page
+from pages import serious_faults, watch_page
 
 from showattend.cli.main import main
 from showattend.visualize import read_run

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from factories import bright_square_photo, brightness_caption
+from bright_square import bright_square_photo, brightness_caption
 from PIL import Image
 
 from showattend.errors import InputError

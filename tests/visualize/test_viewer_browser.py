@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from factories import bright_square_photo, brightest_point, brightness_caption, serious_faults, square_of, stage_pixels, watch_page
+from bright_square import bright_square_photo, brightness_caption, square_of
+from pages import brightest_point, serious_faults, stage_pixels, watch_page
 from PIL import Image
 
 from showattend.inference import Caption
