@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from showattend.files import write_text
-from showattend.study.config import CaptionStudy, StudyConfig, plain_config
+from showattend.study.config import PRIMARY, CaptionStudy, StudyConfig, plain_config
 from showattend.study.memory_summary import summarize_memory
 from showattend.study.summary import LABELS, SETTINGS, Summary, summarize_captions
 from showattend.study.trials import Row
@@ -103,11 +103,14 @@ def caption_sections(config: CaptionStudy, summary: Summary) -> list[Section]:
 
 def _forests(config: CaptionStudy, name: str, track: Summary) -> list[Picture]:
     figures = []
-    for metric, by_reference in track["comparisons"].items():
+    parts = [(metric, "", by_reference) for metric, by_reference in track["comparisons"].items()]
+    parts.insert(1, (PRIMARY, "focused", track["focused_comparisons"]))
+    for metric, kind, by_reference in parts:
         for reference, compared in by_reference.items():
             rows = [ForestRow(cell, *(entry[key] for key in ("difference", "low", "high", "verdict"))) for cell, entry in compared.items()]
             figure = forest_figure(rows, reference, LABELS[metric], config.margins[metric])
-            figures.append(Picture(f"{name}-{metric}-{reference}", f"{LABELS[metric]} against {reference}", svg_text(figure)))
+            title = f"{LABELS[metric]} against {reference}" + ", only runs that learned where to look" * bool(kind)
+            figures.append(Picture("-".join(filter(None, (name, metric, reference, kind))), title, svg_text(figure)))
     return figures
 
 

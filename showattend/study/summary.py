@@ -41,17 +41,8 @@ def count_runs(planned: int, rows: Mapping[str, Row]) -> dict[str, int]:
 
 def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) -> Summary:
     finals, own = final_rows(config, rows, track), {name: row for name, row in rows.items() if row.job.track == track}
+    focused = {cell: [row for row in found if row.values.get("test_pointing", 1.0) >= FOCUSED] for cell, found in finals.items()}
     cells = {cell: _summarize_cell(cell, finals.get(cell, []), own) for cell in config.chosen_cells}
-    samples = {metric: samples_of(finals, metric) for metric in METRICS}
-    comparisons = {
-        metric: {
-            reference: {name: asdict(result) for name, result in compared.items()}
-            for reference in config.references
-            if (compared := compare_with_reference(samples[metric], reference, margin=config.margins[metric]))
-        }
-        for metric in METRICS
-        if metric in config.margins
-    }
     summary = {
         "cells": {cell: content for cell, content in cells.items() if content["runs"]},
         "search": _summarize_search(rows, track),
@@ -59,9 +50,17 @@ def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) 
         "settings": len({tuple(sorted(row.job.params.items())) for row in search_rows(rows, track)}),
         "importances": importances(search_rows(rows, track), config.space),
         "encoders": sorted({row.values["encoder"] for row in own.values() if "encoder" in row.values}),
-        "comparisons": comparisons,
+        "comparisons": {metric: _compare(config, finals, metric) for metric in METRICS if metric in config.margins},
+        "focused_comparisons": _compare(config, focused, PRIMARY) if focused != finals else {},
     }
     return {**summary, "conclusion": conclusion(config, summary)}
+
+
+def _compare(config: CaptionStudy, finals: Mapping[str, Sequence[Row]], metric: str) -> dict[str, Summary]:
+    """By reference and cell, the comparison of final runs by one metric; references with fewer than two runs are left out."""
+    samples, margin = samples_of(finals, metric), config.margins[metric]
+    compared = {reference: compare_with_reference(samples, reference, margin=margin) for reference in config.references}
+    return {reference: {name: asdict(result) for name, result in results.items()} for reference, results in compared.items() if results}
 
 
 def final_rows(config: CaptionStudy, rows: Mapping[str, Row], track: str) -> dict[str, list[Row]]:
@@ -136,20 +135,20 @@ def conclusion(config: CaptionStudy, track: Summary) -> list[str]:
     for reference, compared in track["comparisons"].get(PRIMARY, {}).items():
         results = {name: Comparison(**result) for name, result in compared.items()}
         sentences += _sentences(reference, results, track, config.margins[PRIMARY])
+        if focused := track["focused_comparisons"].get(reference):
+            results = {name: Comparison(**result) for name, result in focused.items()}
+            verdicts = _verdicts(results, config.margins[PRIMARY])
+            sentences.append(f"Against {reference}, counting only the runs that learned where to look, {verdicts}")
     return [*(sentences or ["Not enough final runs yet to compare any two cells."]), *_cautions(config, track)]
 
 
 def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary, margin: float) -> list[str]:
     """What was found against one reference."""
-    better = [name for name, result in results.items() if result.verdict == "different" and result.difference < 0]
-    worse = [name for name, result in results.items() if result.verdict == "different" and result.difference > 0]
-    equal = [name for name, result in results.items() if result.verdict == "equivalent"]
-    slightly = [name for name in equal if results[name].p_holm < SIGNIFICANCE]
+    slightly = [name for name, result in results.items() if result.verdict == "equivalent" and result.p_holm < SIGNIFICANCE]
     undecided = [name for name, result in results.items() if result.verdict == "undecided"]
     detectable = [result.detectable for result in results.values()]
     sentences = [
-        f"Against {reference}, {_count(better, 'better')}, {_count(worse, 'worse')}, and "
-        f"{_count(equal, 'equivalent')} within {margin:g} nats a token.",
+        f"Against {reference}, {_verdicts(results, margin)}",
         f"These runs would have found differences of {min(detectable):.2g} to {max(detectable):.2g} nats with probability {POWER:g}: "
         "the smaller, the less a cell's runs differ.",
     ]
@@ -165,6 +164,13 @@ def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary
     if undecided:
         sentences.append(f"For {_names(undecided)} this budget cannot tell. {_budget(reference, undecided, results, track, margin)}")
     return sentences
+
+
+def _verdicts(results: Mapping[str, Comparison], margin: float) -> str:
+    different = {name: result.difference for name, result in results.items() if result.verdict == "different"}
+    better, worse = ([name for name, difference in different.items() if (difference < 0) is lower] for lower in (True, False))
+    equal = [name for name, result in results.items() if result.verdict == "equivalent"]
+    return f"{_count(better, 'better')}, {_count(worse, 'worse')}, and {_count(equal, 'equivalent')} within {margin:g} nats a token."
 
 
 def _budget(reference: str, undecided: Sequence[str], results: Mapping[str, Comparison], track: Summary, margin: float) -> str:

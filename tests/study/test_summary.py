@@ -62,6 +62,25 @@ def summary_of(rows: Mapping[str, Row], monkeypatch: pytest.MonkeyPatch, config:
     return summary
 
 
+def test_runs_that_did_not_learn_where_to_look_are_also_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """mgu's blind run makes it undecided; without it, as without those of the others, mgu is equivalent."""
+    rows = rows_of([*search_jobs(CONFIG), *final_jobs()])
+    rows["equal_size/final/mgu/3"].values["test_nll"] = 1.0
+    track = summary_of(rows, monkeypatch)["tracks"]["equal_size"]
+    assert track["comparisons"]["test_nll"]["lstm"]["mgu"]["verdict"] == "undecided"
+    focused = track["focused_comparisons"]["lstm"]["mgu"]
+    others = [[rows[f"equal_size/final/{cell}/{seed}"].values["test_nll"] for seed in range(10) if seed != 3] for cell in ("mgu", "lstm")]
+    assert focused["difference"] == pytest.approx(np.mean(others[0]) - np.mean(others[1]))
+    assert focused["verdict"] == "equivalent"
+    text = " ".join(track["conclusion"])
+    assert "Against lstm, 1 is better (gru), 1 is worse (elman), and 1 is equivalent (np) within" in text
+    only = "counting only the runs that learned where to look, 1 is better (gru), 1 is worse (elman), and 2 are equivalent (np, mgu)"
+    assert f"Against lstm, {only} within 0.05 nats a token." in text
+    for name in [name for name in rows if name.endswith("/3")]:
+        del rows[name]
+    assert summary_of(rows, monkeypatch)["tracks"]["equal_size"]["focused_comparisons"] == {}
+
+
 def test_the_conclusion_says_who_is_better_worse_equivalent_and_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
     text = " ".join(summary_of(rows_of([*search_jobs(CONFIG), *final_jobs()]), monkeypatch)["tracks"]["equal_size"]["conclusion"])
     assert "Against lstm, 1 is better (gru), 1 is worse (elman), and 2 are equivalent (np, mgu) within 0.05 nats a token." in text
