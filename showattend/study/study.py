@@ -62,9 +62,9 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
         _check_config(config, folder, rows, trusted)
         check_sizes(config)
         _write_config(config, folder)
+        if rows and not _journal_rows(config, folder):
+            _restore(config, folder, rows)
         store = _make_store(config, folder)
-        if rows and not store.rows():
-            store = _restore(config, folder, rows)
         try:
             for task in _tasks(config):
                 jobs = _jobs(config, task, store.rows())
@@ -182,13 +182,18 @@ def _write_config(config: StudyConfig, folder: Path) -> None:
 
 def _stored_rows(config: StudyConfig, folder: Path) -> dict[str, Row]:
     """The rows of the journal, or, of a published study, which has none, those of its table."""
-    rows = _make_store(config, folder).rows()
+    rows = _journal_rows(config, folder)
     if rows or not (folder / CONFIG).exists():
         return rows
     rows = {row.job.id: row for row in published_trials(folder)}
     for row in rows.values():
         _check_values(row, CAPTION_VALUES if isinstance(config, CaptionStudy) else MEMORY_VALUES.get(row.job.phase, ("longest_delay",)))
     return rows
+
+
+def _journal_rows(config: StudyConfig, folder: Path) -> dict[str, Row]:
+    """The rows of the journal; none, and no journal is begun, where there is none yet."""
+    return _make_store(config, folder).rows() if (folder / JOURNAL).exists() else {}
 
 
 def _check_values(row: Row, names: Collection[str]) -> None:
@@ -204,8 +209,8 @@ def _check_values(row: Row, names: Collection[str]) -> None:
                 )
 
 
-def _restore(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) -> TrialStore:
-    """The journal of a published study, made of its table."""
+def _restore(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) -> None:
+    """Write the journal of a published study, made of its table."""
     with writable(folder), tempfile.TemporaryDirectory(dir=folder) as name:  # an interruption leaves no half of a journal
         draft = Path(name)
         store = _make_store(config, draft)
@@ -213,7 +218,6 @@ def _restore(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) -> Tria
             store.add(row)
         (draft / JOURNAL).replace(folder / JOURNAL)
     print_line(f"going on from the {len(rows)} runs in the table of {folder}")
-    return _make_store(config, folder)
 
 
 def _make_store(config: StudyConfig, folder: Path) -> TrialStore:

@@ -91,7 +91,7 @@ def test_a_table_of_something_else_is_refused_and_leaves_no_journal(
     (tmp_path / TABLE).write_text(text.replace(old, new))
     with pytest.raises(InputError, match=message):
         run_study(CONFIG, tmp_path, work=measure)
-    assert not (tmp_path / JOURNAL).read_bytes()
+    assert not (tmp_path / JOURNAL).exists()
     assert (tmp_path / TABLE).read_text() == text.replace(old, new), "the table is left as it was"
 
 
