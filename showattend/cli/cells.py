@@ -173,7 +173,7 @@ def _print_memory(args: argparse.Namespace) -> None:
             print(f"{result:>12}", end="", flush=True)
         print()
     norms = probe_gradients(args.cell, config, seed=0)
-    distances = [1, *config.delays]
+    distances = [1, 5, 10, 20, 40, config.distance]
     print("\nnorm of dh_T/ds_t, 1 for a state that is handed on unchanged; `order` at delay", norms.delay)
     print("distance " + "".join(f"{distance:>12}" for distance in distances))
     for label, values in (("untrained", norms.untrained), ("trained", norms.trained)):

@@ -54,21 +54,19 @@ def missing_jobs(jobs: Iterable[Job], rows: Mapping[str, Row]) -> list[Job]:
     return [job for job in jobs if job.id not in rows or rows[job.id].job != job or rows[job.id].status == FAILED]
 
 
-def run_jobs(jobs: Sequence[Job], work: Work, store: TrialStore, processes: int, task: str) -> None:
-    """Run the jobs that the store has no row of.
+def run_jobs(jobs: Sequence[Job], work: Work, store: TrialStore, processes: int, task: str, finished: int = 0) -> None:
+    """Run jobs, and store their rows.
 
     Args:
         processes: 1 runs them in this process
         task: what the progress bar says
+        finished: jobs of the task that have a row already
 
     Raises:
         InputError: several runs have killed their processes; the rows so far are stored.
     """
-    missing = missing_jobs(jobs, store.rows())
-    if not missing:
-        return
-    with tqdm(total=len(jobs), initial=len(jobs) - len(missing), desc=task, unit=" runs", smoothing=0.05) as bar:
-        rows = (run_job(work, job) for job in missing) if processes == 1 else _in_processes(missing, work, processes)
+    with tqdm(total=finished + len(jobs), initial=finished, desc=task, unit=" runs", smoothing=0.05) as bar:
+        rows = (run_job(work, job) for job in jobs) if processes == 1 else _in_processes(jobs, work, processes)
         for row in rows:
             store.add(row)
             bar.update()

@@ -28,6 +28,7 @@ class ProbeConfig:
     Args:
         hidden_size: H
         delays: in time steps, tried one after another until one is not learned
+        distance: the largest one over which gradient norms are measured, in time steps
         iterations: gradient steps at most, for each learning rate
         learning_rates: of Adam, tried one after another until one learns the task
         batch_size: episodes in a step
@@ -42,6 +43,7 @@ class ProbeConfig:
 
     hidden_size: int = 32
     delays: list[int] = field(default_factory=lambda: [5, 10, 20, 40, 80])
+    distance: int = 80
     iterations: int = 600
     learning_rates: list[float] = field(default_factory=lambda: [0.01, 0.002])
     batch_size: int = 32
@@ -50,7 +52,7 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "hidden_size", "iterations", "batch_size", minimum=1)
+        check_range(self, "hidden_size", "distance", "iterations", "batch_size", minimum=1)
         check_range(self, "clip", above=0)
         check_range(self, "solved", above=0, below=1)
         if not self.delays or sorted(set(self.delays)) != self.delays or self.delays[0] < SHORTEST:
@@ -127,7 +129,7 @@ class GradientNorms(NamedTuple):
 
 
 def probe_gradients(cell: str, config: ProbeConfig, seed: int) -> GradientNorms:
-    """Gradient norms of a cell, up to the longest delay of the configuration, before training and after it.
+    """Gradient norms of a cell, up to the largest distance of the configuration, before training and after it.
 
     Raises:
         InputError: an unknown cell, or a hidden size that the cell refuses.
@@ -135,7 +137,7 @@ def probe_gradients(cell: str, config: ProbeConfig, seed: int) -> GradientNorms:
     task = find_task(GRADIENT_TASK)
     rng = torch.Generator().manual_seed(seed_of(seed, "gradient norms"))
     # One step more, whose distance is left out: layer normalisation of the zero state before it has a gradient like no later one.
-    inputs = task.draw(config.delays[-1] + 1, GRADIENT_ROWS, rng).inputs
+    inputs = task.draw(config.distance + 1, GRADIENT_ROWS, rng).inputs
     with _seeded(seed, cell, GRADIENT_TASK, GRADIENT_DELAY):
         untrained = gradient_norms(MemoryNetwork(cell, config.hidden_size, task).cell, inputs)
     network, outcome = _train_with_best_rate(cell, GRADIENT_TASK, GRADIENT_DELAY, config, seed)

@@ -4,7 +4,7 @@ from typing import Any
 
 from showattend.study.config import MemoryStudy
 from showattend.study.memory_probe import longest_delay, probe_gradients, probe_memory, seed_of
-from showattend.study.trials import Job
+from showattend.study.trials import COMPLETE, Job, Row
 
 TRACK, GRADIENTS = "memory", "gradients"
 
@@ -17,6 +17,13 @@ def memory_jobs(config: MemoryStudy) -> list[Job]:
         for phase in (*config.tasks, GRADIENTS)
         for cell in config.chosen_cells
     ]
+
+
+def is_cut_short(row: Row, config: MemoryStudy) -> bool:
+    """Whether a run ended at the longest delay of a configuration that had fewer of them, and would go on now."""
+    if row.status != COMPLETE or row.job.phase == GRADIENTS:
+        return False
+    return row.values["longest_delay"] < config.probe.delays[-1] and all(outcome["solved"] for outcome in row.values["outcomes"])
 
 
 class MemoryWork:

@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from statsmodels.stats.multitest import multipletests
 
 from showattend.study.config import MemoryStudy
-from showattend.study.memory_study import GRADIENTS, memory_jobs
+from showattend.study.memory_study import GRADIENTS, is_cut_short, memory_jobs
 from showattend.study.statistics import SIGNIFICANCE
 from showattend.study.summary import Summary, count_runs
 from showattend.study.trials import COMPLETE, Row
@@ -20,7 +20,7 @@ MIN_CELLS_TO_CORRELATE = 6
 def summarize_memory(config: MemoryStudy, rows: Mapping[str, Row]) -> Summary:
     """The summary of a memory study, finished or not."""
     planned = {job.id for job in memory_jobs(config)}
-    rows = {trial: row for trial, row in rows.items() if trial in planned}
+    rows = {trial: row for trial, row in rows.items() if trial in planned and not is_cut_short(row, config)}
     tasks = {task: _summarize_task(config, rows, task) for task in config.tasks}
     gradients = _summarize_gradients(config, rows)
     return {
@@ -31,7 +31,7 @@ def summarize_memory(config: MemoryStudy, rows: Mapping[str, Row]) -> Summary:
         "gradients": gradients,
         "conclusion": [
             *(_sentence(config, task, cells) for task, cells in tasks.items() if cells),
-            *_gradient_sentences(config.probe.delays[-1] // 2, gradients, tasks),
+            *_gradient_sentences(max(1, config.probe.distance // 2), gradients, tasks),
         ],
     }
 

@@ -3,7 +3,7 @@
 import json
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +13,9 @@ from showattend.files import writable, write_text
 from showattend.inference.device import stop_looking_for_gpus
 from showattend.registry import check_trusted
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, planned_runs, search_jobs, selection_jobs
-from showattend.study.config import CaptionStudy, StudyConfig, check_sizes, plain_config, read_config
+from showattend.study.config import CaptionStudy, MemoryStudy, StudyConfig, check_sizes, plain_config, read_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
-from showattend.study.memory_study import GRADIENTS, MemoryWork, memory_jobs
+from showattend.study.memory_study import GRADIENTS, MemoryWork, is_cut_short, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
 from showattend.study.report import write_results
 from showattend.study.summary import Summary
@@ -29,6 +29,7 @@ GROWING = ("cells", "tracks", "trials", "candidates", "candidate_seeds", "seeds"
 MATERIAL = ("kind", "data", "encoder", "encoder_recipe", "preprocessing", "seed")
 CAPTION_VALUES = (OBJECTIVE, "hidden_size", "cell_parameters", "parameters", "seconds_a_step")  # what a complete run has at least
 MEMORY_VALUES = {GRADIENTS: ("untrained", "trained", "solved")}
+TASK_VALUES = ("longest_delay", "outcomes")
 TEXTS = ("encoder",)  # values that are no numbers
 TIMED = ("seconds_a_step",)  # measured, but never the same twice
 
@@ -67,10 +68,11 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
         store = _make_store(config, folder)
         try:
             for task in _tasks(config):
-                jobs = _jobs(config, task, store.rows())
-                if missing_jobs(jobs, store.rows()):  # a finished study needs neither data nor encoder
+                rows = store.rows()
+                jobs = _jobs(config, task, rows)
+                if missing := _missing_jobs(config, jobs, rows):  # a finished study needs neither data nor encoder
                     work = work or _work(config, folder)
-                    run_jobs(jobs, work, store, processes, task)
+                    run_jobs(missing, work, store, processes, task, finished=len(jobs) - len(missing))
         finally:
             summary = write_results(config, store.rows(), folder)
     return summary
@@ -90,6 +92,12 @@ def _jobs(config: StudyConfig, task: str, rows: Mapping[str, Row]) -> list[Job]:
     return selection_jobs(config, rows) if task == "selection" else final_jobs(config, rows)
 
 
+def _missing_jobs(config: StudyConfig, jobs: Sequence[Job], rows: Mapping[str, Row]) -> list[Job]:
+    if isinstance(config, MemoryStudy):
+        rows = {name: row for name, row in rows.items() if not is_cut_short(row, config)}
+    return missing_jobs(jobs, rows)
+
+
 def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trusted: Collection[str] = ()) -> Plan:
     """Count the runs, and time one of those that are left; its result is not kept.
 
@@ -104,7 +112,7 @@ def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trus
             _write_config(config, folder)  # what is timed prepares the encoder and the caches
         jobs = [job for task in _tasks(config) for job in _jobs(config, task, rows)]
         planned = planned_runs(config, rows) if isinstance(config, CaptionStudy) else planned_memory_runs(config)
-        left = missing_jobs(jobs, rows)
+        left = _missing_jobs(config, jobs, rows)
         seconds, problem = 0.0, ""
         if left:
             work = work or _work(config, folder)
@@ -161,6 +169,10 @@ def _check_config(config: StudyConfig, folder: Path, rows: Mapping[str, Row], tr
     # Read as a configuration: an older version may have written fewer options.
     stored_config = read_config(folder / CONFIG, trusted=[*_named_code(config), *trusted])
     requested, stored = plain_config(config), plain_config(stored_config)
+    if isinstance(config, MemoryStudy) and isinstance(stored_config, MemoryStudy):
+        shorter = stored["probe"]["delays"]
+        if requested["probe"]["delays"][: len(shorter)] == shorter:  # longer delays go on from these
+            stored["probe"]["delays"] = requested["probe"]["delays"]
     fixed = [name for name in requested if name in MATERIAL or (rows and name not in GROWING)]
     changed = [name for name in fixed if stored.get(name) != requested[name]]
     if changed:
@@ -187,7 +199,7 @@ def _stored_rows(config: StudyConfig, folder: Path) -> dict[str, Row]:
         return rows
     rows = {row.job.id: row for row in published_trials(folder)}
     for row in rows.values():
-        _check_values(row, CAPTION_VALUES if isinstance(config, CaptionStudy) else MEMORY_VALUES.get(row.job.phase, ("longest_delay",)))
+        _check_values(row, CAPTION_VALUES if isinstance(config, CaptionStudy) else MEMORY_VALUES.get(row.job.phase, TASK_VALUES))
     return rows
 
 

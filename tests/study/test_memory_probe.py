@@ -71,7 +71,7 @@ def test_the_network_reads_the_last_steps() -> None:
 
 
 def test_gradient_norms_are_given_before_and_after_training() -> None:
-    norms = probe_gradients("elman", ProbeConfig(hidden_size=4, delays=[5, 12], iterations=5, learning_rates=[0.05]), seed=0)
+    norms = probe_gradients("elman", ProbeConfig(hidden_size=4, delays=[5], distance=12, iterations=5, learning_rates=[0.05]), seed=0)
     assert len(norms.untrained) == len(norms.trained) == 12
     assert norms.untrained != norms.trained
     assert not norms.solved

@@ -19,7 +19,7 @@ from quick_study import CONFIG, SPACE, measure
 from showattend.cli.main import main
 from showattend.config_checks import from_mapping
 from showattend.errors import InputError
-from showattend.study.config import CaptionStudy, read_config
+from showattend.study.config import CaptionStudy, MemoryStudy, read_config
 from showattend.study.study import differences, plan_study, rerun, run_study
 from showattend.study.trials import JOURNAL, Job, locked
 from showattend.study.trials_table import TABLE
@@ -225,6 +225,31 @@ def test_a_recipe_of_its_own_and_links_in_a_folder_are_refused(finished: Path, t
         (folder / name).symlink_to(tmp_path / "run")
         assert f"{name} is a link" in refused("study", "--out", folder, "--dry-run")
         (folder / name).unlink()
+
+
+def test_longer_delays_are_tried_only_where_a_cell_learned_all_so_far(tmp_path: Path) -> None:
+    reaches = {"lstm": 20, "gru": 80, "elman": 5}
+    measured: list[str] = []
+
+    def work(job: Job) -> dict[str, Any]:
+        measured.append(job.id)
+        if job.phase == "gradients":
+            return {"longest_delay": 0, "untrained": [0.5] * 80, "trained": [0.9] * 80, "solved": True, "delay": 20}
+        tried = [delay for delay in config.probe.delays if delay <= 2 * reaches[job.cell]]
+        outcomes = [{"delay": delay, "solved": delay <= reaches[job.cell]} for delay in tried]
+        return {"longest_delay": max(outcome["delay"] for outcome in outcomes if outcome["solved"]), "outcomes": outcomes}
+
+    config = from_mapping(MemoryStudy, {"cells": list(reaches), "tasks": ["order"], "seeds": 1, "probe": {"delays": [5, 10, 20]}})
+    run_study(config, tmp_path, work=work)
+    measured.clear()
+    longer = replace(config, probe=replace(config.probe, delays=[5, 10, 20, 40, 80, 160]))
+    config = longer
+    assert (plan := plan_study(longer, tmp_path, work=measure)).planned - plan.finished == 2, "lstm, gru"
+    summary = run_study(longer, tmp_path, work=work)
+    assert measured == ["memory/order/lstm/0", "memory/order/gru/0"]
+    assert {cell: found["longest"] for cell, found in summary["tasks"]["order"].items()} == {"gru": [80], "lstm": [20], "elman": [5]}
+    with pytest.raises(InputError, match="another probe"):
+        run_study(replace(config, probe=replace(config.probe, delays=[5, 20])), tmp_path, work=work)
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:

@@ -145,11 +145,12 @@ def test_fanova_finds_what_explains_the_loss_over_the_space_that_was_drawn_from(
 
 def test_a_memory_study_tells_delays_gradients_and_their_correlation() -> None:
     cells = ["elman", "lstm", "gru", "mgu", "janet", "sru"]
-    config = from_mapping(MemoryStudy, {"cells": cells, "tasks": ["order"], "seeds": 2, "probe": {"delays": [5, 10, 20, 40]}})
+    probe = {"delays": [5, 10, 20, 40], "distance": 40}
+    config = from_mapping(MemoryStudy, {"cells": cells, "tasks": ["order"], "seeds": 2, "probe": probe})
     rows = {}
     for job in memory_jobs(config):
         place = cells.index(job.cell)
-        values: dict[str, Any] = {"longest_delay": [0, 5, 10, 20, 40, 40][place]}
+        values: dict[str, Any] = {"longest_delay": [0, 5, 10, 20, 40, 40][place], "outcomes": [{"solved": False}]}
         if job.phase == "gradients":
             norm = (0.1, 0.2, 0.3, 0.4, 0.5, 30.0)[place] * (2 if job.number else 0.5)
             values = {"longest_delay": 0, "untrained": [norm] * 40, "trained": [1.0] * 40, "solved": True}
