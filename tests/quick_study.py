@@ -10,7 +10,16 @@ from showattend.study.trials import Job
 SPACE = {"learning_rate": [1e-3, 1e-2], "dropout": [0.0, 0.5], "clip": [0.5, 5.0], "hidden_size": [16, 32]}
 CONFIG = from_mapping(
     CaptionStudy,
-    {"space": SPACE, "margins": {"test_nll": 0.5}, "cells": ["gru", "elman"], "references": ["lstm"], "trials": 3, "seeds": 4},
+    {
+        "space": SPACE,
+        "margins": {"test_nll": 0.5},
+        "cells": ["gru", "elman"],
+        "references": ["lstm"],
+        "trials": 3,
+        "candidates": 2,
+        "candidate_seeds": 2,
+        "seeds": 4,
+    },
 )
 
 

@@ -31,7 +31,7 @@ def add_parser(commands: Commands) -> None:
     study.add_argument("--data.root", dest="root", type=Path, metavar="DIR", help="folder of the data set, for a study of captions")
     study.add_argument("--cells", nargs="+", metavar="CELL", help="names, or my_package.cells:MyCell (default: those of the configuration)")
     study.add_argument("--tracks", nargs="+", metavar="TRACK", help="equal_size, equal_parameters (default: those of the configuration)")
-    study.add_argument("--trials", type=whole_number(1), metavar="N", help="settings that random search draws for each cell")
+    study.add_argument("--trials", type=whole_number(1), metavar="N", help="settings that random search draws, the same for every cell")
     study.add_argument("--seeds", type=whole_number(1), metavar="N", help="runs of each cell with its best setting, or repetitions")
     study.add_argument(
         "--jobs", type=whole_number(1), default=1, metavar="N", help="processes, each with one thread (default: %(default)s)"
@@ -100,6 +100,9 @@ def _print_plan(config: "StudyConfig", folder: Path, processes: int, trusted: li
     from showattend.study.study import plan_study
 
     plan = plan_study(config, folder, trusted=trusted)
+    if plan.planned == plan.finished:
+        print(f"all {plan.planned} runs are done")
+        return
     print(f"{plan.planned} runs, {plan.finished} of them done; a timed one took {plan.seconds_a_run:.1f} seconds")
     if plan.problem:
         print_line(f"but it {plan.problem}; the estimate below is only as good as that")

@@ -1,4 +1,4 @@
-"""One run of a captioning study: train a decoder on cached features for a fixed number of steps, then score it on val and test.
+"""One run of a captioning study: train a decoder on cached features for a fixed number of steps, then score it on val, or test too.
 
 It is a plain loop over the parts that `showattend fit` uses too. Lightning would take as long to start as some of these runs take.
 """

@@ -105,7 +105,7 @@ def find_candidates(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[tuple
         for cell in config.chosen_cells:
             trials = [row for row in search_rows(rows, track) if row.job.cell == cell and row.job.number < config.trials]
             if trials:
-                found[track, cell] = sorted(trials, key=lambda row: row.values[OBJECTIVE])[: config.candidates]
+                found[track, cell] = sorted(trials, key=lambda row: (row.values[OBJECTIVE], row.job.number))[: config.candidates]
     return found
 
 

@@ -20,13 +20,16 @@ MIN_CELLS_TO_CORRELATE = 6
 def summarize_memory(config: MemoryStudy, rows: Mapping[str, Row]) -> Summary:
     """The summary of a memory study, finished or not."""
     planned = {job.id for job in memory_jobs(config)}
-    rows = {trial: row for trial, row in rows.items() if trial in planned and not is_cut_short(row, config)}
+    finished = {trial: row for trial, row in rows.items() if trial in planned and not is_cut_short(row, config)}
+    # The seeds that would go on are those that learned most: without them the others would say too little of a cell.
+    unfinished = {(row.job.phase, row.job.cell) for row in rows.values() if is_cut_short(row, config)}
+    rows = {trial: row for trial, row in finished.items() if (row.job.phase, row.job.cell) not in unfinished}
     tasks = {task: _summarize_task(config, rows, task) for task in config.tasks}
     gradients = _summarize_gradients(config, rows)
     return {
         "kind": "memory",
         "delays": config.probe.delays,
-        "runs": count_runs(planned_memory_runs(config), rows),
+        "runs": count_runs(planned_memory_runs(config), finished),
         "tasks": tasks,
         "gradients": gradients,
         "conclusion": [

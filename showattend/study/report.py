@@ -132,7 +132,7 @@ def _tables(config: CaptionStudy, track: Summary) -> list[Table]:
             Table("Test split, mean and 95% interval over the seeds", header, [_cell_row(*item) for item in track["cells"].items()])
         )
         chosen = {cell: content["setting"] for cell, content in track["cells"].items() if content["setting"]}
-        settings = [[cell, *(f"{setting[name]:.3g}" for name in SETTINGS)] for cell, setting in chosen.items()]
+        settings = [[cell, *(_three_digits(setting[name]) for name in SETTINGS)] for cell, setting in chosen.items()]
         tables.append(Table("Best setting of each cell, by validation loss", ["cell", *SETTINGS], settings))
     for metric, by_reference in track["comparisons"].items():
         for reference, compared in by_reference.items():
@@ -146,7 +146,7 @@ def _tables(config: CaptionStudy, track: Summary) -> list[Table]:
         tables.append(Table("Random search: validation loss", ["cell", "best", "median", "worst", "complete runs"], rows))
     if track["candidates"]:
         candidates = [(cell, candidate) for cell, found in track["candidates"].items() for candidate in found]
-        header = ["cell", "number of the setting", "mean", "each fresh run"]
+        header = ["cell", "number of the setting", "mean", "each fresh run", "diverged", "failed", "chosen"]
         tables.append(Table("Candidates: validation loss", header, [_candidate_row(*item) for item in candidates]))
     return tables
 
@@ -172,9 +172,21 @@ def _cell_row(cell: str, content: Mapping[str, Any]) -> list[str]:
     return [cell, *metrics, *sizes, f"{1000 * seconds:.0f}" if seconds else "", *counts]
 
 
+def _three_digits(value: float) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def _candidate_row(cell: str, candidate: Mapping[str, Any]) -> list[str]:
-    mean = "one diverged" if candidate["mean"] is None else f"{candidate['mean']:.4f}"
-    return [cell, str(candidate["number"]), mean, ", ".join(f"{loss:.3f}" for loss in candidate["losses"])]
+    mean = "" if candidate["mean"] is None else f"{candidate['mean']:.4f}"
+    counts = [str(candidate[name] or "") for name in ("diverged", "failed")]
+    return [
+        cell,
+        str(candidate["number"]),
+        mean,
+        ", ".join(f"{loss:.3f}" for loss in candidate["losses"]),
+        *counts,
+        "yes" if candidate["chosen"] else "",
+    ]
 
 
 def _interval(sample: Mapping[str, Any] | None) -> str:

@@ -20,6 +20,7 @@ from statsmodels.stats.weightstats import DescrStatsW, ttost_ind
 SIGNIFICANCE, POWER = 0.05, 0.8
 RUNS = [2**power for power in range(1, 11)]  # of which the first with enough power is looked for
 MAX_RUNS = RUNS[-1]
+PERMUTATIONS = 1_999
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,15 @@ class Comparison:
     detectable: float
     p_equivalence: float
     verdict: str
+
+
+def homogeneity_p(hits: Sequence[int], trials: Sequence[int]) -> float:
+    """The p-value of Pearson's chi-squared test that all groups have one share of hits, by permutation: few hits are no chi-squared."""
+    table = np.array([hits, np.subtract(trials, hits)])
+    if 0 in table.sum(1):
+        return 1.0
+    method = stats.PermutationMethod(n_resamples=PERMUTATIONS, rng=np.random.default_rng(0))
+    return float(stats.chi2_contingency(table, correction=False, method=method).pvalue)
 
 
 def summarize_sample(values: Sequence[float], alpha: float = SIGNIFICANCE) -> Sample:

@@ -4,6 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,8 +60,7 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
         InputError: the folder holds a study of another configuration, is in use, or cannot be written to; or the data are bad.
     """
     with locked(folder):
-        rows = _stored_rows(config, folder)
-        _check_config(config, folder, rows, trusted)
+        rows = _stored_rows(config, folder, trusted)
         check_sizes(config)
         _write_config(config, folder)
         if rows and not _journal_rows(config, folder):
@@ -105,21 +105,25 @@ def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trus
         InputError: see `run_study`.
     """
     with locked(folder):
-        rows = _stored_rows(config, folder)
-        _check_config(config, folder, rows, trusted)
+        rows = _stored_rows(config, folder, trusted)
         check_sizes(config)
         if not rows:
             _write_config(config, folder)  # what is timed prepares the encoder and the caches
-        jobs = [job for task in _tasks(config) for job in _jobs(config, task, rows)]
         planned = planned_runs(config, rows) if isinstance(config, CaptionStudy) else planned_memory_runs(config)
-        left = _missing_jobs(config, jobs, rows)
+        left, finished = list[Job](), 0
+        for task in _tasks(config):
+            unsettled = {(job.track, job.cell) for job in left}  # what is missing may choose another setting for the runs after it
+            jobs = [job for job in _jobs(config, task, rows) if (job.track, job.cell) not in unsettled]
+            missing = _missing_jobs(config, jobs, rows)
+            left += missing
+            finished += len(jobs) - len(missing)
         seconds, problem = 0.0, ""
         if left:
             work = work or _work(config, folder)
             started = time.perf_counter()
             row = run_job(work, left[0])
             seconds, problem = time.perf_counter() - started, f"{row.status}: {row.reason}" if row.reason else ""
-    return Plan(planned, len(jobs) - len(left), seconds, problem)
+    return Plan(planned, finished, seconds, problem)
 
 
 def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = None, trusted: Collection[str] = ()) -> tuple[Row, Row]:
@@ -131,9 +135,9 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
     Raises:
         InputError: there is no such trial, or see `run_study`.
     """
+    stored_config_path(folder)
     with locked(folder):
-        rows = _stored_rows(config, folder)
-        _check_config(config, folder, rows, trusted)
+        rows = _stored_rows(config, folder, trusted)
         if trial not in rows:
             near = next(iter(rows), "equal_size/search/lstm/0")
             raise InputError(f"no trial '{trial}' in {folder}: give one of the column `trial` of trials.csv, such as {near}")
@@ -145,7 +149,10 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
 def differences(stored: Row, repeated: Row) -> dict[str, tuple[Any, Any]]:
     """Values of a repeated trial that its row has otherwise, as far as a table holds their digits; those of the clock are left out, and
     what an older version did not write."""
-    one, other = ({"status": row.status, **{name: rounded(value) for name, value in row.values.items()}} for row in (stored, repeated))
+    one, other = (
+        {"status": row.status, "reason": row.reason, **{name: rounded(value) for name, value in row.values.items()}}
+        for row in (stored, repeated)
+    )
     names = sorted((one.keys() & other.keys()) - set(TIMED))
     return {name: (one[name], other[name]) for name in names if one[name] != other[name]}
 
@@ -162,22 +169,42 @@ def stored_config_path(folder: Path) -> Path:
     return path
 
 
-def _check_config(config: StudyConfig, folder: Path, rows: Mapping[str, Row], trusted: Collection[str]) -> None:
-    """Refuse a configuration that does not go with what lies in the folder."""
+def _stored_rows(config: StudyConfig, folder: Path, trusted: Collection[str]) -> dict[str, Row]:
+    """The rows of the journal, or, of a published study, which has none, those of its table.
+
+    Raises:
+        InputError: the configuration does not go with what lies in the folder.
+    """
     if not (folder / CONFIG).exists():
-        return
+        return _journal_rows(config, folder)
     # Read as a configuration: an older version may have written fewer options.
-    stored_config = read_config(folder / CONFIG, trusted=[*_named_code(config), *trusted])
-    requested, stored = plain_config(config), plain_config(stored_config)
-    if isinstance(config, MemoryStudy) and isinstance(stored_config, MemoryStudy):
-        shorter = stored["probe"]["delays"]
-        if requested["probe"]["delays"][: len(shorter)] == shorter:  # longer delays go on from these
-            stored["probe"]["delays"] = requested["probe"]["delays"]
-    fixed = [name for name in requested if name in MATERIAL or (rows and name not in GROWING)]
-    changed = [name for name in fixed if stored.get(name) != requested[name]]
+    stored = read_config(folder / CONFIG, trusted=[*_named_code(config), *trusted])
+    _refuse_changes(config, stored, folder, MATERIAL)
+    rows = _journal_rows(config, folder)
+    if not rows:
+        rows = {row.job.id: row for row in published_trials(folder)}
+        for row in rows.values():
+            _check_values(row, CAPTION_VALUES if isinstance(config, CaptionStudy) else MEMORY_VALUES.get(row.job.phase, TASK_VALUES))
+    if rows:
+        _refuse_changes(config, stored, folder, [name for name in plain_config(config) if name not in GROWING])
+    return rows
+
+
+def _refuse_changes(config: StudyConfig, stored: StudyConfig, folder: Path, fixed: Collection[str]) -> None:
+    """Refuse a configuration that differs in some options from that of the folder's study."""
+    if isinstance(config, MemoryStudy) and isinstance(stored, MemoryStudy):
+        shorter = stored.probe.delays
+        if config.probe.delays[: len(shorter)] == shorter:  # longer delays go on from these
+            stored = replace(stored, probe=replace(stored.probe, delays=config.probe.delays))
+    if isinstance(config, CaptionStudy) and isinstance(stored, CaptionStudy) and not (folder / "cache").exists():
+        # A published study: where photos and weights lie is for each machine to say.
+        stored = replace(stored, data=replace(stored.data, root=config.data.root))
+        stored = replace(stored, encoder=replace(stored.encoder, weights=config.encoder.weights))
+    requested, present = plain_config(config), plain_config(stored)
+    changed = [name for name in fixed if present.get(name) != requested.get(name)]
     if changed:
         name = changed[0]
-        raise InputError(f"{folder} holds a study with another {name} ({stored.get(name)}, not {requested[name]}): give another --out")
+        raise InputError(f"{folder} holds a study with another {name} ({present.get(name)}, not {requested.get(name)}): give another --out")
 
 
 def _named_code(config: StudyConfig) -> list[str]:
@@ -190,17 +217,6 @@ def _named_code(config: StudyConfig) -> list[str]:
 
 def _write_config(config: StudyConfig, folder: Path) -> None:
     write_text(folder / CONFIG, json.dumps(plain_config(config), indent=1) + "\n")
-
-
-def _stored_rows(config: StudyConfig, folder: Path) -> dict[str, Row]:
-    """The rows of the journal, or, of a published study, which has none, those of its table."""
-    rows = _journal_rows(config, folder)
-    if rows or not (folder / CONFIG).exists():
-        return rows
-    rows = {row.job.id: row for row in published_trials(folder)}
-    for row in rows.values():
-        _check_values(row, CAPTION_VALUES if isinstance(config, CaptionStudy) else MEMORY_VALUES.get(row.job.phase, TASK_VALUES))
-    return rows
 
 
 def _journal_rows(config: StudyConfig, folder: Path) -> dict[str, Row]:

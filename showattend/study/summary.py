@@ -6,9 +6,27 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from showattend.study.caption_study import find_candidates, fresh_runs, importances, mean_loss, planned_rows, planned_runs, search_rows
+from showattend.study.caption_study import (
+    best_settings,
+    find_candidates,
+    fresh_runs,
+    importances,
+    mean_loss,
+    planned_rows,
+    planned_runs,
+    search_rows,
+)
 from showattend.study.config import METRICS, PRIMARY, CaptionStudy
-from showattend.study.statistics import MAX_RUNS, POWER, SIGNIFICANCE, Comparison, compare_with_reference, runs_to_decide, summarize_sample
+from showattend.study.statistics import (
+    MAX_RUNS,
+    POWER,
+    SIGNIFICANCE,
+    Comparison,
+    compare_with_reference,
+    homogeneity_p,
+    runs_to_decide,
+    summarize_sample,
+)
 from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Row
 
 Summary = dict[str, Any]  # what summary.json holds
@@ -16,10 +34,10 @@ LABELS = {"test_nll": "NLL (nats a token)", "test_bleu4": "BLEU-4", "test_cider_
 CONTROL = ("np", "lstm")  # one cell under two names: a study that finds them different is wrong
 CONTROL_NOTES = {
     "equivalent": "",
-    "different": " Believe no other verdict of this study.",
+    "different": " By chance, or because something is wrong with this study.",
     "undecided": " These runs are too few to show even that a cell is equivalent to itself.",
 }
-FOCUSED = 0.5  # pointing accuracy: runs that found their attention have 0.8 and more, the others less than this
+FOCUSED = 0.5  # pointing accuracy: runs that found their attention have mostly 0.8 and more, the others less than 0.3
 # What a setting is called in tables.
 SETTINGS = ("learning_rate", "dropout", "clip", "hidden_size")
 
@@ -118,14 +136,16 @@ def _summarize_search(rows: Mapping[str, Row], track: str) -> dict[str, Summary]
 
 
 def _summarize_candidates(config: CaptionStudy, rows: Mapping[str, Row], track: str) -> dict[str, list[Summary]]:
-    """By cell, its candidates that have fresh runs: number of the setting, losses of the complete runs, and the mean that chooses."""
+    """By cell, its candidates that have fresh runs: number of the setting, losses of the complete runs, their mean, what went wrong."""
     found: dict[str, list[Summary]] = {}
+    best = best_settings(config, rows)
     for (place, cell), candidates in find_candidates(config, rows).items():
         for search in candidates if place == track else ():
             if runs := fresh_runs(config, rows, search):
                 losses, mean = [row.values["val_nll"] for row in runs if row.status == COMPLETE], mean_loss(runs)
                 content = {"number": search.job.number, "losses": losses, "mean": mean if math.isfinite(mean) else None}
-                found.setdefault(cell, []).append(content)
+                content |= {status: sum(row.status == status for row in runs) for status in (DIVERGED, FAILED)}
+                found.setdefault(cell, []).append({**content, "chosen": search.job.params == best[place, cell]})
     return found
 
 
@@ -138,8 +158,12 @@ def conclusion(config: CaptionStudy, track: Summary) -> list[str]:
         if focused := track["focused_comparisons"].get(reference):
             results = {name: Comparison(**result) for name, result in focused.items()}
             verdicts = _verdicts(results, config.margins[PRIMARY])
-            sentences.append(f"Against {reference}, counting only the runs that learned where to look, {verdicts}")
-    return [*(sentences or ["Not enough final runs yet to compare any two cells."]), *_cautions(config, track)]
+            undecided = _names([name for name, result in results.items() if result.verdict == "undecided"]) or "none"
+            sentences.append(
+                f"Against {reference}, counting only the runs that learned where to look, {verdicts} Undecided: {undecided}. "
+                "This leaves runs out after the fact: it describes, and decides nothing."
+            )
+    return [*(sentences or ["Not enough final runs to compare any two cells."]), *_cautions(config, track)]
 
 
 def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary, margin: float) -> list[str]:
@@ -193,15 +217,23 @@ def _cautions(config: CaptionStudy, track: Summary) -> Iterator[str]:
     for cell, content in track["cells"].items():
         if content["diverged_finals"]:
             yield f"{content['diverged_finals']} of {content['finals']} final runs of {cell} diverged, and are not in its figures."
-        elif not content["finals"] and content["diverged"] == config.trials:
+        elif cell not in track["search"] and content["diverged"] == config.trials:
             yield f"Every run of {cell} in the search diverged: it has no final run."
-    unfocused = [f"{cell} {content['unfocused']}" for cell, content in track["cells"].items() if content["unfocused"]]
+    pointing = {cell: content for cell, content in track["cells"].items() if content["unfocused"] is not None}
+    unfocused = [f"{cell} {content['unfocused']}" for cell, content in pointing.items() if content["unfocused"]]
     if unfocused:
-        yield f"Final runs that did not learn where to look (pointing accuracy below {FOCUSED:g}): {_names(unfocused)}."
-    sizes, smallest = config.space.hidden_size, min(config.space.hidden_size)
-    at_bound = [cell for cell, content in track["cells"].items() if (content["setting"] or {}).get("hidden_size") == smallest]
-    if len(sizes) > 1 and at_bound:
-        yield f"{len(at_bound)} of {len(track['cells'])} cells did best with the smallest size, {smallest}: smaller ones may be better."
+        hits, runs = ([content[name] for content in pointing.values()] for name in ("unfocused", "finals"))
+        yield (
+            f"Final runs that did not learn where to look (pointing accuracy below {FOCUSED:g}): {sum(hits)} of {sum(runs)} "
+            f"({_names(unfocused)}); if all cells did so equally often, counts as uneven would have a probability of "
+            f"{homogeneity_p(hits, runs):.2g}."
+        )
+    chosen = [content["setting"]["hidden_size"] for content in track["cells"].values() if content["setting"]]
+    sizes = config.space.hidden_size
+    for name, bound, beyond in (("smallest", min(sizes), "smaller"), ("largest", max(sizes), "larger")):
+        if len(set(sizes)) > 1 and bound in chosen:
+            count = f"{chosen.count(bound)} of {len(chosen)} cells"
+            yield f"{count} did best with the {name} size, {bound}: {beyond} ones may be better."
     if len(track["encoders"]) > 1:
         yield (
             f"The runs used {len(track['encoders'])} different encoders (column `encoder` of trials.csv), trained on different machines "

@@ -1,7 +1,8 @@
 """Trials of a study: what a run is (Job), what came of it (Row), and where Optuna keeps them (TrialStore).
 
-Only finished trials are stored, one line of Optuna's journal file each. A job depends on nothing but the configuration, so an interrupted
-study goes on with the jobs that have no row, in any order and in any number of processes, and ends with the same rows.
+Only finished trials are stored, one line of Optuna's journal file each. A job depends on nothing but the configuration and
+the rows of the phases before its own. So an interrupted study goes on with the jobs that have no row, in any order and in any number of
+processes, and ends with the same rows.
 """
 
 import math

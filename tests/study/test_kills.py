@@ -25,13 +25,15 @@ probe:
   delays: [5, 10]
   iterations: 60
 """
-# Its final runs depend on its search, and both on an encoder and caches that the first start makes.
+# Its final runs depend on its selection, that on its search, and all on an encoder and caches that the first start makes.
 CAPTIONS = """
 kind: captions
 cells: [elman]
 references: [lstm]
 tracks: [equal_size]
 trials: 6
+candidates: 2
+candidate_seeds: 2
 seeds: 4
 space: {learning_rate: [0.003, 0.01], dropout: [0.0, 0.1], clip: [1.0, 2.0], hidden_size: [16]}
 margins: {test_nll: 0.1}

@@ -14,6 +14,7 @@ from showattend.study.statistics import (
     difference_interval,
     equivalence_p,
     hedges_g,
+    homogeneity_p,
     runs_to_decide,
     summarize_sample,
 )
@@ -166,21 +167,34 @@ def share(hits: int, trials: int) -> tuple[float, float]:
     return interval.low, interval.high
 
 
+def test_homogeneity_is_a_permutation_test_of_shares(rng: np.random.Generator) -> None:
+    assert homogeneity_p([0, 9], [10, 10]) < 0.01
+    assert homogeneity_p([3, 3], [10, 10]) == homogeneity_p([0, 0], [10, 10]) == 1.0
+    # Of two groups it is Fisher's exact test, but for the randomness of the permutations.
+    exact = stats.fisher_exact([[1, 5], [9, 5]]).pvalue
+    assert homogeneity_p([1, 5], [10, 10]) == pytest.approx(exact, abs=0.05)
+    uniform = [homogeneity_p(rng.binomial(10, 0.2, 12).tolist(), [10] * 12) for _ in range(40)]
+    assert 0.2 < np.mean(uniform) < 0.8
+
+
 @pytest.mark.parametrize("trials", [200, pytest.param(2000, marks=pytest.mark.slow)])
 def test_simulated_errors_and_power_are_as_stated(trials: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many studies of 4 equal cells at most a share of 0.05 finds any difference; one at the detectable difference is found by 0.8."""
     monkeypatch.setattr("gc.collect", lambda: 0)  # statsmodels collects garbage at each correction: half a second
     alpha = 0.05
-    false, found, falsely_equal, equal = 0, 0, 0, 0
+    false, alone, found, falsely_equal, equal = 0, 0, 0, 0, 0
     effect = detectable_shift(2 * RUNS - 2, alpha) * math.sqrt(2 / RUNS)
     for _ in range(trials):
         data = {name: values.tolist() for name, values in zip("abcd", rng.normal(0, 1, (4, RUNS)), strict=True)}
         false += any(comparison.p_holm < alpha for comparison in compare_with_reference(data, "a", margin=1).values())
         one, other, far = rng.normal(0, 1, (3, RUNS))
+        alone += compare_with_reference({"a": one.tolist(), "b": other.tolist()}, "a", margin=1)["b"].p_holm < alpha
         found += stats.ttest_ind(one + effect, other, equal_var=False).pvalue < alpha
         falsely_equal += equivalence_p(far + 1.5, other, 1.5) < alpha  # the true difference is the margin itself
         equal += equivalence_p(one, other, 1.5) < alpha
     assert share(false, trials)[0] <= alpha
+    low, high = share(alone, trials)
+    assert low <= alpha <= high
     low, high = share(found, trials)
     assert low <= 0.8 <= high
     low, high = share(falsely_equal, trials)

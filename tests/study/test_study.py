@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import product
 from operator import itemgetter
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -104,7 +105,7 @@ def test_a_table_that_is_cut_off_is_refused(finished: Path, tmp_path: Path) -> N
 
 def test_what_went_wrong_is_a_row_with_its_reason(finished: Path) -> None:
     rows = (finished / "trials.csv").read_text(encoding="utf-8").splitlines()
-    assert len(rows) == 1 + 2 * 3 * (3 + 4)
+    assert len(rows) == 1 + 2 * 3 * (3 + 2 * 2 + 4)
     assert sum("diverged,loss nan at step 7" in row for row in rows) == 2
     assert sum("failed,RuntimeError: no luck" in row for row in rows) == 2
     cells = json.loads((finished / "summary.json").read_text(encoding="utf-8"))["tracks"]["equal_size"]["cells"]
@@ -129,7 +130,11 @@ def test_selection_looks_at_validation_alone(finished: Path) -> None:
     for track, cell in product(("equal_size", "equal_parameters"), ("gru", "elman", "lstm")):
         of_cell = [row for row in rows if (row["track"], row["cell"]) == (track, cell)]
         search, final = ([row for row in of_cell if row["phase"] == phase] for phase in ("search", "final"))
-        assert {setting(row) for row in final} == {setting(min(search, key=lambda row: float(row["val_nll"])))}
+        fresh: dict[Any, list[float]] = {}
+        for row in (row for row in of_cell if row["phase"] == "selection"):
+            fresh.setdefault(setting(row), []).append(float(row["val_nll"]))
+        assert set(fresh) == {setting(row) for row in sorted(search, key=lambda row: float(row["val_nll"]))[:2]}
+        assert {setting(row) for row in final} == {min(fresh, key=lambda tried: fmean(fresh[tried]))}
     report = (finished / "report.html").read_text(encoding="utf-8")
     assert "Best setting of each cell, by validation loss" in report
     assert "data:image/svg+xml;base64," in report
@@ -144,7 +149,7 @@ def test_the_mean_of_fresh_runs_chooses_among_the_candidates(tmp_path: Path) -> 
         loss = {"search": searched, "selection": fresh}.get(job.phase, {}).get(job.number, 0.5 + 0.01 * job.number)
         return {**measure(replace(job, phase="final")), "val_nll": loss, "test_nll": loss}
 
-    config = replace(CONFIG, trials=4, candidates=3, candidate_seeds=2)
+    config = replace(CONFIG, trials=4, candidates=3)
     summary = run_study(config, tmp_path, work=work)
     with (tmp_path / TABLE).open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -159,16 +164,16 @@ def test_the_mean_of_fresh_runs_chooses_among_the_candidates(tmp_path: Path) -> 
     assert [each["mean"] for each in found] == [pytest.approx(0.2), pytest.approx(0.16), None]
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Candidates: validation loss" in report
-    assert "one diverged" in report
+    chosen = ["chosen" if each["chosen"] else "" for each in found]
+    assert (chosen, [each["diverged"] for each in found]) == (["", "chosen", ""], [0, 0, 1])
 
 
 def test_candidates_may_be_asked_for_later(finished: Path, tmp_path: Path) -> None:
     """What was searched is kept, and what is chosen otherwise then is run anew, as if it had been asked for at once."""
-    config = replace(CONFIG, candidates=2, candidate_seeds=2)
-    shutil.copytree(finished, tmp_path / "later")
-    run_study(config, tmp_path / "later", work=measure)
-    run_study(config, tmp_path / "at_once", work=measure)
-    assert summary_of(tmp_path / "later") == summary_of(tmp_path / "at_once")
+    run_study(replace(CONFIG, candidates=1), tmp_path, work=measure)
+    assert "selection" not in (tmp_path / TABLE).read_text()
+    run_study(CONFIG, tmp_path, work=measure)
+    assert summary_of(tmp_path) == summary_of(finished)
 
 
 def test_another_configuration_in_the_folder_is_refused(finished: Path) -> None:
@@ -182,7 +187,7 @@ def test_a_configuration_of_an_older_version_with_fewer_options_is_the_same(fini
     content = json.loads((tmp_path / "study.json").read_text())
     del content["generation"]["mutual_information"]
     (tmp_path / "study.json").write_text(json.dumps(content))
-    assert plan_study(CONFIG, tmp_path, work=measure).finished == 40
+    assert plan_study(CONFIG, tmp_path, work=measure).finished == 66 - 2 * (1 + 4 + 4)
 
 
 def test_code_that_a_folder_names_is_not_imported_without_trust(
@@ -227,6 +232,10 @@ def test_a_recipe_of_its_own_and_links_in_a_folder_are_refused(finished: Path, t
         (folder / name).unlink()
 
 
+def interrupt(job: Job) -> dict[str, Any]:
+    raise KeyboardInterrupt
+
+
 def test_longer_delays_are_tried_only_where_a_cell_learned_all_so_far(tmp_path: Path) -> None:
     reaches = {"lstm": 20, "gru": 80, "elman": 5}
     measured: list[str] = []
@@ -235,19 +244,28 @@ def test_longer_delays_are_tried_only_where_a_cell_learned_all_so_far(tmp_path: 
         measured.append(job.id)
         if job.phase == "gradients":
             return {"longest_delay": 0, "untrained": [0.5] * 80, "trained": [0.9] * 80, "solved": True, "delay": 20}
-        tried = [delay for delay in config.probe.delays if delay <= 2 * reaches[job.cell]]
-        outcomes = [{"delay": delay, "solved": delay <= reaches[job.cell]} for delay in tried]
+        reach = reaches[job.cell] if job.number == 0 else 10
+        outcomes = [{"delay": delay, "solved": delay <= reach} for delay in config.probe.delays if delay <= 2 * reach]
         return {"longest_delay": max(outcome["delay"] for outcome in outcomes if outcome["solved"]), "outcomes": outcomes}
 
-    config = from_mapping(MemoryStudy, {"cells": list(reaches), "tasks": ["order"], "seeds": 1, "probe": {"delays": [5, 10, 20]}})
+    config = from_mapping(MemoryStudy, {"cells": list(reaches), "tasks": ["order"], "seeds": 2, "probe": {"delays": [5, 10, 20]}})
     run_study(config, tmp_path, work=work)
     measured.clear()
     longer = replace(config, probe=replace(config.probe, delays=[5, 10, 20, 40, 80, 160]))
     config = longer
     assert (plan := plan_study(longer, tmp_path, work=measure)).planned - plan.finished == 2, "lstm, gru"
+    with pytest.raises(KeyboardInterrupt):
+        run_study(longer, tmp_path, work=interrupt)
+    unfinished = json.loads(summary_of(tmp_path))
+    assert list(unfinished["tasks"]["order"]) == ["elman"], "of the others, the seeds that learned most are missing"
+    assert unfinished["runs"] == {"planned": 12, "finished": 10, "failed": 0}
     summary = run_study(longer, tmp_path, work=work)
     assert measured == ["memory/order/lstm/0", "memory/order/gru/0"]
-    assert {cell: found["longest"] for cell, found in summary["tasks"]["order"].items()} == {"gru": [80], "lstm": [20], "elman": [5]}
+    assert {cell: found["longest"] for cell, found in summary["tasks"]["order"].items()} == {
+        "gru": [80, 10],
+        "lstm": [20, 10],
+        "elman": [5, 10],
+    }
     with pytest.raises(InputError, match="another probe"):
         run_study(replace(config, probe=replace(config.probe, delays=[5, 20])), tmp_path, work=work)
 
@@ -268,17 +286,35 @@ def test_what_failed_is_tried_again_and_a_smaller_study_counts_its_own_runs(fini
     smaller = replace(CONFIG, cells=["gru"], tracks=["equal_size"], seeds=2)
     summary = run_study(smaller, tmp_path, work=luck)
     assert [trial for trial in tried if "/search/" in trial] == ["equal_size/search/gru/2"], "only what had failed"
-    assert summary["runs"] == {"planned": 2 * (3 + 2), "finished": 2 * (3 + 2), "failed": 0}
+    assert summary["runs"] == {"planned": 2 * (3 + 4 + 2), "finished": 2 * (3 + 4 + 2), "failed": 0}
 
 
 def test_a_plan_and_a_repetition_change_no_study(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file() and path.name != "lock"}
     plan = plan_study(CONFIG, tmp_path, work=measure)
-    assert (plan.planned, plan.finished) == (42, 40), "two runs have failed"
+    # Two runs of gru's search have failed: they may choose other candidates, so that nothing of what came after them counts.
+    assert (plan.planned, plan.finished) == (66, 66 - 2 * (1 + 4 + 4))
     stored, repeated = rerun(replace(CONFIG, seeds=2), tmp_path, "equal_size/final/gru/3", work=measure)
     assert differences(stored, repeated) == {}
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_where_the_photos_of_a_published_study_lie_is_for_each_machine_to_say(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    moved = replace(CONFIG, data=replace(CONFIG.data, root=tmp_path / "photos"), encoder=replace(CONFIG.encoder, weights="none"))
+    run_study(moved, tmp_path, work=measure)
+    assert json.loads((tmp_path / "study.json").read_text())["data"]["root"] == str(tmp_path / "photos")
+    (tmp_path / "cache").mkdir()  # of these photos
+    with pytest.raises(InputError, match="another data"):
+        run_study(CONFIG, tmp_path, work=measure)
+
+
+def test_a_table_of_another_kind_of_study_is_refused_as_such(finished: Path, tmp_path: Path) -> None:
+    shutil.copy(finished / "study.json", tmp_path)
+    shutil.copy(finished / TABLE, tmp_path)
+    with pytest.raises(InputError, match=r"another kind \(captions, not memory\)"):
+        run_study(from_mapping(MemoryStudy, {}), tmp_path, work=measure)
 
 
 def test_a_folder_without_a_run_takes_another_configuration_but_for_its_data(tmp_path: Path) -> None:
@@ -290,16 +326,17 @@ def test_a_folder_without_a_run_takes_another_configuration_but_for_its_data(tmp
         run_study(replace(CONFIG, seed=1), tmp_path, work=measure)
 
 
-@pytest.mark.parametrize("name", ["flickr8k", "memory", "shapes", "shapes_16_settings"])
+@pytest.mark.parametrize("name", ["flickr8k", "memory", "shapes"])
 def test_a_study_of_the_documents_is_gone_on_with_from_its_table(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of its rows are those of its configuration, and the control of the study of shapes holds."""
+    """All of its rows are those of its configuration; where it has a control, that is not found to differ from itself."""
     monkeypatch.setattr("gc.collect", lambda *arguments: 0)
     folder = shutil.copytree(Path(__file__).parents[2] / "docs" / "runs" / "study" / name, tmp_path / "study")
     config = read_config(folder / "study.json")
     summary = run_study(config, folder)  # without data and encoder
     assert summary["runs"]["planned"] == summary["runs"]["finished"] > 40
     for track in summary.get("tracks", {}).values() if name == "shapes" else ():
-        assert any("The control: np" in sentence and "equivalent." in sentence for sentence in track["conclusion"])
+        assert any("The control: np" in sentence for sentence in track["conclusion"])
+        assert track["focused_comparisons"]["lstm"]["np"]["verdict"] != "different"
 
 
 def test_a_study_runs_through_the_command_line_and_a_trial_repeats(
