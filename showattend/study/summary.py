@@ -31,7 +31,7 @@ from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Row
 
 Summary = dict[str, Any]  # what summary.json holds
 LABELS = {"test_nll": "NLL (nats a token)", "test_bleu4": "BLEU-4", "test_cider_d": "CIDEr-D", "test_pointing": "pointing accuracy"}
-CONTROL = ("np", "lstm")  # one cell under two names: a study that finds them different is wrong
+CONTROL = ("np", "lstm")  # one cell under two names: what is found to differ between them is chance, or a fault of the study
 CONTROL_NOTES = {
     "equivalent": "",
     "different": " By chance, or because something is wrong with this study.",
