@@ -1,4 +1,4 @@
-"""Runs the jobs of a study that have no row yet, in this process or in several, and stores each row as soon as it is there."""
+"""Runs jobs of a study, in this process or in several, and stores each row as soon as it is there."""
 
 import multiprocessing
 import os

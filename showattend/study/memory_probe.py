@@ -52,7 +52,8 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "hidden_size", "distance", "iterations", "batch_size", minimum=1)
+        check_range(self, "hidden_size", "iterations", "batch_size", minimum=1)
+        check_range(self, "distance", minimum=SHORTEST)
         check_range(self, "clip", above=0)
         check_range(self, "solved", above=0, below=1)
         if not self.delays or sorted(set(self.delays)) != self.delays or self.delays[0] < SHORTEST:

@@ -20,9 +20,11 @@ def memory_jobs(config: MemoryStudy) -> list[Job]:
 
 
 def is_cut_short(row: Row, config: MemoryStudy) -> bool:
-    """Whether a run ended at the longest delay of a configuration that had fewer of them, and would go on now."""
-    if row.status != COMPLETE or row.job.phase == GRADIENTS:
+    """Whether a run ended at the longest delay, or distance, of a configuration that had fewer of them, and would go on now."""
+    if row.status != COMPLETE:
         return False
+    if row.job.phase == GRADIENTS:  # in older studies the distance was the longest delay
+        return len(row.values["untrained"]) != config.probe.distance
     return row.values["longest_delay"] < config.probe.delays[-1] and all(outcome["solved"] for outcome in row.values["outcomes"])
 
 

@@ -22,7 +22,7 @@ def summarize_memory(config: MemoryStudy, rows: Mapping[str, Row]) -> Summary:
     planned = {job.id for job in memory_jobs(config)}
     finished = {trial: row for trial, row in rows.items() if trial in planned and not is_cut_short(row, config)}
     # The seeds that would go on are those that learned most: without them the others would say too little of a cell.
-    unfinished = {(row.job.phase, row.job.cell) for row in rows.values() if is_cut_short(row, config)}
+    unfinished = {(row.job.phase, row.job.cell) for trial, row in rows.items() if trial in planned and is_cut_short(row, config)}
     rows = {trial: row for trial, row in finished.items() if (row.job.phase, row.job.cell) not in unfinished}
     tasks = {task: _summarize_task(config, rows, task) for task in config.tasks}
     gradients = _summarize_gradients(config, rows)
@@ -34,7 +34,7 @@ def summarize_memory(config: MemoryStudy, rows: Mapping[str, Row]) -> Summary:
         "gradients": gradients,
         "conclusion": [
             *(_sentence(config, task, cells) for task, cells in tasks.items() if cells),
-            *_gradient_sentences(max(1, config.probe.distance // 2), gradients, tasks),
+            *_gradient_sentences(config.probe.distance // 2, gradients, tasks),
         ],
     }
 

@@ -230,6 +230,9 @@ def _check_values(row: Row, names: Collection[str]) -> None:
         for name in names:
             if not isinstance(row.values.get(name), int | float | list):
                 raise InputError(f"the run {row.job.id} of the table has no {name}: take the table as `showattend study` wrote it")
+        outcomes = row.values.get("outcomes", [])
+        if not isinstance(outcomes, list) or not all(isinstance(outcome, dict) and "solved" in outcome for outcome in outcomes):
+            raise InputError(f"the run {row.job.id} of the table has bad outcomes: take the table as `showattend study` wrote it")
         for name, value in row.values.items():
             if not isinstance(value, int | float | list) and name not in TEXTS:
                 raise InputError(

@@ -37,7 +37,7 @@ CONTROL_NOTES = {
     "different": " By chance, or because something is wrong with this study.",
     "undecided": " These runs are too few to show even that a cell is equivalent to itself.",
 }
-FOCUSED = 0.5  # pointing accuracy: runs that found their attention have mostly 0.8 and more, the others less than 0.3
+FOCUSED = 0.5  # pointing accuracy: most runs that found their attention have 0.8 and more, most of the others less than 0.4
 # What a setting is called in tables.
 SETTINGS = ("learning_rate", "dropout", "clip", "hidden_size")
 
@@ -67,7 +67,7 @@ def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) 
         "candidates": _summarize_candidates(config, rows, track),
         "settings": len({tuple(sorted(row.job.params.items())) for row in search_rows(rows, track)}),
         "importances": importances(search_rows(rows, track), config.space),
-        "encoders": sorted({row.values["encoder"] for row in own.values() if "encoder" in row.values}),
+        "encoders": sorted({row.values.get("encoder", "unknown") for row in own.values() if row.status == COMPLETE}),
         "comparisons": {metric: _compare(config, finals, metric) for metric in METRICS if metric in config.margins},
         "focused_comparisons": _compare(config, focused, PRIMARY) if focused != finals else {},
     }
@@ -115,6 +115,7 @@ def _summarize_cell(cell: str, finals: Sequence[Row], rows: Mapping[str, Row]) -
         "cell_parameters": complete[0].values["cell_parameters"] if complete else None,
         "parameters": complete[0].values["parameters"] if complete else None,
         "seconds_a_step": median(row.values["seconds_a_step"] for row in complete) if complete else None,
+        "pointed": len(pointing),
         "unfocused": sum(value < FOCUSED for value in pointing) if pointing else None,
         "diverged": sum(row.status == DIVERGED for row in own),
         "diverged_finals": sum(row.status == DIVERGED for row in finals),
@@ -222,7 +223,7 @@ def _cautions(config: CaptionStudy, track: Summary) -> Iterator[str]:
     pointing = {cell: content for cell, content in track["cells"].items() if content["unfocused"] is not None}
     unfocused = [f"{cell} {content['unfocused']}" for cell, content in pointing.items() if content["unfocused"]]
     if unfocused:
-        hits, runs = ([content[name] for content in pointing.values()] for name in ("unfocused", "finals"))
+        hits, runs = ([content[name] for content in pointing.values()] for name in ("unfocused", "pointed"))
         yield (
             f"Final runs that did not learn where to look (pointing accuracy below {FOCUSED:g}): {sum(hits)} of {sum(runs)} "
             f"({_names(unfocused)}); if all cells did so equally often, counts as uneven would have a probability of "

@@ -86,6 +86,7 @@ def test_gradient_norms_are_given_before_and_after_training() -> None:
         ({"learning_rates": [0.0]}, "numbers above 0"),
         ({"solved": 1.0}, "probe.solved is 1.0"),
         ({"iterations": 0}, "probe.iterations is 0"),
+        ({"distance": 3}, "probe.distance is 3"),
         ({"iteration": 1}, "did you mean 'iterations'"),
     ],
 )

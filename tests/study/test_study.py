@@ -244,12 +244,12 @@ def test_longer_delays_are_tried_only_where_a_cell_learned_all_so_far(tmp_path: 
         measured.append(job.id)
         if job.phase == "gradients":
             return {"longest_delay": 0, "untrained": [0.5] * 80, "trained": [0.9] * 80, "solved": True, "delay": 20}
-        reach = reaches[job.cell] if job.number == 0 else 10
+        reach = 10 if job.number == 1 else reaches[job.cell]
         outcomes = [{"delay": delay, "solved": delay <= reach} for delay in config.probe.delays if delay <= 2 * reach]
         return {"longest_delay": max(outcome["delay"] for outcome in outcomes if outcome["solved"]), "outcomes": outcomes}
 
     config = from_mapping(MemoryStudy, {"cells": list(reaches), "tasks": ["order"], "seeds": 2, "probe": {"delays": [5, 10, 20]}})
-    run_study(config, tmp_path, work=work)
+    run_study(replace(config, seeds=3), tmp_path, work=work)  # more seeds than are asked for later: they are no part of it then
     measured.clear()
     longer = replace(config, probe=replace(config.probe, delays=[5, 10, 20, 40, 80, 160]))
     config = longer
