@@ -39,7 +39,7 @@ def test_a_table_names_the_machine_its_peaks_and_whether_targets_are_reached(
 ) -> None:
     monkeypatch.syspath_prepend(str(SCRIPTS))
     common = import_module("bench_common")
-    monkeypatch.setattr(common, "PEAK_SIZE", 64)
+    monkeypatch.setattr(common, "PEAK_SIZE", 512)
     common.print_head("cpu", "a case")
     table = common.Table(("case", 6), ("ratio", 7), ("target", 12))
     table.add("fast", "30.0x", common.verdict(30, 26), note="checked")

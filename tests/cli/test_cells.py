@@ -192,7 +192,7 @@ def test_memory_prints_learned_delays_and_gradient_norms(monkeypatch: pytest.Mon
         "untrained",
         "trained",
     ]
-    assert lines[-3].split()[1:] == ["1", "5", "10"]
+    assert lines[-3].split()[1:] == ["1", "5", "10", "20", "40", "80"]
     assert all(float(value) > 0 for line in lines[-2:] for value in line.split()[1:])
 
 

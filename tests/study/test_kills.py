@@ -1,6 +1,7 @@
 """A study that is killed again and again, as by a batch system or a power cut."""
 
 import csv
+import faulthandler
 import os
 import random
 import re
@@ -78,6 +79,7 @@ def results(folder: Path) -> tuple[str, list[list[str]]]:
 def test_a_study_that_is_killed_twenty_times_ends_with_the_numbers_of_an_uninterrupted_one(
     text: str, start: Start, shapes: Path, tmp_path: Path
 ) -> None:
+    faulthandler.cancel_dump_traceback_later()  # pytest's limit for a test that hangs: this one takes longer, and has its own deadline
     (config := tmp_path / "study.yaml").write_text(text.replace("SHAPES", str(shapes)))
     begun = time.monotonic()
     assert start(config, tmp_path / "whole").wait(600) == 0
