@@ -64,10 +64,11 @@ def selection_jobs(config: CaptionStudy, rows: Mapping[str, Row]) -> list[Job]:
     """
     if config.candidates == 1:
         return []
+    found = find_candidates(config, rows)
     return [
         Job(track, "selection", cell, place, seed_of(config.seed, track, "selection", cell, place), search.job.params)
         for number in range(config.candidate_seeds)
-        for (track, cell), candidates in find_candidates(config, rows).items()
+        for (track, cell), candidates in found.items()
         for search in candidates
         for place in (MAX_CANDIDATE_SEEDS * search.job.number + number,)
     ]
@@ -102,8 +103,9 @@ def find_candidates(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[tuple
     """By track and cell, the runs of phase 1 with the lowest validation losses, the best first."""
     found = {}
     for track in config.tracks:
+        searched = [row for row in search_rows(rows, track) if row.job.number < config.trials]
         for cell in config.chosen_cells:
-            trials = [row for row in search_rows(rows, track) if row.job.cell == cell and row.job.number < config.trials]
+            trials = [row for row in searched if row.job.cell == cell]
             if trials:
                 found[track, cell] = sorted(trials, key=lambda row: (row.values[OBJECTIVE], row.job.number))[: config.candidates]
     return found

@@ -159,7 +159,7 @@ def conclusion(config: CaptionStudy, track: Summary) -> list[str]:
         if focused := track["focused_comparisons"].get(reference):
             results = {name: Comparison(**result) for name, result in focused.items()}
             verdicts = _verdicts(results, config.margins[PRIMARY])
-            undecided = _names([name for name, result in results.items() if result.verdict == "undecided"]) or "none"
+            undecided = _names(_undecided(results)) or "none"
             sentences.append(
                 f"Against {reference}, counting only the runs that learned where to look, {verdicts} Undecided: {undecided}. "
                 "This leaves runs out after the fact: it describes, and decides nothing."
@@ -170,7 +170,7 @@ def conclusion(config: CaptionStudy, track: Summary) -> list[str]:
 def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary, margin: float) -> list[str]:
     """What was found against one reference."""
     slightly = [name for name, result in results.items() if result.verdict == "equivalent" and result.p_holm < SIGNIFICANCE]
-    undecided = [name for name, result in results.items() if result.verdict == "undecided"]
+    undecided = _undecided(results)
     detectable = [result.detectable for result in results.values()]
     sentences = [
         f"Against {reference}, {_verdicts(results, margin)}",
@@ -191,7 +191,12 @@ def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary
     return sentences
 
 
+def _undecided(results: Mapping[str, Comparison]) -> list[str]:
+    return [name for name, result in results.items() if result.verdict == "undecided"]
+
+
 def _verdicts(results: Mapping[str, Comparison], margin: float) -> str:
+    """Which cells are better, worse and equivalent."""
     different = {name: result.difference for name, result in results.items() if result.verdict == "different"}
     better, worse = ([name for name, difference in different.items() if (difference < 0) is lower] for lower in (True, False))
     equal = [name for name, result in results.items() if result.verdict == "equivalent"]
