@@ -83,7 +83,8 @@ class MemoryNetwork(nn.Module):
         return read
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True)
+class Outcome:
     """What came of one delay: the learning rate that did best, its share of wrong episodes, and its gradient steps."""
 
     delay: int
@@ -99,8 +100,11 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(digest[:8]) >> 1
 
 
-def probe_memory(cell: str, task_name: str, config: ProbeConfig, seed: int) -> Iterator[Outcome]:
+def probe_memory(cell: str, task_name: str, config: ProbeConfig, seed: int, beyond: int = 0) -> Iterator[Outcome]:
     """Train on one delay after another, from new weights each time, until one is not learned.
+
+    Args:
+        beyond: the longest delay that is known to be learned; it and those before it are left out
 
     Yields:
         an outcome for each delay that was tried; only the last one may be unsolved
@@ -108,7 +112,7 @@ def probe_memory(cell: str, task_name: str, config: ProbeConfig, seed: int) -> I
     Raises:
         InputError: an unknown cell or task, or a hidden size that the cell refuses.
     """
-    for delay in config.delays:
+    for delay in (delay for delay in config.delays if delay > beyond):
         _, outcome = _train_with_best_rate(cell, task_name, delay, config, seed)
         yield outcome
         if not outcome.solved:

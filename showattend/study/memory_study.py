@@ -1,9 +1,12 @@
 """The design of a memory study: every cell on every task with several seeds, and the gradient norms of every cell."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from showattend.study.config import MemoryStudy
-from showattend.study.memory_probe import longest_delay, probe_gradients, probe_memory, seed_of
+from showattend.study.memory_probe import Outcome, longest_delay, probe_gradients, probe_memory, seed_of
 from showattend.study.trials import COMPLETE, Job, Row
 
 TRACK, GRADIENTS = "memory", "gradients"
@@ -29,15 +32,22 @@ def is_cut_short(row: Row, config: MemoryStudy) -> bool:
 
 
 class MemoryWork:
-    """Measures the jobs of a memory study."""
+    """Measures the jobs of a memory study.
 
-    def __init__(self, config: MemoryStudy) -> None:
+    Args:
+        rows: of a study with fewer delays, from whose outcomes its runs go on
+    """
+
+    def __init__(self, config: MemoryStudy, rows: Mapping[str, Row] = MappingProxyType({})) -> None:
         self.config = config
+        cut_short = (row for row in rows.values() if row.job.phase != GRADIENTS and is_cut_short(row, config))
+        self.learned = {row.job.id: [Outcome(**outcome) for outcome in row.values["outcomes"]] for row in cut_short}
 
     def __call__(self, job: Job) -> dict[str, Any]:
         """Gradient norms by distance, untrained and trained; or the longest delay that was learned, and each that was tried."""
         if job.phase == GRADIENTS:
             norms = probe_gradients(job.cell, self.config.probe, job.seed)
             return {"longest_delay": 0, **norms._asdict()}
-        outcomes = list(probe_memory(job.cell, job.phase, self.config.probe, job.seed))
-        return {"longest_delay": longest_delay(outcomes), "outcomes": [outcome._asdict() for outcome in outcomes]}
+        learned = self.learned.get(job.id, [])
+        outcomes = [*learned, *probe_memory(job.cell, job.phase, self.config.probe, job.seed, longest_delay(learned))]
+        return {"longest_delay": longest_delay(outcomes), "outcomes": list(map(asdict, outcomes))}

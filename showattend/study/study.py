@@ -1,7 +1,6 @@
 """Runs a study in its folder from its first run, or from where it was interrupted, to its report."""
 
 import json
-import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -9,18 +8,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from showattend.console import print_line
+from showattend.data.json_files import check_schema
 from showattend.errors import InputError
-from showattend.files import writable, write_text
+from showattend.files import write_text
 from showattend.inference.device import stop_looking_for_gpus
 from showattend.registry import check_trusted
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, planned_runs, search_jobs, selection_jobs
 from showattend.study.config import CaptionStudy, MemoryStudy, StudyConfig, check_sizes, plain_config, read_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
+from showattend.study.memory_probe import Outcome
 from showattend.study.memory_study import GRADIENTS, MemoryWork, is_cut_short, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
 from showattend.study.report import write_results
 from showattend.study.summary import Summary
-from showattend.study.trials import COMPLETE, JOURNAL, Job, Row, TrialStore, locked
+from showattend.study.trials import COMPLETE, Job, Row, TrialStore, locked
 from showattend.study.trials_table import published_trials, rounded
 
 CONFIG = "study.json"
@@ -60,18 +61,19 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
         InputError: the folder holds a study of another configuration, is in use, or cannot be written to; or the data are bad.
     """
     with locked(folder):
-        rows = _stored_rows(config, folder, trusted)
+        store = _make_store(config, folder)
+        rows = _stored_rows(config, folder, store, trusted)
         check_sizes(config)
         _write_config(config, folder)
-        if rows and not _journal_rows(config, folder):
-            _restore(config, folder, rows)
-        store = _make_store(config, folder)
+        if rows and not store.rows():
+            store.restore(rows.values())
+            print_line(f"going on from the {len(rows)} runs in the table of {folder}")
         try:
             for task in _tasks(config):
                 rows = store.rows()
                 jobs = _jobs(config, task, rows)
                 if missing := _missing_jobs(config, jobs, rows):  # a finished study needs neither data nor encoder
-                    work = work or _work(config, folder)
+                    work = work or _work(config, folder, rows)
                     run_jobs(missing, work, store, processes, task, finished=len(jobs) - len(missing))
         finally:
             summary = write_results(config, store.rows(), folder)
@@ -105,7 +107,7 @@ def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trus
         InputError: see `run_study`.
     """
     with locked(folder):
-        rows = _stored_rows(config, folder, trusted)
+        rows = _stored_rows(config, folder, _make_store(config, folder), trusted)
         check_sizes(config)
         if not rows:
             _write_config(config, folder)  # what is timed prepares the encoder and the caches
@@ -119,7 +121,7 @@ def plan_study(config: StudyConfig, folder: Path, work: Work | None = None, trus
             finished += len(jobs) - len(missing)
         seconds, problem = 0.0, ""
         if left:
-            work = work or _work(config, folder)
+            work = work or _work(config, folder, rows)
             started = time.perf_counter()
             row = run_job(work, left[0])
             seconds, problem = time.perf_counter() - started, f"{row.status}: {row.reason}" if row.reason else ""
@@ -137,13 +139,13 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
     """
     stored_config_path(folder)
     with locked(folder):
-        rows = _stored_rows(config, folder, trusted)
+        rows = _stored_rows(config, folder, _make_store(config, folder), trusted)
         if trial not in rows:
             near = next(iter(rows), "equal_size/search/lstm/0")
             raise InputError(f"no trial '{trial}' in {folder}: give one of the column `trial` of trials.csv, such as {near}")
         stored = rows[trial]
         check_trusted("cell", stored.job.cell, [*_named_code(config), *trusted])
-        return stored, run_job(work or _work(config, folder), stored.job)
+        return stored, run_job(work or _work(config, folder, {}), stored.job)
 
 
 def differences(stored: Row, repeated: Row) -> dict[str, tuple[Any, Any]]:
@@ -169,18 +171,18 @@ def stored_config_path(folder: Path) -> Path:
     return path
 
 
-def _stored_rows(config: StudyConfig, folder: Path, trusted: Collection[str]) -> dict[str, Row]:
+def _stored_rows(config: StudyConfig, folder: Path, store: TrialStore, trusted: Collection[str]) -> dict[str, Row]:
     """The rows of the journal, or, of a published study, which has none, those of its table.
 
     Raises:
         InputError: the configuration does not go with what lies in the folder.
     """
     if not (folder / CONFIG).exists():
-        return _journal_rows(config, folder)
+        return store.rows()
     # Read as a configuration: an older version may have written fewer options.
     stored = read_config(folder / CONFIG, trusted=[*_named_code(config), *trusted])
     _refuse_changes(config, stored, folder, MATERIAL)
-    rows = _journal_rows(config, folder)
+    rows = store.rows()
     if not rows:
         rows = {row.job.id: row for row in published_trials(folder)}
         for row in rows.values():
@@ -219,36 +221,20 @@ def _write_config(config: StudyConfig, folder: Path) -> None:
     write_text(folder / CONFIG, json.dumps(plain_config(config), indent=1) + "\n")
 
 
-def _journal_rows(config: StudyConfig, folder: Path) -> dict[str, Row]:
-    """The rows of the journal; none, and no journal is begun, where there is none yet."""
-    return _make_store(config, folder).rows() if (folder / JOURNAL).exists() else {}
-
-
 def _check_values(row: Row, names: Collection[str]) -> None:
     """Refuse a row of a table from elsewhere without the values that a report is made of."""
     if row.status == COMPLETE:
         for name in names:
             if not isinstance(row.values.get(name), int | float | list):
                 raise InputError(f"the run {row.job.id} of the table has no {name}: take the table as `showattend study` wrote it")
-        outcomes = row.values.get("outcomes", [])
-        if not isinstance(outcomes, list) or not all(isinstance(outcome, dict) and "solved" in outcome for outcome in outcomes):
-            raise InputError(f"the run {row.job.id} of the table has bad outcomes: take the table as `showattend study` wrote it")
+        check_schema(
+            row.values.get("outcomes", []), list[Outcome], f"{row.job.id}: bad outcomes: take the table as `showattend study` wrote it"
+        )
         for name, value in row.values.items():
             if not isinstance(value, int | float | list) and name not in TEXTS:
                 raise InputError(
                     f"the run {row.job.id} of the table has the {name} '{value}': take the table as `showattend study` wrote it"
                 )
-
-
-def _restore(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) -> None:
-    """Write the journal of a published study, made of its table."""
-    with writable(folder), tempfile.TemporaryDirectory(dir=folder) as name:  # an interruption leaves no half of a journal
-        draft = Path(name)
-        store = _make_store(config, draft)
-        for row in rows.values():
-            store.add(row)
-        (draft / JOURNAL).replace(folder / JOURNAL)
-    print_line(f"going on from the {len(rows)} runs in the table of {folder}")
 
 
 def _make_store(config: StudyConfig, folder: Path) -> TrialStore:
@@ -257,10 +243,10 @@ def _make_store(config: StudyConfig, folder: Path) -> TrialStore:
     return TrialStore(folder, "longest_delay", {})
 
 
-def _work(config: StudyConfig, folder: Path) -> Work:
+def _work(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) -> Work:
     stop_looking_for_gpus()  # inherited by the processes
     if isinstance(config, CaptionStudy):
         work = CaptionWork(config, folder)
         _ = work.material  # it is prepared once, before several processes want it
         return work
-    return MemoryWork(config)
+    return MemoryWork(config, rows)

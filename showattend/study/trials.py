@@ -7,7 +7,8 @@ processes, and ends with the same rows.
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -75,6 +76,8 @@ class Row:
 class TrialStore:
     """The finished trials of a study, in Optuna's journal; each track and phase is one Optuna study.
 
+    The journal is read when the rows are first asked for, and begun with the first row that is added.
+
     Args:
         folder: of the study
         objective: the value that Optuna minimises
@@ -83,17 +86,23 @@ class TrialStore:
 
     def __init__(self, folder: Path, objective: str, distributions: Mapping[str, BaseDistribution]) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.objective, self.distributions = objective, dict(distributions)
-        path = folder / JOURNAL
-        _repair(path)
-        try:
-            with writable(path):
-                self.storage = JournalStorage(JournalFileBackend(str(path)))
-        except InputError:
-            raise
-        except Exception as error:  # Optuna replays whatever stands there
-            raise InputError(f"{path} is damaged ({one_line(error)}): move it away, and the study goes on from its trials.csv") from error
-        self.studies: dict[str, optuna.Study] = {}
+        self.path, self.objective, self.distributions = folder / JOURNAL, objective, dict(distributions)
+        self._storage: JournalStorage | None = None
+        self._studies: dict[str, optuna.Study] = {}
+
+    def restore(self, rows: Iterable[Row]) -> None:
+        """Begin the journal with the rows of a published study; an interruption leaves no half of one.
+
+        Raises:
+            InputError: see `add`.
+        """
+        with writable(self.path), tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
+            draft = TrialStore(Path(folder), self.objective, self.distributions)
+            for row in rows:
+                draft.add(row)
+            draft.path.replace(self.path)
+        self._storage = None
+        self._studies.clear()
 
     def add(self, row: Row) -> None:
         """Store a row; it is on the disk when this returns.
@@ -114,22 +123,38 @@ class TrialStore:
             raise InputError(
                 f"the run {row.job.id} is none of this study ({one_line(error)}): take the table that lay beside its study.json"
             ) from error
-        with writable(Path(JOURNAL)):
+        with writable(self.path):
             self._study(f"{row.job.track} {row.job.phase}").add_trial(trial)
 
     def rows(self) -> dict[str, Row]:
         """All rows by the ids of their jobs; of two with one id, the later."""
         rows: dict[str, Row] = {}
-        for study in self.storage.get_all_studies():
-            for trial in self.storage.get_all_trials(study._study_id, deepcopy=False):
+        if not self.path.exists():
+            return rows
+        storage = self._open()
+        for study in storage.get_all_studies():
+            for trial in storage.get_all_trials(study._study_id, deepcopy=False):
                 row = check_schema(trial.user_attrs.get("row"), Row, f"{JOURNAL}: a row is damaged: move the file away and start anew")
                 rows[row.job.id] = row
         return rows
 
     def _study(self, name: str) -> optuna.Study:
-        if name not in self.studies:
-            self.studies[name] = optuna.create_study(storage=self.storage, study_name=name, load_if_exists=True)
-        return self.studies[name]
+        if name not in self._studies:
+            self._studies[name] = optuna.create_study(storage=self._open(), study_name=name, load_if_exists=True)
+        return self._studies[name]
+
+    def _open(self) -> JournalStorage:
+        if self._storage is None:
+            _repair(self.path)
+            try:
+                with writable(self.path):
+                    self._storage = JournalStorage(JournalFileBackend(str(self.path)))
+            except InputError:
+                raise
+            except Exception as error:  # Optuna replays whatever stands there
+                reason = one_line(error)
+                raise InputError(f"{self.path} is damaged ({reason}): move it away, and the study goes on from its trials.csv") from error
+        return self._storage
 
 
 def _repair(path: Path) -> None:

@@ -232,44 +232,6 @@ def test_a_recipe_of_its_own_and_links_in_a_folder_are_refused(finished: Path, t
         (folder / name).unlink()
 
 
-def interrupt(job: Job) -> dict[str, Any]:
-    raise KeyboardInterrupt
-
-
-def test_longer_delays_are_tried_only_where_a_cell_learned_all_so_far(tmp_path: Path) -> None:
-    reaches = {"lstm": 20, "gru": 80, "elman": 5}
-    measured: list[str] = []
-
-    def work(job: Job) -> dict[str, Any]:
-        measured.append(job.id)
-        if job.phase == "gradients":
-            return {"longest_delay": 0, "untrained": [0.5] * 80, "trained": [0.9] * 80, "solved": True, "delay": 20}
-        reach = 10 if job.number == 1 else reaches[job.cell]
-        outcomes = [{"delay": delay, "solved": delay <= reach} for delay in config.probe.delays if delay <= 2 * reach]
-        return {"longest_delay": max(outcome["delay"] for outcome in outcomes if outcome["solved"]), "outcomes": outcomes}
-
-    config = from_mapping(MemoryStudy, {"cells": list(reaches), "tasks": ["order"], "seeds": 2, "probe": {"delays": [5, 10, 20]}})
-    run_study(replace(config, seeds=3), tmp_path, work=work)  # more seeds than are asked for later: they are no part of it then
-    measured.clear()
-    longer = replace(config, probe=replace(config.probe, delays=[5, 10, 20, 40, 80, 160]))
-    config = longer
-    assert (plan := plan_study(longer, tmp_path, work=measure)).planned - plan.finished == 2, "lstm, gru"
-    with pytest.raises(KeyboardInterrupt):
-        run_study(longer, tmp_path, work=interrupt)
-    unfinished = json.loads(summary_of(tmp_path))
-    assert list(unfinished["tasks"]["order"]) == ["elman"], "of the others, the seeds that learned most are missing"
-    assert unfinished["runs"] == {"planned": 12, "finished": 10, "failed": 0}
-    summary = run_study(longer, tmp_path, work=work)
-    assert measured == ["memory/order/lstm/0", "memory/order/gru/0"]
-    assert {cell: found["longest"] for cell, found in summary["tasks"]["order"].items()} == {
-        "gru": [80, 10],
-        "lstm": [20, 10],
-        "elman": [5, 10],
-    }
-    with pytest.raises(InputError, match="another probe"):
-        run_study(replace(config, probe=replace(config.probe, delays=[5, 20])), tmp_path, work=work)
-
-
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     with locked(tmp_path), pytest.raises(InputError, match="another process is working on the study"):
         run_study(CONFIG, tmp_path, work=measure)
