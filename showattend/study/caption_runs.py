@@ -46,7 +46,7 @@ def run_trial(
 
     Returns:
         for each split, such as val: val_nll in nats per token, val_bleu4 and val_cider_d as `corpus_scores`, and val_pointing where the
-        scenes are known; the encoder's digest; parameters of the recurrence and of the decoder; processor seconds_a_step
+        scenes are known; the digests of encoder and data; parameters of the recurrence and of the decoder; processor seconds_a_step
 
     Raises:
         DivergedError: loss or gradient is no longer finite.
@@ -56,7 +56,7 @@ def run_trial(
     decoder = _make_decoder(config, material, cell, params)
     seconds = train_decoder(decoder, config, material, params, seed)
     values: dict[str, Any] = {
-        "encoder": material.encoder_digest,
+        **material.digests,
         "hidden_size": int(params["hidden_size"]),
         "cell_parameters": sum(parameter.numel() for parameter in decoder.cell.parameters()),
         "parameters": sum(parameter.numel() for parameter in decoder.parameters()),

@@ -20,8 +20,7 @@ from showattend.models.config import DecoderConfig
 from showattend.study.caption_runs import run_trial
 from showattend.study.config import EQUAL_PARAMETERS, MAX_CANDIDATE_SEEDS, CaptionStudy, SearchSpace
 from showattend.study.material import Material, prepare_material
-from showattend.study.memory_probe import seed_of
-from showattend.study.trials import COMPLETE, DIVERGED, Job, Row
+from showattend.study.trials import COMPLETE, DIVERGED, FAILED, FINAL, SEARCH, SELECTION, Job, Row, seed_of
 
 OBJECTIVE = "val_nll"  # selects the best setting; test is looked at for the report alone
 INTERACTIONS = "interactions"
@@ -50,7 +49,7 @@ def search_jobs(config: CaptionStudy) -> list[Job]:
     """Phase 1. The first setting of all cells comes before the second one, so that an unfinished study covers all of them."""
     settings = draw_settings(config.space, config.trials, config.seed)
     return [
-        Job(track, "search", cell, number, seed_of(config.seed, track, "search", cell, number), params)
+        Job(track, SEARCH, cell, number, seed_of(config.seed, track, SEARCH, cell, number), params)
         for number, params in enumerate(settings)
         for track in config.tracks
         for cell in config.chosen_cells
@@ -66,7 +65,7 @@ def selection_jobs(config: CaptionStudy, rows: Mapping[str, Row]) -> list[Job]:
         return []
     found = find_candidates(config, rows)
     return [
-        Job(track, "selection", cell, place, seed_of(config.seed, track, "selection", cell, place), search.job.params)
+        Job(track, SELECTION, cell, place, seed_of(config.seed, track, SELECTION, cell, place), search.job.params)
         for number in range(config.candidate_seeds)
         for (track, cell), candidates in found.items()
         for search in candidates
@@ -75,10 +74,10 @@ def selection_jobs(config: CaptionStudy, rows: Mapping[str, Row]) -> list[Job]:
 
 
 def final_jobs(config: CaptionStudy, rows: Mapping[str, Row]) -> list[Job]:
-    """Phase 3: fresh seeds for the best setting of each cell; none for a cell whose every run of phase 1 diverged."""
+    """Phase 3: fresh seeds for the best setting of each cell that has one."""
     best = best_settings(config, rows)
     return [
-        Job(track, "final", cell, number, seed_of(config.seed, track, "final", cell, number), params)
+        Job(track, FINAL, cell, number, seed_of(config.seed, track, FINAL, cell, number), params)
         for number in range(config.seeds)
         for (track, cell), params in best.items()
     ]
@@ -91,11 +90,16 @@ def planned_rows(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[str, Row
 
 
 def best_settings(config: CaptionStudy, rows: Mapping[str, Row]) -> dict[tuple[str, str], dict[str, float]]:
-    """By track and cell, the candidate with the lowest validation loss, on average over its fresh seeds."""
+    """By track and cell, the candidate with the lowest validation loss, on average over its fresh seeds.
+
+    A cell has none if every run of phase 1 diverged, or while a run of phase 2 has failed: repeated, that may choose another one.
+    """
     best = {}
-    for (track, cell), candidates in find_candidates(config, rows).items():
-        losses = {search.job.number: mean_loss(fresh_runs(config, rows, search)) for search in candidates}
-        best[track, cell] = min(candidates, key=lambda search: losses[search.job.number]).job.params
+    for place, candidates in find_candidates(config, rows).items():
+        runs = {search.job.number: fresh_runs(config, rows, search) for search in candidates}
+        if all(row.status != FAILED for found in runs.values() for row in found):
+            losses = {number: mean_loss(found) for number, found in runs.items()}
+            best[place] = min(candidates, key=lambda search: losses[search.job.number]).job.params
     return best
 
 
@@ -115,7 +119,7 @@ def fresh_runs(config: CaptionStudy, rows: Mapping[str, Row], search: Row) -> li
     """The runs of phase 2 of one candidate, as far as they are there."""
     job = search.job
     numbers = (MAX_CANDIDATE_SEEDS * job.number + number for number in range(config.candidate_seeds))
-    found = (rows.get(f"{job.track}/selection/{job.cell}/{number}") for number in numbers)
+    found = (rows.get(f"{job.track}/{SELECTION}/{job.cell}/{number}") for number in numbers)
     return [row for row in found if row and row.job.params == job.params]
 
 
@@ -127,9 +131,10 @@ def mean_loss(runs: Sequence[Row]) -> float:
 
 def planned_runs(config: CaptionStudy, rows: Mapping[str, Row]) -> int:
     """Runs of all phases; a cell whose every run of phase 1 diverged has none in the others."""
-    settings = Counter((job.track, job.cell) for job in search_jobs(config) if not _has_diverged(job, rows))
+    searched = search_jobs(config)
+    settings = Counter((job.track, job.cell) for job in searched if not _has_diverged(job, rows))
     candidates = sum(min(config.candidates, count) for count in settings.values()) if config.candidates > 1 else 0
-    return len(search_jobs(config)) + candidates * config.candidate_seeds + len(settings) * config.seeds
+    return len(searched) + candidates * config.candidate_seeds + len(settings) * config.seeds
 
 
 def _has_diverged(job: Job, rows: Mapping[str, Row]) -> bool:
@@ -139,7 +144,7 @@ def _has_diverged(job: Job, rows: Mapping[str, Row]) -> bool:
 
 def search_rows(rows: Mapping[str, Row], track: str) -> list[Row]:
     """The complete runs of phase 1 in one track."""
-    return [row for row in rows.values() if (row.job.track, row.job.phase, row.status) == (track, "search", COMPLETE)]
+    return [row for row in rows.values() if (row.job.track, row.job.phase, row.status) == (track, SEARCH, COMPLETE)]
 
 
 class CaptionWork:
@@ -159,7 +164,7 @@ class CaptionWork:
 
     def __call__(self, job: Job) -> dict[str, Any]:
         """Train and score, see `run_trial`; on test in the final runs alone."""
-        splits = ("val", "test") if job.phase == "final" else ("val",)
+        splits = ("val", "test") if job.phase == FINAL else ("val",)
         params = dict(job.params)
         if job.track == EQUAL_PARAMETERS:
             params["hidden_size"] = self._matched(job.cell, int(params["hidden_size"]))

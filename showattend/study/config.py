@@ -28,7 +28,8 @@ TRACKS = (EQUAL_SIZE, EQUAL_PARAMETERS)
 PRIMARY = "test_nll"  # what the conclusion speaks of: the least noisy metric, and the one that training minimises
 MAX_CANDIDATE_SEEDS = 100
 ANY_SIZE = 64  # of the inputs: whether a cell can be built does not depend on it
-METRICS = ("test_nll", "test_bleu4", "test_cider_d", "test_pointing")  # measured on the test split of each final run
+# Measured on the test split of each final run, with what a table calls it.
+METRICS = {"test_nll": "NLL (nats a token)", "test_bleu4": "BLEU-4", "test_cider_d": "CIDEr-D", "test_pointing": "pointing accuracy"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class SearchSpace:
                 raise InputError(f"space.{name} is {bounds}: give the lowest and the highest value, such as [{least:g}, 0.5]")
         if self.dropout[1] >= 1:
             raise InputError(f"space.dropout is {self.dropout}: give bounds below 1")
-        if not self.hidden_size or min(self.hidden_size) < 1:
-            raise InputError(f"space.hidden_size is {self.hidden_size}: give at least one size")
+        if not self.hidden_size or min(self.hidden_size) < 1 or len(set(self.hidden_size)) < len(self.hidden_size):
+            raise InputError(f"space.hidden_size is {self.hidden_size}: give at least one size, and each of them once")
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ class CaptionStudy:
         for metric, margin in self.margins.items():
             if metric not in METRICS:
                 raise unknown_name("margin of study.margins", metric, METRICS)
-            if not isinstance(margin, int | float) or margin <= 0:
+            if not isinstance(margin, int | float) or isinstance(margin, bool) or margin <= 0:
                 raise InputError(f"study.margins.{metric} is {margin}: give a number above 0")
         if PRIMARY not in self.margins:
             raise InputError(f"study.margins lacks {PRIMARY}, of which the conclusion speaks: give it, in nats a token")

@@ -19,7 +19,7 @@ def gradient_norms(cell: RecurrentCell | Stack, inputs: Tensor) -> list[float]:
         inputs: (T,B,I)
 
     Returns:
-        for each distance 1, 2, …, T the norm of dh_T/ds_{T - distance}
+        for each distance 1, 2, …, T the norm of dh_T/ds_{T - distance}; beyond the range of single precision its largest number
     """
     was_training = cell.training
     cell.eval()  # a normaliser that looks at the batch would make rows depend on each other
@@ -34,7 +34,8 @@ def gradient_norms(cell: RecurrentCell | Stack, inputs: Tensor) -> list[float]:
                 if (grad := next(grads)) is not None:
                     square += grad.double().square().flatten(1).sum(1)
     cell.train(was_training)
-    return [(square.mean() / h.shape[1]).sqrt().item() for square in reversed(squares)]
+    largest = torch.finfo(torch.float32).max
+    return [min((square.mean() / h.shape[1]).sqrt().item(), largest) for square in reversed(squares)]
 
 
 def _unroll(cell: RecurrentCell | Stack, inputs: Tensor) -> tuple[list[State], Tensor]:

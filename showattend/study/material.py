@@ -1,5 +1,8 @@
 """What all runs of a captioning study share: photos with cached features of one frozen encoder, the vocabulary, the scenes of shapes."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +30,15 @@ class Material:
     Attributes:
         datasets: by split; captions of the training split are drawn anew at each visit
         encoder: frozen
-        encoder_digest: of its weights, the first digits; trained again on another machine, the encoder is another one
+        digests: the first digits of that of the encoder's weights (trained again on another machine, it is another one), and of the photos'
+            names and captions
         scenes: of the embedded shapes, by photo; None for other data
     """
 
     datasets: dict[str, CaptionedDataset]
     vocabulary: Vocabulary
     encoder: Encoder
-    encoder_digest: str
+    digests: dict[str, str]
     preprocessing: Preprocessing
     scenes: dict[str, Scene] | None
 
@@ -61,7 +65,14 @@ def prepare_material(config: CaptionStudy, folder: Path) -> Material:
         captions_per_photo = config.data.captions_per_photo if split == "train" else None
         datasets[split] = CaptionedDataset(photos[split], [cache], vocabulary, captions_per_photo)
     scenes = read_scenes(root) if (root / INDEX_FILE).exists() else None
-    return Material(datasets, vocabulary, encoder, f"sha256:{weights_digest(encoder)[:12]}", preprocessing, scenes)
+    digests = {"encoder": weights_digest(encoder), "data": _photos_digest(photos)}
+    digests = {name: f"sha256:{digest[:12]}" for name, digest in digests.items()}
+    return Material(datasets, vocabulary, encoder, digests, preprocessing, scenes)
+
+
+def _photos_digest(photos: Mapping[str, list[Photo]]) -> str:
+    content = {split: [[photo.path.name, *photo.captions] for photo in found] for split, found in photos.items()}
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _chosen_photos(captioned: CaptionedPhotos, config: CaptionStudy) -> dict[str, list[Photo]]:

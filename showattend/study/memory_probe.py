@@ -1,6 +1,5 @@
 """Trains one cell with a linear readout on a memory task at growing delays, until it no longer learns the task."""
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from showattend.config_checks import check_range, check_types
 from showattend.errors import InputError
 from showattend.study.gradient_norms import gradient_norms
 from showattend.study.memory_tasks import SHORTEST, Episodes, MemoryTask, find_task
+from showattend.study.trials import seed_of
 
 CHECK_EVERY = 50  # iterations between two tests on fresh episodes
 TEST_EPISODES = 256
@@ -92,12 +92,6 @@ class Outcome:
     error: float
     iterations: int
     learning_rate: float
-
-
-def seed_of(*parts: object) -> int:
-    """A seed that depends on nothing but what it is for, 63 bits."""
-    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8]) >> 1
 
 
 def probe_memory(cell: str, task_name: str, config: ProbeConfig, seed: int, beyond: int = 0) -> Iterator[Outcome]:

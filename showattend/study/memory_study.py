@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any
 
 from showattend.study.config import MemoryStudy
-from showattend.study.memory_probe import Outcome, longest_delay, probe_gradients, probe_memory, seed_of
-from showattend.study.trials import COMPLETE, Job, Row
+from showattend.study.memory_probe import Outcome, longest_delay, probe_gradients, probe_memory
+from showattend.study.trials import COMPLETE, Job, Row, seed_of
 
 TRACK, GRADIENTS = "memory", "gradients"
 
@@ -40,14 +40,14 @@ class MemoryWork:
 
     def __init__(self, config: MemoryStudy, rows: Mapping[str, Row] = MappingProxyType({})) -> None:
         self.config = config
-        cut_short = (row for row in rows.values() if row.job.phase != GRADIENTS and is_cut_short(row, config))
-        self.learned = {row.job.id: [Outcome(**outcome) for outcome in row.values["outcomes"]] for row in cut_short}
+        self.cut_short = {trial: row for trial, row in rows.items() if row.job.phase != GRADIENTS and is_cut_short(row, config)}
 
     def __call__(self, job: Job) -> dict[str, Any]:
         """Gradient norms by distance, untrained and trained; or the longest delay that was learned, and each that was tried."""
         if job.phase == GRADIENTS:
             norms = probe_gradients(job.cell, self.config.probe, job.seed)
             return {"longest_delay": 0, **norms._asdict()}
-        learned = self.learned.get(job.id, [])
+        before = self.cut_short.get(job.id)
+        learned = [Outcome(**outcome) for outcome in before.values["outcomes"]] if before and before.job == job else []
         outcomes = [*learned, *probe_memory(job.cell, job.phase, self.config.probe, job.seed, longest_delay(learned))]
         return {"longest_delay": longest_delay(outcomes), "outcomes": list(map(asdict, outcomes))}

@@ -132,5 +132,5 @@ def _correlation_sentences(norms: Mapping[str, float], tasks: Mapping[str, Mappi
         relation = "says nothing of" if p >= SIGNIFICANCE else "goes with longer" if rho > 0 else "goes with shorter"
         yield (
             f"A larger gradient before training {relation} delays of {task} (rank correlation {rho:+.2f} over {count} cells, "
-            f"Holm's p {p:.2g}; variants of one cell are not independent, so it is rather larger)."
+            f"Holm's p {p:.2g}; variants of one cell are not independent, so the true p is larger)."
         )

@@ -107,8 +107,7 @@ class TemporalOrder(MemoryTask):
     """Two signals, X or Y, among distractors: say which came first and which second (Hochreiter & Schmidhuber 1997, section 5.6).
 
     The first lies in the first tenth of the sequence, the second in the fifth tenth; the delay is T. At T = 5 the second is the last input,
-    and one signal alone has to be remembered. Inputs are one-hot: X, Y, four
-    distractors.
+    and one signal alone has to be remembered. Inputs are one-hot: X, Y, four distractors.
     """
 
     distractors: ClassVar[int] = 4

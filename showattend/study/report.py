@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from showattend.files import write_text
-from showattend.study.config import PRIMARY, CaptionStudy, StudyConfig, plain_config
+from showattend.study.config import EQUAL_PARAMETERS, EQUAL_SIZE, METRICS, PRIMARY, CaptionStudy, StudyConfig, plain_config
 from showattend.study.memory_summary import summarize_memory
-from showattend.study.summary import LABELS, SETTINGS, Summary, summarize_captions
+from showattend.study.summary import SETTINGS, Summary, summarize_captions
 from showattend.study.trials import Row
 from showattend.study.trials_table import TABLE, write_trials
 from showattend.visualize.study import ForestRow, delays_figure, forest_figure, gradients_figure, importance_figure, svg_text
@@ -60,15 +60,18 @@ def write_results(config: StudyConfig, rows: Mapping[str, Row], folder: Path) ->
         InputError: a file cannot be written.
     """
     write_trials(folder / TABLE, rows.values())
-    is_captions = isinstance(config, CaptionStudy)
-    summary = summarize_captions(config, rows) if isinstance(config, CaptionStudy) else summarize_memory(config, rows)
+    if isinstance(config, CaptionStudy):
+        title, summary = "Which cell captions best?", summarize_captions(config, rows)
+        sections = caption_sections(config, summary)
+    else:
+        title, summary = "Over which distance does a cell remember?", summarize_memory(config, rows)
+        sections = [memory_section(summary)]
     write_text(folder / "summary.json", json.dumps({"config": plain_config(config), **summary}, indent=1) + "\n")
-    sections = caption_sections(config, summary) if isinstance(config, CaptionStudy) else [memory_section(summary)]
     environment = Environment(
         loader=PackageLoader("showattend.study"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = environment.get_template("study.html.j2").render(
-        title="Which cell captions best?" if is_captions else "Over which distance does a cell remember?",
+        title=title,
         runs=summary["runs"],
         sections=sections,
         config=json.dumps(plain_config(config), indent=1),
@@ -87,7 +90,7 @@ FANOVA_NOTE = (
 
 def caption_sections(config: CaptionStudy, summary: Summary) -> list[Section]:
     """One section for each track, and one for the hyperparameters."""
-    titles = {"equal_size": "Equal hidden sizes", "equal_parameters": f"Equal parameters (as {config.references[0]})"}
+    titles = {EQUAL_SIZE: "Equal hidden sizes", EQUAL_PARAMETERS: f"Equal parameters (as {config.references[0]})"}
     sections = [
         Section(titles[track], content["conclusion"], _forests(config, track, content), _tables(config, content))
         for track, content in summary["tracks"].items()
@@ -108,8 +111,8 @@ def _forests(config: CaptionStudy, name: str, track: Summary) -> list[Picture]:
     for metric, kind, by_reference in parts:
         for reference, compared in by_reference.items():
             rows = [ForestRow(cell, *(entry[key] for key in ("difference", "low", "high", "verdict"))) for cell, entry in compared.items()]
-            figure = forest_figure(rows, reference, LABELS[metric], config.margins[metric])
-            title = f"{LABELS[metric]} against {reference}" + ", only runs that learned where to look" * bool(kind)
+            figure = forest_figure(rows, reference, METRICS[metric], config.margins[metric])
+            title = f"{METRICS[metric]} against {reference}" + ", only runs that learned where to look" * bool(kind)
             figures.append(Picture("-".join(filter(None, (name, metric, reference, kind))), title, svg_text(figure)))
     return figures
 
@@ -119,7 +122,7 @@ def _tables(config: CaptionStudy, track: Summary) -> list[Table]:
     if track["cells"]:
         header = [
             "cell",
-            *(LABELS[metric] for metric in LABELS),
+            *METRICS.values(),
             "hidden",
             "parameters of the cell",
             "processor ms a step",
@@ -136,7 +139,7 @@ def _tables(config: CaptionStudy, track: Summary) -> list[Table]:
         tables.append(Table("Best setting of each cell, by validation loss", ["cell", *SETTINGS], settings))
     for metric, by_reference in track["comparisons"].items():
         for reference, compared in by_reference.items():
-            title = f"{LABELS[metric]} against {reference}: margin {config.margins[metric]:g}"
+            title = f"{METRICS[metric]} against {reference}: margin {config.margins[metric]:g}"
             tables.append(Table(title, COMPARISON_HEADER, [_comparison_row(*item) for item in compared.items()]))
     if track["search"]:
         rows = [
@@ -165,7 +168,7 @@ COMPARISON_HEADER = (
 
 
 def _cell_row(cell: str, content: Mapping[str, Any]) -> list[str]:
-    metrics = [_interval(content["metrics"].get(metric)) for metric in LABELS]
+    metrics = [_interval(content["metrics"].get(metric)) for metric in METRICS]
     seconds = content["seconds_a_step"]
     sizes = [str(content["hidden_size"] or ""), f"{content['cell_parameters']:,}" if content["cell_parameters"] else ""]
     counts = ["" if content[name] is None else str(content[name]) for name in ("unfocused", "diverged", "failed", "runs")]

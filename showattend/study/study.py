@@ -20,8 +20,8 @@ from showattend.study.memory_probe import Outcome
 from showattend.study.memory_study import GRADIENTS, MemoryWork, is_cut_short, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
 from showattend.study.report import write_results
-from showattend.study.summary import Summary
-from showattend.study.trials import COMPLETE, Job, Row, TrialStore, locked
+from showattend.study.summary import MATERIALS, Summary
+from showattend.study.trials import COMPLETE, FINAL, JOURNAL, SEARCH, SELECTION, Job, Row, TrialStore, is_finite, locked
 from showattend.study.trials_table import published_trials, rounded
 
 CONFIG = "study.json"
@@ -32,7 +32,8 @@ MATERIAL = ("kind", "data", "encoder", "encoder_recipe", "preprocessing", "seed"
 CAPTION_VALUES = (OBJECTIVE, "hidden_size", "cell_parameters", "parameters", "seconds_a_step")  # what a complete run has at least
 MEMORY_VALUES = {GRADIENTS: ("untrained", "trained", "solved")}
 TASK_VALUES = ("longest_delay", "outcomes")
-TEXTS = ("encoder",)  # values that are no numbers
+TEXTS = tuple(MATERIALS)  # values that are no numbers
+AS_WRITTEN = "take the table as `showattend study` wrote it"
 TIMED = ("seconds_a_step",)  # measured, but never the same twice
 
 
@@ -82,16 +83,16 @@ def run_study(config: StudyConfig, folder: Path, processes: int = 1, work: Work 
 
 def _tasks(config: StudyConfig) -> tuple[str, ...]:
     """The parts of a study, one after another."""
-    return ("search", "selection", "final runs") if isinstance(config, CaptionStudy) else ("memory",)
+    return (SEARCH, SELECTION, FINAL) if isinstance(config, CaptionStudy) else ("memory",)
 
 
 def _jobs(config: StudyConfig, task: str, rows: Mapping[str, Row]) -> list[Job]:
     """Those of one part of a study; each part depends on the rows of those before it."""
     if not isinstance(config, CaptionStudy):
         return memory_jobs(config)
-    if task == "search":
+    if task == SEARCH:
         return search_jobs(config)
-    return selection_jobs(config, rows) if task == "selection" else final_jobs(config, rows)
+    return selection_jobs(config, rows) if task == SELECTION else final_jobs(config, rows)
 
 
 def _missing_jobs(config: StudyConfig, jobs: Sequence[Job], rows: Mapping[str, Row]) -> list[Job]:
@@ -149,14 +150,18 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
 
 
 def differences(stored: Row, repeated: Row) -> dict[str, tuple[Any, Any]]:
-    """Values of a repeated trial that its row has otherwise, as far as a table holds their digits; those of the clock are left out, and
-    what an older version did not write."""
+    """Values of a repeated trial that its row has otherwise, to six digits, or to four within a list, which is all that published tables
+    have; those of the clock are left out, and what an older version did not write."""
     one, other = (
-        {"status": row.status, "reason": row.reason, **{name: rounded(value) for name, value in row.values.items()}}
+        {"status": row.status, "reason": row.reason, **{name: _six_digits(value) for name, value in row.values.items()}}
         for row in (stored, repeated)
     )
     names = sorted((one.keys() & other.keys()) - set(TIMED))
     return {name: (one[name], other[name]) for name in names if one[name] != other[name]}
+
+
+def _six_digits(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else rounded(value)
 
 
 def stored_config_path(folder: Path) -> Path:
@@ -182,11 +187,9 @@ def _stored_rows(config: StudyConfig, folder: Path, store: TrialStore, trusted: 
     # Read as a configuration: an older version may have written fewer options.
     stored = read_config(folder / CONFIG, trusted=[*_named_code(config), *trusted])
     _refuse_changes(config, stored, folder, MATERIAL)
-    rows = store.rows()
-    if not rows:
-        rows = {row.job.id: row for row in published_trials(folder)}
-        for row in rows.values():
-            _check_values(row, CAPTION_VALUES if isinstance(config, CaptionStudy) else MEMORY_VALUES.get(row.job.phase, TASK_VALUES))
+    rows = store.rows() or {row.job.id: row for row in published_trials(folder)}
+    for row in rows.values():
+        _check_values(row, CAPTION_VALUES if isinstance(config, CaptionStudy) else MEMORY_VALUES.get(row.job.phase, TASK_VALUES))
     if rows:
         _refuse_changes(config, stored, folder, [name for name in plain_config(config) if name not in GROWING])
     return rows
@@ -222,25 +225,23 @@ def _write_config(config: StudyConfig, folder: Path) -> None:
 
 
 def _check_values(row: Row, names: Collection[str]) -> None:
-    """Refuse a row of a table from elsewhere without the values that a report is made of."""
+    """Refuse a row from elsewhere without the values that a report is made of."""
     if row.status == COMPLETE:
+        if not is_finite(row.values):
+            raise InputError(f"the run {row.job.id} of the table is complete with a value that is not finite: {AS_WRITTEN}")
         for name in names:
             if not isinstance(row.values.get(name), int | float | list):
-                raise InputError(f"the run {row.job.id} of the table has no {name}: take the table as `showattend study` wrote it")
-        check_schema(
-            row.values.get("outcomes", []), list[Outcome], f"{row.job.id}: bad outcomes: take the table as `showattend study` wrote it"
-        )
+                raise InputError(f"the run {row.job.id} of the table has no {name}: {AS_WRITTEN}")
+        check_schema(row.values.get("outcomes", []), list[Outcome], f"the run {row.job.id} of the table has bad outcomes: {AS_WRITTEN}")
         for name, value in row.values.items():
             if not isinstance(value, int | float | list) and name not in TEXTS:
-                raise InputError(
-                    f"the run {row.job.id} of the table has the {name} '{value}': take the table as `showattend study` wrote it"
-                )
+                raise InputError(f"the run {row.job.id} of the table has the {name} '{value}': {AS_WRITTEN}")
 
 
 def _make_store(config: StudyConfig, folder: Path) -> TrialStore:
     if isinstance(config, CaptionStudy):
-        return TrialStore(folder, OBJECTIVE, distributions(config.space))
-    return TrialStore(folder, "longest_delay", {})
+        return TrialStore(folder / JOURNAL, OBJECTIVE, distributions(config.space))
+    return TrialStore(folder / JOURNAL, "longest_delay", {})
 
 
 def _work(config: StudyConfig, folder: Path, rows: Mapping[str, Row]) -> Work:

@@ -1,12 +1,14 @@
 """From the rows of a study to its summary: means with intervals, comparisons, importances, and a conclusion in plain words."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from statistics import median
 from typing import Any
 
 from showattend.study.caption_study import (
+    OBJECTIVE,
     best_settings,
     find_candidates,
     fresh_runs,
@@ -27,10 +29,9 @@ from showattend.study.statistics import (
     runs_to_decide,
     summarize_sample,
 )
-from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Row
+from showattend.study.trials import COMPLETE, DIVERGED, FAILED, FINAL, Row
 
 Summary = dict[str, Any]  # what summary.json holds
-LABELS = {"test_nll": "NLL (nats a token)", "test_bleu4": "BLEU-4", "test_cider_d": "CIDEr-D", "test_pointing": "pointing accuracy"}
 CONTROL = ("np", "lstm")  # one cell under two names: what is found to differ between them is chance, or a fault of the study
 CONTROL_NOTES = {
     "equivalent": "",
@@ -38,6 +39,7 @@ CONTROL_NOTES = {
     "undecided": " These runs are too few to show even that a cell is equivalent to itself.",
 }
 FOCUSED = 0.5  # pointing accuracy: most runs that found their attention have 0.8 and more, most of the others less than 0.4
+MATERIALS = {"encoder": "encoders", "data": "data sets"}  # columns of trials.csv with digests of what all runs should share
 # What a setting is called in tables.
 SETTINGS = ("learning_rate", "dropout", "clip", "hidden_size")
 
@@ -67,11 +69,16 @@ def _summarize_track(config: CaptionStudy, rows: Mapping[str, Row], track: str) 
         "candidates": _summarize_candidates(config, rows, track),
         "settings": len({tuple(sorted(row.job.params.items())) for row in search_rows(rows, track)}),
         "importances": importances(search_rows(rows, track), config.space),
-        "encoders": sorted({row.values.get("encoder", "unknown") for row in own.values() if row.status == COMPLETE}),
+        "materials": {name: _count_digests(own.values(), name) for name in MATERIALS},
         "comparisons": {metric: _compare(config, finals, metric) for metric in METRICS if metric in config.margins},
         "focused_comparisons": _compare(config, focused, PRIMARY) if focused != finals else {},
     }
     return {**summary, "conclusion": conclusion(config, summary)}
+
+
+def _count_digests(rows: Iterable[Row], name: str) -> dict[str, int]:
+    """How many complete runs name each digest of a material; the empty text stands for those of older versions, which name none."""
+    return dict(sorted(Counter(row.values.get(name, "") for row in rows if row.status == COMPLETE).items()))
 
 
 def _compare(config: CaptionStudy, finals: Mapping[str, Sequence[Row]], metric: str) -> dict[str, Summary]:
@@ -85,7 +92,7 @@ def final_rows(config: CaptionStudy, rows: Mapping[str, Row], track: str) -> dic
     """By cell, the final runs, by their seeds; cells without one are left out."""
     found: dict[str, list[Row]] = {}
     for row in sorted(rows.values(), key=lambda row: row.job.number):
-        if (row.job.track, row.job.phase) == (track, "final"):
+        if (row.job.track, row.job.phase) == (track, FINAL):
             found.setdefault(row.job.cell, []).append(row)
     return {cell: found[cell] for cell in config.chosen_cells if cell in found}
 
@@ -127,13 +134,13 @@ def _summarize_cell(cell: str, finals: Sequence[Row], rows: Mapping[str, Row]) -
 
 def _summarize_search(rows: Mapping[str, Row], track: str) -> dict[str, Summary]:
     """By cell: runs of the search, and the best, median and worst validation loss of those that are complete."""
-    found: dict[str, Summary] = {}
+    losses: dict[str, list[float]] = {}
     for row in search_rows(rows, track):
-        found.setdefault(row.job.cell, {"losses": []})["losses"].append(row.values["val_nll"])
-    for search in found.values():
-        losses = search.pop("losses")
-        search.update(runs=len(losses), best=min(losses), median=median(losses), worst=max(losses))
-    return dict(sorted(found.items()))
+        losses.setdefault(row.job.cell, []).append(row.values[OBJECTIVE])
+    return {
+        cell: {"runs": len(found), "best": min(found), "median": median(found), "worst": max(found)}
+        for cell, found in sorted(losses.items())
+    }
 
 
 def _summarize_candidates(config: CaptionStudy, rows: Mapping[str, Row], track: str) -> dict[str, list[Summary]]:
@@ -143,10 +150,10 @@ def _summarize_candidates(config: CaptionStudy, rows: Mapping[str, Row], track: 
     for (place, cell), candidates in find_candidates(config, rows).items():
         for search in candidates if place == track else ():
             if runs := fresh_runs(config, rows, search):
-                losses, mean = [row.values["val_nll"] for row in runs if row.status == COMPLETE], mean_loss(runs)
+                losses, mean = [row.values[OBJECTIVE] for row in runs if row.status == COMPLETE], mean_loss(runs)
                 content = {"number": search.job.number, "losses": losses, "mean": mean if math.isfinite(mean) else None}
                 content |= {status: sum(row.status == status for row in runs) for status in (DIVERGED, FAILED)}
-                found.setdefault(cell, []).append({**content, "chosen": search.job.params == best[place, cell]})
+                found.setdefault(cell, []).append({**content, "chosen": search.job.params == best.get((place, cell))})
     return found
 
 
@@ -179,7 +186,7 @@ def _sentences(reference: str, results: Mapping[str, Comparison], track: Summary
     ]
     if slightly:
         differences = ", ".join(f"{name} {results[name].difference:+.3f}" for name in slightly)
-        sentences.append(f"Surely different and yet within the margin: {differences}.")
+        sentences.append(f"Significantly different and yet within the margin: {differences}.")
     if reference == CONTROL[1] and CONTROL[0] in results:
         control = results[CONTROL[0]]
         sentences.append(
@@ -210,7 +217,8 @@ def _budget(reference: str, undecided: Sequence[str], results: Mapping[str, Comp
         runs_to_decide((sds[name], sds[reference]), results[name].difference, margin, SIGNIFICANCE / len(results)) for name in undecided
     ]
     known, hard = [count for count in needed if count], [name for name, count in zip(undecided, needed, strict=True) if not count]
-    sentences = [f"If they differ and vary as they do here, {max(known):,} runs of each cell would."] if known else []
+    others = " for the others" if hard else ""
+    sentences = [f"If they differ and vary as they do here, {max(known):,} runs of each cell would{others}."] if known else []
     if hard:
         sentences.append(
             f"For {_names(hard)} not even {MAX_RUNS:,} runs would: the difference is about the margin, or the runs vary too much."
@@ -225,26 +233,35 @@ def _cautions(config: CaptionStudy, track: Summary) -> Iterator[str]:
             yield f"{content['diverged_finals']} of {content['finals']} final runs of {cell} diverged, and are not in its figures."
         elif cell not in track["search"] and content["diverged"] == config.trials:
             yield f"Every run of {cell} in the search diverged: it has no final run."
+        elif any(candidate[FAILED] for candidate in track["candidates"].get(cell, ())):
+            yield f"A selection run of {cell} failed: its final runs wait until that is repeated."
     pointing = {cell: content for cell, content in track["cells"].items() if content["unfocused"] is not None}
     unfocused = [f"{cell} {content['unfocused']}" for cell, content in pointing.items() if content["unfocused"]]
     if unfocused:
         hits, runs = ([content[name] for content in pointing.values()] for name in ("unfocused", "pointed"))
         yield (
             f"Final runs that did not learn where to look (pointing accuracy below {FOCUSED:g}): {sum(hits)} of {sum(runs)} "
-            f"({_names(unfocused)}); if all cells did so equally often, counts as uneven would have a probability of "
-            f"{homogeneity_p(hits, runs):.2g}."
+            f"({_names(unfocused)}). Permutation test of equal shares in all cells: p = {homogeneity_p(hits, runs):.2g}."
         )
+        if 0 in hits:
+            most = 1 - SIGNIFICANCE ** (1 / min(count for hit, count in zip(hits, runs, strict=True) if not hit))
+            yield (
+                f"A cell without such a run may still have them in up to {most:.0%} of its runs, and the tests assume nearly normal "
+                "losses: verdicts hold for runs that learn where to look."
+            )
     chosen = [content["setting"]["hidden_size"] for content in track["cells"].values() if content["setting"]]
     sizes = config.space.hidden_size
     for name, bound, beyond in (("smallest", min(sizes), "smaller"), ("largest", max(sizes), "larger")):
         if len(set(sizes)) > 1 and bound in chosen:
             count = f"{chosen.count(bound)} of {len(chosen)} cells"
             yield f"{count} did best with the {name} size, {bound}: {beyond} ones may be better."
-    if len(track["encoders"]) > 1:
-        yield (
-            f"The runs used {len(track['encoders'])} different encoders (column `encoder` of trials.csv), trained on different machines "
-            "perhaps: a part of what differs between two runs is theirs."
-        )
+    for name, digests in track["materials"].items():
+        if len(digests) > 1:
+            unknown = f", and {digests['']} do not say which" if "" in digests else ""
+            yield (
+                f"The runs used {len(digests) - ('' in digests)} {MATERIALS[name]} (column `{name}` of trials.csv){unknown}: "
+                "a part of what differs between two runs may be due to that."
+            )
 
 
 def _count(names: Sequence[str], word: str) -> str:

@@ -1,13 +1,13 @@
 """Trials of a study: what a run is (Job), what came of it (Row), and where Optuna keeps them (TrialStore).
 
-Only finished trials are stored, one line of Optuna's journal file each. A job depends on nothing but the configuration and
-the rows of the phases before its own. So an interrupted study goes on with the jobs that have no row, in any order and in any number of
-processes, and ends with the same rows.
+Only finished trials are stored, one line of Optuna's journal file each. A job depends on nothing but the configuration and the rows of
+the phases before its own. So an interrupted study goes on with the jobs that have no row, in any order and in any number of processes, and
+ends with the same rows.
 """
 
+import hashlib
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -22,12 +22,13 @@ from optuna.trial import TrialState, create_trial
 
 from showattend.data.json_files import check_schema
 from showattend.errors import InputError, one_line
-from showattend.files import check_readable, lock_for_process, writable
+from showattend.files import atomic_write, check_readable, lock_for_process, writable
 
 Status = Literal["complete", "diverged", "failed"]
 COMPLETE: Final = "complete"
 DIVERGED: Final = "diverged"
 FAILED: Final = "failed"
+SEARCH, SELECTION, FINAL = "search", "selection", "final"  # the phases of a study of captions
 JOURNAL = "trials.journal"
 
 
@@ -55,6 +56,12 @@ class Job:
         return f"{self.track}/{self.phase}/{self.cell}/{self.number}"
 
 
+def seed_of(*parts: object) -> int:
+    """A seed that depends on nothing but what it is for, 63 bits."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8]) >> 1
+
+
 @dataclass(frozen=True)
 class Row:
     """A finished run.
@@ -79,14 +86,14 @@ class TrialStore:
     The journal is read when the rows are first asked for, and begun with the first row that is added.
 
     Args:
-        folder: of the study
+        path: of the journal
         objective: the value that Optuna minimises
         distributions: of the parameters
     """
 
-    def __init__(self, folder: Path, objective: str, distributions: Mapping[str, BaseDistribution]) -> None:
+    def __init__(self, path: Path, objective: str, distributions: Mapping[str, BaseDistribution]) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.path, self.objective, self.distributions = folder / JOURNAL, objective, dict(distributions)
+        self.path, self.objective, self.distributions = path, objective, dict(distributions)
         self._storage: JournalStorage | None = None
         self._studies: dict[str, optuna.Study] = {}
 
@@ -96,11 +103,10 @@ class TrialStore:
         Raises:
             InputError: see `add`.
         """
-        with writable(self.path), tempfile.TemporaryDirectory(dir=self.path.parent) as folder:
-            draft = TrialStore(Path(folder), self.objective, self.distributions)
+        with atomic_write(self.path) as temporary:
+            draft = TrialStore(temporary, self.objective, self.distributions)
             for row in rows:
                 draft.add(row)
-            draft.path.replace(self.path)
         self._storage = None
         self._studies.clear()
 
@@ -134,7 +140,11 @@ class TrialStore:
         storage = self._open()
         for study in storage.get_all_studies():
             for trial in storage.get_all_trials(study._study_id, deepcopy=False):
-                row = check_schema(trial.user_attrs.get("row"), Row, f"{JOURNAL}: a row is damaged: move the file away and start anew")
+                row = check_schema(
+                    trial.user_attrs.get("row"),
+                    Row,
+                    f"{self.path}: a row is damaged: move the file away, and the study goes on from its trials.csv",
+                )
                 rows[row.job.id] = row
         return rows
 

@@ -68,7 +68,8 @@ def published_trials(folder: Path) -> list[Row]:
                 records = list(csv.DictReader(io.StringIO(_read_text(path), newline="")))
             except csv.Error as error:
                 raise InputError(f"{path} is no table of a study's runs: {error}") from error
-            return [_read_row(record, f"{path}: row {number}") for number, record in enumerate(records, 2)]
+            if records:  # a study that was stopped before its first run leaves a table of no rows
+                return [_read_row(record, f"{path}: row {number}") for number, record in enumerate(records, 2)]
     return []
 
 

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from quick_study import measure
 from showattend.config_checks import from_mapping
 from showattend.errors import InputError
 from showattend.study.config import MemoryStudy
+from showattend.study.memory_probe import Outcome
 from showattend.study.study import plan_study, run_study
 from showattend.study.trials import JOURNAL, Job
 from showattend.study.trials_table import TABLE
@@ -31,7 +32,7 @@ def test_longer_delays_are_tried_only_where_a_cell_learned_all_so_far(tmp_path: 
         if job.phase == "gradients":
             return {"longest_delay": 0, "untrained": [0.5] * 80, "trained": [0.9] * 80, "solved": True, "delay": 20}
         reach = 10 if job.number == 1 else reaches[job.cell]
-        outcomes = [{"delay": delay, "solved": delay <= reach} for delay in config.probe.delays if delay <= 2 * reach]
+        outcomes = [asdict(Outcome(delay, delay <= reach, 0.5, 600, 0.01)) for delay in config.probe.delays if delay <= 2 * reach]
         return {"longest_delay": max(outcome["delay"] for outcome in outcomes if outcome["solved"]), "outcomes": outcomes}
 
     config = from_mapping(MemoryStudy, {"cells": list(reaches), "tasks": ["order"], "seeds": 2, "probe": {"delays": [5, 10, 20]}})

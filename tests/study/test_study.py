@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from operator import itemgetter
@@ -24,14 +24,6 @@ from showattend.study.config import CaptionStudy, MemoryStudy, read_config
 from showattend.study.study import differences, plan_study, rerun, run_study
 from showattend.study.trials import JOURNAL, Job, locked
 from showattend.study.trials_table import TABLE
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_garbage_collection() -> Iterator[None]:
-    """statsmodels collects garbage at each correction of p-values, which takes half a second in a large process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gc.collect", lambda *arguments: 0)
-        yield
 
 
 def summary_of(folder: Path) -> str:
@@ -168,6 +160,22 @@ def test_the_mean_of_fresh_runs_chooses_among_the_candidates(tmp_path: Path) -> 
     assert (chosen, [each["diverged"] for each in found]) == (["", "chosen", ""], [0, 0, 1])
 
 
+def test_final_runs_wait_while_a_run_that_chooses_has_failed(finished: Path, tmp_path: Path) -> None:
+    failing = {"equal_size/selection/lstm/0", "equal_size/selection/lstm/100", "equal_size/selection/lstm/200"}
+
+    def work(job: Job) -> dict[str, Any]:
+        if job.id in failing:
+            raise MemoryError
+        return measure(job)
+
+    track = run_study(CONFIG, tmp_path, work=work)["tracks"]["equal_size"]
+    assert "A selection run of lstm failed: its final runs wait until that is repeated." in track["conclusion"]
+    assert track["cells"]["lstm"]["finals"] == 0
+    assert track["cells"]["elman"]["finals"] == 4
+    run_study(CONFIG, tmp_path, work=measure)
+    assert summary_of(tmp_path) == summary_of(finished)
+
+
 def test_candidates_may_be_asked_for_later(finished: Path, tmp_path: Path) -> None:
     """What was searched is kept, and what is chosen otherwise then is run anew, as if it had been asked for at once."""
     run_study(replace(CONFIG, candidates=1), tmp_path, work=measure)
@@ -289,9 +297,8 @@ def test_a_folder_without_a_run_takes_another_configuration_but_for_its_data(tmp
 
 
 @pytest.mark.parametrize("name", ["flickr8k", "memory", "shapes"])
-def test_a_study_of_the_documents_is_gone_on_with_from_its_table(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_of_the_documents_is_gone_on_with_from_its_table(name: str, tmp_path: Path) -> None:
     """All of its rows are those of its configuration; where it has a control, that is not found to differ from itself."""
-    monkeypatch.setattr("gc.collect", lambda *arguments: 0)
     folder = shutil.copytree(Path(__file__).parents[2] / "docs" / "runs" / "study" / name, tmp_path / "study")
     config = read_config(folder / "study.json")
     summary = run_study(config, folder)  # without data and encoder
@@ -331,9 +338,9 @@ generation: {{beam: 1, max_length: 6}}
     assert "no trial 'x'" in refused("study", "--out", out, "--rerun", "x")
     capsys.readouterr()
     for trial, values in (
-        ("equal_parameters/search/elman/0", 9),
-        ("equal_parameters/selection/elman/100", 9),
-        ("equal_parameters/final/lstm/1", 13),
+        ("equal_parameters/search/elman/0", 10),
+        ("equal_parameters/selection/elman/100", 10),
+        ("equal_parameters/final/lstm/1", 14),
     ):
         assert main(["study", "--out", str(out), "--rerun", trial]) == 0
         assert capsys.readouterr().out.endswith(f"the same {values} values\n")
