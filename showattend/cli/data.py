@@ -32,7 +32,11 @@ def add_parser(commands: Commands) -> None:
     data.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
     data.add_argument("--data.layout", "--layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
     data.add_argument(
-        "--data.tokenizer", "--tokenizer", dest="tokenizer", default="auto", help="auto, nltk, unicode or char (default: %(default)s)"
+        "--data.tokenizer",
+        "--tokenizer",
+        dest="tokenizer",
+        default="auto",
+        help="auto, nltk, unicode or char; what bpe learns is known after a training only (default: %(default)s)",
     )
     data.add_argument("--deep", action="store_true", help="open every photo too, and name those that cannot be read")
     data.add_argument("--json", type=Path, metavar="FILE", help="write all of it as JSON")

@@ -114,7 +114,7 @@ def _add_scores(evaluate: argparse.ArgumentParser) -> None:
         "--card",
         type=Path,
         metavar="FILE.md",
-        help="write the model's card with these scores, their intervals, and twenty captions drawn by chance; the model folder's README.md "
+        help="write the model's card with these scores, their intervals, and twenty captions drawn at random; the model folder's README.md "
         "takes the place of the card that it has",
     )
 

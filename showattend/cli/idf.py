@@ -15,7 +15,7 @@ def add_parser(commands: Commands) -> None:
         "idf",
         help="write the document frequencies of a corpus, for the CIDEr-D of few photos",
         description="Count in how many photos each n-gram stands in a reference, and write the counts as JSON. `showattend evaluate --idf "
-        "FILE` then weighs n-grams by this corpus, as the captions servers do, and not by the photos that are scored.",
+        "FILE` then weighs n-grams by this corpus, as the evaluation server of COCO does, and not by the photos that are scored.",
     )
     idf.add_argument("out", type=Path, metavar="FILE", help="JSON file to write")
     add_data_options(idf, required=False)

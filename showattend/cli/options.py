@@ -22,7 +22,7 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True, several: bool = False) -> None:
     """The model, see `from_args.captioner_from_args`; or several beside each other, see `from_args.captioners_by_name`."""
-    text = "model folder, such as runs/NAME/model"
+    text = "model folder, such as runs/NAME/model, or a model of the Hugging Face Hub, USER/NAME[@REVISION]"
     if several:
         parser.add_argument("--model", type=Path, nargs="+", required=required, metavar="DIR", help=f"{text}; more are shown beside it")
     else:
@@ -36,8 +36,8 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True,
     parser.add_argument(
         "--precision",
         metavar="NAME",
-        help="of the decoder's matrix products: 32, bf16 or int8 (faster, a little less exact), or auto: bf16 where this processor "
-        "multiplies it faster, else 32 (default: auto)",
+        help="precision of the decoder's matrix multiplications: 32, bf16 or int8 (faster, a little less exact), or auto: bf16 where this "
+        "processor multiplies it faster, else 32 (default: auto)",
     )
     parser.add_argument(
         "--trust",

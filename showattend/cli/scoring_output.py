@@ -93,7 +93,7 @@ def write_report_page(path: Path, inputs: ScoringInputs, scores: Scores) -> None
 
 
 def write_card(path: Path, model: Pretrained, inputs: ScoringInputs, scores: Scores) -> None:
-    """Write a model's card with these scores and captions drawn by chance; one that lies there is replaced.
+    """Write a model's card with these scores and captions drawn at random; one that lies there is replaced.
 
     Raises:
         InputError: it cannot be written.

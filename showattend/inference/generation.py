@@ -39,7 +39,7 @@ def generation_config(
     Args:
         must_include, ban: texts, of which each word is required or banned; banned words that the model does not know are left out;
             None: those of the model
-        sample: whether to draw the words by chance; None: as the model's settings say
+        sample: whether to draw the words at random; None: as the model's settings say
         options: values of further fields of `GenerationConfig`
 
     Raises:

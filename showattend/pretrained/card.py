@@ -50,7 +50,7 @@ DRAWN_CAPTIONS = """\
 {words:,} different words in all captions (one person's: {one_person_words:,}). {repeated:.1%} of the captions are said of another photo too
 (one person's: {one_person_repeated:.1%}).
 
-## {count} captions, drawn by chance
+## {count} captions, drawn at random
 
 {captions}"""
 

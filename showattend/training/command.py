@@ -40,6 +40,15 @@ HARMLESS_WARNINGS = (
     # The batches of a resumed epoch begin where the checkpoint says.
     ".*your dataloader is not resumable.*",
 )
+DESCRIPTIONS = {
+    "fit": "Train a captioner. Example: showattend fit --config flickr8k --data.root DIR. `showattend configs` lists the recipes. Every "
+    "line of a recipe is an option here, and an option replaces what the recipe says; --trainer.* are those of Lightning's Trainer.",
+    "refine": "Train a finished model further on CIDEr-D itself, by self-critical sequence training. Example: showattend refine --config "
+    "scst --model.start runs/flickr8k/model --data.root DIR",
+    "validate": "Score a checkpoint's captions of the validation photos. Example: showattend validate --config flickr8k --data.root DIR "
+    "--ckpt_path runs/flickr8k/checkpoints/best.ckpt. `showattend evaluate` scores a finished model, with intervals.",
+    "test": "Score a checkpoint's captions of the test photos; see showattend validate --help.",
+}
 # Sections of the configuration that are written without `model.` in messages.
 SECTIONS = re.compile(r"^(?=(?:encoder|preprocessing|decoder|loss|reinforce|optimizer|generation|self_critical)\.)")
 
@@ -72,7 +81,7 @@ def _run_trainer(command: str, *rest: str) -> int:
                 args=["fit" if command == "refine" else command, *options],
                 save_config_callback=ConfigFile,
                 save_config_kwargs={"save_to_log_dir": False},
-                parser_kwargs={"exit_on_error": False},
+                parser_kwargs={"exit_on_error": False, **_help_texts(command)},
                 auto_configure_optimizers=False,
                 trainer_defaults={"devices": 1},
                 seed_everything_default=0,
@@ -99,6 +108,12 @@ def _run_trainer(command: str, *rest: str) -> int:
         finally:
             unlock_run_folders()
     return 0
+
+
+def _help_texts(command: str) -> dict[str, dict[str, str]]:
+    """What `--help` begins with, by Lightning's name of the command: its own usage would list 400 options."""
+    texts = {"usage": f"showattend {command} [--config NAME] [--data.root DIR] [--OPTION VALUE ...]", "description": DESCRIPTIONS[command]}
+    return {"fit" if command == "refine" else command: texts}
 
 
 @contextmanager

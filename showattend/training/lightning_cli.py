@@ -59,16 +59,13 @@ class TrainingCLI(LightningCLI):
         return dict.fromkeys(("fit", "validate", "test"), skipped)
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The options of trainer, model and data."""
-        parser.add_lightning_class_args(Trainer, "trainer")
-        parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items() if name != "callbacks"})
+        """The options of run, data, model and trainer, in the order of `--help`."""
+        parser.add_class_arguments(RunConfig)
+        parser.add_class_arguments(DataConfig, "data")
         # Mirrored photos are an option of the data.
         parser.add_class_arguments(self.config_class, "model", skip={"preprocessing.flip"})
-        parser.add_class_arguments(DataConfig, "data")
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The options of the run."""
-        parser.add_class_arguments(RunConfig)
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items() if name != "callbacks"})
 
     def _set_seed(self) -> None:
         """Seed as Lightning does, after a check of the number."""

@@ -16,6 +16,7 @@ from showattend import Captioner, __version__
 from showattend.cli.main import main
 from showattend.data.captions import read_captions
 from showattend.metrics import corpus_scores
+from showattend.training.command import DESCRIPTIONS
 from showattend.vocabulary import tokenize
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -223,6 +224,17 @@ def test_a_script_runs_the_command(name: str) -> None:
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     run = subprocess.run([sys.executable, SCRIPTS / f"{name}.py", "--help"], capture_output=True, text=True, check=True, env=environment)
     assert "usage:" in run.stdout
+
+
+@pytest.mark.parametrize("name", ["fit", "refine", "validate", "test"])
+def test_the_help_of_training_begins_with_its_own_name_and_what_it_does(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"usage: showattend {name} [--config NAME]")
+    assert DESCRIPTIONS[name].startswith(lines[2])
+    options = [line.split()[0] for line in lines if line.startswith("  --")]
+    assert options.index("--data.root") < options.index("--trainer.max_epochs")
 
 
 def test_evaluate_names_the_tokeniser_that_was_chosen(
