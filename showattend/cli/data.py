@@ -36,7 +36,7 @@ def add_parser(commands: Commands) -> None:
         "--tokenizer",
         dest="tokenizer",
         default="auto",
-        help="auto, nltk, unicode or char; what bpe learns is known after a training only (default: %(default)s)",
+        help="auto, nltk, unicode or char; subwords (bpe) are learnt in training only (default: %(default)s)",
     )
     data.add_argument("--deep", action="store_true", help="open every photo too, and name those that cannot be read")
     data.add_argument("--json", type=Path, metavar="FILE", help="write all of it as JSON")

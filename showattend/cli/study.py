@@ -31,14 +31,12 @@ def add_parser(commands: Commands) -> None:
     study.add_argument("--data.root", dest="root", type=Path, metavar="DIR", help="folder of the data set, for a study of captions")
     study.add_argument("--cells", nargs="+", metavar="CELL", help="names, or my_package.cells:MyCell (default: those of the configuration)")
     study.add_argument("--tracks", nargs="+", metavar="TRACK", help="equal_size, equal_parameters (default: those of the configuration)")
-    study.add_argument(
-        "--trials", type=whole_number(1), metavar="N", help="hyperparameter settings that random search draws, the same for every cell"
-    )
+    study.add_argument("--trials", type=whole_number(1), metavar="N", help="hyperparameter settings to try, the same ones for every cell")
     study.add_argument(
         "--seeds",
         type=whole_number(1),
         metavar="N",
-        help="training runs of each cell with its chosen setting; for the memory probe, repetitions",
+        help="training runs of each cell with its chosen setting, or repetitions",
     )
     study.add_argument(
         "--jobs", type=whole_number(1), default=1, metavar="N", help="processes, each with one thread (default: %(default)s)"
