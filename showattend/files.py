@@ -150,12 +150,18 @@ def writable(path: Path) -> Iterator[None]:
         raise InputError(f"cannot write {path}: {error.strerror or error}: {advice}") from error
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
     """Find out before the work, without touching anything, whether a file can be written.
 
+    Args:
+        inputs: files that the command reads, none of which may be written over
+
     Raises:
-        InputError: it is a folder, or its folder can neither be written to nor be made.
+        InputError: it is a folder or an input, or its folder can neither be written to nor be made.
     """
+    for given in inputs:
+        if os.path.exists(path) and os.path.exists(given) and os.path.samefile(path, given):
+            raise InputError(f"cannot write {path}: this command reads it, and it would be lost: choose another name")
     with writable(path), suppress(FileNotFoundError, NotADirectoryError):
         path.lstat()  # raises for a name that is too long
     if os.path.isdir(path):

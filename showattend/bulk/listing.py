@@ -5,14 +5,16 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from showattend.bulk.stores import has_suffix, join, open_store, protocol_of, store_errors
 from showattend.bulk.tables import Columns, inspect_table, read_rows
 from showattend.bulk.units import Unit
 from showattend.data.images import has_photo_suffix
-from showattend.data.photos import LINKED, UNREADABLE
+from showattend.data.photos import LINKED, NOT_A_FILE, UNREADABLE
 from showattend.errors import InputError
+from showattend.files import check_readable
 
 KINDS = ("files", "list", "parquet", "webdataset")
 TABLES, SHARDS, LISTS = (".parquet", ".pq"), (".tar", ".tar.gz", ".tgz"), (".txt", ".lst", ".list")
@@ -84,8 +86,14 @@ def _local_files(name: str, left_out: Counter[str]) -> Iterator[str]:
         for parent, folders, files in os.walk(name, onerror=lambda error: left_out.update([UNREADABLE])):
             folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
             left_out.update([LINKED] * sum(os.path.islink(os.path.join(parent, folder)) for folder in folders))
-            yield from (os.path.join(parent, file) for file in sorted(files) if not file.startswith("."))
+            for file in sorted(file for file in files if not file.startswith(".")):
+                path = os.path.join(parent, file)
+                if os.path.isfile(path):
+                    yield path
+                else:
+                    left_out[NOT_A_FILE] += 1
     elif os.path.exists(name):
+        check_readable(Path(name))
         yield name
     else:
         yield from filter(os.path.isfile, sorted(glob.glob(name, recursive=True)))
@@ -127,6 +135,8 @@ def _list_units(lists: Iterable[str], source: Source) -> Iterator[Unit]:
 
 def _lines(url: str) -> Iterator[str]:
     system, path = open_store(url)
+    if not protocol_of(url):
+        check_readable(Path(path))
     with store_errors(url), system.open(path, "rb") as file:
         while line := file.readline(MAX_LINE):
             if b"\0" in line or len(line) == MAX_LINE:

@@ -18,7 +18,7 @@ from showattend.bulk.listing import Source, list_units
 from showattend.bulk.parts import finished_units, part_name, write_part
 from showattend.bulk.units import Plan, write_plan
 from showattend.errors import InputError, shorten
-from showattend.files import lock_for_process, writable, write_text
+from showattend.files import check_readable, lock_for_process, writable, write_text
 
 RUN, PLAN, LOCK, PARTS, BEGUN = "run.json", "plan.jsonl.gz", "lock", "parts", "begun"
 FORMATS = ("parquet", "jsonl")
@@ -99,9 +99,10 @@ class BulkOutput:
             if self.folder.is_dir() and any(name not in (PARTS, LOCK) for name in self._names()):
                 raise InputError(f"{self.folder} holds other files: give --output a new folder")
             return
+        check_readable(path)
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path} is damaged: give --output another folder") from error
         if before == self.settings:
             return

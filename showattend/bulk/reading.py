@@ -1,10 +1,8 @@
 """The photos of a unit, one after the other: ids, and the path or the bytes of each, or the reason why there are none."""
 
-import lzma
 import os
 import tarfile
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,7 +14,7 @@ from showattend.bulk.stores import PROTOCOLS, join, open_store, protocol_of
 from showattend.bulk.tables import Columns, read_rows, require_pyarrow
 from showattend.bulk.units import Unit
 from showattend.data.images import MAX_BYTES, has_photo_suffix
-from showattend.data.tar_headers import BoundedTarFile
+from showattend.data.tar_headers import DAMAGE, read_tar
 from showattend.errors import InputError, one_line
 
 THREADS = 16  # that read photos of a store at the same time: each of them mostly waits
@@ -93,15 +91,12 @@ def _shard(unit: Unit, columns: Columns) -> Iterator[Found]:
     (name,) = unit.names
     try:
         system, path = open_store(unit.source)
-        with system.open(path, "rb") as file, BoundedTarFile.open(fileobj=file, mode="r|*") as tar:
+        with system.open(path, "rb") as file, read_tar(file) as tar:
             for member in tar:
                 # macOS puts a file ._NAME of its own beside each photo.
                 if member.isfile() and has_photo_suffix(member.name) and not PurePosixPath(member.name).name.startswith("."):
                     yield _member(tar, member, f"{name}/{member.name}")
-        # `tarfile` ends without a word where a file was cut off; compressed ones have checks of their own.
-        if path.lower().endswith(".tar") and system.cat_file(path, start=-tarfile.BLOCKSIZE).strip(b"\0"):
-            yield Found(name, error=f"{name}: the shard is cut off")
-    except (tarfile.TarError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+    except DAMAGE as error:
         yield Found(name, error=f"{name}: the shard is damaged ({one_line(error)})")
     except FileNotFoundError:
         yield Found(name, error=f"{name}: there is no such file")

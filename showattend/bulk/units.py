@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from showattend.errors import InputError
-from showattend.files import HOST, atomic_write, writable
+from showattend.files import HOST, atomic_write, check_readable, writable
 
 END = b'"end"\n'  # of a plan: without this line it is cut off
 NO_HARD_LINKS = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK}  # answers of such file systems
@@ -60,6 +60,7 @@ class Plan:
 
     def lines(self) -> Iterator[bytes]:
         """The units as lines of JSON, in order."""
+        check_readable(self.path)
         try:
             with gzip.open(self.path, "rb") as file:
                 for line in file:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, check_style, drawing_options_from_args, files_in_folder
-from showattend.cli.from_args import captioners_by_name, generation_config_from_args, photos_from_args
+from showattend.cli.from_args import captioners_by_name, generation_config_from_args, inputs_from_args, photos_from_args
 from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_photo_arguments
 from showattend.console import print_error, print_line
 from showattend.errors import InputError
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 def _run_single(photo: Path, args: argparse.Namespace, options: DrawingOptions) -> int:
     from showattend.data.images import open_photo
 
-    check_out_file(args.out)
+    check_out_file(args.out, inputs_from_args(args, [photo]))
     open_photo(photo)  # before the models are loaded: a broken photo is reported at once
     entry = _write_one(photo, args.out, _models_from_args(args, options), args.gates, options)
     print_line(entry.caption)

@@ -9,7 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from showattend.cli.from_args import captioner_from_args, exported_captioner_from_args, generation_config_from_args, photos_from_args
+from showattend.cli.from_args import (
+    captioner_from_args,
+    exported_captioner_from_args,
+    generation_config_from_args,
+    inputs_from_args,
+    photos_from_args,
+)
 from showattend.cli.options import (
     Commands,
     add_ensemble_options,
@@ -20,6 +26,7 @@ from showattend.cli.options import (
 )
 from showattend.console import print_error, print_line
 from showattend.errors import InputError
+from showattend.files import check_writable
 
 if TYPE_CHECKING:
     from showattend.cli.caption_files import CaptionFiles
@@ -76,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
     if args.resume and not (targets or args.txt):
         raise InputError("--resume goes on from files: give --csv FILE, --json FILE, --coco FILE or --txt")
     photos = photos_from_args(args)
+    for path in targets.values():
+        check_writable(path, inputs_from_args(args, (photo for photo in photos if photo.name == path.name)))
     # What a photo is called in the files depends on all photos, so that files of several parts can be joined.
     files = CaptionFiles(targets, photos, texts=args.txt, resume=args.resume)
     part, parts = args.shard

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from showattend.cli.from_args import captioner_from_args, generation_config_from_args
+from showattend.cli.from_args import captioner_from_args, generation_config_from_args, inputs_from_args
 from showattend.cli.options import Commands, add_generation_options, add_model_options, whole_number
 from showattend.console import print_line
 from showattend.errors import InputError
@@ -187,7 +187,7 @@ def _plot_gates(args: argparse.Namespace) -> None:
     if not (args.model and args.photo):
         raise InputError("--plot needs a trained model and a photo: give --model DIR and --photo PATH too")
     check_format(args.plot)
-    check_writable(args.plot)
+    check_writable(args.plot, inputs_from_args(args))
     captioner = captioner_from_args(args)
     trained = captioner.model.network.decoder.config.cell
     if args.cell and find_cell(args.cell) is not find_cell(trained):

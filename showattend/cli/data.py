@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> int:
     from showattend.data.summary import summarize
     from showattend.vocabulary import choose_tokenizer, find_tokenizer
 
-    if args.json:
-        check_writable(args.json)
     data = read_captions(args.folder, args.layout)
+    if args.json:
+        check_writable(args.json, data.lists)
     captions = [caption for photos in data.splits.values() for photo in photos for caption in photo.captions]
     tokenizer = choose_tokenizer(captions).tokenizer if args.tokenizer == "auto" else args.tokenizer
     summary = summarize(data, args.folder, find_tokenizer(tokenizer), seed=args.seed)

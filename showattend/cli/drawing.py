@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from showattend.errors import InputError
 from showattend.files import check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from showattend.inference import Captioner
     from showattend.visualize import DrawingOptions
@@ -71,20 +72,23 @@ def _word_numbers(text: str) -> tuple[int, ...]:
     return tuple(parse(number.strip()) for number in text.split(","))
 
 
-def check_out_file(out: Path) -> None:
+def check_out_file(out: Path, inputs: Iterable[Path]) -> None:
     """Refuse a file name before the work and not after it.
 
+    Args:
+        inputs: what the command reads
+
     Raises:
-        InputError: the ending is unknown, or the file cannot be written.
+        InputError: the ending is unknown, or the file cannot be written or is an input.
     """
     from showattend.visualize import check_ending
 
     check_ending(out.suffix)
-    check_writable(out)
+    check_writable(out, inputs)
 
 
 def files_in_folder(folder: Path, photos: Sequence[Path], ending: str) -> list[Path]:
-    """A file for each photo, named after it; of two photos with one name the second gets a number.
+    """A file for each photo, named after it; of two photos with one name the second gets a number, and so does what would replace a photo.
 
     Raises:
         InputError: the ending is unknown, or the folder is a file or cannot be written to.
@@ -98,9 +102,10 @@ def files_in_folder(folder: Path, photos: Sequence[Path], ending: str) -> list[P
         raise InputError(f"--out {folder} is one file, and there are several photos: give a folder, and --format {folder.suffix}")
     check_writable(folder / "index.html")
     taken, files = {"index"}, []
+    originals = {os.path.realpath(photo) for photo in photos}
     for photo in photos:
         stem, number = photo.stem, 2
-        while stem.lower() in taken:
+        while stem.lower() in taken or os.path.realpath(folder / f"{stem}{ending}") in originals:
             stem, number = f"{photo.stem}-{number}", number + 1
         taken.add(stem.lower())
         files.append(folder / f"{stem}{ending}")

@@ -8,7 +8,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from showattend.cli.from_args import captioner_from_args, generation_config_from_args, model_folders_from_args, numeric_generation_options
+from showattend.cli.from_args import (
+    captioner_from_args,
+    generation_config_from_args,
+    inputs_from_args,
+    model_folders_from_args,
+    numeric_generation_options,
+)
 from showattend.cli.options import Commands, add_data_options, add_ensemble_options, add_generation_options, add_speed_options
 from showattend.console import print_error
 from showattend.errors import InputError, unknown_name
@@ -193,7 +199,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
     if args.out:
         check_writable(args.out / RESULTS)
     for path in filter(None, (args.report, args.card)):
-        check_writable(path)
+        check_writable(path, inputs_from_args(args))
 
 
 def _tokenizer_from_args(args: argparse.Namespace) -> str:

@@ -33,6 +33,19 @@ def model_folders_from_args(args: argparse.Namespace) -> list[Path]:
     return [*([args.model] if args.model else []), *getattr(args, "ensemble", [])]
 
 
+def inputs_from_args(args: argparse.Namespace, photos: Iterable[Path] = ()) -> Iterator[Path]:
+    """The files that a command reads, as far as options name them, and photos; none of them may be written over, see `check_writable`."""
+    from showattend.pretrained.folder import CARD, FILES
+
+    for name in ("photo", "results", "references", "compare", "idf"):
+        if file := getattr(args, name, None):
+            yield file
+    models = [args.model] if isinstance(args.model, Path) else args.model or []
+    for folder in (*models, *getattr(args, "ensemble", []), *getattr(args, "models", [])):
+        yield from (Path(folder) / name for name in FILES if name != CARD)
+    yield from photos
+
+
 def photos_from_args(args: argparse.Namespace) -> PhotoIndex:
     """The photos of the command line; a line names the files in folders that are none.
 

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("the corpus comes from --data.root DIR or from --references FILE: give one of the two")
     if args.tokenizer not in TOKENIZERS:
         raise unknown_name("tokenizer", args.tokenizer, TOKENIZERS)
-    check_writable(args.out)
+    check_writable(args.out, [args.references] if args.references else [])
     references, _ = read_scoring_references(args.references, args.root, args.layout, args.split)
     for note in references.notes:
         print_error(note)

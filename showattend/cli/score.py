@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, check_style, drawing_options_from_args
-from showattend.cli.from_args import captioner_from_args
+from showattend.cli.from_args import captioner_from_args, inputs_from_args
 from showattend.cli.options import Commands, add_model_options
 from showattend.console import print_line
 from showattend.errors import InputError
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         if len(args.captions) > 1 and args.out.suffix.lower() not in SEVERAL:
             raise InputError(f"a file ending with {args.out.suffix} shows one caption: give one, or end its name with .html or .json")
         options = drawing_options_from_args(args)
-        check_out_file(args.out)
+        check_out_file(args.out, inputs_from_args(args))
     captioner = captioner_from_args(args)
     if args.out:
         check_style(options, {"": captioner})

@@ -1,10 +1,16 @@
 """Reads tar files from strangers.
 
 Python's `tarfile` reads headers whole, however large, keeps those of all members, recurses from one to the next, and ends without a word at
-one that is damaged.
+one that is damaged, or where the file was cut off. Of a file that gzip packed it does not compare the check sum.
 """
 
+import bz2
+import gzip
+import io
+import lzma
 import tarfile
+import zlib
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 # Bytes of long names and further attributes before one member, and of those that hold for all members: four times the longest path.
@@ -15,6 +21,15 @@ LONG_HEADERS = (GLOBAL, tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYP
 LONG_HEADERS_OF_A_MEMBER = 8  # a long name, a long link, attributes of two kinds, with room
 
 
+# How a compressed file begins, and what reads it, its check sum included.
+DECOMPRESSORS: dict[bytes, Callable[[Any], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
+DAMAGE = (tarfile.TarError, EOFError, ValueError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)  # what a damaged file raises
+
+
 class _Member(tarfile.TarInfo):
     """A member whose headers are refused where they are longer or more than any name needs, and so are files with holes."""
 
@@ -22,6 +37,8 @@ class _Member(tarfile.TarInfo):
     def fromtarfile(cls, tarfile_: tarfile.TarFile) -> "_Member":
         try:
             return super().fromtarfile(tarfile_)
+        except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"it is cut off after {tarfile_.offset} bytes: download or copy it again") from error
         except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
             raise tarfile.ReadError(f"a damaged header after {tarfile_.offset} bytes ({error})") from error
 
@@ -42,8 +59,38 @@ class _Member(tarfile.TarInfo):
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_holes
 
 
+class _Stream(io.RawIOBase):
+    """What can be read and not rewound, such as a download, as `io.BufferedReader` takes it."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self.file.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
+
+
+def read_tar(file: Any) -> "BoundedTarFile":
+    """A tar file, or one that gzip, bzip2 or xz packed, to be read once from front to back.
+
+    Args:
+        file: open, of bytes
+
+    Raises:
+        one of DAMAGE, as does reading on: it is damaged, cut off or no tar file.
+    """
+    buffered = io.BufferedReader(_Stream(file))
+    beginning = buffered.peek(tarfile.BLOCKSIZE)
+    decompress = next((each for magic, each in DECOMPRESSORS.items() if beginning.startswith(magic)), None)
+    return BoundedTarFile.open(fileobj=decompress(buffered) if decompress else buffered, mode="r|")
+
+
 class BoundedTarFile(tarfile.TarFile):
-    """A tar file that is read once from front to back in bounded memory; open it with mode `r|*`.
+    """A tar file that is read once from front to back in bounded memory, see `read_tar`.
 
     What is too large is a `tarfile.ReadError`.
     """

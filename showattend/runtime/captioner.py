@@ -117,6 +117,8 @@ class ExportedCaptioner:
         def step(token_ids: Ints, state: State) -> tuple[Float32s, State, Float32s]:
             inputs = {TOKEN_IDS: token_ids, **dict(zip(state_names, state, strict=True)), **cache}
             results = self._run(STEP, inputs)
+            if np.isnan(results[LOG_PROBS]).any():
+                raise InputError(f"the graphs in {self.model.folder} give NaN, which is no probability: {EXPORT_AGAIN}")
             return results[LOG_PROBS], [results[NEXT + name] for name in state_names], results[ALPHA]
 
         return generate(step, [first[name] for name in state_names], config)

@@ -27,6 +27,7 @@ EQUAL_SIZE, EQUAL_PARAMETERS = "equal_size", "equal_parameters"
 TRACKS = (EQUAL_SIZE, EQUAL_PARAMETERS)
 PRIMARY = "test_nll"  # what the conclusion speaks of: the least noisy metric, and the one that training minimises
 MAX_CANDIDATE_SEEDS = 100
+MAX_RUNS = 10_000  # of each kind and cell; a list of all runs is made before the first
 ANY_SIZE = 64  # of the inputs: whether a cell can be built does not depend on it
 # Measured on the test split of each final run, with what a table calls it.
 METRICS = {"test_nll": "NLL (nats a token)", "test_bleu4": "BLEU-4", "test_cider_d": "CIDEr-D", "test_pointing": "pointing accuracy"}
@@ -174,7 +175,7 @@ class CaptionStudy:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "trials", "candidates", "seeds", minimum=1)
+        check_range(self, "trials", "candidates", "seeds", minimum=1, maximum=MAX_RUNS)
         check_range(self, "candidate_seeds", minimum=1, maximum=MAX_CANDIDATE_SEEDS)
         check_range(self, "seed", minimum=0)
         _check_names("track", self.tracks, TRACKS)
@@ -225,7 +226,7 @@ class MemoryStudy:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "seeds", minimum=1)
+        check_range(self, "seeds", minimum=1, maximum=MAX_RUNS)
         check_range(self, "seed", minimum=0)
         _check_names("task", self.tasks, TASKS)
         for cell in self.cells:

@@ -11,7 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from showattend.files import write_text
 from showattend.study.config import EQUAL_PARAMETERS, EQUAL_SIZE, METRICS, PRIMARY, CaptionStudy, StudyConfig, plain_config
 from showattend.study.memory_summary import summarize_memory
-from showattend.study.summary import SETTINGS, Summary, summarize_captions
+from showattend.study.row_values import SETTINGS
+from showattend.study.summary import Summary, summarize_captions
 from showattend.study.trials import Row
 from showattend.study.trials_table import TABLE, write_trials
 from showattend.visualize.study import ForestRow, delays_figure, forest_figure, gradients_figure, importance_figure, svg_text

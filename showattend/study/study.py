@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from showattend.console import print_line
-from showattend.data.json_files import check_schema
 from showattend.errors import InputError
 from showattend.files import write_text
 from showattend.inference.device import stop_looking_for_gpus
@@ -16,12 +15,12 @@ from showattend.registry import check_trusted
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, planned_runs, search_jobs, selection_jobs
 from showattend.study.config import CaptionStudy, MemoryStudy, StudyConfig, check_sizes, plain_config, read_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
-from showattend.study.memory_probe import Outcome
 from showattend.study.memory_study import GRADIENTS, MemoryWork, is_cut_short, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs
 from showattend.study.report import write_results
-from showattend.study.summary import MATERIALS, Summary
-from showattend.study.trials import COMPLETE, FINAL, JOURNAL, SEARCH, SELECTION, Job, Row, TrialStore, is_finite, locked
+from showattend.study.row_values import SETTINGS, CaptionValues, GradientValues, TaskValues, check_row
+from showattend.study.summary import Summary
+from showattend.study.trials import FINAL, JOURNAL, SEARCH, SELECTION, Job, Row, TrialStore, locked
 from showattend.study.trials_table import published_trials, rounded
 
 CONFIG = "study.json"
@@ -29,11 +28,6 @@ CONFIG = "study.json"
 GROWING = ("cells", "tracks", "trials", "candidates", "candidate_seeds", "seeds")
 # What the encoder and the caches in a folder depend on, also before the first run.
 MATERIAL = ("kind", "data", "encoder", "encoder_recipe", "preprocessing", "seed")
-CAPTION_VALUES = (OBJECTIVE, "hidden_size", "cell_parameters", "parameters", "seconds_a_step")  # what a complete run has at least
-MEMORY_VALUES = {GRADIENTS: ("untrained", "trained", "solved")}
-TASK_VALUES = ("longest_delay", "outcomes")
-TEXTS = tuple(MATERIALS)  # values that are no numbers
-AS_WRITTEN = "take the table as `showattend study` wrote it"
 TIMED = ("seconds_a_step",)  # measured, but never the same twice
 
 
@@ -189,7 +183,10 @@ def _stored_rows(config: StudyConfig, folder: Path, store: TrialStore, trusted: 
     _refuse_changes(config, stored, folder, MATERIAL)
     rows = store.rows() or {row.job.id: row for row in published_trials(folder)}
     for row in rows.values():
-        _check_values(row, CAPTION_VALUES if isinstance(config, CaptionStudy) else MEMORY_VALUES.get(row.job.phase, TASK_VALUES))
+        if isinstance(config, CaptionStudy):
+            check_row(row, SETTINGS, CaptionValues)
+        else:
+            check_row(row, (), GradientValues if row.job.phase == GRADIENTS else TaskValues)
     if rows:
         _refuse_changes(config, stored, folder, [name for name in plain_config(config) if name not in GROWING])
     return rows
@@ -222,20 +219,6 @@ def _named_code(config: StudyConfig) -> list[str]:
 
 def _write_config(config: StudyConfig, folder: Path) -> None:
     write_text(folder / CONFIG, json.dumps(plain_config(config), indent=1) + "\n")
-
-
-def _check_values(row: Row, names: Collection[str]) -> None:
-    """Refuse a row from elsewhere without the values that a report is made of."""
-    if row.status == COMPLETE:
-        if not is_finite(row.values):
-            raise InputError(f"the run {row.job.id} of the table is complete with a value that is not finite: {AS_WRITTEN}")
-        for name in names:
-            if not isinstance(row.values.get(name), int | float | list):
-                raise InputError(f"the run {row.job.id} of the table has no {name}: {AS_WRITTEN}")
-        check_schema(row.values.get("outcomes", []), list[Outcome], f"the run {row.job.id} of the table has bad outcomes: {AS_WRITTEN}")
-        for name, value in row.values.items():
-            if not isinstance(value, int | float | list) and name not in TEXTS:
-                raise InputError(f"the run {row.job.id} of the table has the {name} '{value}': {AS_WRITTEN}")
 
 
 def _make_store(config: StudyConfig, folder: Path) -> TrialStore:

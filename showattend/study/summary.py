@@ -40,8 +40,6 @@ CONTROL_NOTES = {
 }
 FOCUSED = 0.5  # pointing accuracy: most runs that found their attention have 0.8 and more, most of the others less than 0.4
 MATERIALS = {"encoder": "encoders", "data": "data sets"}  # columns of trials.csv with digests of what all runs should share
-# What a setting is called in tables.
-SETTINGS = ("learning_rate", "dropout", "clip", "hidden_size")
 
 
 def summarize_captions(config: CaptionStudy, rows: Mapping[str, Row]) -> Summary:

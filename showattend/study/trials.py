@@ -125,7 +125,7 @@ class TrialStore:
                 distributions={name: self.distributions[name] for name in row.job.params},
                 user_attrs={"row": asdict(row)},
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise InputError(
                 f"the run {row.job.id} is none of this study ({one_line(error)}): take the table that lay beside its study.json"
             ) from error

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
+from showattend.console import printable
 from showattend.inference import Caption
 from showattend.visualize.fonts import families, is_right_to_left, pillow_font
 from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes
@@ -107,7 +108,7 @@ def _draw_block(
 ) -> None:
     """A caption and its panels, below a line that is `top` inches above the figure's lower edge."""
     width, height = figure.get_size_inches()
-    for n, line in enumerate(title):
+    for n, line in enumerate(map(printable, title)):
         y = (top - 0.06 - LINE_HEIGHT * (n + 0.5)) / height
         figure.text(0.5, y, line, ha="center", va="center", fontsize=TITLE_SIZE, parse_math=False, family=families(line))
     top -= LINE_HEIGHT * len(title) + 0.08
@@ -145,7 +146,7 @@ def _draw_panel(axis: Axes, photo: Image.Image, caption: Caption, word: int | No
         _draw_cell(axis, caption, int(caption.locations[word]), 1.0)
     axis.set_xlim(0, photo.width)
     axis.set_ylim(photo.height, 0)
-    text = caption.labels[word]
+    text = printable(caption.labels[word])
     axis.set_title(text, fontsize=_fitting_size(text, WORD_SIZE, slot), pad=2.5, parse_math=False, family=families(text))
 
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from showattend.console import printable
 from showattend.errors import InputError
 from showattend.inference import Caption
 from showattend.visualize.figures import LINE_COLORS, make_figure
@@ -39,9 +40,12 @@ def gates_figure(caption: Caption, layers: list[dict[str, Tensor]]) -> Figure:
             axis.set_title(f"layer {layer + 1}" if len(layers) > 1 else "each gate: mean and middle half of its units", fontsize=10)
         else:
             _draw_units(axis, name, layers[layer][name])
-    fonts = families(" ".join(caption.labels))
-    axes.flat[-1].set_xticks(range(len(caption.words)), caption.labels, rotation=40, ha="right", rotation_mode="anchor", family=fonts)
-    figure.suptitle(str(caption) or "(no words)", fontsize=11, wrap=True, family=families(str(caption)))
+    labels, title = [printable(label) for label in caption.labels], printable(caption) or "(no words)"
+    axes.flat[-1].set_xticks(
+        range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor", family=families(" ".join(labels)), parse_math=False
+    )
+    # Wrapping takes $…$ for a formula whatever parse_math says.
+    figure.suptitle(title.replace("$", r"\$"), fontsize=11, wrap=True, family=families(title))
     figure.tight_layout(pad=0.5)
     return figure
 

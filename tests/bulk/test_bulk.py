@@ -26,6 +26,7 @@ from showattend.bulk.output import BulkOutput
 from showattend.bulk.parts import PartAssembler
 from showattend.bulk.units import Plan, Unit, write_plan
 from showattend.cli.main import main
+from showattend.data.photos import NOT_A_FILE
 from showattend.data.transforms import Preprocessing
 from showattend.pretrained import save_pretrained
 
@@ -190,7 +191,20 @@ def test_a_shard_that_is_cut_between_two_members_says_so(photos: Path, model: Pa
         end = tar.getmembers()[2].offset
     Path("s.tar").write_bytes(Path("s.tar").read_bytes()[:end])
     assert bulk("s.tar", model) == 0
-    assert [(row["id"], row["error"]) for row in rows()] == [("s.tar/x.jpg", None), ("s.tar", "s.tar: the shard is cut off")]
+    assert [(row["id"], row["error"]) for row in rows()] == [
+        ("s.tar/x.jpg", None),
+        ("s.tar", "s.tar: the shard is damaged (it is cut off after 3072 bytes: download or copy it again)"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tar", "a.jpg"])
+def test_a_pipe_is_not_waited_for(
+    name: str, photos: Path, model: Path, refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(photos / name)
+    assert bulk(photos, model) == 0
+    assert f"{NOT_A_FILE} (1)" in capsys.readouterr().err
+    assert "it is a pipe" in refused("bulk", photos / name, "--output", "other", "--model", model)
 
 
 def test_tables_hold_photos_or_name_them(photos: Path, model: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -224,6 +225,35 @@ def test_a_script_runs_the_command(name: str) -> None:
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     run = subprocess.run([sys.executable, SCRIPTS / f"{name}.py", "--help"], capture_output=True, text=True, check=True, env=environment)
     assert "usage:" in run.stdout
+
+
+def test_what_a_command_reads_is_not_written_over(model: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+    photo = shutil.copy(next((shapes / "images").iterdir()), tmp_path / "a.png")
+    data, results = tmp_path / "captions.csv", tmp_path / "other" / "results.json"
+    results.parent.mkdir()
+    data.write_text("file,caption\na.png,a dog\n")
+    results.write_text('[{"image_id": "a.png", "caption": "a dog"}]')
+    (tmp_path / "link.png").symlink_to(photo)
+    weights = shutil.copytree(model, tmp_path / "model") / "config.json"
+    folder = ["--model", tmp_path / "model"]
+    before = {path: path.read_bytes() for path in (photo, data, results, weights)}
+    for command in (
+        ["attend", photo, *folder, "--out", photo],
+        ["attend", photo, *folder, "--out", tmp_path / "link.png"],
+        ["score", photo, "a dog", *folder, "--out", photo],
+        ["cells", "lstm", "--plot", photo, "--photo", photo, *folder],
+        ["caption", photo, *folder, "--csv", photo],
+        ["caption", photo, *folder, "--json", weights],
+        ["data", tmp_path, "--json", data],
+        ["idf", data, "--references", data],
+        ["evaluate", "--results", results, "--references", data, "--report", results],
+    ):
+        assert "this command reads it" in refused(*command), command
+    assert {path: path.read_bytes() for path in before} == before
+    # In a folder figures get other names.
+    assert main(["attend", str(tmp_path / "a.png"), *map(str, folder), "--out", str(tmp_path), "--format", "png"]) == 0
+    assert photo.read_bytes() == before[photo]
+    assert (tmp_path / "a-2.png").exists()
 
 
 @pytest.mark.parametrize("name", ["fit", "refine", "validate", "test"])

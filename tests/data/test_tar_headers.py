@@ -1,13 +1,17 @@
 """Tar files from strangers: whatever their headers say, little memory is used, and damage is said."""
 
+import bz2
+import gzip
 import io
+import lzma
+import random
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from showattend.data.tar_headers import BoundedTarFile
+from showattend.data.tar_headers import DAMAGE, read_tar
 
 
 def member(name: str, content: bytes = b"x", kind: bytes = tarfile.REGTYPE) -> bytes:
@@ -37,8 +41,12 @@ def negative() -> bytes:
 
 
 def names(path: Path, blocks: Sequence[bytes]) -> list[str]:
-    path.write_bytes(b"".join(blocks) + b"\0" * 2 * tarfile.BLOCKSIZE)
-    with BoundedTarFile.open(path, "r|*") as tar:
+    return names_in(path, b"".join(blocks) + b"\0" * 2 * tarfile.BLOCKSIZE)
+
+
+def names_in(path: Path, content: bytes) -> list[str]:
+    path.write_bytes(content)
+    with path.open("rb") as file, read_tar(file) as tar:
         return [entry.name for entry in tar]
 
 
@@ -51,7 +59,7 @@ def test_usual_headers_are_read_in_all_three_formats(tmp_path: Path) -> None:
                 info = tarfile.TarInfo(name)
                 info.size = 3
                 tar.addfile(info, io.BytesIO(b"abc"))
-        with BoundedTarFile.open(tmp_path / f"{number}.tar", "r|*") as tar:
+        with (tmp_path / f"{number}.tar").open("rb") as file, read_tar(file) as tar:
             found = [(entry.name, tar.extractfile(entry).read()) for entry in tar]  # type: ignore[union-attr]
             assert found == [(name, b"abc") for name in expected]
             assert len(tar.getmembers()) == 0, "those that were read are forgotten"
@@ -83,3 +91,20 @@ def test_usual_headers_are_read_in_all_three_formats(tmp_path: Path) -> None:
 def test_headers_without_end_are_refused_and_so_are_damaged_ones(headers: Callable[[], list[bytes]], message: str, tmp_path: Path) -> None:
     with pytest.raises(tarfile.ReadError, match=message):
         names(tmp_path / "a.tar", [member("first"), *headers(), member("last")])
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress], ids=["tar", "gzip", "bzip2", "xz"])
+def test_a_cut_is_said_wherever_it_is_and_so_is_damage_to_what_is_packed(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    rng = random.Random(0)
+    plain = b"".join([*(member(f"{number}.jpg", rng.randbytes(700)) for number in range(5)), b"\0" * 2 * tarfile.BLOCKSIZE])
+    packed, path = pack(plain), tmp_path / "a.tar"
+    found = names_in(path, packed)
+    assert found == [f"{number}.jpg" for number in range(5)]
+    ends = range(tarfile.BLOCKSIZE, len(plain) - 2 * tarfile.BLOCKSIZE, tarfile.BLOCKSIZE) if pack is bytes else range(40, len(packed), 97)
+    for end in ends:
+        with pytest.raises(DAMAGE):
+            names_in(path, packed[:end])
+    if pack is not bytes:
+        for place in range(len(packed) // 3, len(packed) - 8, 211):
+            with pytest.raises((*DAMAGE, OSError)):
+                names_in(path, packed[:place] + bytes([packed[place] ^ 1]) + packed[place + 1 :])

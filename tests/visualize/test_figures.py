@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -22,6 +23,17 @@ from showattend.visualize import attention_figure, attention_map, curves_figure,
 def make_caption(words: int, grid_shape: tuple[int, int], crop_box: Box) -> Caption:
     alphas = torch.full((words, grid_shape[0] * grid_shape[1]), 0.001)
     return Caption([f"word{n}" for n in range(words)], -1.0, alphas, grid_shape, crop_box, crop_box)
+
+
+def test_words_of_a_stranger_are_drawn_as_text(tmp_path: Path) -> None:
+    """Neither formulas nor control characters, which no XML may hold."""
+    caption = replace(make_caption(3, (2, 2), (0, 0, 30, 20)), words=[r"$\frac$", "a\x1b[2J", "b\x00"])
+    save_figure(attention_figure(Image.new("RGB", (30, 20)), caption), tmp_path / "a.svg")
+    save_figure(gates_figure(caption, [{"f": torch.rand(3, 4)}]), tmp_path / "b.svg")
+    for name in ("a.svg", "b.svg"):
+        text = "".join(ElementTree.parse(tmp_path / name).getroot().itertext())
+        assert r"$\frac$" in text
+        assert r"a\x1b[2J" in text
 
 
 @pytest.mark.parametrize("crop_box", [(0, 0, 300, 200), (50, 0, 250, 200), (62.5, 12.5, 237.5, 187.5)])

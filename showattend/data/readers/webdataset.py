@@ -1,7 +1,7 @@
 """WebDataset's shards: tar files in which the members of one photo, its file and its captions, have one name and follow each other."""
 
-import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
 
@@ -12,9 +12,10 @@ from showattend.data.listings import Listing, split_in_name
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
 from showattend.data.readers.json_records import captions_of_record
 from showattend.data.shards import PackedPhoto, unpack
-from showattend.data.tar_headers import BoundedTarFile
+from showattend.data.tar_headers import DAMAGE, BoundedTarFile, read_tar
 from showattend.data.text_files import split_lines
 from showattend.errors import InputError
+from showattend.files import check_readable
 
 TEXTS = (".txt", ".caption", ".text")
 FIRST_MEMBERS = 20  # by which a shard is recognised: an archive of photos alone is none
@@ -44,28 +45,18 @@ def read_shard(shard: Path, split: str) -> Iterator[PackedPhoto]:
         InputError: it is damaged.
     """
     try:
-        _check_end(shard)
-        with BoundedTarFile.open(shard, "r|*") as tar:
+        check_readable(shard)
+        with shard.open("rb") as file, read_tar(file) as tar:
             for name, members in groupby(_members(tar, shard), key=lambda member: _key(member[0])):
                 if photo := _photo(name, dict(members), split, f"{shard}: {name}"):
                     yield photo
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (*DAMAGE, OSError) as error:
         raise InputError(f"cannot read the shard {shard}: {error}") from error
 
 
-def _check_end(shard: Path) -> None:
-    """Refuse a tar file that is cut off: `tarfile` would end there without a word. Compressed ones have checks of their own."""
-    if shard.suffix.lower() != ".tar":
-        return
-    with shard.open("rb") as file:
-        file.seek(max(0, shard.stat().st_size - tarfile.BLOCKSIZE))
-        if file.read().strip(b"\0"):
-            raise InputError(f"cannot read the shard {shard}: it is cut off: download or copy it again")
-
-
-def _members(tar: tarfile.TarFile, shard: Path) -> Iterator[tuple[str, bytes]]:
+def _members(tar: BoundedTarFile, shard: Path) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the files in a tar, as far as a photo's."""
     for member in tar:
         name = PurePosixPath(member.name)
@@ -78,12 +69,11 @@ def _members(tar: tarfile.TarFile, shard: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _begins_as_shard(path: Path) -> bool:
-    """Whether a photo and a text of its name are among the first members of a tar file."""
-    try:
-        with BoundedTarFile.open(path, "r|*") as tar:
-            names = [member.name for member in islice(tar, FIRST_MEMBERS)]
-    except (tarfile.TarError, EOFError, OSError, ValueError):
-        return False
+    """Whether a photo and a text of its name are among the first members of a tar file, before it is damaged if it is."""
+    names = []
+    with suppress(*DAMAGE, OSError), path.open("rb") as file, read_tar(file) as tar:
+        for member in islice(tar, FIRST_MEMBERS):
+            names.append(member.name)
     photos = {_key(name) for name in names if has_photo_suffix(name)}
     return any(_key(name) in photos for name in names if PurePosixPath(name).suffix.lower() in (*TEXTS, ".json"))
 
