@@ -12,6 +12,10 @@ MAX_REQUIRED_WORDS = 4
 SAMPLING = ("sample", "temperature", "top_k", "top_p", "seed")  # fields that count in sampling only
 
 
+# More would fill the memory of whoever asks for it, or opens a folder that does.
+MAX_BEAM, MAX_LENGTH, MAX_TOKENS, MAX_SEED = 2**10, 2**13, 2**16, 2**63 - 1
+
+
 @dataclass(frozen=True)
 class GenerationConfig:
     """How captions are searched for, or sampled.
@@ -58,9 +62,12 @@ class GenerationConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "beam", "max_length", "num_captions", "groups", minimum=1)
-        check_range(self, "length_penalty", "min_length", "no_repeat_ngram", "diversity", "mutual_information", minimum=0)
-        check_range(self, "top_k", "seed", minimum=0)
+        check_range(self, "beam", "num_captions", "groups", minimum=1, maximum=MAX_BEAM)
+        check_range(self, "max_length", minimum=1, maximum=MAX_LENGTH)
+        check_range(self, "min_length", "no_repeat_ngram", minimum=0, maximum=MAX_LENGTH)
+        check_range(self, "length_penalty", "diversity", "mutual_information", minimum=0)
+        check_range(self, "top_k", minimum=0, maximum=MAX_TOKENS)
+        check_range(self, "seed", minimum=0, maximum=MAX_SEED)
         if self.temperature <= 0:
             raise InputError(f"temperature is {self.temperature}: give more than 0 (a beam of 1 is greedy search)")
         check_range(self, "top_p", above=0, maximum=1)

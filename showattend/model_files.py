@@ -1,36 +1,27 @@
-"""What folders of trained and of exported models share: the files of the vocabulary, and bounds on the sizes that a folder names."""
+"""What folders of trained and of exported models share: the files of the vocabulary, and what both refuse."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 
-from showattend.config_checks import check_range
 from showattend.data.json_files import check_schema, check_texts, read_json
 from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError
-from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import BPE, Subwords, Vocabulary
 
 VOCABULARY = "vocabulary.json"
 SUBWORDS = "subwords.json"  # merges, where the vocabulary's tokens are subwords
-# Upper bounds of the sizes in a folder: larger ones would fill the memory of whoever opens it.
-MAX_IMAGE_SIZE, MAX_BEAM, MAX_LENGTH, MAX_TOKENS, MAX_SEED = 2**13, 2**10, 2**13, 2**16, 2**63 - 1
 COPY_AGAIN = "copy the folder again, whole"
 
 
-def check_sizes(preprocessing: Preprocessing, generation: GenerationConfig) -> None:
-    """Refuse mirrored photos, and sizes that would take far more memory or time than any model needs.
+def check_not_mirrored(preprocessing: Preprocessing) -> None:
+    """Refuse mirrored photos.
 
     Raises:
-        InputError: with the name of the first such size.
+        InputError: they are mirrored.
     """
     if preprocessing.flip:
         raise InputError("preprocessing.flip is true, and maps would be shown on the wrong side of photos: set it to false")
-    check_range(preprocessing, "image_size", maximum=MAX_IMAGE_SIZE)
-    check_range(generation, "beam", "num_captions", "groups", maximum=MAX_BEAM)
-    check_range(generation, "max_length", "min_length", "no_repeat_ngram", maximum=MAX_LENGTH)
-    check_range(generation, "top_k", maximum=MAX_TOKENS)
-    check_range(generation, "seed", maximum=MAX_SEED)
 
 
 def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Serves the page on this machine until the user ends it; nothing is asked of any other machine, unless the user shares it."""
 
 import os
+import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -81,6 +82,7 @@ def _launch(page: Any, options: ServerOptions) -> Any:
 
     page.queue(default_concurrency_limit=1, max_size=QUEUE)
     try:
+        socket.getaddrinfo(options.host, options.port)  # Gradio would try an address that there is not at port after port
         page.launch(
             server_name=options.host,
             server_port=options.port,

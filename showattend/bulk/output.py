@@ -48,7 +48,7 @@ class BulkOutput:
             self.parts.mkdir(parents=True, exist_ok=True)
             self._lock()
         self._check_new_or_same()
-        if not (folder / RUN).exists():
+        if not (folder / RUN).exists() or self._is_empty():
             write_text(folder / RUN, json.dumps(self.settings, indent=1) + "\n")
 
     def plan(self, source: Source, note: Callable[[str], None]) -> Plan:
@@ -106,6 +106,8 @@ class BulkOutput:
             raise InputError(f"{path} is damaged: give --output another folder") from error
         if before == self.settings:
             return
+        if self._is_empty():
+            return
         for name in self.settings:
             if not isinstance(before, dict) or before.get(name) != self.settings[name]:
                 old, new = (_short(values.get(name)) if isinstance(values, dict) else "?" for values in (before, self.settings))
@@ -113,6 +115,10 @@ class BulkOutput:
                     f"{self.folder} holds another run: its {name.replace('_', ' ')} is {old}, and not {new}: "
                     "give --output another folder, or the same input, model and options"
                 )
+
+    def _is_empty(self) -> bool:
+        """Whether an earlier run, which was alone, ended before it had found any input: another one may take its place."""
+        return self.shard[1] == 1 and not (self.folder / PLAN).exists()
 
     def _names(self) -> list[str]:
         return [name for name in os.listdir(self.folder) if not name.startswith((".", f"{LOCK}-"))]

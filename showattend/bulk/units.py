@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from showattend.errors import InputError
+from showattend.errors import InputError, one_line
 from showattend.files import HOST, atomic_write, check_readable, writable
 
 END = b'"end"\n'  # of a plan: without this line it is cut off
@@ -37,8 +37,15 @@ class Unit(NamedTuple):
 
     @classmethod
     def from_json(cls, line: bytes | str) -> "Unit":
-        """A unit from its line."""
-        kind, source, names, ids, (start, stop) = json.loads(line)
+        """A unit from its line.
+
+        Raises:
+            InputError: it is none.
+        """
+        try:
+            kind, source, names, ids, (start, stop) = json.loads(line)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"the plan of the output folder is damaged ({one_line(error)}): choose another output folder") from error
         return cls(kind, source, names, ids, (start, stop))
 
     @property

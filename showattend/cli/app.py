@@ -27,7 +27,9 @@ def add_parser(commands: Commands) -> None:
     server.add_argument(
         "--host", default="127.0.0.1", metavar="NAME", help="listen on this address; 0.0.0.0: on all (default: %(default)s)"
     )
-    server.add_argument("--port", type=whole_number(1), metavar="N", help="(default: the first free one from 7860 on)")
+    server.add_argument(
+        "--port", type=whole_number(1, 65535), metavar="N", help="port to listen on (default: the first free one from 7860 on)"
+    )
     server.add_argument(
         "--max-upload", type=whole_number(1), default=100, metavar="MB", help="largest file of a visitor (default: %(default)s)"
     )

@@ -14,7 +14,7 @@ from showattend.console import print_line
 from showattend.errors import InputError
 from showattend.files import check_writable
 
-HIDDEN_SIZE, MEMORY_SIZE = 512, 32
+HIDDEN_SIZE, MEMORY_SIZE, MAX_SIZE = 512, 32, 2**16
 CellDescription = dict[str, Any]  # of a cell, by catalogue.describe_cell
 
 
@@ -28,13 +28,16 @@ def add_parser(commands: Commands) -> None:
     cells.add_argument("cell", nargs="?", metavar="NAME", help="a registered cell, or my_package.cells:MyCell")
     cells.add_argument(
         "--input-size",
-        type=whole_number(1),
+        type=whole_number(1, MAX_SIZE),
         default=1024,
         metavar="I",
         help="width of x, embedding and context together (default: %(default)s)",
     )
     cells.add_argument(
-        "--hidden-size", type=whole_number(1), metavar="H", help=f"hidden units (default: {HIDDEN_SIZE}, with --memory {MEMORY_SIZE})"
+        "--hidden-size",
+        type=whole_number(1, MAX_SIZE),
+        metavar="H",
+        help=f"hidden units (default: {HIDDEN_SIZE}, with --memory {MEMORY_SIZE})",
     )
     cells.add_argument("--match", metavar="NAME", help="print the hidden size at which each cell has as many parameters as NAME at H")
     cells.add_argument(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from showattend.cli.options import Commands
+from showattend.cli.options import Commands, whole_number
 
 
 def add_parser(commands: Commands) -> None:
@@ -15,7 +15,7 @@ def add_parser(commands: Commands) -> None:
         "4 minutes on two cores.",
     )
     demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for all results (default: %(default)s)")
-    demo.add_argument("--seed", type=int, default=0, help="another seed: other pictures, other weights (default: %(default)s)")
+    demo.add_argument("--seed", type=whole_number(0), default=0, help="another seed: other pictures, other weights (default: %(default)s)")
     demo.set_defaults(run=run)
 
 

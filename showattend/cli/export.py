@@ -51,5 +51,5 @@ def run(args: argparse.Namespace) -> int:
         export_page(model, args.out, int8=args.int8, ort_web=args.ort_web)
     else:
         export_model(model, args.out, args.format, int8=args.int8)
-    print_line(f"{args.out}: {sum(path.stat().st_size for path in args.out.iterdir()) / 1e6:.1f} MB")
+    print_line(f"{args.out}: {sum(path.stat().st_size for path in args.out.iterdir() if path.is_file()) / 1e6:.1f} MB")
     return 0

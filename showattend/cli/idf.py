@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from showattend.cli.options import Commands, add_data_options
-from showattend.console import print_error
+from showattend.console import print_error, print_line
 from showattend.errors import InputError, unknown_name
 from showattend.files import check_writable
 
@@ -44,5 +44,5 @@ def run(args: argparse.Namespace) -> int:
     tokens = ([split(text) for text in texts] for texts in references.captions.values())
     frequencies = count_document_frequencies(tokens, args.tokenizer)
     write_document_frequencies(args.out, frequencies)
-    print(f"{len(frequencies.counts):,} n-grams of {frequencies.photos:,} photos in {args.out}")
+    print_line(f"{len(frequencies.counts):,} n-grams of {frequencies.photos:,} photos in {args.out}")
     return 0

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from showattend.cli import (
     app,
@@ -37,7 +38,7 @@ from showattend.cli.stopping import (
     in_one_line,
     termination_as_exception,
 )
-from showattend.console import prepare_streams, print_error
+from showattend.console import prepare_streams, print_error, printable
 from showattend.files import ensure_home
 from showattend.version import __version__
 
@@ -53,9 +54,17 @@ first steps:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that quotes what it does not know without its control characters."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message, and status 2."""
+        super().error(printable(message))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="showattend",
         description="Caption photos word by word, and see where the model looked for each word.",
         epilog=EPILOG,

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from showattend.generation_config import SAMPLING, GenerationConfig, field_descriptions
 from showattend.ops.fusing import FUSE_MODES
 
+MAX_NUMBER, MAX_DIGITS = 2**31 - 1, 20  # of an option that is a whole number
 # What `add_subparsers` returns; argparse gives it no public name.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -100,12 +101,12 @@ def add_speed_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def whole_number(minimum: int) -> Callable[[str], int]:
-    """The type of an option that is a whole number of at least `minimum`."""
+def whole_number(minimum: int, maximum: int = MAX_NUMBER) -> Callable[[str], int]:
+    """The type of an option that is a whole number from `minimum` to `maximum`."""
 
     def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {minimum}")
+        if not text.isdecimal() or len(text) > MAX_DIGITS or not minimum <= int(text) <= maximum:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number of at least {minimum} and at most {maximum}")
         return int(text)
 
     return parse
@@ -114,6 +115,6 @@ def whole_number(minimum: int) -> Callable[[str], int]:
 def part_of_parts(text: str) -> tuple[int, int]:
     """The type of an option I/N: the I-th of N parts of the work."""
     part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+    if not (part.isdecimal() and parts.isdecimal() and len(text) < 2 * MAX_DIGITS and 1 <= int(part) <= int(parts) <= MAX_NUMBER):
         raise argparse.ArgumentTypeError(f"{text!r} is no part I/N with I from 1 to N, such as 2/8")
     return int(part), int(parts)

@@ -14,6 +14,7 @@ from showattend.console import discard_output, writable_output
 from showattend.errors import InputError
 from showattend.files import DISK_ERRORS
 
+NESTED = "folders, or the contents of a file, are nested too deeply: give what is less deep"
 MEMORY = "memory is used up: take a smaller --batch-size, or --workers 0"
 # What torch, its threads and worker processes say where memory, threads, processes or open files are used up; and what to do.
 # Compiled before there is need: where memory is used up, they could not be.
@@ -115,6 +116,8 @@ def in_one_line(error: BaseException) -> str | None:
             return f"{advice} ({' '.join(text.split())[:200]})"
     if isinstance(error, MemoryError):
         return MEMORY
+    if isinstance(error, RecursionError):
+        return NESTED
     if isinstance(error, OSError) and error.errno is not None:
         if error.filename is None:  # our files' errors have names, so it is most probably standard output
             place = "cannot write standard output" if error.errno in DISK_ERRORS else "the system refused"

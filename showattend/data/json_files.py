@@ -2,16 +2,16 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from showattend.data.text_files import read_text
-from showattend.errors import InputError
+from showattend.errors import InputError, shorten
 
 T = TypeVar("T")
-MAX_BYTES = 2**31  # several times the largest file of COCO
 SAMPLE = 2**15  # bytes at either end of a file by which its format is recognised
 FIELD = re.compile(r" - at `\$(.*)`$")
 
@@ -22,12 +22,6 @@ def read_json(path: Path) -> Any:
     Raises:
         InputError: the file cannot be read, is too large, or is not JSON.
     """
-    try:
-        size = path.stat().st_size
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if size > MAX_BYTES:
-        raise InputError(f"cannot read {path}: it has {size / 1e9:.1f} GB, and at most {MAX_BYTES / 1e9:.1f} GB are read")
     return parse_json(read_text(path), path)
 
 
@@ -35,14 +29,23 @@ def parse_json(text: str, path: Path) -> Any:
     """The content of a JSON text; `path` is its file's name in errors.
 
     Raises:
-        InputError: the text is not JSON, is nested too deeply, or holds an integer of thousands of digits.
+        InputError: the text is not JSON, is nested too deeply, names a thing twice, or holds an integer of thousands of digits.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_as_dict)
     except RecursionError as error:
         raise InputError(f"{path} is no JSON of ours: its lists and objects are nested too deeply") from error
     except ValueError as error:
         raise InputError(f"{path} is no JSON: {str(error).partition(';')[0]}") from error
+
+
+def _as_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; Python's own reader would take the last of two values of one name without a word."""
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"{shorten(repr(twice))} stands in it twice")
+    return entries
 
 
 def is_json_lines(text: str) -> bool:

@@ -87,25 +87,27 @@ def _match(pattern: str, photos: PhotoIndex, skipped: Counter[str]) -> None:
 
 def _photos_in(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
     """The photos below a folder, in no order, entry by entry: a folder may hold millions. Of all other files the suffixes are counted."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                is_link = entry.is_symlink()
-                if os.path.isdir(entry.path) if is_link else entry.is_dir():
-                    if is_link:  # which might lead in circles
-                        skipped[LINKED] += 1
+    folders = [str(folder)]  # not by recursion, which very deep folders would end
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    is_link = entry.is_symlink()
+                    if os.path.isdir(entry.path) if is_link else entry.is_dir():
+                        if is_link:  # which might lead in circles
+                            skipped[LINKED] += 1
+                        else:
+                            folders.append(entry.path)
+                    elif not has_photo_suffix(entry.name):
+                        skipped[Path(entry.name).suffix.lower() or "no suffix"] += 1
+                    elif os.path.isfile(entry.path) if is_link else entry.is_file():
+                        yield Path(entry.path)
                     else:
-                        yield from _photos_in(Path(entry.path), skipped)
-                elif not has_photo_suffix(entry.name):
-                    skipped[Path(entry.name).suffix.lower() or "no suffix"] += 1
-                elif os.path.isfile(entry.path) if is_link else entry.is_file():
-                    yield Path(entry.path)
-                else:
-                    skipped[NOT_A_FILE] += 1
-    except OSError:
-        skipped[UNREADABLE] += 1
+                        skipped[NOT_A_FILE] += 1
+        except OSError:
+            skipped[UNREADABLE] += 1
 
 
 def _note(skipped: Counter[str]) -> str:

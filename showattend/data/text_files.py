@@ -8,6 +8,8 @@ from typing import NamedTuple
 from showattend.errors import InputError
 from showattend.files import check_readable
 
+MAX_BYTES = 2**31  # several times the largest file of COCO
+
 LINE_BREAK = re.compile(r"\r\n|\n|\r")
 # The mark of UTF-32 begins with that of UTF-16: the longer ones come first.
 MARKS = (
@@ -47,7 +49,11 @@ def read_decoded(path: Path) -> DecodedText:
     """
     check_readable(path)
     try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise InputError(f"cannot read {path}: it has {size / 1e9:.1f} GB, and at most {MAX_BYTES / 1e9:.1f} GB are read")
         content = path.read_bytes()
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     mark, encoding = next(((mark, name) for mark, name in MARKS if content.startswith(mark)), (b"", _encoding(content)))

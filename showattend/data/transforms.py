@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RESIZES = ("stretch", "crop")
 # The short side before a crop, as a share of the crop: the paper's 256 for 224 (Xu et al. 2015, section 4.1).
 MARGIN = 256 / 224
+MAX_IMAGE_SIZE = 2**13  # a batch of larger ones would fill the memory
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "image_size", minimum=self.smallest)
+        check_range(self, "image_size", minimum=self.smallest, maximum=MAX_IMAGE_SIZE)
         check_choice(self, "resize", RESIZES)
 
     def __call__(self, image: Image.Image) -> Tensor:

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from showattend.errors import InputError, one_line
-from showattend.files import atomic_write, default_cache_dir
+from showattend.files import atomic_write, check_readable, default_cache_dir
 
 VERSION = "1.30.0"
 ADDRESS = f"https://registry.npmjs.org/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
@@ -34,8 +34,10 @@ def ort_web_files(source: Path | None = None) -> dict[str, bytes]:
     package = source or default_cache_dir() / Path(ADDRESS).name
     if source is None and not package.exists():
         _download(package)
+    check_readable(package)
     try:
-        content = package.read_bytes()
+        with package.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"cannot read {package}: {error.strerror or error}: {BY_HAND}") from error
     _check(content, package)

@@ -19,7 +19,7 @@ from showattend.data.json_files import read_json
 from showattend.encoders import rebuild_encoder
 from showattend.errors import InputError, one_line
 from showattend.files import sha256_of
-from showattend.model_files import COPY_AGAIN, SUBWORDS, VOCABULARY, check_sizes, read_subwords, read_vocabulary
+from showattend.model_files import COPY_AGAIN, SUBWORDS, VOCABULARY, check_not_mirrored, read_subwords, read_vocabulary
 from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder
 from showattend.pretrained.folder import (
@@ -108,7 +108,7 @@ def _check_limits(config: FolderConfig, state: Mapping[str, Tensor], folder: Pat
         check_range(config, "encoder_dim", "vocabulary_size", minimum=1, maximum=largest)
         check_range(decoder, "layers", "init_layers", maximum=len(state))
         check_range(decoder, "embedding_size", "hidden_size", "attention_size", "projection_dim", maximum=MAX_SIZE)
-        check_sizes(config.preprocessing, generation)
+        check_not_mirrored(config.preprocessing)
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}") from error
     for options in (decoder.cell_options, decoder.attention_options):

@@ -161,8 +161,10 @@ def _open_session(model: ExportedModel, graph: str) -> onnxruntime.InferenceSess
         import onnxruntime
     except ImportError as error:
         raise InputError("onnxruntime is not installed: pip install 'showattend[onnx]', or caption with --backend torch") from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # its warnings quote a stranger's names as they are, with control characters
     try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no type
         raise InputError(f"onnxruntime cannot open {path} ({one_line(error)}): {EXPORT_AGAIN}") from error
     expected = model.contract.graphs[graph]

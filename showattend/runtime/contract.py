@@ -16,7 +16,7 @@ from showattend.errors import InputError
 from showattend.files import sha256_of
 from showattend.generation_config import GenerationConfig
 from showattend.geometry import GridGeometry
-from showattend.model_files import COPY_AGAIN, VOCABULARY, check_sizes, read_vocabulary
+from showattend.model_files import COPY_AGAIN, VOCABULARY, check_not_mirrored, read_vocabulary
 from showattend.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -122,7 +122,7 @@ def read_exported(folder: Path) -> ExportedModel:
     try:
         preprocessing = msgspec.convert(contract.preprocessing, Preprocessing)
         generation = msgspec.convert(contract.generation, GenerationConfig)
-        check_sizes(preprocessing, generation)
+        check_not_mirrored(preprocessing)
     except (InputError, msgspec.ValidationError) as error:
         raise InputError(f"{path}: {error}") from error
     _check_graphs(contract, path)

@@ -24,7 +24,7 @@ from showattend.bulk import output, parts
 from showattend.bulk.chunks import CaptionedChunk, Place, Row
 from showattend.bulk.output import BulkOutput
 from showattend.bulk.parts import PartAssembler
-from showattend.bulk.units import Plan, Unit, write_plan
+from showattend.bulk.units import END, Plan, Unit, write_plan
 from showattend.cli.main import main
 from showattend.data.photos import NOT_A_FILE
 from showattend.data.transforms import Preprocessing
@@ -195,6 +195,23 @@ def test_a_shard_that_is_cut_between_two_members_says_so(photos: Path, model: Pa
         ("s.tar/x.jpg", None),
         ("s.tar", "s.tar: the shard is damaged (it is cut off after 3072 bytes: download or copy it again)"),
     ]
+
+
+def test_a_run_that_found_no_input_does_not_claim_the_folder(photos: Path, model: Path) -> None:
+    assert bulk("photo", model) == 2, "a slip of the pen"
+    assert bulk(photos, model) == 0
+    assert len(rows()) == PHOTOS
+
+
+@pytest.mark.parametrize("line", [b"no JSON", b"[1, 2]", b'{"kind": "files"}'])
+def test_a_plan_of_no_units_is_refused(line: bytes, photos: Path, model: Path, refused: Callable[..., str]) -> None:
+    assert bulk(photos, model) == 0
+    for part in Path("out/parts").iterdir():
+        part.unlink()
+    Path("out/plan.jsonl.gz").write_bytes(gzip.compress(line + b"\n" + END))
+    assert "the plan of the output folder is damaged" in refused(
+        "bulk", photos, "--model", model, "--output", "out", "--shard", "1/1", "--unit-size", 4, *WORDS
+    )
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.tar", "a.jpg"])

@@ -256,6 +256,38 @@ def test_what_a_command_reads_is_not_written_over(model: Path, shapes: Path, tmp
     assert (tmp_path / "a-2.png").exists()
 
 
+HUGE = "9" * 20
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["caption", "PHOTO", "--model", "MODEL", "--max-length", HUGE],
+        ["caption", "PHOTO", "--model", "MODEL", "--beam", HUGE],
+        ["caption", "PHOTO", "--model", "MODEL", "--sample", "--num-captions", "10000000"],
+        ["fit", "--config", "shapes", "--model.preprocessing.image_size", "99999999999"],
+        ["study", "--config", "study_memory", "--seeds", "99999999"],
+        ["data", "TWICE"],
+    ],
+    ids=" ".join,
+)
+def test_numbers_without_end_and_names_that_stand_twice_are_refused(
+    options: list[str], model: Path, shapes: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    photo = shutil.copy(next((shapes / "images").iterdir()), tmp_path / "a.png")
+    (tmp_path / "captions.json").write_text('{"a.png": "a dog", "a.png": "a cat"}')
+    places = {"PHOTO": photo, "MODEL": model, "TWICE": tmp_path}
+    error = refused(*(places.get(option, option) for option in options))
+    assert "give at" in error or "'a.png' stands in it twice" in error
+
+
+def test_options_that_are_not_known_are_quoted_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["caption", "a", "--\x1b[2J"], ["cells", "--hidden-size", HUGE], ["app", "--model", "m", "--port", "99999"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(command)
+        assert "\x1b" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["fit", "refine", "validate", "test"])
 def test_the_help_of_training_begins_with_its_own_name_and_what_it_does(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):

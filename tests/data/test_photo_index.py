@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,18 @@ def test_order_is_that_of_sorted_paths() -> None:
     assert list(PhotoIndex(paths)) == paths
     assert Path("a.png") in index
     assert Path("c.png") not in index
+
+
+def test_folders_may_be_nested_deeper_than_python_recurses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = ""
+    for _ in range(sys.getrecursionlimit() + 100):
+        os.mkdir(folder := os.path.join(folder, "d"))
+    photo = Path(folder) / "a.png"
+    photo.touch()
+    assert list(find_photos(["d"])[0]) == [photo]
+    photo.unlink()
+    os.removedirs(folder)  # as pytest, which recurses, could not
 
 
 def test_what_several_patterns_name_comes_once_where_it_was_named_first(tmp_path: Path) -> None:

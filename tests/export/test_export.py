@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -84,6 +86,21 @@ def test_photos_hypotheses_and_locations_are_free_in_the_graphs(model: Path, exp
     for name, session in sessions.items():
         for specs, values in ((contract[name]["inputs"], session.get_inputs()), (contract[name]["outputs"], session.get_outputs())):
             assert [(spec["name"], spec["shape"]) for spec in specs] == [(value.name, value.shape) for value in values]
+
+
+def test_a_graph_that_gives_nan_is_no_captioner(exported: Path, photos: list[Path], tmp_path: Path, refused: Refused) -> None:
+    folder = shutil.copytree(exported, tmp_path / "nan")
+    contract = json.loads((folder / "contract.json").read_text())
+    path = folder / contract["graphs"]["step"]["file"]
+    step = onnx.load(path)
+    for tensor in step.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = np.full_like(onnx.numpy_helper.to_array(tensor), np.nan)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    onnx.save(step, path)
+    contract["sha256"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "contract.json").write_text(json.dumps(contract))
+    assert "give NaN, which is no probability" in refused("caption", photos[0], "--backend", "onnxruntime", "--model", folder)
 
 
 def check(found: Any, expected: Any) -> None:
