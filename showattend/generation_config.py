@@ -13,7 +13,7 @@ SAMPLING = ("sample", "temperature", "top_k", "top_p", "seed")  # fields that co
 
 
 # More would fill the memory of whoever asks for it, or opens a folder that does.
-MAX_BEAM, MAX_LENGTH, MAX_TOKENS, MAX_SEED = 2**10, 2**13, 2**16, 2**63 - 1
+MAX_BEAM, MAX_SAMPLES, MAX_LENGTH, MAX_TOKENS, MAX_SEED = 2**10, 2**13, 2**13, 2**16, 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class GenerationConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "beam", "num_captions", "groups", minimum=1, maximum=MAX_BEAM)
+        check_range(self, "beam", "groups", minimum=1, maximum=MAX_BEAM)
+        check_range(self, "num_captions", minimum=1, maximum=MAX_SAMPLES)
         check_range(self, "max_length", minimum=1, maximum=MAX_LENGTH)
         check_range(self, "min_length", "no_repeat_ngram", minimum=0, maximum=MAX_LENGTH)
         check_range(self, "length_penalty", "diversity", "mutual_information", minimum=0)

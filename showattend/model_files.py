@@ -1,4 +1,4 @@
-"""What folders of trained and of exported models share: the files of the vocabulary, and what both refuse."""
+"""The files in folders of models: their names, and what trained and exported models share, the vocabulary and what is refused."""
 
 import json
 from dataclasses import asdict
@@ -9,8 +9,11 @@ from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError
 from showattend.vocabulary import BPE, Subwords, Vocabulary
 
+WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
+ENCODER_SPEC = "encoder.json"  # where the encoder needs more than its configuration to be rebuilt
 VOCABULARY = "vocabulary.json"
 SUBWORDS = "subwords.json"  # merges, where the vocabulary's tokens are subwords
+FILES = [CARD, CONFIG, ENCODER_SPEC, METRICS, SUBWORDS, VOCABULARY, WEIGHTS]  # of the folder of a trained model
 COPY_AGAIN = "copy the folder again, whole"
 
 

@@ -10,9 +10,8 @@ import torch
 from showattend.files import sha256_of
 from showattend.generation_config import GenerationConfig
 from showattend.inference import Captioner
-from showattend.model_files import SUBWORDS, VOCABULARY
+from showattend.model_files import CONFIG, ENCODER_SPEC, SUBWORDS, VOCABULARY, WEIGHTS
 from showattend.pretrained import Pretrained, find_model_folder, load_pretrained
-from showattend.pretrained.folder import CONFIG, ENCODER_SPEC, WEIGHTS
 
 FILES = (CONFIG, ENCODER_SPEC, SUBWORDS, VOCABULARY, WEIGHTS)  # on which captions depend
 

@@ -254,8 +254,8 @@ def _source(args: argparse.Namespace, search: str) -> str:
     """
     from showattend.cli.growing_file import partial_path
     from showattend.data.json_files import read_json
+    from showattend.model_files import CONFIG
     from showattend.pretrained import find_model_folder
-    from showattend.pretrained.folder import CONFIG
 
     path, results = args.out / SOURCE, args.out / RESULTS
     source = {"models": [sha256_of(find_model_folder(folder) / CONFIG) for folder in model_folders_from_args(args)], "search": search}

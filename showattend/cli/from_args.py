@@ -35,7 +35,7 @@ def model_folders_from_args(args: argparse.Namespace) -> list[Path]:
 
 def inputs_from_args(args: argparse.Namespace, photos: Iterable[Path] = ()) -> Iterator[Path]:
     """The files that a command reads, as far as options name them, and photos; none of them may be written over, see `check_writable`."""
-    from showattend.pretrained.folder import CARD, FILES
+    from showattend.model_files import CARD, FILES
 
     for name in ("photo", "results", "references", "compare", "idf"):
         if file := getattr(args, name, None):

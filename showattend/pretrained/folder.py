@@ -1,4 +1,4 @@
-"""The files of a model folder, and the record that its config.json holds."""
+"""A finished model, and the record that the config.json of its folder holds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,15 +11,11 @@ from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
 from showattend.encoders import EncoderConfig
 from showattend.errors import InputError
-from showattend.model_files import SUBWORDS, VOCABULARY
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.vocabulary import Vocabulary
 
 FORMAT = 3
-WEIGHTS, CONFIG, METRICS, CARD = "model.safetensors", "config.json", "metrics.json", "README.md"
-ENCODER_SPEC = "encoder.json"  # where the encoder needs more than its configuration to be rebuilt
-FILES = [CARD, CONFIG, ENCODER_SPEC, METRICS, SUBWORDS, VOCABULARY, WEIGHTS]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from showattend.errors import InputError, one_line
-from showattend.pretrained.folder import CONFIG, FILES
+from showattend.model_files import CONFIG, FILES
 
 HUB_NAME = re.compile(r"([\w-][\w.-]{0,95}/[\w-][\w.-]{0,95})(?:@([\w.-][\w./-]{0,95}))?")
 T = TypeVar("T")

@@ -19,20 +19,22 @@ from showattend.data.json_files import read_json
 from showattend.encoders import rebuild_encoder
 from showattend.errors import InputError, one_line
 from showattend.files import sha256_of
-from showattend.model_files import COPY_AGAIN, SUBWORDS, VOCABULARY, check_not_mirrored, read_subwords, read_vocabulary
-from showattend.models.caption_model import CaptionModel
-from showattend.models.decoder import Decoder
-from showattend.pretrained.folder import (
+from showattend.model_files import (
     CARD,
     CONFIG,
+    COPY_AGAIN,
     ENCODER_SPEC,
-    FORMAT,
     METRICS,
+    SUBWORDS,
+    VOCABULARY,
     WEIGHTS,
-    FolderConfig,
-    Pretrained,
-    check_finite,
+    check_not_mirrored,
+    read_subwords,
+    read_vocabulary,
 )
+from showattend.models.caption_model import CaptionModel
+from showattend.models.decoder import Decoder
+from showattend.pretrained.folder import FORMAT, FolderConfig, Pretrained, check_finite
 from showattend.pretrained.hub import find_model_folder
 from showattend.vocabulary import BPE, Vocabulary
 

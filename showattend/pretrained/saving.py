@@ -10,19 +10,9 @@ from safetensors.torch import save_file
 from showattend.console import encodable
 from showattend.errors import InputError
 from showattend.files import atomic_folder, sha256_of
-from showattend.model_files import SUBWORDS, save_vocabulary
+from showattend.model_files import CARD, CONFIG, ENCODER_SPEC, FILES, METRICS, SUBWORDS, WEIGHTS, save_vocabulary
 from showattend.pretrained.card import model_card
-from showattend.pretrained.folder import (
-    CARD,
-    CONFIG,
-    ENCODER_SPEC,
-    FILES,
-    FORMAT,
-    METRICS,
-    WEIGHTS,
-    Pretrained,
-    check_finite,
-)
+from showattend.pretrained.folder import FORMAT, Pretrained, check_finite
 from showattend.version import __version__
 
 

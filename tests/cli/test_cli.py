@@ -265,7 +265,7 @@ HUGE = "9" * 20
         ["caption", "PHOTO", "--model", "MODEL", "--max-length", HUGE],
         ["caption", "PHOTO", "--model", "MODEL", "--beam", HUGE],
         ["caption", "PHOTO", "--model", "MODEL", "--sample", "--num-captions", "10000000"],
-        ["fit", "--config", "shapes", "--model.preprocessing.image_size", "99999999999"],
+        ["fit", "--config", "shapes", "--data.root", "TWICE", "--model.preprocessing.image_size", "99999999999"],
         ["study", "--config", "study_memory", "--seeds", "99999999"],
         ["data", "TWICE"],
     ],

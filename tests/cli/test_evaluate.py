@@ -328,7 +328,7 @@ def test_a_card_has_the_scores_and_captions_drawn_by_chance(model: Path, shapes:
     low, high = metrics["intervals"]["bleu4"]  # type: ignore[index]
     assert f"| BLEU-4 | {metrics['bleu4']:.4f} | {low:.4f} to {high:.4f} |" in text
     assert metrics["signature"] in text  # type: ignore[operator]
-    rows = [row.split(" | ") for row in text.partition("drawn by chance")[2].splitlines() if row.startswith("| ")][2:]
+    rows = [row.split(" | ") for row in text.partition("drawn at random")[2].splitlines() if row.startswith("| ")][2:]
     captions = {str(row["image_id"]): row["caption"] for row in json.loads((tmp_path / "out" / "results.json").read_text())}
     assert {row[0][2:].replace("\\", ""): row[1] for row in rows} == captions, "eight photos are fewer than twenty: all are shown"
     assert text.startswith((model / "README.md").read_text().partition("| metric")[0])
