@@ -215,11 +215,11 @@ def _budget(reference: str, undecided: Sequence[str], results: Mapping[str, Comp
         runs_to_decide((sds[name], sds[reference]), results[name].difference, margin, SIGNIFICANCE / len(results)) for name in undecided
     ]
     known, hard = [count for count in needed if count], [name for name, count in zip(undecided, needed, strict=True) if not count]
-    others = " for the others" if hard else ""
-    sentences = [f"If they differ and vary as they do here, {max(known):,} runs of each cell would{others}."] if known else []
+    sentences = [f"If they differ and vary as they do here, {max(known):,} runs of each cell would."] if known else []
     if hard:
+        only = "Only for" if known else "For"
         sentences.append(
-            f"For {_names(hard)} not even {MAX_RUNS:,} runs would: the difference is about the margin, or the runs vary too much."
+            f"{only} {_names(hard)} not even {MAX_RUNS:,} runs would: the difference is about the margin, or the runs vary too much."
         )
     return " ".join(sentences)
 
@@ -255,10 +255,10 @@ def _cautions(config: CaptionStudy, track: Summary) -> Iterator[str]:
             yield f"{count} did best with the {name} size, {bound}: {beyond} ones may be better."
     for name, digests in track["materials"].items():
         if len(digests) > 1:
-            unknown = f", and {digests['']} do not say which" if "" in digests else ""
+            unnamed = f", and {digests['']} runs that name none" if "" in digests else ""
             yield (
-                f"The runs used {len(digests) - ('' in digests)} {MATERIALS[name]} (column `{name}` of trials.csv){unknown}: "
-                "a part of what differs between two runs may be due to that."
+                f"Different {MATERIALS[name]} in the column `{name}` of trials.csv: {len(digests) - ('' in digests)}{unnamed}. "
+                "A part of what differs between two runs may be due to that."
             )
 
 

@@ -116,7 +116,7 @@ def test_a_control_that_fails_and_other_cautions_are_said(monkeypatch: pytest.Mo
     assert "8 of 10 final runs of gru diverged, and are not in its figures." in text
     assert "Every run of mgu in the search diverged: it has no final run." in text
     assert "5 of 5 cells did best with the smallest size, 16: smaller ones may be better." in text
-    assert "The runs used 2 encoders (column `encoder` of trials.csv), and 1 do not say which: a part of what differs" in text
+    assert "Different encoders in the column `encoder` of trials.csv: 2, and 1 runs that name none. A part of what differs" in text
     assert summary["runs"] == {"planned": 6 * 4 + 5 * 10, "finished": 6 * 4 + 5 * 10, "failed": 0}, "not unfinished for ever"
 
 
