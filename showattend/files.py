@@ -159,9 +159,9 @@ def check_writable(path: Path, inputs: Iterable[Path] = ()) -> None:
     Raises:
         InputError: it is a folder or an input, or its folder can neither be written to nor be made.
     """
-    for given in inputs:
-        if os.path.exists(path) and os.path.exists(given) and os.path.samefile(path, given):
-            raise InputError(f"cannot write {path}: this command reads it, and it would be lost: choose another name")
+    # A new file is none of the inputs, which may be a million photos: they are not looked at then.
+    if os.path.exists(path) and any(os.path.exists(given) and os.path.samefile(path, given) for given in inputs):
+        raise InputError(f"cannot write {path}: this command reads it, and it would be lost: choose another name")
     with writable(path), suppress(FileNotFoundError, NotADirectoryError):
         path.lstat()  # raises for a name that is too long
     if os.path.isdir(path):

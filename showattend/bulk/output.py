@@ -104,9 +104,7 @@ class BulkOutput:
             before = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path} is damaged: give --output another folder") from error
-        if before == self.settings:
-            return
-        if self._is_empty():
+        if before == self.settings or self._is_empty():
             return
         for name in self.settings:
             if not isinstance(before, dict) or before.get(name) != self.settings[name]:
