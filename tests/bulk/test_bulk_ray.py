@@ -15,28 +15,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import untrained_model
+from bulk_folders import WORDS
 from PIL import Image
 
 from showattend.bulk.decoding import UnitDecoder
 from showattend.bulk.reading import Found
 from showattend.cli.main import main
-from showattend.pretrained import save_pretrained
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install 'showattend[ray]'"),
     pytest.mark.filterwarnings("ignore"),  # what Ray and its libraries say of each other
 ]
-WORDS = ("--min-length", "3")
 PHOTOS = int(os.environ.get("SHOWATTEND_BULK_PHOTOS", "20000"))  # of the test with deaths
 SECONDS = 900  # that it may take
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    save_pretrained(untrained_model(), folder := tmp_path_factory.mktemp("ray") / "model")
-    return folder
 
 
 def write_photos(folder: Path, count: int, different: int) -> None:
