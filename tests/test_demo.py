@@ -1,6 +1,7 @@
 """The demonstration: a small one always, the full one with its targets as a slow test."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,11 @@ def test_the_demo_draws_trains_captions_scores_and_plots(
     metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
     assert metrics["oracle"]["bleu4"] > metrics["blind"]["bleu4"]
     assert (tmp_path / "demo" / "run" / "model" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("folder", ["", ".", "/"])
+def test_a_folder_without_a_name_is_refused_before_anything_is_drawn(folder: str, refused: Callable[..., str]) -> None:
+    assert "the folder of a run needs a name" in refused("demo", "--out", folder)
 
 
 @pytest.mark.slow

@@ -7,16 +7,15 @@ from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
-import yaml
-
 from showattend.cells import cell_names, find_cell
 from showattend.cells.catalogue import count_parameters
 from showattend.config_checks import check_range, check_types, from_mapping
+from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
+from showattend.data.yaml_files import read_yaml
 from showattend.decoding import GenerationConfig
 from showattend.encoders.base import EncoderConfig
-from showattend.errors import InputError, one_line, unknown_name
-from showattend.files import check_readable
+from showattend.errors import InputError, unknown_name
 from showattend.models.config import DecoderConfig
 from showattend.registry import check_trusted
 from showattend.study.memory_probe import ProbeConfig
@@ -280,12 +279,7 @@ def read_config(path: Path, *, trusted: Collection[str] | None = None, **overrid
     Raises:
         InputError: it cannot be read, or an option is refused.
     """
-    check_readable(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)  # YAML 1.1 takes JSON's 1e-05 for text
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read the study's configuration {path}: {one_line(error)}") from error
+    content = read_json(path) if path.suffix == ".json" else read_yaml(path)  # YAML 1.1 takes JSON's 1e-05 for text
     if not isinstance(content, dict) or "kind" not in content:
         raise InputError(f"{path} is no configuration of a study: give `kind: captions` or `kind: memory` in it (showattend configs)")
     kind = content.pop("kind")

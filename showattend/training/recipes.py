@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from showattend.data.text_files import read_decoded
+from showattend.data.yaml_files import parse_yaml
 from showattend.files import check_readable, writable
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -28,7 +29,7 @@ def with_config_paths(arguments: Sequence[str]) -> Iterator[list[str]]:
     processes that Lightning starts get their options from `sys.argv`, where the copies are named as well.
 
     Raises:
-        InputError: the encoding of a file cannot be recognised.
+        InputError: the encoding of a file cannot be recognised, or it is no YAML (JSON is YAML too).
     """
     before = sys.argv
     with tempfile.TemporaryDirectory(prefix="showattend-") as folder:
@@ -80,6 +81,7 @@ def _as_utf8(name: str, folder: Path) -> str:
     if not path.is_file():
         return name
     text, encoding = read_decoded(path)
+    parse_yaml(text, path)  # jsonargparse would take the last of two values of one name
     if encoding == "utf-8":  # a mark before it does no harm
         return name
     copy = Path(tempfile.mkdtemp(dir=folder)) / path.name

@@ -14,8 +14,10 @@ def make_run_folder(path: Path) -> Path:
     """Make the folder `path`, or path-2, path-3, … where that exists; two runs that start at once get two folders.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: it cannot be made, or has no name.
     """
+    if not path.name:
+        raise InputError(f"the folder of a run needs a name, and '{path}' has none: give one, such as {path / 'runs' / 'demo'}")
     for number in itertools.count(1):
         folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
         with writable(folder):

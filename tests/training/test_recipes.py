@@ -52,6 +52,23 @@ def test_what_the_shell_opens_is_read_once_for_all_processes(monkeypatch: pytest
     os.close(reader)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("data:\n  root: a\n  min_count: 1\n  root: b\n", "line 2: 'root' stands in it twice"),
+        ('{"data": {"root": "a", "root": "b"}}', "'root' stands in it twice"),
+        ("data: [1\n", "is no YAML"),
+        ("data: !!python/name:os.system\n", "could not determine a constructor"),
+        ("[" * 20_000, "nested too deeply"),
+    ],
+)
+def test_a_configuration_that_is_no_plain_yaml_is_one_line(text: str, said: str, tmp_path: Path, refused: Callable[..., str]) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    assert said in refused("fit", "--config", path)
+    assert said in refused("study", "--config", path)
+
+
 def test_a_configuration_in_an_unknown_encoding_is_one_line(tmp_path: Path, refused: Callable[..., str]) -> None:
     (tmp_path / "mine.yaml").write_bytes("имя: собака".encode("koi8-r"))
     assert "mine.yaml: byte 0 is not UTF-8" in refused("fit", "--config", tmp_path / "mine.yaml")
