@@ -14,7 +14,8 @@ from pathlib import Path
 
 from showattend.data.captions import read_captions
 from showattend.data.shapes import read_scenes, write_shapes
-from showattend.demo import caption_all, check
+from showattend.demo import caption_all
+from showattend.grounding import compare_with_scenes
 from showattend.inference import Captioner
 from showattend.metrics import corpus_scores
 from showattend.training.command import train
@@ -66,7 +67,7 @@ def _measure(model: Path, root: Path) -> dict[str, float]:
     captions = caption_all(Captioner.from_pretrained(model), photos)
     references = {str(photo.id): [caption.split() for caption in photo.captions] for photo in photos}
     scores = corpus_scores({name: caption.words for name, caption in captions.items()}, references)
-    truth = check(captions, read_scenes(root))
+    truth = compare_with_scenes(captions, read_scenes(root))
     return {"bleu4": scores["bleu4"], "cider_d": scores["cider_d"], "true": truth.statements.get("all", 0.0), "pointing": truth.pointing}
 
 

@@ -3,17 +3,15 @@
 import json
 import random
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-from showattend.data.boxes import shape_words
 from showattend.data.captions import Photo, read_captions
 from showattend.data.images import open_photo
-from showattend.data.shapes import Scene, describe_scene, parse_caption, read_scenes, write_shapes
+from showattend.data.shapes import Scene, describe_scene, read_scenes, write_shapes
 from showattend.files import write_text
-from showattend.grounding import points_at
+from showattend.grounding import SceneScores, compare_with_scenes
 from showattend.inference import Caption, Captioner, Failure
 from showattend.metrics import bleu
 from showattend.training.command import train
@@ -31,13 +29,6 @@ INTRODUCTION = """
 Every picture shows two to four coloured shapes, and five captions describe their positions. A small CNN, the
 attention and an LSTM are trained together on pictures and captions only: no labels and no boxes of the shapes.
 """
-
-
-class SceneScores(NamedTuple):
-    """How well captions and attention fit the scenes, each a share from 0 to 1."""
-
-    statements: dict[str, float]  # by sort (kind, color, size, relation, count), and `all`
-    pointing: float  # nouns for which alpha's peak lies in the box of the shape that they name
 
 
 def run_demo(out: Path, *, seed: int = 0) -> None:
@@ -61,7 +52,7 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     photos = data.split("test")
     captions = caption_all(captioner, photos)
     bleu_scores = _print_scores(captions, photos, data.split("train"), scenes, seed)
-    scene_scores = check(captions, scenes)
+    scene_scores = compare_with_scenes(captions, scenes)
     _print_scene_scores(scene_scores)
     metrics = {**bleu_scores, "statements": scene_scores.statements, "pointing": scene_scores.pointing}
     write_text(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
@@ -81,19 +72,6 @@ def caption_all(captioner: Captioner, photos: list[Photo]) -> dict[str, Caption]
         assert not isinstance(result, Failure), result.reason
         captions[str(photo.id)] = result
     return captions
-
-
-def check(captions: Mapping[str, Caption], scenes: Mapping[str, Scene]) -> SceneScores:
-    """Compare captions and alphas with the scenes; a noun that names no shape of its scene counts as a miss."""
-    statements: dict[str, list[bool]] = defaultdict(list)
-    hits: list[float] = []
-    for name, caption in captions.items():
-        parsed = parse_caption(caption.words, scenes[name])
-        for sort, true in parsed.statements:
-            statements[sort].append(true)
-            statements["all"].append(true)
-        hits += [points_at(caption, word) for word in shape_words(parsed)]
-    return SceneScores({sort: sum(true) / len(true) for sort, true in statements.items()}, sum(hits) / max(1, len(hits)))
 
 
 def _print_scores(

@@ -15,7 +15,7 @@ from showattend.attention import Attention, AttentionCache, AttentionOutput, Dec
 from showattend.cells import RecurrentCell, Stack, find_cell, make_cell
 from showattend.config_checks import from_mapping
 from showattend.data.transforms import Preprocessing
-from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, State
+from showattend.decoding import GenerationConfig, State
 from showattend.encoders import EncoderConfig, make_encoder
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
@@ -25,7 +25,7 @@ from showattend.training.captioner import LitCaptioner
 from showattend.training.config import CaptionerConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.run_config import DataConfig
-from showattend.vocabulary import END, PAD, START, Vocabulary
+from showattend.vocabulary import END, FORBIDDEN_IDS, PAD, START, Vocabulary
 
 # A decoder: photos, captions a photo, words, locations, channels, vocabulary.
 N, G, T, L, D, V = 3, 4, 6, 5, 7, 11

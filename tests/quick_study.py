@@ -3,9 +3,8 @@
 from typing import Any
 
 from showattend.config_checks import from_mapping
-from showattend.study.caption_runs import DivergedError
 from showattend.study.config import CaptionStudy
-from showattend.study.trials import Job
+from showattend.study.trials import DivergedError, Job
 
 SPACE = {"learning_rate": [1e-3, 1e-2], "dropout": [0.0, 0.5], "clip": [0.5, 5.0], "hidden_size": [16, 32]}
 CONFIG = from_mapping(

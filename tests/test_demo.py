@@ -11,7 +11,8 @@ import yaml
 from showattend.cli.main import main
 from showattend.data.shapes.grammar import describe_scene
 from showattend.data.shapes.scene import Scene, Shape
-from showattend.demo import CONFIG, check
+from showattend.demo import CONFIG
+from showattend.grounding import compare_with_scenes
 from showattend.inference import Caption
 
 RED = Shape("circle", "red", "large", 24, 72, 19)
@@ -30,18 +31,18 @@ def caption(text: str, attended: dict[int, tuple[int, int]]) -> Caption:
 def test_attention_on_the_named_shapes_scores_1_and_off_them_0() -> None:
     text = "a red circle left of a blue square"
     on, off = {2: (4, 1), 7: (4, 6)}, {2: (0, 7), 7: (0, 0)}
-    assert check({"x": caption(text, on)}, {"x": SCENE}).pointing == 1.0
-    assert check({"x": caption(text, off)}, {"x": SCENE}).pointing == 0.0
-    assert check({"x": caption("a green circle", {2: (4, 1)})}, {"x": SCENE}).pointing == 0.0, "the scene has nothing green"
+    assert compare_with_scenes({"x": caption(text, on)}, {"x": SCENE}).pointing == 1.0
+    assert compare_with_scenes({"x": caption(text, off)}, {"x": SCENE}).pointing == 0.0
+    assert compare_with_scenes({"x": caption("a green circle", {2: (4, 1)})}, {"x": SCENE}).pointing == 0.0, "the scene has nothing green"
 
 
 def test_statements_score_is_the_share_of_true_statements() -> None:
     import random
 
-    truth = check({"x": caption("a red circle right of a green square", {})}, {"x": SCENE})
+    truth = compare_with_scenes({"x": caption("a red circle right of a green square", {})}, {"x": SCENE})
     assert truth.statements == {"kind": 1.0, "color": 0.5, "relation": 0.0, "all": 0.6}
     for description in describe_scene(SCENE, random.Random(0)):
-        assert check({"x": caption(" ".join(description.words), {})}, {"x": SCENE}).statements["all"] == 1.0
+        assert compare_with_scenes({"x": caption(" ".join(description.words), {})}, {"x": SCENE}).statements["all"] == 1.0
 
 
 def test_the_demo_draws_trains_captions_scores_and_plots(

@@ -53,7 +53,8 @@ class AttentionOutput(NamedTuple):
     alpha: weights on the locations, (N,G,L); a row sums to 1, or to less if the attention can attend to something else
     sampled_log_prob: log-probability of the sampled location, zero in rows that sampled none, (N,G);
         None: this attention never samples, or did not sample in this call
-    location: index of the one location that the context comes from, (N,G); None: the context comes from all of them
+    location: index of the one location that the context comes from, (N,G); None: the context comes from all of them, or in training,
+        where nothing reads it
     """
 
     context: Tensor

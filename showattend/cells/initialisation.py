@@ -47,7 +47,7 @@ class DefaultScheme:
 
 
 class Xu2015Scheme(DefaultScheme):
-    """The authors' code of Show, Attend and Tell: orthogonal U for each gate, W ~ N(0, 0.01), b = 0."""
+    """The authors' code of Show, Attend and Tell: orthogonal U for each gate, W normal with std 0.01, b = 0."""
 
     def input(self, weight: Tensor) -> None:
         nn.init.normal_(weight, std=0.01)

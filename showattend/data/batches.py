@@ -23,14 +23,14 @@ class Batch(NamedTuple):
     token_ids: captions with `<start>` and `<end>`, the longest of a photo first, then `<pad>`; (N,G,T)
     ids: the photos' ids
     references: the words of each caption of each photo
-    counts: false: the photo only occupies a process that has none of a batch, see `ShareOfBatches`
+    is_counted: false: the photo only occupies a process that has none of a batch, see `ShareOfBatches`
     """
 
     photos: Pixels | Features
     token_ids: Tensor
     ids: list[int | str]
     references: list[list[list[str]]]
-    counts: bool = True
+    is_counted: bool = True
 
 
 class PhotoSource(Protocol):
@@ -61,13 +61,13 @@ class Sample(NamedTuple):
     photo: pixels (3,S,S) or features (L,D)
     captions: the token ids of each caption
     photo_index: index of the photo in the dataset
-    counts: as of `Batch`
+    is_counted: as of `Batch`
     """
 
     photo: Tensor
     captions: list[list[int]]
     photo_index: int
-    counts: bool = True
+    is_counted: bool = True
 
 
 class SampleKey(NamedTuple):
@@ -76,13 +76,13 @@ class SampleKey(NamedTuple):
     photo: index in the dataset
     caption: index of one caption; None: all, or as many as the dataset draws
     seed: of what is drawn at this visit
-    counts: as of `Batch`
+    is_counted: as of `Batch`
     """
 
     photo: int
     caption: int | None = None
     seed: int = 0
-    counts: bool = True
+    is_counted: bool = True
 
 
 class CaptionedDataset(Dataset[Sample]):
@@ -116,14 +116,14 @@ class CaptionedDataset(Dataset[Sample]):
 
     def __getitem__(self, key: int | SampleKey) -> Sample:
         """A photo with its captions; an index stands for the key with the seed 0."""
-        photo, caption, seed, counts = key if isinstance(key, tuple) else SampleKey(key)
+        photo, caption, seed, is_counted = key if isinstance(key, tuple) else SampleKey(key)
         rng = torch.Generator().manual_seed(seed)
         source = self.sources[int(torch.randint(len(self.sources), (), generator=rng))]
         captions = self.encoded[photo] if caption is None else [self.encoded[photo][caption]]
         if self.captions_per_photo is not None and len(captions) > self.captions_per_photo:
             captions = [captions[i] for i in torch.randperm(len(captions), generator=rng)[: self.captions_per_photo]]
         row = source.read(self.rows[photo])
-        return Sample(random_crop(row, self.crop, rng) if self.crop < 1 else row, captions, photo, counts)
+        return Sample(random_crop(row, self.crop, rng) if self.crop < 1 else row, captions, photo, is_counted)
 
     def read_ahead(self, first: int, count: int) -> None:
         """Announce to the sources that photos from `first` on will be read soon."""
@@ -143,7 +143,7 @@ class CaptionedDataset(Dataset[Sample]):
             pad_sequence(rows, batch_first=True, padding_value=PAD).unflatten(0, (len(samples), group)),
             [self.ids[sample.photo_index] for sample in samples],
             [self.references[sample.photo_index] for sample in samples],
-            all(sample.counts for sample in samples),
+            all(sample.is_counted for sample in samples),
         )
 
 
@@ -220,7 +220,7 @@ class ShareOfBatches(Sampler[list[int] | list[SampleKey]]):
         for batch in self.sampler:
             first = batch[0]
             key = first if isinstance(first, SampleKey) else SampleKey(first)
-            yield batch[self.process :: self.processes] or [key._replace(counts=False)]
+            yield batch[self.process :: self.processes] or [key._replace(is_counted=False)]
 
 
 def by_length(lengths: Sequence[Sequence[int]]) -> list[list[tuple[int, int | None]]]:

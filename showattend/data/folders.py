@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from showattend.data.images import has_photo_suffix
-from showattend.data.listings import split_in_name
+from showattend.data.listings import split_in_path
 from showattend.errors import InputError
 
 MAX_LISTS = 100  # files of one folder that may be lists of captions
@@ -162,7 +162,7 @@ def _parent(name: str) -> str:
 
 def _split_of(name: str) -> str:
     """The split after which the folder of a file, or one above it, is named; empty: none."""
-    return next((split for part in PurePosixPath(name).parts[-2::-1] if (split := split_in_name(part))), "")
+    return split_in_path(PurePosixPath(name).parts[:-1])
 
 
 def _matches(name: str, pattern: str) -> bool:

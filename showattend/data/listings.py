@@ -111,6 +111,15 @@ def split_in_name(name: str) -> str:
     return next((split for word in re.findall(r"[^\W\d_]+", name) if (split := SPLIT_OF.get(word.lower()))), "")
 
 
+def split_in_path(parts: Sequence[str]) -> str:
+    """The split after which the last part of a path, or the nearest one above it, is named; empty: none.
+
+    >>> split_in_path(("val", "train2017", "photos"))
+    'train'
+    """
+    return next((split for part in reversed(parts) if (split := split_in_name(part))), "")
+
+
 def clean_captions(captions: Iterable[str | None]) -> tuple[str, ...]:
     """Captions with single spaces between words, without those that are null or empty."""
     return tuple(clean for caption in captions if caption and (clean := " ".join(caption.split())))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from showattend.data.images import has_photo_suffix
 from showattend.data.listings import ListingFile
 from showattend.data.text_files import split_lines
 from showattend.errors import InputError
@@ -29,7 +30,6 @@ PHOTO_COLUMNS = (
 CAPTION_COLUMNS = ("caption", "comment", "text", "captions", "raw", "sentence", "description")
 SPLIT_COLUMNS = ("split", "set", "subset", "partition")
 NUMBERED = re.compile(r"(caption|comment|text|sentence|description)s?[ _-]?\d+")
-PHOTO_NAME = re.compile(r"[^<>]+\.(jpe?g|png|webp|gif|bmp|tiff?|heic|avif)", re.IGNORECASE)
 MAX_FIELD = 2**24  # characters; Python's csv module stops at 131,072 otherwise
 
 
@@ -136,9 +136,14 @@ def _columns(file: ListingFile, fields: Sequence[str]) -> list[str]:
 
 def _columns_of_headless(fields: Sequence[str]) -> list[str]:
     """The columns of a table whose first row is a photo with its caption already, perhaps with the caption's number between them."""
-    if len(fields) < 2 or not PHOTO_NAME.fullmatch(fields[0].strip()):
+    if len(fields) < 2 or not is_photo_name(fields[0].strip()):
         return []
     return ["image", "number", "caption"] if len(fields) > 2 and fields[1].strip().isdecimal() else ["image", "caption"]
+
+
+def is_photo_name(text: str) -> bool:
+    """Whether a text is the name of a photo; one with angle brackets is HTML or a web address in mail."""
+    return has_photo_suffix(text) and not {"<", ">"} & set(text)
 
 
 def _without_empty_end(fields: list[str], least: int) -> list[str]:

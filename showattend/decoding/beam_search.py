@@ -55,7 +55,7 @@ class BeamSearch:
     def extend(self, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Extension:
         """Keep the K best continuations of each group."""
         best = best_continuations(*self._by_group(log_probs, frozen, next_log_probs))
-        return restore_finished(best, log_probs)
+        return restore_frozen_log_probs(best, log_probs)
 
     def is_done(self, scores: Tensor, upper_bounds: Tensor) -> Tensor:
         """A photo is done when no unfinished hypothesis can overtake the last of the best `num_captions` ended ones."""
@@ -131,7 +131,7 @@ def _from_best_chunks(active: Tensor, chunks: Tensor) -> tuple[Tensor, Tensor, T
     return keys, beam, chunk * chunk_size + torch.arange(chunk_size, device=chunks.device)
 
 
-def restore_finished(candidates: Candidates, log_probs: Tensor) -> Extension:
+def restore_frozen_log_probs(candidates: Candidates, log_probs: Tensor) -> Extension:
     """The extension by these candidates, (N,G,K); frozen hypotheses get their log-probability back in place of the key +inf.
 
     Args:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from showattend.decoding.beam_search import BeamSearch, Candidates, argsort_with_priority, best_continuations, restore_finished
+from showattend.decoding.beam_search import BeamSearch, Candidates, argsort_with_priority, best_continuations, restore_frozen_log_probs
 from showattend.decoding.strategy import Extension
 from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import END
@@ -31,7 +31,7 @@ class ConstrainedBeamSearch(BeamSearch):
         grouped = self._by_group(log_probs, frozen, next_log_probs)
         candidates = [self._staying(*grouped), *(self._moving(bit, token_id, *grouped) for bit, token_id in self.required)]
         merged = Candidates(*(torch.cat(parts, -1) for parts in zip(*candidates, strict=True)))
-        return restore_finished(merged.best(self.beams), log_probs)
+        return restore_frozen_log_probs(merged.best(self.beams), log_probs)
 
     def _staying(self, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Candidates:
         """The best continuations without a required word that is new, (N,banks,K)."""

@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 from showattend.generation_config import GenerationConfig
-from showattend.vocabulary import END, PAD, START, UNKNOWN
-
-FORBIDDEN_IDS = (PAD, START, UNKNOWN)
+from showattend.vocabulary import END, FORBIDDEN_IDS
 
 
 class TokenConstraints:

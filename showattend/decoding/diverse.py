@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from showattend.decoding.beam_search import BeamSearch, Candidates, argsort_with_priority, best_continuations, restore_finished
+from showattend.decoding.beam_search import BeamSearch, Candidates, argsort_with_priority, best_continuations, restore_frozen_log_probs
 from showattend.decoding.strategy import Extension
 from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import PAD
@@ -33,7 +33,7 @@ class DiverseBeamSearch(BeamSearch):
             keys = keys + penalty.gather(1, token_ids[:, 0]).unsqueeze(1)
             chosen.append((keys, parents + group * self.beams, token_ids))
             counts = counts.scatter_add(1, token_ids[:, 0], (token_ids[:, 0] != PAD).to(counts.dtype))
-        return restore_finished(Candidates(*(torch.cat(parts, 1) for parts in zip(*chosen, strict=True))), log_probs)
+        return restore_frozen_log_probs(Candidates(*(torch.cat(parts, 1) for parts in zip(*chosen, strict=True))), log_probs)
 
     def is_done(self, scores: Tensor, upper_bounds: Tensor) -> Tensor:
         """As in plain search, for each group and its share of the captions."""

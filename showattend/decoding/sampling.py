@@ -35,9 +35,12 @@ class Sampling:
     def extend(self, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Extension:
         """Draw one token for each hypothesis by inverting the cumulative distribution function."""
         candidate_log_probs, candidate_ids = self._truncate(next_log_probs / self.config.temperature)
+        if candidate_log_probs.device.type == "mps":  # it has no double precision
+            candidate_log_probs = candidate_log_probs.cpu()
         cumulative = candidate_log_probs.double().softmax(-1).cumsum(-1)
         uniform = torch.from_numpy(next(self.uniforms)).to(cumulative.device).unsqueeze(-1)
         drawn = torch.searchsorted(cumulative, uniform * cumulative[..., -1:], right=True).clamp(max=cumulative.shape[-1] - 1)
+        drawn = drawn.to(next_log_probs.device)
         token_ids = candidate_ids.gather(-1, drawn) if candidate_ids is not None else drawn
         token_log_probs = next_log_probs.gather(-1, token_ids).squeeze(-1)
         token_ids = token_ids.squeeze(-1).masked_fill(frozen, PAD)

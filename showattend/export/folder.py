@@ -15,10 +15,9 @@ from showattend.export.page_files import OPTIONS, PAGE_FILES
 from showattend.files import atomic_folder, sha256_of
 from showattend.model_files import SUBWORDS, VOCABULARY, save_vocabulary
 from showattend.pretrained import Pretrained
-from showattend.runtime.beam_search import FORBIDDEN_IDS
 from showattend.runtime.contract import CONTRACT, FORMAT, GRAPHS, Contract, Graph, Grid
 from showattend.version import __version__
-from showattend.vocabulary import END, PAD, START
+from showattend.vocabulary import END, FORBIDDEN_IDS, PAD, START
 
 FORMATS = ("onnx", "pt2", "web")
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from showattend.decoding import GenerationConfig
+from showattend.encoders import EncoderOutput
 from showattend.encoders.feature_extractor import prefetch_one
 from showattend.errors import InputError
 from showattend.features.decoded_photos import DecodedBatch, decoded_batches
@@ -149,12 +150,13 @@ class Captioner:
             InputError: the file holds no readable picture.
         """
         loaded = load_photo(photo, self.model.preprocessing)
-        caption = replace(self._caption_one(loaded, config), photo=loaded.source)
+        caption, encoded = self._caption_one(loaded, config)
+        caption = replace(caption, photo=loaded.source)
         if not (details or gates):
             return caption
-        encoded = [Features(features) for features, _ in self.ensemble.encode(loaded.pixels)]
+        features = [Features(output.features) for output in encoded]
         with self.ensemble.autocast():
-            best, *others = (add_details(self.ensemble.models, encoded, one, gates=gates) for one in (caption, *caption.alternatives))
+            best, *others = (add_details(self.ensemble.models, features, one, gates=gates) for one in (caption, *caption.alternatives))
         return replace(best, alternatives=others)
 
     def gates(self, photo: PhotoLike, config: GenerationConfig | None = None) -> tuple[Caption, list[dict[str, Tensor]]]:
@@ -168,10 +170,9 @@ class Captioner:
             InputError: the file holds no readable picture, or the caption has no words.
         """
         loaded = load_photo(photo, self.model.preprocessing)
-        caption = self._caption_one(loaded, config)
-        features, _ = self._encode(loaded)
+        caption, (encoded, *_) = self._caption_one(loaded, config)
         with self.ensemble.autocast():
-            return caption, record_gates(self.model, features, caption.words)
+            return caption, record_gates(self.model, Features(encoded.features), caption.words)
 
     def score(self, photo: PhotoLike, captions: Sequence[str], *, details: bool = False, gates: bool = False) -> list[CaptionScore]:
         """How probable these captions are for a photo, a file or an open picture, and alpha at each of their words.
@@ -188,24 +189,25 @@ class Captioner:
         for caption, words in zip(captions, tokens, strict=True):
             if not words:
                 raise InputError(f"the caption '{caption}' has no words: give at least one")
-        scores = self.score_words(photo, tokens)
-        if not (details or gates) or not scores:
-            return scores
-        features, _ = self._encode(load_photo(scores[0].caption.photo, self.model.preprocessing))
-        with self.ensemble.autocast():
-            return [one._replace(caption=add_details([self.model], [features], one.caption, gates=gates)) for one in scores]
+        return self.score_words(photo, tokens, details=details, gates=gates)
 
-    def score_words(self, photo: PhotoLike, captions: Sequence[list[str]]) -> list[CaptionScore]:
+    def score_words(
+        self, photo: PhotoLike, captions: Sequence[list[str]], *, details: bool = False, gates: bool = False
+    ) -> list[CaptionScore]:
         """As `score`, for captions that are lists of words already.
 
         Raises:
             InputError: the file holds no readable picture.
         """
         loaded = load_photo(photo, self.model.preprocessing)
-        features, grid_shape = self._encode(loaded)
+        encoded = self.ensemble.extractors[0](loaded.pixels.unsqueeze(0).to(self.device))
+        features = Features(encoded.features)
         with self.ensemble.autocast():
-            scores = score_captions(self.model, features, captions, photo_grid(self.model, loaded.size, grid_shape))
-        return [score._replace(caption=replace(score.caption, photo=loaded.source)) for score in scores]
+            scores = score_captions(self.model, features, captions, photo_grid(self.model, loaded.size, encoded.grid_shape))
+            scored = [replace(score.caption, photo=loaded.source) for score in scores]
+            if details or gates:
+                scored = [add_details([self.model], [features], caption, gates=gates) for caption in scored]
+        return [score._replace(caption=caption) for score, caption in zip(scores, scored, strict=True)]
 
     def caption_files(
         self, paths: Iterable[Path], config: GenerationConfig | None = None, *, batch_size: int = 64, workers: int = 0
@@ -228,7 +230,7 @@ class Captioner:
     def caption_decoded(self, batches: Iterable[DecodedBatch], config: GenerationConfig | None = None) -> Iterator[list[Caption | Failure]]:
         """Caption batches of decoded photos; while one batch is searched, the next is encoded."""
         for reasons, batch in prefetch_one(map(self._submit_readable, batches)):
-            captions = iter(self._caption_batch(batch, config) if batch.sizes else ())
+            captions = iter(self._caption_batch(batch, batch.wait(), config) if batch.sizes else ())
             yield [Failure(reason) if reason else next(captions) for reason in reasons]
 
     def _submit_readable(self, decoded: DecodedBatch) -> tuple[list[str], "_Batch"]:
@@ -243,19 +245,17 @@ class Captioner:
         keys = [zlib.crc32(photo.numpy().tobytes()) for photo in pixels]
         return _Batch(sizes, keys, self.ensemble.submit(pixels) if keys else [])
 
-    def _caption_one(self, photo: LoadedPhoto, config: GenerationConfig | None) -> Caption:
-        return self._caption_batch(self._submit(photo.pixels.unsqueeze(0), [photo.size]), config)[0]
+    def _caption_one(self, photo: LoadedPhoto, config: GenerationConfig | None) -> tuple[Caption, list[EncoderOutput]]:
+        """The caption of one photo, and its features by each model."""
+        batch = self._submit(photo.pixels.unsqueeze(0), [photo.size])
+        encoded = batch.wait()
+        return self._caption_batch(batch, encoded, config)[0], encoded
 
-    def _caption_batch(self, batch: "_Batch", config: GenerationConfig | None) -> list[Caption]:
-        """The captions of photos that are being encoded."""
-        hypotheses, grid_shape = self.ensemble.generate(batch.pending, config or self.model.generation, batch.keys)
+    def _caption_batch(self, batch: "_Batch", encoded: Sequence[EncoderOutput], config: GenerationConfig | None) -> list[Caption]:
+        """The captions of photos, encoded by each model."""
+        hypotheses, grid_shape = self.ensemble.generate(encoded, config or self.model.generation, batch.keys)
         grids = [photo_grid(self.model, size, grid_shape) for size in batch.sizes]
         return [best_caption(hypotheses, row, self.model.vocabulary, grid) for row, grid in enumerate(grids)]
-
-    def _encode(self, photo: LoadedPhoto) -> tuple[Features, tuple[int, int]]:
-        """The features (1,L,D) of one photo by the first model, and the shape of their grid."""
-        features, grid_shape = self.ensemble.extractors[0](photo.pixels.unsqueeze(0).to(self.device))
-        return Features(features), grid_shape
 
 
 class _Batch(NamedTuple):
@@ -264,6 +264,10 @@ class _Batch(NamedTuple):
     sizes: Sequence[tuple[int, int]]
     keys: list[int]
     pending: PendingFeatures
+
+    def wait(self) -> list[EncoderOutput]:
+        """The features by each model; it can be called once."""
+        return [wait() for wait in self.pending]
 
 
 load = Captioner.from_pretrained

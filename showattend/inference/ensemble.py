@@ -80,17 +80,14 @@ class Ensemble:
         """Start to encode N photos, uint8 (N,3,S,S), with each model."""
         return [extractor.submit(pixels.to(self.device)) for extractor in self.extractors]
 
-    def encode(self, pixels: Tensor) -> list[EncoderOutput]:
-        """The features of one photo, uint8 (3,S,S), by each model."""
-        return [extractor(pixels.unsqueeze(0).to(self.device)) for extractor in self.extractors]
-
-    def generate(self, pending: PendingFeatures, config: GenerationConfig, keys: Sequence[int] | None = None) -> EnsembleOutput:
-        """Wait for the features and search for captions.
+    def generate(self, encoded: Sequence[EncoderOutput], config: GenerationConfig, keys: Sequence[int] | None = None) -> EnsembleOutput:
+        """Search for captions.
 
         Args:
+            encoded: the photos by each model
             keys: see `decoding.generate`
         """
-        features, (grid_shape, *_) = zip(*(wait() for wait in pending), strict=True)
+        features, (grid_shape, *_) = zip(*encoded, strict=True)
         run: Callable[..., tuple[Tensor, ...]] = partial(self._search, config, keys)
         if self.is_fused and self.device.type == "cuda" and all(self.decoders) and not config.sample:
             run = self.graphed_searches.setdefault(config, GraphedInference(run))

@@ -49,7 +49,7 @@ def generation_config(
     for name, texts in (("must_include", must_include), ("ban", ban)):
         if texts is not None:
             given[name] = _token_ids(texts, model.vocabulary, required=name == "must_include")
-    if "diversity" in given and "groups" not in given:
+    if "diversity" in given and given.get("groups", model.generation.groups) == 1:
         raise InputError("diversity keeps groups of beams apart: give --groups G too")
     own = [{field.name} for field in fields(GenerationConfig) if field.name not in SAMPLING]
     own = [names - set(given) for names in (*own, set(SAMPLING))]
@@ -64,7 +64,10 @@ def generation_config(
 
 
 def _completed(default: GenerationConfig, given: Mapping[str, Any], dropped: Set[str]) -> GenerationConfig:
-    """Options, completed by a model's settings but for some; of sampling one beam, otherwise as many as captions and groups need."""
+    """The model's settings without the dropped ones, overridden by the user's.
+
+    If no beam is given: 1 for sampling, else enough for captions and groups.
+    """
     config = {field.name: getattr(PLAIN if field.name in dropped else default, field.name) for field in fields(GenerationConfig)}
     config |= given
     if "beam" not in given:

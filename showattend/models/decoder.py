@@ -87,7 +87,8 @@ class Decoder(nn.Module):
     def reset_parameters(self) -> None:
         """Small embeddings and no bias towards any token; the cell initialises its own weights.
 
-        `xu2015`, as in the authors' code: square matrices orthogonal, others and the embeddings N(0, 0.01), biases 0.
+        `xu2015`, as in the authors' code: square matrices orthogonal, others and the embeddings normal with a
+        standard deviation of 0.01, biases 0.
         """
         nn.init.normal_(self.embedding.weight, std=0.1)
         nn.init.zeros_(self.output.bias)

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from showattend.arrays import Bools, Ints
 from showattend.errors import InputError
 from showattend.generation_config import GenerationConfig
-from showattend.vocabulary import END, PAD, START, UNKNOWN
+from showattend.vocabulary import END, FORBIDDEN_IDS, PAD, START
 
 Float32s = NDArray[np.float32]
 State = Sequence[NDArray[Any]]  # tensors (N,G, ...)
 # (token_ids (N,G), state) -> log-probabilities (N,G,V), state, alpha (N,G,L); G is 1 at the first step
 StepFunction = Callable[[Ints, State], tuple[Float32s, State, Float32s]]
-FORBIDDEN_IDS = (PAD, START, UNKNOWN)
 
 
 class Hypotheses(NamedTuple):

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from showattend.cells import find_cell
 from showattend.data.batches import Batch, TrainingBatches
-from showattend.demo import check
+from showattend.data.shapes import SIZE
+from showattend.grounding import compare_with_scenes
 from showattend.inference import Caption
 from showattend.metrics import corpus_scores
 from showattend.models.caption_model import CaptionModel
@@ -23,17 +24,13 @@ from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_sp
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.study.config import CaptionStudy
 from showattend.study.material import Material
+from showattend.study.trials import DivergedError
 from showattend.training.losses import doubly_stochastic_penalty
 from showattend.training.schedules import learning_rate_factor
 from showattend.training.weight_decay import parameter_groups
 from showattend.vocabulary import PAD
 
 SCORE_BATCH = 100
-GRID_PIXELS = 128  # side of a picture of shapes
-
-
-class DivergedError(RuntimeError):
-    """Loss or gradient is no longer finite."""
 
 
 def run_trial(
@@ -144,7 +141,7 @@ def score_decoder(decoder: Decoder, config: CaptionStudy, material: Material, sp
     scores = corpus_scores({photo: caption.words for photo, caption in captions.items()}, references)
     values = {"nll": total / tokens, "bleu4": scores["bleu4"], "cider_d": scores["cider_d"]}
     if material.scenes is not None:
-        values["pointing"] = check({str(photo): caption for photo, caption in captions.items()}, material.scenes).pointing
+        values["pointing"] = compare_with_scenes({str(photo): caption for photo, caption in captions.items()}, material.scenes).pointing
     return values
 
 
@@ -152,6 +149,7 @@ def _caption(material: Material, token_ids: Tensor, alphas: Tensor) -> Caption:
     """A generated caption with its attention on the square grid of the encoder, in the pixels of a picture of shapes."""
     words = material.vocabulary.decode(token_ids[token_ids != PAD].tolist())
     side = math.isqrt(alphas.shape[-1])
-    crop_box = material.preprocessing.crop_box(GRID_PIXELS, GRID_PIXELS)
-    grid_box = material.encoder.grid_geometry.grid_box((side, side), material.preprocessing.image_size, crop_box)
+    crop_box = material.preprocessing.crop_box(SIZE, SIZE)
+    image_size = material.preprocessing.image_size
+    grid_box = material.encoder.geometry_at(image_size).grid_box((side, side), image_size, crop_box)
     return Caption(words, 0.0, alphas[: len(words)], (side, side), crop_box, grid_box)

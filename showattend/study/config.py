@@ -131,6 +131,7 @@ class CaptionStudy:
     """Which cell captions best: every cell is trained on the features of one frozen encoder.
 
     Args:
+        cells: names or dotted paths; none: all registered ones; the references are always among them
         space: of the random search
         margins: for each metric, the difference below which two cells are the same for practical purposes
         data: the photos

@@ -17,8 +17,7 @@ from tqdm import tqdm
 
 from showattend.console import printable
 from showattend.errors import InputError, one_line
-from showattend.study.caption_runs import DivergedError
-from showattend.study.trials import COMPLETE, DIVERGED, FAILED, Job, Row, Status, TrialStore, is_finite
+from showattend.study.trials import COMPLETE, DIVERGED, FAILED, DivergedError, Job, Row, Status, TrialStore, is_finite
 
 MAX_DEATHS = 5  # processes that single runs may kill before the study ends: something else is wrong then
 Work = Callable[[Job], dict[str, Any]]  # measures a job; picklable where there are several processes

@@ -74,8 +74,8 @@ class Copying(MemoryTask):
 class Adding(MemoryTask):
     """Random numbers, of which two are marked: give the sum of the two at the end (Hochreiter & Schmidhuber 1997, section 5.4).
 
-    The first mark lies in the first tenth of the sequence, the second in the rest of the first half; so the delay,
-    which is T, is the distance that the first number is kept, but for a tenth. An answer within 0.1 of the sum is right.
+    The first mark lies in the first tenth of the sequence, the second in the rest of the first half. The delay
+    is T: the first number must be kept for at least nine tenths of it. An answer within 0.1 of the sum is right.
     """
 
     tolerance: ClassVar[float] = 0.1

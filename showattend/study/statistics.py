@@ -184,7 +184,7 @@ def _welch_error(sds: tuple[float, float], counts: tuple[int, int]) -> tuple[flo
 
 @cache
 def detectable_shift(df: float, alpha: float, power: float = POWER) -> float:
-    """The same in standard errors."""
+    """The smallest true difference, in standard errors, that a two-sided t-test at level alpha finds with probability `power`."""
     highest = 10 * (1 + float(special.stdtrit(df, 1 - alpha / 2)))
     return float(optimize.brentq(lambda shift: t_test_power(shift, df, alpha) - power, 0, highest))
 

@@ -144,8 +144,11 @@ def rerun(config: StudyConfig, folder: Path, trial: str, work: Work | None = Non
 
 
 def differences(stored: Row, repeated: Row) -> dict[str, tuple[Any, Any]]:
-    """Values of a repeated trial that its row has otherwise, to six digits, or to four within a list, which is all that published tables
-    have; those of the clock are left out, and what an older version did not write."""
+    """The values in which a repeated trial differs from its stored row, each as (stored, repeated).
+
+    They are compared to six digits, within lists to four: published tables have no more. Times are left out, and values that only one of
+    the two has, which another version wrote.
+    """
     one, other = (
         {"status": row.status, "reason": row.reason, **{name: _six_digits(value) for name, value in row.values.items()}}
         for row in (stored, repeated)

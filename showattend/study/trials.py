@@ -39,7 +39,7 @@ class Job:
     Attributes:
         track: equal_size or equal_parameters; `memory` for the probe
         phase: search, selection or final; the task, or `gradients`, for the probe
-        number: of the setting in `search`; 100 times that and the seed's in `selection`; of the seed in the others
+        number: search: index of the setting; selection: 100 * index of the setting + index of the seed; else: index of the seed
         params: learning_rate, dropout, clip, hidden_size; none for the probe
     """
 
@@ -78,6 +78,10 @@ class Row:
     reason: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+
+
+class DivergedError(RuntimeError):
+    """Loss or gradient is no longer finite."""
 
 
 class TrialStore:

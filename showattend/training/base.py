@@ -16,19 +16,17 @@ from showattend.metrics import corpus_scores
 from showattend.models.caption_model import CaptionModel
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
 from showattend.ops.linear_cross_entropy import caption_loss
-from showattend.training.config import OptimizerConfig
+from showattend.training.config import OPTIMIZERS, OptimizerConfig
 from showattend.training.processes import average, from_first, gather, mean_weights, total
 from showattend.training.schedules import learning_rate_factor
 from showattend.training.weight_decay import ParameterGroup, parameter_groups
 from showattend.vocabulary import PAD, Vocabulary
 
-OPTIMIZER_CLASSES: dict[str, Any] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
-
 
 def batch_counts(batch: Batch) -> Tensor:
     """The numbers of words (with `<end>`), captions and photos of a process's batch, (3,); zero where it does not count."""
     words = (batch.token_ids[..., 1:] != PAD).sum(-1)
-    return torch.stack([words.sum(), (words > 0).sum(), words.new_full((), len(words))]) * batch.counts
+    return torch.stack([words.sum(), (words > 0).sum(), words.new_full((), len(words))]) * batch.is_counted
 
 
 class BaseLitModule(lightning.LightningModule):
@@ -71,7 +69,7 @@ class BaseLitModule(lightning.LightningModule):
         fused = config.name != "rmsprop" and "mixed" not in str(self.trainer.precision)
         options = {**({"fused": True} if fused else {}), **(config.options or {})}
         try:
-            optimizer = OPTIMIZER_CLASSES[config.name](self.parameter_groups(), lr=config.learning_rate, **options)
+            optimizer = OPTIMIZERS[config.name](self.parameter_groups(), lr=config.learning_rate, **options)
         except (TypeError, ValueError) as error:
             raise InputError(f"optimizer.options of {config.name}: {error}") from error
         schedule = LambdaLR(optimizer, self._learning_rate_factor)
@@ -79,10 +77,10 @@ class BaseLitModule(lightning.LightningModule):
 
     def _learning_rate_factor(self, step: int) -> float:
         """The learning rate at a step, as a share of its peak: a linear warm-up, then the schedule."""
-        total = self.trainer.estimated_stepping_batches
-        if math.isinf(total):
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
             return 1.0
-        return learning_rate_factor(self.optimizer_config.schedule, self.optimizer_config.warmup, step, int(total))
+        return learning_rate_factor(self.optimizer_config.schedule, self.optimizer_config.warmup, step, int(steps))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Generate captions, and measure the likelihood of the references."""
@@ -90,9 +88,9 @@ class BaseLitModule(lightning.LightningModule):
         output = self.network(batch.photos, input_ids)
         loss = caption_loss(output.hidden, output.output, flatten_tokens(target_ids, mask))
         counts = batch_counts(batch)
-        words, _, _ = mean_weights(counts)
+        word_weight, _, _ = mean_weights(counts)
         # Weighted by words, so that it does not depend on the batches.
-        self.log("val_loss", average(loss * words), batch_size=int(total(counts)[0]))
+        self.log("val_loss", average(loss * word_weight), batch_size=int(total(counts)[0]))
         self._predict(batch)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
@@ -100,7 +98,7 @@ class BaseLitModule(lightning.LightningModule):
         self._predict(batch)
 
     def _predict(self, batch: Batch) -> None:
-        if not batch.counts:
+        if not batch.is_counted:
             return
         captions = self.network.caption(batch.photos, self.generation).token_ids[:, 0].tolist()
         self.predictions |= {i: self.vocabulary.decode_words(token_ids) for i, token_ids in zip(batch.ids, captions, strict=True)}

@@ -28,7 +28,7 @@ from showattend.training.processes import average, mean_weights
 from showattend.training.reinforce import Reinforce
 from showattend.training.scheduled_sampling import sample_decoder_inputs
 from showattend.training.start import load_start, load_start_weights, start_encoder
-from showattend.training.synced_batch_norm import set_counts
+from showattend.training.synced_batch_norm import set_is_counted
 from showattend.training.weight_decay import ParameterGroup
 from showattend.training.word_dropout import drop_words
 from showattend.vocabulary import PAD, Vocabulary
@@ -84,17 +84,32 @@ class LitCaptioner(BaseLitModule):
         """Compile the attention's loops where `fuse` is auto and the training pays for it; a resumed run does what it did before.
 
         Raises:
-            InputError: scheduled sampling in a training without an end.
+            InputError: scheduled sampling in a training without an end, or leave_one_out where each photo has one sample.
         """
+        self._check_samples()
         if self.config.loss.scheduled_sampling and math.isinf(self.trainer.estimated_stepping_batches):
             raise InputError("loss.scheduled_sampling grows until the end of training: give --trainer.max_epochs or --trainer.max_steps")
-        if self.config.fuse != "auto" or self.device.type != "cpu":
+        if self.device.type != "cpu":
             return
-        if self.is_fused is None:
-            self.is_fused = self._attention_elements() >= TRAINING_ELEMENTS
-        if self.is_fused:
-            with suppress(InputError):  # there is no compiler
-                self.network.fuse()
+        if self.config.fuse == "auto":
+            if self.is_fused is None:
+                self.is_fused = self._attention_elements() >= TRAINING_ELEMENTS
+            if self.is_fused:
+                with suppress(InputError):  # there is no compiler
+                    self.network.fuse()
+        # `fuse` chooses a precision of its own where there is a GPU, even for a training that does not use it.
+        torch.set_float32_matmul_precision(self.config.matmul_precision)
+
+    def _check_samples(self) -> None:
+        """Refuse a baseline from other samples where there is one of each photo."""
+        data = getattr(self.trainer, "datamodule", None)
+        if not self.reinforce or not isinstance(data, CaptionDataModule):
+            return
+        one_caption = data.config.batching == "length" or data.config.captions_per_photo == 1
+        if self.reinforce.config.baseline == "leave_one_out" and self.reinforce.config.samples == 1 and one_caption:
+            raise InputError(
+                "leave_one_out needs more than one sample: give --model.reinforce.samples 2, or several --data.captions_per_photo"
+            )
 
     def _attention_elements(self) -> float:
         """Elements of the attention's maps that one process computes in all steps of the training, see `ops.fusing`."""
@@ -139,7 +154,7 @@ class LitCaptioner(BaseLitModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Negative log-likelihood plus penalty (Xu et al. 2015, eq. 14), plus REINFORCE for hard attention."""
-        set_counts(self.network.encoder, batch.counts)
+        set_is_counted(self.network.encoder, batch.is_counted)
         likelihood, penalty, reinforce = self._losses(batch)
         self.log("train_loss", average(likelihood.detach()), prog_bar=True, batch_size=len(batch.ids))
         self.log("train_penalty", average(penalty.detach()), batch_size=len(batch.ids))
@@ -153,7 +168,7 @@ class LitCaptioner(BaseLitModule):
 
         Means over the batch; of several processes each has a share, and their average is the mean over the whole batch.
         """
-        words, captions, _ = mean_weights(batch_counts(batch))
+        word_weight, caption_weight, _ = mean_weights(batch_counts(batch))
         samples = self.reinforce.config.samples if self.reinforce else 1
         input_ids, target_ids, mask = teacher_forcing_split(batch.token_ids.repeat_interleave(samples, 1))
         features = self.network.encode_photos(batch.photos)  # once: batch statistics of a trained encoder count every pass
@@ -167,8 +182,9 @@ class LitCaptioner(BaseLitModule):
             targets = flatten_tokens(target_ids, mask)
             likelihood, penalty = self._likelihood_and_penalty(output, targets, mask)
             if self.reinforce:
-                reinforce = words * self.reinforce(output, targets, mask, captions)
-        return words * likelihood, (words if self.config.loss.penalty_reduction == "word" else captions) * penalty, reinforce
+                reinforce = word_weight * self.reinforce(output, targets, mask, caption_weight)
+        penalty_weight = word_weight if self.config.loss.penalty_reduction == "word" else caption_weight
+        return word_weight * likelihood, penalty_weight * penalty, reinforce
 
     def _graph_if_usable(self, batch: Batch) -> GraphedTraining | None:
         """No CUDA graph with sampling, mixed precision, gradient accumulation (graphs reuse gradient buffers) or several processes."""

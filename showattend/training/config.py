@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
+
 from showattend.config_checks import check_choice, check_range, check_types
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
@@ -14,7 +16,7 @@ from showattend.training.losses import REDUCTIONS
 from showattend.training.schedules import SCHEDULES
 
 MATMUL_PRECISIONS = ("highest", "high", "medium")
-OPTIMIZERS = ("adamw", "adam", "rmsprop")
+OPTIMIZERS: dict[str, Any] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
 PENALTY_TARGETS: dict[str, float | None] = {"1": 1.0, "T/L": None}
 REINFORCE_BASELINES = ("moving_average", "leave_one_out")
 SELF_CRITICAL_BASELINES = ("greedy", "leave_one_out")
@@ -95,7 +97,7 @@ class OptimizerConfig:
     Args:
         name: adamw, adam or rmsprop
         learning_rate: at its peak, after the warm-up
-        weight_decay: of matrices; vectors (biases, gains) have none
+        weight_decay: of the decoder's matrices; its vectors (biases, gains) and an encoder have none
         warmup: share of the training in which the learning rate rises linearly
         schedule: cosine, linear or constant, after the warm-up
         options: the optimiser's own, such as {momentum: 0.9, centered: true} for rmsprop

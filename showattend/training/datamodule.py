@@ -5,10 +5,8 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import BatchSampler, DataLoader, Sampler, SequentialSampler
 
-from showattend.console import print_error
 from showattend.data.batches import Batch, CaptionedDataset, PhotoSource, ShareOfBatches, TrainingBatches, by_length
 from showattend.data.block_shuffle import BlockShuffledBatches, buffer_for
 from showattend.data.captions import CaptionedPhotos, Photo, read_captions
@@ -22,7 +20,7 @@ from showattend.features.photo_files import open_photo_files
 from showattend.features.row_formats import FLOAT16, INT8
 from showattend.files import default_cache_dir
 from showattend.ops.cuda_graphs import TRAINS_BESIDE_THREADS
-from showattend.training.processes import from_first, gather
+from showattend.training.processes import from_first, gather, report
 from showattend.training.run_config import DataConfig
 from showattend.vocabulary import BPE, Vocabulary, choose_tokenizer, find_tokenizer
 
@@ -30,19 +28,12 @@ MIN_SHARE = 16  # photos of each process, that a cache is filled by all of them 
 FEATURES_AS = {"features": FLOAT16, "int8": INT8}  # by the choice of data.cache
 
 
-@rank_zero_only
-def _report(what: str) -> None:
-    print_error(what)
-
-
 def _build_vocabulary(captions: list[str], config: DataConfig) -> Vocabulary:
     """The vocabulary of the training captions, by the tokeniser that was chosen or that fits them."""
     words = tokenizer = config.tokenizer
     if tokenizer in ("auto", BPE):
         words, reason = choose_tokenizer(captions)
-        _report(
-            f"{f'subwords of {words} words' if tokenizer == BPE else f'tokenizer {words}'}: {reason} (--data.tokenizer chooses another)"
-        )
+        report(f"{f'subwords of {words} words' if tokenizer == BPE else f'tokenizer {words}'}: {reason} (--data.tokenizer chooses another)")
     if tokenizer == BPE:
         return Vocabulary.build_subwords(captions, words, min_count=config.min_count, max_size=config.max_words)
     tokens = map(find_tokenizer(words), captions)
@@ -63,7 +54,7 @@ class CaptionDataModule(lightning.LightningDataModule):
         self.cache_dir = config.cache_dir or default_cache_dir()
         self.photos: CaptionedPhotos = read_captions(config.root, config.layout)
         for note in self.photos.notes:
-            _report(note)
+            report(note)
         captions = [caption for photo in self.photos.split("train") for caption in photo.captions]
         self.vocabulary = _build_vocabulary(captions, config)
         self.datasets: dict[str, CaptionedDataset] = {}
@@ -95,7 +86,7 @@ class CaptionDataModule(lightning.LightningDataModule):
         encoder = model.network.encoder.to(self.trainer.strategy.root_device) if caches_features else None  # type: ignore[union-attr]
         sources = [self._source(photos, view, encoder) for view in views]
         for reason in sources[0].broken.values():
-            _report(f"left out: {reason}")
+            report(f"left out: {reason}")
         if not training:
             return CaptionedDataset(photos, sources, self.vocabulary, None)
         return CaptionedDataset(photos, sources, self.vocabulary, self.config.captions_per_photo, self.config.crop)

@@ -12,8 +12,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from showattend.console import print_error
-from showattend.training.processes import largest
+from showattend.training.processes import largest, report
 
 # SIGHUP: the terminal is closed; SIGUSR1: what batch systems usually send before a time limit.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
@@ -24,11 +23,6 @@ class Terminated(SystemExit):
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(128 + signal_number)
-
-
-@rank_zero_only
-def _report(line: str) -> None:
-    print_error(line)
 
 
 class SignalCheckpoint(Callback):
@@ -89,9 +83,9 @@ class SignalCheckpoint(Callback):
         self._agree()
         if self.received is not None:
             if self.path.exists():
-                _report(f"showattend: stopped; {self.path} is saved: resume with the same command, --name and --ckpt_path last")
+                report(f"showattend: stopped; {self.path} is saved: resume with the same command, --name and --ckpt_path last")
             else:
-                _report("showattend: stopped before there was a step to save")
+                report("showattend: stopped before there was a step to save")
             raise Terminated(self.received)
 
 

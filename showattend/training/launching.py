@@ -92,6 +92,9 @@ def is_lost_connection(error: RuntimeError) -> bool:
 
 
 def wait_for_first_process() -> None:
-    """After an error in a process that the first one has started: if the first has the same one, it prints it, and ends this process."""
+    """In a process that the first one has started: wait before an error is reported.
+
+    If the first process has the same error, it reports it and ends this process.
+    """
     if is_started_by_first():
         time.sleep(SECONDS_FOR_THE_FIRST)

@@ -24,7 +24,7 @@ from showattend.training.datamodule import CaptionDataModule
 from showattend.training.launching import cluster_environment, is_first_process, tie_to_first_process
 from showattend.training.metrics_file import MetricsFile
 from showattend.training.resume import ResumeRecord, ResumeState, check_options, plain_options
-from showattend.training.run_config import DataConfig, RunConfig
+from showattend.training.run_config import DataConfig, RunConfig, trusted_modules
 from showattend.training.runs import last_checkpoint, lock_run_folder, make_run_folder
 from showattend.training.self_critical import LitSelfCritical
 from showattend.training.synced_batch_norm import SyncedBatchNorms
@@ -189,7 +189,7 @@ class TrainingCLI(LightningCLI):
             return
         if path in (None, "last", "best"):
             raise InputError(f"{self.config.subcommand} needs a checkpoint: give --ckpt_path runs/NAME/checkpoints/best.ckpt")
-        trusted = [options.trust] if isinstance(options.trust, str) else list(options.trust)
+        trusted = trusted_modules(options.trust)
         if model := options.get("model"):  # the user has typed these paths
             trusted += [model.get(name) for name in ("encoder.name", "decoder.cell", "decoder.attention") if model.get(name)]
         check_hyper_parameters(read_checkpoint(Path(path))["hyper_parameters"], self.config_class, Path(path), trusted)

@@ -9,8 +9,17 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.autograd import Function
+
+from showattend.console import print_error
+
+
+@rank_zero_only
+def report(line: str) -> None:
+    """Print a line to standard error, once for all processes."""
+    print_error(line)
 
 
 def is_distributed() -> bool:

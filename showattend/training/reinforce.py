@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from showattend.errors import InputError
 from showattend.models.decoder import DecoderOutput
 from showattend.training.config import ReinforceConfig
 from showattend.training.losses import attention_entropy, caption_log_likelihoods, leave_one_out, reinforce_loss
@@ -36,9 +35,6 @@ class Reinforce(nn.Module):
 
         Returns:
             a scalar
-
-        Raises:
-            InputError: leave_one_out with one sample and one caption of each photo.
         """
         assert output.sampled_log_probs is not None
         with torch.no_grad():
@@ -49,10 +45,6 @@ class Reinforce(nn.Module):
 
     def _baseline(self, rewards: Tensor, lengths: Tensor, weight: Tensor | float) -> Tensor:
         if self.config.baseline == "leave_one_out":
-            if rewards.shape[1] == 1:
-                raise InputError(
-                    "leave_one_out needs more than one sample: give --model.reinforce.samples 2, or several --data.captions_per_photo"
-                )
             group = (-1, self.config.samples if self.config.samples > 1 else rewards.shape[1])
             return leave_one_out(rewards.reshape(group), lengths.reshape(group)).view_as(rewards)
         mean = average(weight * rewards.sum() / (lengths > 0).sum().clamp(min=1))

@@ -1,5 +1,6 @@
 """The options of a run: its data, and what belongs neither to the model, the data nor the trainer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -107,4 +108,9 @@ class RunConfig:
     @property
     def trusted(self) -> list[str]:
         """The trusted modules as a list."""
-        return [self.trust] if isinstance(self.trust, str) else self.trust
+        return trusted_modules(self.trust)
+
+
+def trusted_modules(trust: str | Sequence[str]) -> list[str]:
+    """The modules of the option `trust`, one or several."""
+    return [trust] if isinstance(trust, str) else list(trust)

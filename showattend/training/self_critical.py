@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from showattend.config_checks import from_mapping
 from showattend.data.batches import Batch
-from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, generate
+from showattend.decoding import GenerationConfig, generate
 from showattend.metrics import CiderD
 from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split
@@ -20,7 +20,7 @@ from showattend.training.config import RefineConfig
 from showattend.training.losses import caption_log_likelihoods, leave_one_out, reinforce_loss
 from showattend.training.processes import average, mean_weights
 from showattend.training.start import load_start
-from showattend.vocabulary import END, PAD, SPECIALS, START, Vocabulary
+from showattend.vocabulary import END, FORBIDDEN_IDS, PAD, SPECIALS, START, Vocabulary
 
 
 class LitSelfCritical(BaseLitModule):
@@ -74,10 +74,11 @@ class LitSelfCritical(BaseLitModule):
         """The self-critical loss of one batch."""
         loss, rewards, lengths = self._losses(batch)
         # Of several processes each has its share of the photos, and of the sampled words.
-        photos, words = mean_weights(torch.stack([lengths.new_full((), len(lengths)), lengths.sum()]) * batch.counts)
-        self.log("train_reward", average(rewards.mean() * photos), prog_bar=True, batch_size=len(batch.ids))
-        self.log("train_length", average(lengths.float().mean() * photos), batch_size=len(batch.ids))
-        weighted: Tensor = loss * words
+        counts = torch.stack([lengths.new_full((), len(lengths)), lengths.sum()]) * batch.is_counted
+        photo_weight, word_weight = mean_weights(counts)
+        self.log("train_reward", average(rewards.mean() * photo_weight), prog_bar=True, batch_size=len(batch.ids))
+        self.log("train_length", average(lengths.float().mean() * photo_weight), batch_size=len(batch.ids))
+        weighted: Tensor = loss * word_weight
         return weighted
 
     def _losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -88,9 +89,7 @@ class LitSelfCritical(BaseLitModule):
         """
         encoder_features = self.network.encode_photos(batch.photos)
         token_ids = self._sample(encoder_features, self.sampling_config)
-        start = time.perf_counter()
         rewards = self._reward(batch.ids, token_ids)
-        self.reward_seconds = time.perf_counter() - start
         if self.config.baseline == "greedy":
             baselines = self._reward(batch.ids, self._sample(encoder_features, self.greedy_config))
         else:
@@ -106,7 +105,7 @@ class LitSelfCritical(BaseLitModule):
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
         """Note the time."""
-        self.step_start = time.perf_counter()
+        self.step_start, self.reward_seconds = time.perf_counter(), 0.0
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Log the share of the step's time that the rewards took."""
@@ -122,10 +121,12 @@ class LitSelfCritical(BaseLitModule):
 
     def _reward(self, ids: Sequence[int | str], token_ids: Tensor) -> Tensor:
         """CIDEr-D of captions (N,S,T), (N,S); `<end>` counts as a word, or captions would learn to stop early."""
-        samples = token_ids.shape[1]
-        captions = []
+        start = time.perf_counter()
+        captions, samples = [], token_ids.shape[1]
         for ids_of_caption in token_ids.flatten(0, 1).tolist():
             words = self.vocabulary.decode_words(ids_of_caption)
             captions.append([*words, SPECIALS[END]] if END in ids_of_caption else words)
         photos = [self.rows[photo] for photo in ids for _ in range(samples)]
-        return torch.tensor(self.rewards.scores(photos, captions), dtype=torch.float32, device=token_ids.device).view(-1, samples)
+        scores = self.rewards.scores(photos, captions)
+        self.reward_seconds += time.perf_counter() - start
+        return torch.tensor(scores, dtype=torch.float32, device=token_ids.device).view(-1, samples)

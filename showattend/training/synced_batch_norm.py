@@ -11,20 +11,20 @@ class SyncedBatchNorm(nn.BatchNorm2d):
     """Mean and variance of each channel over the maps of all processes, first the one, then the other.
 
     Attributes:
-        counts: whether this process's photos are part of the batch, see `data.batches.ShareOfBatches`
+        is_counted: whether this process's photos are part of the batch, see `data.batches.ShareOfBatches`
     """
 
-    counts = True
+    is_counted = True
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise maps (N,C,H,W); in eval mode by the running statistics."""
         if not self.training:
             return super().forward(x)
         values = x.to(torch.promote_types(x.dtype, torch.float32))  # also in mixed precision
-        elements = total(values.new_tensor(x.numel() // x.shape[1] * self.counts))
-        mean = total(values.sum((0, 2, 3)) * self.counts) / elements
+        elements = total(values.new_tensor(x.numel() // x.shape[1] * self.is_counted))
+        mean = total(values.sum((0, 2, 3)) * self.is_counted) / elements
         centered = values - mean[:, None, None]
-        variance = total(centered.square().sum((0, 2, 3)) * self.counts) / elements
+        variance = total(centered.square().sum((0, 2, 3)) * self.is_counted) / elements
         self._track(mean.detach(), variance.detach() * (elements / (elements - 1)))
         normalized = centered * (variance + self.eps).rsqrt()[:, None, None]
         return (normalized * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
@@ -59,8 +59,8 @@ class SyncedBatchNorms(LayerSync):
         return model
 
 
-def set_counts(model: nn.Module, counts: bool) -> None:
+def set_is_counted(model: nn.Module, is_counted: bool) -> None:
     """Say whether the next photos of this process are part of the batch."""
     for module in model.modules():
         if isinstance(module, SyncedBatchNorm):
-            module.counts = counts
+            module.is_counted = is_counted

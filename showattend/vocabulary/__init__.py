@@ -2,11 +2,12 @@
 
 from showattend.vocabulary.subwords import BPE, Subwords
 from showattend.vocabulary.tokenizers import TOKENIZERS, Choice, choose_tokenizer, find_tokenizer, join_tokens, token_label, tokenize
-from showattend.vocabulary.vocabulary import END, PAD, SPECIALS, START, UNKNOWN, Vocabulary
+from showattend.vocabulary.vocabulary import END, FORBIDDEN_IDS, PAD, SPECIALS, START, UNKNOWN, Vocabulary
 
 __all__ = [
     "BPE",
     "END",
+    "FORBIDDEN_IDS",
     "PAD",
     "SPECIALS",
     "START",

@@ -11,6 +11,7 @@ from showattend.vocabulary.subwords import BPE, SIZE, Subwords, SubwordTokenizer
 from showattend.vocabulary.tokenizers import find_tokenizer, join_tokens
 
 PAD, START, END, UNKNOWN = range(4)
+FORBIDDEN_IDS = (PAD, START, UNKNOWN)  # never generated
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 
 

@@ -14,7 +14,8 @@ from showattend.cli.main import main
 from showattend.data.captions import read_captions
 from showattend.data.shapes import read_scenes
 from showattend.data.shapes.scene import KINDS
-from showattend.demo import caption_all, check
+from showattend.demo import caption_all
+from showattend.grounding import compare_with_scenes
 
 PHOTOS = 8
 
@@ -100,7 +101,7 @@ def test_ground_prints_writes_and_draws(model: Path, shapes: Path, tmp_path: Pat
 def test_pointing_with_misses_equals_the_demo_s_pointing(model: Path, shapes: Path, tmp_path: Path) -> None:
     written = ground(model, shapes, tmp_path, "--split", "train", "--faithfulness", 0)
     captions = caption_all(Captioner.from_pretrained(model, "cpu"), read_captions(shapes).split("train"))
-    assert written["grounding"]["pointing_with_misses"] == pytest.approx(check(captions, read_scenes(shapes)).pointing)
+    assert written["grounding"]["pointing_with_misses"] == pytest.approx(compare_with_scenes(captions, read_scenes(shapes)).pointing)
     assert set(written) == {"grounding"}
 
 

@@ -12,6 +12,7 @@ from data_folders import (
     backslashes_in_names,
     capitals_in_suffixes,
     coco_as_unzipped,
+    coco_content,
     coco_of_two_years,
     flickr8k_two_zips,
     flickr30k_release,
@@ -98,6 +99,29 @@ def test_data_sets_are_read_as_they_are_downloaded(make, layout: str, counts: tu
 def test_the_years_of_coco_are_not_mixed_and_a_line_names_what_is_left_out(tmp_path: Path) -> None:
     coco_of_two_years(tmp_path)
     assert "captions_train2014.json left out" in read_captions(tmp_path).notes[0]
+
+
+@pytest.mark.parametrize("parts", [("train_part1", "train_part2", "val"), ("Train2017", "Train2017b", "Val2017")])
+def test_parts_of_one_year_are_all_read(parts: tuple[str, ...], tmp_path: Path) -> None:
+    for number, part in enumerate(parts):
+        name = NAMES[number]
+        write(tmp_path / f"annotations/captions_{part}.json", coco_content([name], int(name[:4])))
+        photos(tmp_path / "images", name)
+    data = read_captions(tmp_path)
+    assert [len(data.split(split)) for split in ("train", "val")] == [2, 1]
+
+
+def test_a_first_row_that_names_a_photo_of_a_rarer_format_is_no_header(tmp_path: Path) -> None:
+    photos(tmp_path, *(name.replace(".jpg", ".jfif") for name in NAMES))
+    write(tmp_path / "mine.csv", "".join(f"{name.replace('.jpg', '.jfif')},a dog\n" for name in NAMES))
+    assert sum(map(len, read_captions(tmp_path).splits.values())) == len(NAMES)
+
+
+def test_how_the_texts_of_textcaps_were_read_is_said(tmp_path: Path) -> None:
+    textcaps(tmp_path)
+    path = tmp_path / "TextCaps_0.1_val.json"
+    path.write_bytes(path.read_text().replace("red", "r\u00e9d").encode("latin-1"))
+    assert any("TextCaps_0.1_val.json" in note for note in read_captions(tmp_path).notes)
 
 
 def test_a_photo_in_two_lists_of_splits_is_refused(tmp_path: Path) -> None:

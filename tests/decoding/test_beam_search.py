@@ -7,10 +7,10 @@ import pytest
 import torch
 from factories import LENGTH, TinyLanguage, all_captions, without_padding
 
-from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, generate
+from showattend.decoding import GenerationConfig, generate
 from showattend.decoding.beam_search import best_continuations
 from showattend.errors import InputError
-from showattend.vocabulary import END, PAD, START
+from showattend.vocabulary import END, FORBIDDEN_IDS, PAD, START
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0])

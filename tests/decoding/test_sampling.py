@@ -8,8 +8,8 @@ import torch
 from factories import LENGTH, LOCATIONS, TinyLanguage, chi_squared_p, without_padding
 from torch import Tensor
 
-from showattend.decoding import FORBIDDEN_IDS, GenerationConfig, State, generate
-from showattend.vocabulary import END, START
+from showattend.decoding import GenerationConfig, State, generate
+from showattend.vocabulary import END, FORBIDDEN_IDS, START
 
 DRAWS = 4000
 Reshape = Callable[[Tensor], Tensor]

@@ -45,6 +45,7 @@ CONTRADICTING = [
     ({"sample": True, "beam": 1, "temperature": 0.8}, {}, {}),
     ({"sample": True, "beam": 1, "temperature": 0.8}, {"seed": 3}, {"seed": 3}),
     ({"sample": True, "beam": 1, "temperature": 0.8}, {"sample": False}, {"sample": False, "temperature": 1.0}),
+    ({"groups": 2, "beam": 4}, {"diversity": 0.3}, {"diversity": 0.3}),
     ({"ban": (4,), "must_include": (5,)}, {}, {}),
     ({"ban": (4,), "must_include": (5,)}, {"ban": [], "must_include": []}, {"ban": (), "must_include": ()}),
     ({"ban": (4,), "must_include": (5,)}, {"groups": 3}, {"groups": 3, "must_include": ()}),

@@ -148,7 +148,7 @@ def test_the_shares_of_all_processes_are_the_batches_of_one(processes: int) -> N
     shares = [list(ShareOfBatches(TrainingBatches(groups, 5, seed=1), process, processes)) for process in range(processes)]
     assert {len(share) for share in shares} == {len(whole)}
     for step, batch in enumerate(whole):
-        assert sorted(key for share in shares for key in share[step] if key.counts) == sorted(batch)  # type: ignore[union-attr]
+        assert sorted(key for share in shares for key in share[step] if key.is_counted) == sorted(batch)  # type: ignore[union-attr]
         assert all(share[step] for share in shares)
 
 
@@ -157,7 +157,7 @@ def test_every_validation_photo_counts_once(processes: int) -> None:
     batches = BatchSampler(SequentialSampler(range(9)), 4, drop_last=False)
     keys = [key for process in range(processes) for batch in ShareOfBatches(batches, process, processes) for key in batch]
     assert sorted(key for key in keys if not isinstance(key, SampleKey)) == list(range(9))
-    assert not any(key.counts for key in keys if isinstance(key, SampleKey))
+    assert not any(key.is_counted for key in keys if isinstance(key, SampleKey))
 
 
 def test_a_single_process_computes_with_what_it_has() -> None:

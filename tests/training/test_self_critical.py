@@ -15,13 +15,12 @@ from torch import Tensor
 from showattend.cli.main import main
 from showattend.config_checks import from_mapping
 from showattend.data.batches import Batch
-from showattend.decoding import FORBIDDEN_IDS
 from showattend.errors import InputError
 from showattend.training.config import RefineConfig, SelfCriticalConfig
 from showattend.training.datamodule import CaptionDataModule
 from showattend.training.run_config import DataConfig
 from showattend.training.self_critical import LitSelfCritical
-from showattend.vocabulary import START
+from showattend.vocabulary import FORBIDDEN_IDS, START
 
 CONFIG = Path(__file__).parents[2] / "configs" / "scst.yaml"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from showattend.data.folders import DataFolder
 from showattend.data.images import has_photo_suffix
-from showattend.data.listings import Listing, split_in_name, split_name
+from showattend.data.listings import Listing, split_in_path, split_name
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
 from showattend.data.readers.json_records import captions_of_record
 from showattend.data.shards import PackedPhoto, unpack
@@ -103,8 +103,7 @@ def _photo(row: Mapping[str, Any], path: Path, split: str) -> PackedPhoto:
 
 
 def _split(path: Path, root: DataFolder) -> str:
-    parts = path.relative_to(root.root).with_suffix("").parts
-    return next((split for part in reversed(parts) if (split := split_in_name(part))), "")
+    return split_in_path(path.relative_to(root.root).with_suffix("").parts)
 
 
 def _library() -> Any:

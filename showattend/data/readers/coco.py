@@ -1,5 +1,6 @@
 """COCO's captions as they are published (Chen et al. 2015), and files in the same format."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -101,7 +102,8 @@ def read_part(root: DataFolder, path: Path, part: str) -> Listing:
 
 
 def _year(part: str) -> str:
-    return part.lstrip("abcdefghijklmnopqrstuvwxyz_")
+    """The year in the name of a part, such as `train2017`; empty: none."""
+    return match[0] if (match := re.search(r"(19|20)\d\d", part)) else ""
 
 
 def _choose_year(root: DataFolder, parts: Sequence[str]) -> tuple[str, str]:

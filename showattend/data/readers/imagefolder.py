@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from showattend.data.folders import DataFolder
-from showattend.data.listings import JSON_LINES_SUFFIXES, ListedPhoto, Listing, ListingFile, split_in_name
+from showattend.data.listings import JSON_LINES_SUFFIXES, ListedPhoto, Listing, ListingFile, split_in_path
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
 from showattend.data.readers.csv_table import CsvReader
 from showattend.data.readers.json_records import JsonRecordsReader
@@ -32,5 +32,5 @@ def _place(photo: ListedPhoto, folder: Path, root: Path) -> ListedPhoto:
     """A photo of one file of metadata: the same name may stand in the file of another split, for another photo."""
     file = folder / str(photo.file).replace("\\", "/")
     inside = file.relative_to(root) if file.is_relative_to(root) else file
-    split = next((split for part in inside.parts[-2::-1] if (split := split_in_name(part))), "")
+    split = split_in_path(inside.parts[:-1])
     return photo._replace(id=inside.as_posix(), file=file, split=photo.split or split)

@@ -10,7 +10,7 @@ from showattend.data.json_files import check_file_names, check_texts, parse_json
 from showattend.data.listings import ListedPhoto, Listing, ListingFile, PhotoId, split_name
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, place_photos, split_by_tenths
 from showattend.data.readers.csv_table import read_by_split
-from showattend.data.tables import CAPTION_COLUMNS, NUMBERED, PHOTO_COLUMNS, PHOTO_NAME, SPLIT_COLUMNS
+from showattend.data.tables import CAPTION_COLUMNS, NUMBERED, PHOTO_COLUMNS, SPLIT_COLUMNS, is_photo_name
 from showattend.data.text_files import split_lines
 from showattend.errors import InputError
 
@@ -106,7 +106,7 @@ def _is_list(content: object) -> bool:
 
 
 def _is_mapping(content: object) -> bool:
-    return isinstance(content, dict) and bool(content) and bool(PHOTO_NAME.fullmatch(next(iter(content))))
+    return isinstance(content, dict) and bool(content) and bool(is_photo_name(next(iter(content))))
 
 
 def _looks_like_records(path: Path) -> bool:
@@ -116,5 +116,5 @@ def _looks_like_records(path: Path) -> bool:
     texts = any(f'"{name}' in head.lower() for name in (*CAPTION_COLUMNS, "sentences"))
     if path.suffix.lower() == ".json" and not head.startswith("["):
         key = head[1:].lstrip()[1:].partition('"')[0]
-        return head.startswith("{") and bool(PHOTO_NAME.fullmatch(key))
+        return head.startswith("{") and bool(is_photo_name(key))
     return head[:1] in ("{", "[") and names and texts

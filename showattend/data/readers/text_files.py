@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from showattend.data.folders import DataFolder
 from showattend.data.images import has_photo_suffix
-from showattend.data.listings import ListedPhoto, Listing, ListingFile, split_in_name
+from showattend.data.listings import ListedPhoto, Listing, ListingFile, split_in_path
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
 from showattend.data.text_files import split_lines
 
@@ -32,7 +32,7 @@ class TextFilesReader(CaptionReader):
 
 def _read_photo(root: DataFolder, name: str, text: str | None) -> ListedPhoto:
     captions = [line for line in split_lines(ListingFile(root / text).text) if line.strip()] if text else []
-    split = next((split for part in PurePosixPath(name).parts[-2::-1] if (split := split_in_name(part))), "")
+    split = split_in_path(PurePosixPath(name).parts[:-1])
     return ListedPhoto(name, root / name, captions, split)
 
 

@@ -46,7 +46,8 @@ class TextCapsReader(CaptionReader):
         """Photos of all files."""
         listings = [self.read_file(ListingFile(path)) for path in self.find(root)]
         photos = [photo for listing in listings for photo in listing.photos]
-        return split_by_tenths(place_photos(root, Listing(photos), "train_images"))
+        notes = [note for listing in listings for note in listing.notes]
+        return split_by_tenths(place_photos(root, Listing(photos, notes), "train_images"))
 
     def recognises_file(self, file: ListingFile) -> bool:
         """Whether the file is an object with records in `data`."""

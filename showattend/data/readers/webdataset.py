@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from showattend.data.folders import DataFolder
 from showattend.data.images import MAX_BYTES, has_photo_suffix
 from showattend.data.json_files import parse_json
-from showattend.data.listings import Listing, split_in_name
+from showattend.data.listings import Listing, split_in_path
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
 from showattend.data.readers.json_records import captions_of_record
 from showattend.data.shards import PackedPhoto, unpack
@@ -99,5 +99,4 @@ def _photo(name: str, members: dict[str, bytes], split: str, where: str) -> Pack
 
 
 def _split(shard: Path, root: DataFolder) -> str:
-    parts = shard.relative_to(root.root).with_suffix("").parts
-    return next((split for part in reversed(parts) if (split := split_in_name(part))), "")
+    return split_in_path(shard.relative_to(root.root).with_suffix("").parts)
