@@ -92,7 +92,7 @@ def _folder(args: argparse.Namespace) -> Path:
 
 
 def _config(args: argparse.Namespace, folder: Path) -> "StudyConfig":
-    from showattend.study.config import read_config
+    from showattend.study.config_file import read_config
     from showattend.study.study import stored_config_path
     from showattend.training.recipes import recipe_path
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from showattend.files import write_text
-from showattend.study.config import EQUAL_PARAMETERS, EQUAL_SIZE, METRICS, PRIMARY, CaptionStudy, StudyConfig, plain_config
+from showattend.study.config import EQUAL_PARAMETERS, EQUAL_SIZE, METRICS, PRIMARY, CaptionStudy, StudyConfig
+from showattend.study.config_file import plain_config
 from showattend.study.memory_summary import summarize_memory
 from showattend.study.row_values import SETTINGS
 from showattend.study.summary import Summary, summarize_captions

@@ -13,7 +13,8 @@ from showattend.files import write_text
 from showattend.inference.device import stop_looking_for_gpus
 from showattend.registry import check_trusted
 from showattend.study.caption_study import OBJECTIVE, CaptionWork, distributions, final_jobs, planned_runs, search_jobs, selection_jobs
-from showattend.study.config import CaptionStudy, MemoryStudy, StudyConfig, check_sizes, plain_config, read_config
+from showattend.study.config import CaptionStudy, MemoryStudy, StudyConfig, check_sizes
+from showattend.study.config_file import plain_config, read_config
 from showattend.study.engine import Work, missing_jobs, run_job, run_jobs
 from showattend.study.memory_study import GRADIENTS, MemoryWork, is_cut_short, memory_jobs
 from showattend.study.memory_summary import planned_memory_runs

@@ -12,7 +12,8 @@ from showattend.cells import cell_names
 from showattend.config_checks import from_mapping
 from showattend.errors import InputError
 from showattend.study.caption_study import draw_settings
-from showattend.study.config import CaptionStudy, MemoryStudy, SearchSpace, check_sizes, read_config
+from showattend.study.config import CaptionStudy, MemoryStudy, SearchSpace, check_sizes
+from showattend.study.config_file import read_config
 from showattend.study.study import plan_study, run_study
 from showattend.training.recipes import recipe_names, recipe_path
 

@@ -20,7 +20,8 @@ from quick_study import CONFIG, SPACE, measure
 from showattend.cli.main import main
 from showattend.config_checks import from_mapping
 from showattend.errors import InputError
-from showattend.study.config import CaptionStudy, MemoryStudy, read_config
+from showattend.study.config import CaptionStudy, MemoryStudy
+from showattend.study.config_file import read_config
 from showattend.study.study import differences, plan_study, rerun, run_study
 from showattend.study.trials import JOURNAL, Job, locked
 from showattend.study.trials_table import TABLE
