@@ -300,7 +300,7 @@ def test_a_folder_without_a_run_takes_another_configuration_but_for_its_data(tmp
         run_study(replace(CONFIG, seed=1), tmp_path, work=measure)
 
 
-@pytest.mark.parametrize("name", ["flickr8k", "memory", "memory_long", "shapes"])
+@pytest.mark.parametrize("name", ["flickr8k", "memory", "shapes"])
 def test_a_study_of_the_documents_is_gone_on_with_from_its_table(name: str, tmp_path: Path) -> None:
     """All of its rows are those of its configuration; where it has a control, that is not found to differ from itself."""
     folder = shutil.copytree(Path(__file__).parents[2] / "docs" / "runs" / "study" / name, tmp_path / "study")
