@@ -270,7 +270,7 @@ def ensure_home() -> None:
 def default_cache_dir() -> Path:
     """`$SHOWATTEND_CACHE`, or the folder showattend in the user's cache folder."""
     chosen = os.environ.get("SHOWATTEND_CACHE")
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "showattend"
+    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "showattend"
 
 
 def is_written_through(path: Path) -> bool:

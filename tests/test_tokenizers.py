@@ -50,6 +50,7 @@ def test_words_of_scripts_with_spaces_keep_their_marks_and_lose_punctuation(capt
     [
         ("一只红色的狗，在跑。", "一 只 红 色 的 狗 在 跑", "一只红色的狗在跑"),
         ("赤いiPhone 12が２つ、ある。", "赤 い iphone 12 が ２ つ あ る", "赤いiphone 12が２つある"),
+        ("\ufeffa dog\ufeff", "a dog", "a dog"),
         ("สุนัขกำลังวิ่ง", "สุ นั ข กำ ลั ง วิ่ ง", "สุนัขกำลังวิ่ง"),
     ],
 )
@@ -78,6 +79,11 @@ def test_auto_chooses_by_the_scripts_of_the_captions(captions: list[str], tokeni
 def test_an_unknown_tokenizer_is_answered_with_the_nearest() -> None:
     with pytest.raises(InputError, match="did you mean 'unicode'"):
         Vocabulary([*["<pad>", "<start>", "<end>", "<unk>"], "a"], "unicod")
+
+
+@pytest.mark.parametrize("caption", ["ឆ្កែរត់។", "ခွေးပြေးနေသည်။", "ཁྱི་རྒྱུག།"])
+def test_marks_of_scripts_without_spaces_are_no_tokens(caption: str) -> None:
+    assert not set("។။་།") & set(tokenize(caption, "char"))
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)

@@ -135,8 +135,6 @@ def _list_units(lists: Iterable[str], source: Source) -> Iterator[Unit]:
 
 def _lines(url: str) -> Iterator[str]:
     system, path = open_store(url)
-    if not protocol_of(url):
-        check_readable(Path(path))
     with store_errors(url), system.open(path, "rb") as file:
         while line := file.readline(MAX_LINE):
             if b"\0" in line or len(line) == MAX_LINE:

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from showattend.bulk.stores import PROTOCOLS, join, open_store, protocol_of
+from showattend.bulk.stores import LOCAL, PROTOCOLS, join, local_path, open_store, protocol_of
 from showattend.bulk.tables import Columns, read_rows, require_pyarrow
 from showattend.bulk.units import Unit
 from showattend.data.images import MAX_BYTES, has_photo_suffix
@@ -54,8 +54,8 @@ def _file(base: str, named: tuple[str, str]) -> Found:
         return Found(key, error=f"{key}: no photo is named")
     url = join(base, name)
     protocol = protocol_of(url)
-    if not protocol:
-        return Found(key, Path(os.path.expanduser(name) if name.startswith("~") else url))
+    if not protocol or protocol in LOCAL:
+        return Found(key, Path(os.path.expanduser(name) if name.startswith("~") else local_path(url)))
     if protocol not in PROTOCOLS or "::" in url:
         return Found(key, error=f"{name}: photos may lie in files or at {', '.join(sorted(PROTOCOLS))}")
     return _download(key, url)

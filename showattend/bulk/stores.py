@@ -4,16 +4,18 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
 
 from showattend.errors import InputError, one_line
+from showattend.files import check_readable
 
 URL = re.compile(r"([A-Za-z][\w+.-]*)(?:://|::)")
 # Of these a list or a table may name photos. fsspec knows others, some of which fill in templates or start programs.
 PROTOCOLS = {"file", "local", "memory", "s3", "s3a", "gs", "gcs", "hf", "http", "https", "abfs", "abfss", "az", "adl", "oci", "oss", "hdfs"}
+LOCAL = ("file", "local")
 SECONDS = 60  # that one photo may take over HTTP
 
 
@@ -21,6 +23,11 @@ def protocol_of(name: str) -> str:
     """The protocol of a URL; of a path, an empty string."""
     match = URL.match(name)
     return match[1].lower() if match else ""
+
+
+def local_path(url: str) -> str:
+    """The path in a URL of this machine's files; a path as it is."""
+    return str(fsspec.core.strip_protocol(url)) if protocol_of(url) in LOCAL else url
 
 
 def open_store(url: str) -> tuple[Any, str]:
@@ -36,6 +43,8 @@ def open_store(url: str) -> tuple[Any, str]:
             import aiohttp
 
             options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=SECONDS)}
+        if protocol_of(url) in ("", *LOCAL):
+            check_readable(Path(local_path(url)))
         system, path = fsspec.core.url_to_fs(url if protocol_of(url) else os.path.abspath(os.path.expanduser(url)), **options)
         return system, path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Collection
 from itertools import islice
@@ -84,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--resume goes on from files: give --csv FILE, --json FILE, --coco FILE or --txt")
     photos = photos_from_args(args)
     for path in targets.values():
-        check_writable(path, inputs_from_args(args, (photo for photo in photos if photo.name == path.name)))
+        names = {path.name, os.path.basename(os.path.realpath(path))}
+        check_writable(path, inputs_from_args(args, (photo for photo in photos if photo.name in names)))
     # What a photo is called in the files depends on all photos, so that files of several parts can be joined.
     files = CaptionFiles(targets, photos, texts=args.txt, resume=args.resume)
     part, parts = args.shard

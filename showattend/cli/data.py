@@ -46,13 +46,13 @@ def add_parser(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the summary of a data set; 1 if a photo was opened and cannot be read."""
-    from showattend.data.captions import read_captions
+    from showattend.data.captions import data_files, read_captions
     from showattend.data.summary import summarize
     from showattend.vocabulary import choose_tokenizer, find_tokenizer
 
-    data = read_captions(args.folder, args.layout)
     if args.json:
-        check_writable(args.json, data.lists)
+        check_writable(args.json, data_files(args.folder, args.layout))
+    data = read_captions(args.folder, args.layout)
     captions = [caption for photos in data.splits.values() for photo in photos for caption in photo.captions]
     tokenizer = choose_tokenizer(captions).tokenizer if args.tokenizer == "auto" else args.tokenizer
     summary = summarize(data, args.folder, find_tokenizer(tokenizer), seed=args.seed)

@@ -197,7 +197,7 @@ def _check_no_generation_options(args: argparse.Namespace) -> None:
 def _check_outputs(args: argparse.Namespace) -> None:
     """Refuse what cannot be written before the work rather than after it."""
     if args.out:
-        check_writable(args.out / RESULTS)
+        check_writable(args.out / RESULTS, [args.compare] if args.compare else [])
     for path in filter(None, (args.report, args.card)):
         check_writable(path, inputs_from_args(args))
 

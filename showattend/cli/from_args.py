@@ -36,13 +36,20 @@ def model_folders_from_args(args: argparse.Namespace) -> list[Path]:
 def inputs_from_args(args: argparse.Namespace, photos: Iterable[Path] = ()) -> Iterator[Path]:
     """The files that a command reads, as far as options name them, and photos; none of them may be written over, see `check_writable`."""
     from showattend.model_files import CARD, FILES
+    from showattend.runtime.contract import CONTRACT
 
     for name in ("photo", "results", "references", "compare", "idf"):
         if file := getattr(args, name, None):
             yield file
-    models = [args.model] if isinstance(args.model, Path) else args.model or []
+    model = getattr(args, "model", None) or []
+    models = [model] if isinstance(model, Path) else model
     for folder in (*models, *getattr(args, "ensemble", []), *getattr(args, "models", [])):
-        yield from (Path(folder) / name for name in FILES if name != CARD)
+        yield from (Path(folder) / name for name in (*FILES, CONTRACT) if name != CARD)
+        yield from Path(folder).glob("*.onnx")
+    if root := getattr(args, "root", None):
+        from showattend.data.captions import data_files
+
+        yield from data_files(root, args.layout)
     yield from photos
 
 

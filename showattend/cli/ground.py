@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from showattend.cli.from_args import captioner_from_args, generation_config_from_args
+from showattend.cli.from_args import captioner_from_args, generation_config_from_args, inputs_from_args
 from showattend.cli.options import Commands, add_data_options, add_generation_options, add_model_options, add_speed_options, whole_number
 from showattend.console import print_error, printable
 from showattend.errors import InputError
@@ -136,7 +136,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         if not args.faithfulness:
             raise InputError("--plot draws the curves of --faithfulness N, and N is 0: give at least 1, or leave --plot out")
         check_format(args.plot)
-        check_writable(args.plot)
+        check_writable(args.plot, inputs_from_args(args))
 
 
 def _photos_with_boxes(photos: Sequence[Photo], boxes: ObjectBoxes) -> Iterator[Photo]:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from showattend.cli.from_args import inputs_from_args
 from showattend.cli.options import Commands, add_data_options
 from showattend.console import print_error, print_line
 from showattend.errors import InputError, unknown_name
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("the corpus comes from --data.root DIR or from --references FILE: give one of the two")
     if args.tokenizer not in TOKENIZERS:
         raise unknown_name("tokenizer", args.tokenizer, TOKENIZERS)
-    check_writable(args.out, [args.references] if args.references else [])
+    check_writable(args.out, inputs_from_args(args))
     references, _ = read_scoring_references(args.references, args.root, args.layout, args.split)
     for note in references.notes:
         print_error(note)

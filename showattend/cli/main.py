@@ -4,7 +4,9 @@ Nothing heavy is imported before a command runs, so that `showattend --help` ans
 """
 
 import argparse
+import difflib
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -55,11 +57,22 @@ first steps:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that quotes what it does not know without its control characters."""
+    """A parser that quotes what it does not know without its control characters, and says what was probably meant."""
 
     def error(self, message: str) -> NoReturn:
         """End with the message, and status 2."""
-        super().error(printable(message))
+        typed, known = "", list[str]()
+        if match := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            typed, known = match[1], re.findall(r"[\w-]+", match[2])
+        elif match := re.match(r"unrecognized arguments: (--[\w-]+)", message):
+            typed, known = match[1], [name for parser in self._parsers() for name in parser._option_string_actions]
+        near = difflib.get_close_matches(typed, known, n=1)
+        super().error(printable(message) + (f": did you mean {near[0]}?" if near else ""))
+
+    def _parsers(self) -> list[argparse.ArgumentParser]:
+        """This parser, and those of its commands."""
+        commands = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return [self, *(parser for choices in commands for parser in choices.values())]
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ from pathlib import Path
 from showattend.cli.options import Commands
 from showattend.console import print_line, printable
 from showattend.errors import InputError
-from showattend.files import check_writable
+from showattend.files import check_readable, check_writable
 
 
 def add_parser(commands: Commands) -> None:
@@ -28,8 +28,10 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.run_folder / "report.html"
     if out.suffix.lower() != ".html":
         raise InputError(f"cannot write the report as '{out.name}': end its name with .html")
-    if args.out is None and out.is_symlink():  # the folder may come from elsewhere
-        raise InputError(f"{out} is a link, and what it leads to would be written over: give --out FILE")
+    if args.out is None:  # the folder may come from elsewhere
+        if out.is_symlink():
+            raise InputError(f"{out} is a link, and what it leads to would be written over: give --out FILE")
+        check_readable(out)  # a page that is there is replaced, a pipe would be waited for
     from showattend.visualize import read_run, write_run_report
 
     history = read_run(args.run_folder)

@@ -1,14 +1,17 @@
 """Captioned data sets: the photos of each split that have a file and a caption, and what was left out."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from showattend.data.folders import DataFolder, normalise
+from showattend.data.images import has_photo_suffix
 from showattend.data.listings import SPLITS, ListedPhoto, Listing, PhotoId, clean_captions
 from showattend.data.readers import CAPTION_READERS, find_reader
 from showattend.errors import InputError
 
+TEXTS = (".txt", ".xml")  # lists of splits, notes and annotations
 NO_FILE = "listed without a file"
 
 
@@ -52,7 +55,7 @@ def read_captions(root: Path, layout: str = "auto") -> CaptionedPhotos:
     Raises:
         InputError: no such folder, an unknown or unrecognised layout, or no captioned photo in it.
     """
-    root = Path(root).expanduser()
+    root = Path(os.path.expanduser(root))
     if not root.is_dir():
         raise InputError(f"no folder at {root}: give the data set's folder with --data.root DIR (data/README.md shows the layouts)")
     folder = DataFolder(root)
@@ -61,6 +64,17 @@ def read_captions(root: Path, layout: str = "auto") -> CaptionedPhotos:
     data.layout = next((name for name, entry in CAPTION_READERS.entries.items() if type(reader) is entry), layout)
     data.lists = reader.find(folder)
     return data
+
+
+def data_files(root: Path, layout: str = "auto") -> Iterator[Path]:
+    """The files that a data set consists of: those that list its captions, all other texts, and photos.
+
+    Raises:
+        InputError: see `read_captions`.
+    """
+    folder = DataFolder(Path(os.path.expanduser(root)))
+    yield from find_reader(folder, layout).find(folder)
+    yield from (folder / name for name in folder.files if has_photo_suffix(name) or name.lower().endswith(TEXTS))
 
 
 def _keep_complete(listing: Listing, root: Path) -> CaptionedPhotos:

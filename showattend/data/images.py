@@ -36,6 +36,7 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 # The largest values of grey pictures with more than 8 bits; the smallest that covers a picture is its white.
 WHITES = (1.0, 255.0, 2.0**16 - 1, 2.0**24 - 1, 2.0**32 - 1)
 
@@ -208,7 +209,8 @@ def _orientation(image: Image.Image) -> int:
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
-    return (height, width) if _orientation(image) >= 5 else (width, height)  # 5 to 8 exchange the sides
+    # 5 to 8 exchange the sides; Pillow has done so for TIFF.
+    return (height, width) if _orientation(image) >= 5 and image.format != "TIFF" else (width, height)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -216,12 +218,34 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode == "F" or image.mode.startswith("I"):
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
-        white = 2.0**16 - 1 if image.mode.startswith("I;16") else next((w for w in WHITES if values.max() <= w), values.max())
-        image = Image.fromarray((values.clip(0, None) * (255 / white)).round().astype(np.uint8))
+        image = _grey_of_8_bits(image)
     elif image.has_transparency_data:
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, tuple) and max(transparent) > 255:  # of 16 bits, while Pillow has read the upper 8 of each pixel
+            image.info["transparency"] = tuple(value >> 8 for value in transparent)
         image = _on_white(image)
     return image.convert("RGB")
+
+
+def _grey_of_8_bits(image: Image.Image) -> Image.Image:
+    """A grey picture of more than 8 bits, or of floats, as one of 8; what a PNG declares transparent is white."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+    tags = getattr(image, "tag_v2", {})  # of TIFF
+    bits = tags.get(BITS_PER_SAMPLE, (16,))[0]
+    if image.mode == "I" and bits == 32 and tags.get(SAMPLE_FORMAT, (1,))[0] == 1:
+        values %= 2.0**32  # unsigned, while Pillow reads it as signed
+    if image.mode.startswith("I;16"):
+        white = 2.0**bits - 1
+    elif image.format == "PPM":  # which Pillow scales
+        white = 2.0**16 - 1
+    else:
+        white = next((w for w in WHITES if values.max() <= w), values.max())
+    greys = (values.clip(0, white) * (255 / white)).round().astype(np.uint8)
+    if image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == 0:  # white is zero
+        greys = 255 - greys
+    if isinstance(transparent := image.info.get("transparency"), int):
+        greys[values == transparent] = 255
+    return Image.fromarray(greys)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

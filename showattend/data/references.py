@@ -1,6 +1,6 @@
 """Reference captions from one file or from a data set: scores need them, and need no photo."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,12 +18,16 @@ class References:
     files: dict[PhotoId, Path] = field(default_factory=dict)  # without photos whose file is not named
     notes: list[str] = field(default_factory=list)  # one line for each reason to leave something out, with its count
 
-    def names(self) -> dict[str, PhotoId]:
-        """Other names of the photos, as far as they are unique: the id as text, and the name of the file."""
+    def names(self, form: Callable[[str], str] = str) -> dict[str, PhotoId]:
+        """Other names of the photos, as far as they are unique: the id as text, and the name of the file.
+
+        Args:
+            form: the form in which names are compared; by default as they are
+        """
         names: dict[str, PhotoId] = {}
         shared = set()
         for photo in self.captions:
-            for name in {str(photo), *([self.files[photo].name] if photo in self.files else [])}:
+            for name in {form(name) for name in (str(photo), *([self.files[photo].name] if photo in self.files else []))}:
                 shared |= {name} & names.keys()
                 names[name] = photo
         return {name: photo for name, photo in names.items() if name not in shared}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from showattend.data.folders import normalise
 from showattend.data.json_files import check_schema, check_texts, read_json
 from showattend.data.listings import PhotoId
 from showattend.data.references import References
@@ -45,12 +46,13 @@ def read_results(path: Path, references: References) -> Results:
     """
     rows, note = read_rows(path), ""
     if rows and not any(photo in references.captions for photo, _ in rows):
-        names = references.names()
+        exact, similar = references.names(), references.names(normalise)
+        names = {str(photo): exact.get(str(photo), similar.get(normalise(str(photo)))) for photo, _ in rows}
         examples = f"its ids look like {_some(photo for photo, _ in rows)}, those of the references like {_some(references.captions)}"
-        if not any(str(photo) in names for photo, _ in rows):
+        if all(found is None for found in names.values()):
             raise InputError(f"no photo of {path} has references: {examples}")
         note = f"{path} names photos otherwise, and they are looked up by the names of their files or their ids as text: {examples}"
-        rows = [(names.get(str(photo), photo), caption) for photo, caption in rows]
+        rows = [(photo if (found := names[str(photo)]) is None else found, caption) for photo, caption in rows]
     return check_results(rows, references, str(path))._replace(note=note)
 
 

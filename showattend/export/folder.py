@@ -1,6 +1,7 @@
 """Writes an exported model: three graphs, the vocabulary, and the contract beside them."""
 
 import copy
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -75,7 +76,9 @@ def write_model(model: Pretrained, folder: Path, runtime: str, *, int8: bool = F
         if runtime == "onnx":
             write_onnx(graph, folder / f"{name}.onnx", int8=int8)
         else:
-            torch.export.save(graph.program, folder / f"{name}.pt2")
+            content = io.BytesIO()  # torch ends the process where a disk is full
+            torch.export.save(graph.program, content)
+            (folder / f"{name}.pt2").write_bytes(content.getbuffer())
     save_vocabulary(model.vocabulary, folder)
     contract = _make_contract(model, graphs, folder, runtime, int8=int8)
     (folder / CONTRACT).write_text(json.dumps(msgspec.to_builtins(contract), indent=2) + "\n")

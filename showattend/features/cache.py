@@ -222,6 +222,18 @@ def files_digest(photos: Sequence[Photo]) -> str:
     return files.hexdigest()
 
 
+def read_broken(content: Any, photos: int) -> dict[int, str]:
+    """The reasons of photos that could not be read, by their rows, from a file.
+
+    Raises:
+        ValueError, AttributeError: it holds anything else, or a row that none of the photos has.
+    """
+    broken = {int(row): str(reason) for row, reason in content.items()}
+    if any(not 0 <= row < photos for row in broken):
+        raise ValueError(f"it names a photo beyond the {photos} that there are")
+    return broken
+
+
 def _open_if_whole(path: Path, manifest: dict[str, Any], *, report: bool) -> PhotoCache | None:
     """The cache of a file; None where there is none or, with a line if `report` is true, a damaged one."""
     if not path.with_suffix(".json").exists():
@@ -241,7 +253,7 @@ def _open(path: Path, manifest: dict[str, Any]) -> PhotoCache:
         OSError, ValueError, TypeError, KeyError, AttributeError: it is damaged.
     """
     content = read_json(path.with_suffix(".json"))
-    broken = {int(row): str(reason) for row, reason in content.pop("broken").items()}
+    broken = read_broken(content.pop("broken"), manifest["shape"][0])
     _check_payload(path, content.pop("sha256"))
     array = np.load(path, mmap_mode="r")
     shape = tuple(manifest["shape"])

@@ -13,7 +13,7 @@ from showattend.data.captions import Photo
 from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError
-from showattend.features.cache import can_be_read_now, files_digest
+from showattend.features.cache import can_be_read_now, files_digest, read_broken
 from showattend.features.decoded_photos import decoded_batches
 from showattend.features.extraction import check_not_all_broken
 from showattend.files import write_text
@@ -47,17 +47,17 @@ def open_photo_files(photos: Sequence[Photo], preprocessing: Preprocessing, fold
         InputError: the folder cannot be written to, or no photo can be read.
     """
     path = folder / f"read-{files_digest(photos)[:16]}.json"
-    broken = _remembered(path)
+    broken = _remembered(path, len(photos))
     if broken is None or can_be_read_now(photos, broken, preprocessing):
         broken = _broken_photos(photos, preprocessing, workers)
         write_text(path, json.dumps(broken))
     return PhotoFiles(photos, preprocessing, broken)
 
 
-def _remembered(path: Path) -> dict[int, str] | None:
+def _remembered(path: Path, photos: int) -> dict[int, str] | None:
     """The broken photos by a file of an earlier run; None where there is none, or a damaged one."""
     try:
-        return {int(row): str(reason) for row, reason in read_json(path).items()}
+        return read_broken(read_json(path), photos)
     except (InputError, ValueError, AttributeError):
         return None
 

@@ -83,6 +83,8 @@ class CaptionFormat(ABC):
         try:
             with path.open("rb") as file:
                 for key, end in self.row_keys(file):
+                    if not isinstance(key, str | int | bytes | Path):
+                        raise TypeError(f"{type(key).__name__} names no photo")
                     if entry is not None and entry.key != key:
                         yield entry
                         entry = None

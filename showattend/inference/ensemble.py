@@ -92,7 +92,9 @@ class Ensemble:
         if self.is_fused and self.device.type == "cuda" and all(self.decoders) and not config.sample:
             run = self.graphed_searches.setdefault(config, GraphedInference(run))
         with torch.inference_mode(), self.autocast():
-            return EnsembleOutput(Hypotheses(*run(*features)), grid_shape)
+            hypotheses = Hypotheses(*run(*features))
+        check_numbers(hypotheses.scores)
+        return EnsembleOutput(hypotheses, grid_shape)
 
     def _search(self, config: GenerationConfig, keys: Sequence[int] | None, *features: Tensor) -> Hypotheses:
         """The search over the features of each model, (N,L,D)."""
@@ -105,6 +107,18 @@ class Ensemble:
             for network, own_features, decoder in zip(self.networks, features, self.decoders, strict=True)
         ]
         return ensemble_step(members)
+
+
+def check_numbers(log_probs: Tensor) -> None:
+    """Refuse log-probabilities that are NaN, which finite weights may still give.
+
+    Raises:
+        InputError: there is one.
+    """
+    if log_probs.isnan().any():
+        raise InputError(
+            "the model gives NaN, which is no probability: its weights are damaged or too large: train again, or copy it again"
+        )
 
 
 def check_same_vocabulary(models: Mapping[str, Pretrained]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from showattend.data.images import decode_photo, upright_rgb
 from showattend.data.transforms import Preprocessing
-from showattend.errors import InputError
+from showattend.errors import InputError, one_line
 from showattend.inference.caption import PhotoGrid
 from showattend.pretrained import Pretrained
 
@@ -46,7 +46,12 @@ def load_photo(photo: PhotoLike, preprocessing: Preprocessing) -> LoadedPhoto:
 
 def _open_image(photo: object) -> Image.Image:
     if isinstance(photo, Image.Image):
-        return upright_rgb(photo)
+        try:
+            upright = upright_rgb(photo)
+            upright.load()
+            return upright
+        except (OSError, ValueError) as error:  # a truncated or closed file is noticed when its pixels are read
+            raise InputError(f"the open picture cannot be read: {one_line(error)}") from error
     if isinstance(photo, bytes | bytearray | memoryview):
         return decode_photo(bytes(photo))
     if isinstance(photo, np.ndarray):

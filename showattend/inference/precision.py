@@ -81,7 +81,7 @@ def _read(file: Path) -> dict[str, float]:
     """What was remembered; of a file that is missing or holds anything else, nothing."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     entries = content.items() if isinstance(content, dict) else ()
     return {machine: gain for machine, gain in entries if isinstance(gain, float) and math.isfinite(gain)}

@@ -7,6 +7,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from showattend.inference.caption import Caption, CaptionScore, PhotoGrid, for_numpy
+from showattend.inference.ensemble import check_numbers
 from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_split, unflatten_tokens
 from showattend.pretrained import Pretrained
@@ -26,6 +27,7 @@ def score_captions(model: Pretrained, features: Features, captions: Sequence[lis
     input_ids, target_ids, mask = teacher_forcing_split(token_ids)
     output = model.network(features, input_ids)
     token_log_probs = -cross_entropy(output.logits.float(), flatten_tokens(target_ids, mask), reduction="none")
+    check_numbers(token_log_probs)
     log_probs = unflatten_tokens(token_log_probs, mask)[0].cpu()
     scores = []
     for row, words in enumerate(captions):

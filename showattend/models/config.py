@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from showattend.config_checks import check_choice, check_range, check_types
 
 GATES = ("scalar", "vector", "none")
+MAX_SIZE, MAX_LAYERS = 2**16, 1000  # far beyond what anyone trains; products of larger sizes overflow
 INITIALISATIONS = ("default", "xu2015")
 
 
@@ -57,7 +58,8 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "projection_dim", "embedding_size", "hidden_size", "attention_size", "layers", "init_layers", minimum=1)
+        check_range(self, "projection_dim", "embedding_size", "hidden_size", "attention_size", minimum=1, maximum=MAX_SIZE)
+        check_range(self, "layers", "init_layers", minimum=1, maximum=MAX_LAYERS)
         check_range(self, "dropout", "embedding_dropout", "feature_dropout", minimum=0, below=1)
         check_choice(self, "gate", GATES)
         check_choice(self, "initialisation", INITIALISATIONS)

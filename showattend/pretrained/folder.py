@@ -11,6 +11,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
 from showattend.encoders import EncoderConfig
 from showattend.errors import InputError
+from showattend.model_files import COPY_AGAIN
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.vocabulary import Vocabulary
@@ -49,7 +50,7 @@ class FolderConfig:
 
 
 def check_finite(state: Mapping[str, Tensor], where: Path) -> None:
-    """Refuse weights that are NaN or infinite.
+    """Refuse weights that are NaN or infinite, and variances below zero, of which batch normalisation would make NaN.
 
     Raises:
         InputError: with the name of the first such tensor.
@@ -57,3 +58,5 @@ def check_finite(state: Mapping[str, Tensor], where: Path) -> None:
     for name, tensor in state.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
             raise InputError(f"'{name}' of the model {where} is not finite (NaN or infinite): train again with a lower learning rate")
+        if name.endswith("running_var") and (tensor < 0).any():
+            raise InputError(f"'{name}' of the model {where} is a variance below zero: {COPY_AGAIN}")

@@ -22,6 +22,7 @@ from showattend.inference.caption import Caption, Failure
 from showattend.runtime.beam_search import Float32s, Hypotheses, State, generate
 from showattend.runtime.contract import (
     ALPHA,
+    CONTRACT,
     ENCODER,
     EXPORT_AGAIN,
     FEATURES,
@@ -117,8 +118,10 @@ class ExportedCaptioner:
         def step(token_ids: Ints, state: State) -> tuple[Float32s, State, Float32s]:
             inputs = {TOKEN_IDS: token_ids, **dict(zip(state_names, state, strict=True)), **cache}
             results = self._run(STEP, inputs)
-            if np.isnan(results[LOG_PROBS]).any():
+            if np.isnan(results[LOG_PROBS]).any() or np.isnan(results[ALPHA]).any():
                 raise InputError(f"the graphs in {self.model.folder} give NaN, which is no probability: {EXPORT_AGAIN}")
+            if results[ALPHA].shape[-1] != math.prod(self.model.contract.grid.shape):
+                raise InputError(f"the graphs in {self.model.folder} look at another grid than {CONTRACT} says: {EXPORT_AGAIN}")
             return results[LOG_PROBS], [results[NEXT + name] for name in state_names], results[ALPHA]
 
         return generate(step, [first[name] for name in state_names], config)

@@ -6,7 +6,7 @@ An exported folder is not trusted: it is read as data, every value is checked, a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,8 @@ ENCODER, FIRST_STATE, STEP = GRAPHS = ("encoder", "first_state", "step")
 # Names of tensors that the search knows; those of the state and of the attention's cache are the model's own.
 PIXELS, FEATURES, TOKEN_IDS, LOG_PROBS, ALPHA = "pixels", "features", "token_ids", "log_probs", "alpha"
 NEXT = "next_"  # begins the name of a new state's tensor
+# Bounds of a grid: locations along a side, and pixels of a distance.
+MAX_SIDE, MAX_PIXELS = 4096, 1e6
 EXPORT_AGAIN = "export the model again"
 
 
@@ -47,9 +49,9 @@ class Graph(msgspec.Struct, frozen=True):
 class Grid(msgspec.Struct, frozen=True):
     """Rows and columns of the locations, and the centres of their receptive fields in the network's square, see `GridGeometry`."""
 
-    shape: tuple[int, int]
-    first: float
-    step: float
+    shape: tuple[Annotated[int, msgspec.Meta(ge=1, le=MAX_SIDE)], Annotated[int, msgspec.Meta(ge=1, le=MAX_SIDE)]]
+    first: Annotated[float, msgspec.Meta(ge=-MAX_PIXELS, le=MAX_PIXELS)]
+    step: Annotated[float, msgspec.Meta(gt=0, le=MAX_PIXELS)]
 
 
 class Contract(msgspec.Struct, frozen=True):

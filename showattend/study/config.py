@@ -13,7 +13,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
 from showattend.encoders.base import EncoderConfig
 from showattend.errors import InputError, unknown_name
-from showattend.models.config import DecoderConfig
+from showattend.models.config import MAX_SIZE, DecoderConfig
 from showattend.study.memory_probe import ProbeConfig
 from showattend.study.memory_tasks import TASKS
 
@@ -21,6 +21,7 @@ EQUAL_SIZE, EQUAL_PARAMETERS = "equal_size", "equal_parameters"
 TRACKS = (EQUAL_SIZE, EQUAL_PARAMETERS)
 PRIMARY = "test_nll"  # what the conclusion speaks of: the least noisy metric, and the one that training minimises
 MAX_CANDIDATE_SEEDS = 100
+MAX_SEED = 2**32 - 1  # what NumPy's generators take
 MAX_RUNS = 10_000  # of each kind and cell; a list of all runs is made before the first
 ANY_SIZE = 64  # of the inputs: whether a cell can be built does not depend on it
 # Measured on the test split of each final run, with what a table calls it.
@@ -56,8 +57,9 @@ class SearchSpace:
                 raise InputError(f"space.{name} is {bounds}: give the lowest and the highest value, such as [{least:g}, 0.5]")
         if self.dropout[1] >= 1:
             raise InputError(f"space.dropout is {self.dropout}: give bounds below 1")
-        if not self.hidden_size or min(self.hidden_size) < 1 or len(set(self.hidden_size)) < len(self.hidden_size):
-            raise InputError(f"space.hidden_size is {self.hidden_size}: give at least one size, and each of them once")
+        sizes = self.hidden_size
+        if not sizes or min(sizes) < 1 or max(sizes) > MAX_SIZE or len(set(sizes)) < len(sizes):
+            raise InputError(f"space.hidden_size is {sizes}: give at least one size, each of them once, and at most {MAX_SIZE}")
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ class CaptionStudy:
         check_types(self)
         check_range(self, "trials", "candidates", "seeds", minimum=1, maximum=MAX_RUNS)
         check_range(self, "candidate_seeds", minimum=1, maximum=MAX_CANDIDATE_SEEDS)
-        check_range(self, "seed", minimum=0)
+        check_range(self, "seed", minimum=0, maximum=MAX_SEED)
         _check_names("track", self.tracks, TRACKS)
         if not self.references:
             raise InputError("study.references is empty: give the cell that the others are compared with, such as lstm")
@@ -222,7 +224,7 @@ class MemoryStudy:
     def __post_init__(self) -> None:
         check_types(self)
         check_range(self, "seeds", minimum=1, maximum=MAX_RUNS)
-        check_range(self, "seed", minimum=0)
+        check_range(self, "seed", minimum=0, maximum=MAX_SEED)
         _check_names("task", self.tasks, TASKS)
         for cell in self.cells:
             find_cell(cell)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from showattend.cells import find_cell, make_cell
 from showattend.config_checks import check_range, check_types
 from showattend.errors import InputError
+from showattend.models.config import MAX_SIZE
 from showattend.study.gradient_norms import gradient_norms
 from showattend.study.memory_tasks import SHORTEST, Episodes, MemoryTask, find_task
 from showattend.study.trials import seed_of
@@ -52,7 +53,8 @@ class ProbeConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "hidden_size", "iterations", "batch_size", minimum=1)
+        check_range(self, "hidden_size", minimum=1, maximum=MAX_SIZE)
+        check_range(self, "iterations", "batch_size", minimum=1)
         check_range(self, "distance", minimum=SHORTEST)
         check_range(self, "clip", above=0)
         check_range(self, "solved", above=0, below=1)

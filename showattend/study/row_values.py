@@ -9,7 +9,7 @@ from showattend.errors import InputError
 from showattend.study.memory_probe import Outcome
 from showattend.study.trials import COMPLETE, Row
 
-Number = Annotated[float, msgspec.Meta(ge=-1e300, le=1e300)]
+Number = Annotated[float, msgspec.Meta(ge=-1e100, le=1e100)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
 SETTINGS = ("learning_rate", "dropout", "clip", "hidden_size")  # the hyperparameters of a run of a captioning study
 
@@ -22,13 +22,13 @@ class CaptionValues(msgspec.Struct):
     cell_parameters: Count
     parameters: Count
     seconds_a_step: Number
-    val_bleu4: Number | None = None
-    val_cider_d: Number | None = None
-    val_pointing: Number | None = None
-    test_nll: Number | None = None
-    test_bleu4: Number | None = None
-    test_cider_d: Number | None = None
-    test_pointing: Number | None = None
+    val_bleu4: Number | msgspec.UnsetType = msgspec.UNSET
+    val_cider_d: Number | msgspec.UnsetType = msgspec.UNSET
+    val_pointing: Number | msgspec.UnsetType = msgspec.UNSET
+    test_nll: Number | msgspec.UnsetType = msgspec.UNSET
+    test_bleu4: Number | msgspec.UnsetType = msgspec.UNSET
+    test_cider_d: Number | msgspec.UnsetType = msgspec.UNSET
+    test_pointing: Number | msgspec.UnsetType = msgspec.UNSET
     encoder: str = ""
     data: str = ""
 
@@ -47,6 +47,10 @@ class GradientValues(msgspec.Struct):
     trained: list[Number]
     solved: bool
 
+    def __post_init__(self) -> None:
+        if len(self.trained) != len(self.untrained):
+            raise ValueError(f"norms over {len(self.trained)} steps after training, and over {len(self.untrained)} before it")
+
 
 def check_row(row: Row, settings: tuple[str, ...], schema: type[msgspec.Struct]) -> None:
     """Refuse a row without the values that a report is made of.
@@ -61,5 +65,6 @@ def check_row(row: Row, settings: tuple[str, ...], schema: type[msgspec.Struct])
     if row.job.params.keys() != set(settings):
         raise InputError(f"{where}: it has the settings {', '.join(row.job.params) or 'none'}")
     check_schema(row.job.params, dict[str, Number], where)
+    check_schema(row.seconds, Number, where)
     if row.status == COMPLETE:
         check_schema(row.values, schema, where)

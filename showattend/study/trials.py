@@ -193,6 +193,7 @@ def locked(folder: Path) -> Iterator[None]:
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.rglob("*"):
+            check_readable(path)
             if path.is_symlink() and not path.name.startswith(f"{JOURNAL}.lock"):  # Optuna's own lock is a link
                 raise InputError(f"{path} is a link, and what it leads to would be written over: delete it")
         # Not through a link, and nothing is cut off: the folder may come from elsewhere.

@@ -70,7 +70,7 @@ class BaseLitModule(lightning.LightningModule):
         options = {**({"fused": True} if fused else {}), **(config.options or {})}
         try:
             optimizer = OPTIMIZERS[config.name](self.parameter_groups(), lr=config.learning_rate, **options)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"optimizer.options of {config.name}: {error}") from error
         schedule = LambdaLR(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

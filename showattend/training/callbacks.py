@@ -21,7 +21,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from showattend.errors import InputError
 from showattend.pretrained import Pretrained, save_pretrained
 from showattend.training.base import BaseLitModule
-from showattend.training.checkpoints import BEST, LAST
+from showattend.training.checkpoints import BEST, LAST, read_checkpoint
 from showattend.training.history import RunHistory
 from showattend.training.interruption import EpochCheckpoint, SignalCheckpoint, Terminated
 from showattend.training.processes import from_first
@@ -111,7 +111,7 @@ class ModelWriter(lightning.Callback):
         if not path.exists() or (score is not None and score == self.written):
             return
         self.written = score
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        saved = read_checkpoint(path)
         # A copy: training continues with the network's own weights.
         network = copy.deepcopy(pl_module.network).cpu()
         SyncedBatchNorms().revert(network)

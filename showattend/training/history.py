@@ -11,6 +11,7 @@ from typing import Any
 import lightning
 import torch
 
+from showattend.console import print_error
 from showattend.errors import InputError
 from showattend.files import write_text
 from showattend.inference import Captioner
@@ -58,8 +59,9 @@ class RunHistory(lightning.Callback):
         data: Any = getattr(trainer, "datamodule", None)
         if trainer.sanity_checking or not (trainer.is_global_zero and self.photos and data and isinstance(pl_module, BaseLitModule)):
             return
-        photos = data.photos.split("val")
-        chosen = photos[:: max(1, len(photos) // self.photos)][: self.photos]
+        dataset, photos = data.datasets["val"], data.photos.split("val")
+        rows = dataset.rows  # of photos that can be read
+        chosen = [photos[row] for row in rows[:: max(1, len(rows) // self.photos)][: self.photos]]
         with torch.random.fork_rng():  # hard attention draws
             self.grown = _caption(pl_module, [photo.path for photo in chosen])
 
@@ -84,7 +86,7 @@ def _caption(module: BaseLitModule, photos: list[Path]) -> list[dict[str, Any]]:
         try:
             found.append({"file": str(photo.resolve()), **photo_data(photo, captioner.caption(photo, details=True))})
         except InputError as error:
-            print(f"history: skipped {error}", file=sys.stderr)
+            print_error(f"history: skipped {error}")
     return found
 
 

@@ -1,5 +1,6 @@
 """LightningCLI with showattend's configuration dataclasses, and one fresh folder for each run."""
 
+import os
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -108,10 +109,7 @@ class TrainingCLI(LightningCLI):
             self.run,
             self.folder,
             ResumeState(self.plain_options, metrics),
-            trained_on=Path(self.datamodule.config.root)
-            .expanduser()
-            .resolve()
-            .name,  # a path would tell strangers of this machine's folders
+            trained_on=Path(os.path.expanduser(self.datamodule.config.root)).resolve().name,  # a path would tell strangers of folders
             progress_bar=options.enable_progress_bar is not False,
             model_summary=options.enable_model_summary is not False,
         )

@@ -8,6 +8,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
+from showattend.errors import InputError, one_line
 from showattend.files import atomic_write, writable, write_table
 
 NAME = "metrics.csv"
@@ -80,8 +81,15 @@ class _Writer(ExperimentWriter):
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    """The rows of a file; none where there is no file."""
+    """The rows of a file; none where there is no file.
+
+    Raises:
+        InputError: it is damaged.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return [{key: value or "" for key, value in row.items() if key is not None} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{key: value or "" for key, value in row.items() if key is not None} for row in csv.DictReader(file)]
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path} is damaged ({one_line(error)}): move it away, and the run goes on with a new one") from error

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from showattend.data.text_files import read_decoded
 from showattend.data.yaml_files import parse_yaml
+from showattend.errors import unknown_name
 from showattend.files import check_readable, writable
 
 FOLDER = Path(__file__).parents[1] / "configs"
 OPTIONS = ("--config", "-c")
+SECTIONS = ("--data", "--model", "--trainer")  # whose values may be files too
 
 
 def recipe_names() -> list[str]:
@@ -66,10 +68,10 @@ def _replaced(arguments: Sequence[str], folder: Path) -> Iterator[str]:
     previous = ""
     for argument in arguments:
         option, equals, value = argument.partition("=")
-        if previous in OPTIONS:
-            yield _as_utf8(recipe_path(argument), folder)
-        elif equals and option in OPTIONS:
-            yield f"{option}={_as_utf8(recipe_path(value), folder)}"
+        if previous in (*OPTIONS, *SECTIONS):
+            yield _as_utf8(recipe_path(argument) if previous in OPTIONS else argument, folder)
+        elif equals and option in (*OPTIONS, *SECTIONS):
+            yield f"{option}={_as_utf8(recipe_path(value) if option in OPTIONS else value, folder)}"
         else:
             yield argument
         previous = argument
@@ -90,9 +92,15 @@ def _as_utf8(name: str, folder: Path) -> str:
 
 
 def recipe_path(name: str) -> str:
-    """The path of a recipe; any other value as it is. `configs/NAME.yaml` is a recipe too, for those without a clone."""
+    """The path of a recipe; any other value as it is. `configs/NAME.yaml` is a recipe too, for those without a clone.
+
+    Raises:
+        InputError: it is neither a file nor a recipe.
+    """
     check_readable(Path(name))
     if Path(name).is_file():
         return name
     recipe = name.removeprefix("configs/").removesuffix(".yaml")
+    if recipe not in recipe_names() and recipe.replace("_", "").isalnum():  # no path
+        raise unknown_name("recipe", recipe, recipe_names())
     return str(FOLDER / f"{recipe}.yaml") if recipe in recipe_names() else name

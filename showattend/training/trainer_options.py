@@ -1,5 +1,6 @@
 """Options of Lightning's trainer that it accepts and then fails on, or that are of no use here: each is refused in one line."""
 
+import math
 import re
 from typing import Any
 
@@ -22,6 +23,8 @@ def check_trainer_options(options: Any) -> None:
     for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "log_every_n_steps"):
         if options[name] is not None and options[name] < 1:
             raise InputError(f"trainer.{name} is {options[name]}: give at least 1")
+    if options.gradient_clip_val is not None and not 0 <= float(options.gradient_clip_val) < math.inf:
+        raise InputError(f"trainer.gradient_clip_val is {options.gradient_clip_val}: give at least 0 (0: no clipping)")
     if options.limit_val_batches == 0:
         raise InputError("trainer.limit_val_batches is 0: validation picks the best model, so give at least 1")
     if options.barebones:

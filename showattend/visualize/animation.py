@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from showattend.errors import InputError
 from showattend.inference import Caption
 from showattend.visualize.fonts import is_right_to_left, pillow_font
 from showattend.visualize.maps import attention_map, cell_box, fit_within, main_cells, overlay, scale_boxes, unseen_boxes
 from showattend.visualize.options import DrawingOptions
 
 MAX_SIDE, MIN_WIDTH = 480, 240  # pixels of the photo
+MAX_PIXELS = 2**27  # of all frames of a caption, which are in memory at once
 MARGIN, FONT_SIZE, LINE = 12, 20, 27  # pixels
 WORD_TIME, MOVE_TIME, END_TIME = 560, 70, 1800  # milliseconds
 MOVES = 3  # frames from one map to the next
@@ -29,7 +31,7 @@ def save_animation(path: Path, photo: Image.Image, captions: Mapping[str, Captio
         captions: by the name of their model
 
     Raises:
-        InputError: a chosen word does not exist.
+        InputError: a chosen word does not exist, or there are too many words.
     """
     frames, times = zip(*_stack([list(_frames(photo, name, caption, options)) for name, caption in captions.items()]), strict=True)
     if path.suffix.lower() == ".gif":
@@ -67,6 +69,8 @@ def _frames(photo: Image.Image, name: str, caption: Caption, options: DrawingOpt
     caption = scale_boxes(caption, small.width / photo.width, small.height / photo.height)
     page = _Page(small, name, caption)
     words = options.chosen_words(len(caption.words))
+    if (MOVES * len(words) + 2) * page.size[0] * page.size[1] > MAX_PIXELS:
+        raise InputError(f"an animation of {len(words)} words would not fit into memory: choose some with --words, or write a page (.html)")
     yield page.frame(small, -1), WORD_TIME
     before = None
     for word in words:

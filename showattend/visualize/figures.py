@@ -1,5 +1,6 @@
 """Figures as matplotlib objects, without pyplot's global state, and how they are written to files."""
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -48,4 +49,7 @@ def save_figure(figure: Figure, path: Path | str) -> None:
     check_format(path)
     with atomic_write(path) as temporary, matplotlib.rc_context(TEXT_AS_TEXT), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # `fonts.families` has said so
-        figure.savefig(temporary, dpi=min(figure.dpi, MAX_PIXELS / max(figure.get_size_inches())))
+        # By way of memory: some encoders overlook that a disk is full.
+        content = io.BytesIO()
+        figure.savefig(content, format=path.suffix[1:].lower(), dpi=min(figure.dpi, MAX_PIXELS / max(figure.get_size_inches())))
+        temporary.write_bytes(content.getbuffer())

@@ -132,12 +132,13 @@ def _is_foreign_mark(character: str) -> bool:
 
 def _unicode_tokens(caption: str) -> list[str]:
     text = unicodedata.normalize("NFC", caption).lower()
-    return [part for part in _word_boundary().split(text) if any(map(str.isalnum, part))]
+    return [_strip_foreign(part) for part in _word_boundary().split(text) if any(map(str.isalnum, part))]
 
 
 def _char_tokens(caption: str) -> list[str]:
     parts = _character_or_run().findall(unicodedata.normalize("NFC", caption))
-    return [token for part in parts for token in ([part] if _unspaced().match(part) else _unicode_tokens(part))]
+    tokens = (token for part in parts for token in ([part] if _unspaced().match(part) else _unicode_tokens(part)))
+    return [token for token in tokens if not all(map(_is_foreign_mark, token))]  # punctuation of scripts without spaces
 
 
 @cache

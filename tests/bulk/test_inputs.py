@@ -69,6 +69,9 @@ def test_a_pipe_is_not_waited_for(
     assert bulk(photos, model) == 0
     assert f"{NOT_A_FILE} (1)" in capsys.readouterr().err
     assert "it is a pipe" in refused("bulk", photos / name, "--output", "other", "--model", model)
+    Path("list.txt").write_text(f"file://{photos / name}\n")
+    assert bulk("list.txt", model, out="listed") == 0
+    assert "a pipe, socket or device" in rows("listed")[0]["error"]
 
 
 def test_tables_hold_photos_or_name_them(photos: Path, model: Path) -> None:

@@ -234,6 +234,7 @@ def test_what_a_command_reads_is_not_written_over(model: Path, shapes: Path, tmp
     data.write_text("file,caption\na.png,a dog\n")
     results.write_text('[{"image_id": "a.png", "caption": "a dog"}]')
     (tmp_path / "link.png").symlink_to(photo)
+    (results.parent / "link.csv").symlink_to(photo)
     weights = shutil.copytree(model, tmp_path / "model") / "config.json"
     folder = ["--model", tmp_path / "model"]
     before = {path: path.read_bytes() for path in (photo, data, results, weights)}
@@ -244,7 +245,11 @@ def test_what_a_command_reads_is_not_written_over(model: Path, shapes: Path, tmp
         ["cells", "lstm", "--plot", photo, "--photo", photo, *folder],
         ["caption", photo, *folder, "--csv", photo],
         ["caption", photo, *folder, "--json", weights],
+        ["caption", photo, *folder, "--csv", results.parent / "link.csv"],
         ["data", tmp_path, "--json", data],
+        ["idf", data, "--data.root", tmp_path],
+        ["evaluate", *folder, "--data.root", tmp_path, "--card", data],
+        ["ground", *folder, "--data.root", tmp_path, "--boxes", "none", "--faithfulness", 1, "--plot", photo],
         ["idf", data, "--references", data],
         ["evaluate", "--results", results, "--references", data, "--report", results],
     ):

@@ -4,6 +4,7 @@ import os
 import struct
 import sys
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,68 @@ def test_greys_of_more_than_8_bits_are_scaled(name: str, values: np.ndarray, tmp
     Image.fromarray(values).save(tmp_path / name)
     pixels = np.asarray(open_photo(tmp_path / name)[0])[..., 0]
     assert np.abs(pixels - GREYS).max() <= 2
+
+
+def set_tags(path: Path, values: dict[int, int]) -> int:
+    """Change tags of a little-endian TIFF, and return where the pixels begin."""
+    content = bytearray(path.read_bytes())
+    directory = int.from_bytes(content[4:8], "little")
+    places = {}
+    for entry in range(int.from_bytes(content[directory : directory + 2], "little")):
+        place = directory + 2 + 12 * entry
+        places[int.from_bytes(content[place : place + 2], "little")] = place + 8
+    for tag, value in values.items():
+        content[places[tag] : places[tag] + 2] = value.to_bytes(2, "little")
+    path.write_bytes(content)
+    return int.from_bytes(content[places[273] : places[273] + 4], "little")
+
+
+def tiff_of_12_bits(path: Path, values: np.ndarray) -> None:
+    """A TIFF with two pixels in three bytes, which Pillow reads but does not write."""
+    one, other = values.reshape(-1, 2).astype(int).T
+    packed = np.stack((one >> 4, (one & 15) << 4 | other >> 8, other & 255), -1).astype("u1").tobytes()
+    Image.fromarray(values.astype("u2")).save(path)
+    start = set_tags(path, {258: 12, 279: len(packed)})
+    content = path.read_bytes()
+    path.write_bytes(content[:start] + packed + content[start + len(packed) :])
+
+
+def test_greys_of_12_bits_and_those_in_which_white_is_zero_are_right(tmp_path: Path) -> None:
+    tiff_of_12_bits(tmp_path / "twelve.tif", GREYS // 16 * 16)  # dark: at most 240 of 4095
+    Image.fromarray((GREYS * 257).astype("u2")).save(tmp_path / "inverted.tif", tiffinfo={262: 0})
+    dark, inverted = (np.asarray(open_photo(tmp_path / name)[0])[..., 0].astype(int) for name in ("twelve.tif", "inverted.tif"))
+    assert np.abs(dark - GREYS // 16 * 255 / 256).max() <= 1
+    assert np.abs(inverted - (255 - GREYS)).max() <= 1
+
+
+def test_unsigned_greys_of_32_bits_may_be_above_those_of_signed_ones(tmp_path: Path) -> None:
+    values = (GREYS.astype("i8") * 2**24).astype("u4")
+    Image.fromarray(values.view("i4")).save(tmp_path / "a.tif")
+    set_tags(tmp_path / "a.tif", {339: 1})
+    assert np.abs(np.asarray(open_photo(tmp_path / "a.tif")[0])[..., 0].astype(int) - GREYS).max() <= 2
+
+
+@pytest.mark.parametrize(("mode", "transparent"), [("I;16", 1000), ("RGB", (1000, 1000, 1000))])
+def test_a_transparent_value_of_16_bits_is_white(mode: str, transparent: object, tmp_path: Path) -> None:
+    if mode == "RGB":
+        rows = b"".join(b"\0" + struct.pack(">6H", 1000, 1000, 1000, 0, 0, 0) for _ in range(2))  # without a filter
+        chunks = [(b"IHDR", struct.pack(">2I5B", 2, 2, 16, 2, 0, 0, 0)), (b"tRNS", struct.pack(">3H", 1000, 1000, 1000))]
+        chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+        packed = (struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks)
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+    else:
+        Image.fromarray(np.array([[1000, 0], [1000, 0]], "u2")).save(tmp_path / "a.png", transparency=transparent)
+    assert np.asarray(open_photo(tmp_path / "a.png")[0])[..., 0].tolist() == [[255, 0], [255, 0]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["tif", "jpg", "png", "webp"])
+def test_the_size_is_that_of_the_upright_picture(suffix: str, orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.new("RGB", (80, 40), "red").save(path, exif=exif)
+    assert photo_size(path) == open_photo(path)[0].size == ((40, 80) if orientation > 4 else (80, 40))
 
 
 def test_a_black_picture_of_16_bits_stays_black(tmp_path: Path) -> None:

@@ -114,6 +114,14 @@ def test_coco_references_need_no_file_names_and_may_begin_with_a_byte_order_mark
     assert "2 empty captions" in references.notes[0]
 
 
+def test_names_in_other_accents_and_letters_are_found(tmp_path: Path) -> None:
+    references = References({"caf\u00e9.jpg": ("a",), "b.jpg": ("b",)})
+    rows = [{"image_id": "cafe\u0301.jpg", "caption": "one"}, {"image_id": "B.JPG", "caption": "two"}]
+    results = read_results(write(tmp_path / "x.json", json.dumps(rows)), references)
+    assert results.captions == {"caf\u00e9.jpg": "one", "b.jpg": "two"}
+    assert "looked up" in results.note
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("[" * 100_000 + "]" * 100_000, "nested too deeply"), ("[" + "1" * 5000 + "]", "no JSON"), ('"\\ud800', "no JSON"), ("{", "no JSON")],

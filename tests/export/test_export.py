@@ -103,6 +103,20 @@ def test_a_graph_that_gives_nan_is_no_captioner(exported: Path, photos: list[Pat
     assert "give NaN, which is no probability" in refused("caption", photos[0], "--backend", "onnxruntime", "--model", folder)
 
 
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [({"step": 0.0}, "step"), ({"first": 1e308}, "first"), ({"shape": [-3, 10]}, "shape"), ({"shape": [3, 10]}, "look at another grid")],
+)
+def test_a_grid_that_cannot_be_is_refused(
+    grid: dict[str, Any], message: str, exported: Path, photos: list[Path], tmp_path: Path, refused: Refused
+) -> None:
+    folder = shutil.copytree(exported, tmp_path / "grid")
+    contract = json.loads((folder / "contract.json").read_text())
+    contract["grid"] |= grid
+    (folder / "contract.json").write_text(json.dumps(contract))
+    assert message in refused("caption", photos[0], "--backend", "onnxruntime", "--model", folder)
+
+
 def check(found: Any, expected: Any) -> None:
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)

@@ -188,6 +188,7 @@ DAMAGE = {
     "manifest a number": (".json", lambda content: b"3"),
     "broken a list": (".json", lambda content: content.replace(b'"broken": {}', b'"broken": [1]')),
     "digest missing": (".json", lambda content: content.replace(b'"sha256"', b'"other"')),
+    "a photo beyond the last": (".json", lambda content: content.replace(b'"broken": {', b'"broken": {"99": "x"')),
     "not text": (".json", lambda content: b"\xff" + content),
     "record of the check": (".checked", lambda content: b"[" * 100_000),
 }
@@ -266,7 +267,7 @@ def test_without_a_cache_photos_are_decoded_at_each_read(photos: list[Photo], tm
     assert open_photo_files(photos, Preprocessing(32), tmp_path / "cache").broken == source.broken
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"x": 1}', "{"])
+@pytest.mark.parametrize("content", ["", "[]", '{"x": 1}', '{"99": "x"}', "{"])
 def test_a_damaged_memory_of_broken_photos_is_made_again(photos: list[Photo], tmp_path: Path, content: str) -> None:
     photos[2].path.write_bytes(b"")
     folder = tmp_path / "cache"

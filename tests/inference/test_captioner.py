@@ -51,6 +51,21 @@ def test_a_file_and_an_open_picture_give_the_same_results(captioner: Captioner, 
             assert all(torch.equal(gates[0][name], other_gates[0][name]) for name in gates[0])
 
 
+def test_weights_that_make_nan_are_refused_and_not_said(photo: Path) -> None:
+    model = untrained_model()
+    for parameter in model.network.decoder.parameters():
+        parameter.data.fill_(3e38)  # finite, and their products are not
+    captioner = Captioner(model, "cpu")
+    for call in (lambda: captioner.caption(photo, CONFIG), lambda: captioner.score(photo, ["a red star"])):
+        with pytest.raises(InputError, match="gives NaN, which is no probability"):
+            call()
+
+
+def test_an_open_picture_that_is_cut_off_is_an_error_of_the_input(captioner: Captioner, photo: Path) -> None:
+    with pytest.raises(InputError, match="the open picture cannot be read"):
+        captioner.caption(Image.open(io.BytesIO(photo.read_bytes()[:2000])))
+
+
 def test_an_open_picture_is_turned_upright(captioner: Captioner, tmp_path: Path, photo: Path) -> None:
     rotated = tmp_path / "rotated.png"
     exif = Image.Exif()

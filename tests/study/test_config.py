@@ -30,6 +30,8 @@ def test_every_cell_tries_the_same_settings_and_more_of_them_begin_alike() -> No
         ({"space": {**SPACE, "learning_rate": [0.01]}}, r"space.learning_rate is \[0.01\]: give the lowest and the highest"),
         ({"space": {**SPACE, "dropout": [0.5, 0.1]}}, "space.dropout"),
         ({"space": {**SPACE, "hidden_size": []}}, "space.hidden_size"),
+        ({"space": {**SPACE, "hidden_size": [10**9]}}, "at most 65536"),
+        ({"seed": 2**32}, "study.seed"),
         ({"tracks": ["equal"]}, "unknown track 'equal'"),
         ({"cells": ["lstmm"]}, "did you mean 'lstm'"),
         ({"margins": {"test_nll": 0}}, "study.margins.test_nll is 0"),

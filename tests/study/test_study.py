@@ -76,6 +76,8 @@ def test_a_published_table_is_gone_on_with_by_whoever_has_no_journal(finished: P
         ("0.5,0.", f"{10**400},0.", "or its row is damaged"),
         ("0.5,0.", "[0.5],0.", "or its row is damaged"),
         ("0.5,0.", "NaN,0.", "or its row is damaged"),
+        ("0.5,0.", "null,0.", "or its row is damaged"),
+        ("0.5,0.", "1e300,0.", "or its row is damaged"),
         ("trial,track", "trial,trick", "row 2 is no run of a study"),
     ],
 )

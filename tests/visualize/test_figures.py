@@ -1,5 +1,6 @@
 """Attention maps, and figures as objects and as files."""
 
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,8 @@ from showattend.geometry import Box
 from showattend.inference import Caption
 from showattend.metrics import Estimate
 from showattend.metrics.significance import Interval
-from showattend.visualize import attention_figure, attention_map, curves_figure, gates_figure, save_figure
+from showattend.visualize import DrawingOptions, attention_figure, attention_map, curves_figure, gates_figure, save_figure
+from showattend.visualize.animation import save_animation
 
 
 def make_caption(words: int, grid_shape: tuple[int, int], crop_box: Box) -> Caption:
@@ -34,6 +36,28 @@ def test_words_of_a_stranger_are_drawn_as_text(tmp_path: Path) -> None:
         text = "".join(ElementTree.parse(tmp_path / name).getroot().itertext())
         assert r"$\frac$" in text
         assert r"a\x1b[2J" in text
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "pdf", "png", "svg", "webp"])
+def test_a_figure_for_which_there_is_no_space_is_an_error_and_no_file(suffix: str, tmp_path: Path) -> None:
+    """A limit on the size of files ends a write in its middle, as a full disk does; some encoders overlook it."""
+    figure = attention_figure(Image.effect_noise((300, 200), 90).convert("RGB"), make_caption(6, (2, 2), (0, 0, 300, 200)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+    try:
+        with pytest.raises(InputError, match="ulimit -f"):
+            save_figure(figure, tmp_path / f"a.{suffix}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_animation_that_memory_could_not_hold_is_refused_before_it_is_drawn(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="choose some with --words"):
+        save_animation(
+            tmp_path / "a.gif", Image.new("RGB", (480, 480)), {"": make_caption(400, (2, 2), (0, 0, 480, 480))}, DrawingOptions()
+        )
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("crop_box", [(0, 0, 300, 200), (50, 0, 250, 200), (62.5, 12.5, 237.5, 187.5)])

@@ -4,6 +4,7 @@ Annotations/NAME.xml has boxes by the number of an entity, Sentences/NAME.txt ha
 [/EN#NUMBER/type/type words of the phrase]. A phrase's last word, its head noun, names the entity.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -99,6 +100,8 @@ def read_xml(path: Path) -> tuple[tuple[int, int], dict[str, tuple[Box, ...]]]:
         boxes: dict[str, tuple[Box, ...]] = defaultdict(tuple)
         for annotated in root.findall("object[bndbox]"):
             left, upper, right, lower = (float(annotated.findtext(f"bndbox/{edge}", "")) for edge in ("xmin", "ymin", "xmax", "ymax"))
+            if not all(map(math.isfinite, (left, upper, right, lower))):
+                raise ValueError("an edge of a box is not finite")
             for name in annotated.findall("name"):
                 boxes[str(name.text)] += ((left - 1, upper - 1, right, lower),)
     except (ElementTree.ParseError, ValueError) as error:

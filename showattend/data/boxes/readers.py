@@ -1,5 +1,6 @@
 """Boxes of a data set, read by name, by dotted path, or by what lies in the folder."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def read_boxes(root: Path, photos: Sequence[Photo], kind: str = "auto") -> Objec
     Raises:
         InputError: an unknown kind, no such annotation in the folder, or one that is not in its format.
     """
-    root = Path(root).expanduser()
+    root = Path(os.path.expanduser(root))
     if kind == NO_BOXES:
         return NounsWithoutBoxes(root, photos)
     if kind != "auto" and ":" not in kind and kind not in BOX_READERS.entries:

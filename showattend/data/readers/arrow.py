@@ -54,7 +54,7 @@ def _read_file(path: Path, split: str) -> Iterator[PackedPhoto]:
     try:
         for batch in _batches(library, path):
             yield from (_photo(row, path, split) for row in batch.to_pylist())
-    except (library.ArrowException, OSError, ValueError, OverflowError) as error:
+    except (library.ArrowException, OSError, ValueError, OverflowError, LookupError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"cannot read {path}: {' '.join(str(error).split())[:200]}") from error

@@ -1,5 +1,6 @@
 """Files of tokens, a caption a line as `NAME.jpg#N<TAB>caption`, and lists of the photos of each split: Flickr8k and Flickr30k."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_split_lists(root: DataFolder, lists: Sequence[tuple[str, str]], suffix:
     for split, name in lists:
         for path in root.find([name])[:1]:
             for number, line in enumerate(split_lines(read_text(path)), 1):
-                photo = line.strip() + suffix
+                photo = unicodedata.normalize("NFC", line.strip()) + suffix
                 if line.strip() and split_of.setdefault(photo, split) != split:
                     raise InputError(f"{path} line {number}: {photo} is in the splits {split_of[photo]} and {split}: give it one")
     return split_of
@@ -55,4 +56,4 @@ def _parse_line(line: str, where: str) -> tuple[str, str]:
     name, mark, number = key.strip().rpartition("#")
     if not (tab and mark and name and number.isdecimal()) or "\0" in name:
         raise InputError(f"{where}: expected NAME.jpg#N<TAB>caption, found {line[:60]!r}")
-    return name, caption
+    return unicodedata.normalize("NFC", name), caption

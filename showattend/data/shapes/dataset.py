@@ -7,17 +7,29 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from tqdm import tqdm
 
-from showattend.data.json_files import read_json
+from showattend.data.json_files import check_schema, read_json
 from showattend.data.shapes.grammar import Description, describe_scene
 from showattend.data.shapes.languages import ENGLISH, Language, find_language
-from showattend.data.shapes.scene import SIZE, Scene, Shape, draw_scene, random_scene
+from showattend.data.shapes.scene import SIZE, Scene, draw_scene, random_scene
 from showattend.errors import InputError
 from showattend.files import writable, write_text
 
 INDEX_FILE = "dataset_shapes.json"
 PHOTOS = {"train": 4000, "val": 200, "test": 400}
+
+
+class _Picture(msgspec.Struct):
+    filename: str
+    scene: Scene
+
+
+class _Index(msgspec.Struct):
+    """What is read of the index."""
+
+    images: list[_Picture]
 
 
 def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None = None, language: str = ENGLISH) -> Path:
@@ -93,13 +105,11 @@ def read_language(folder: Path) -> str:
 
 
 def read_scenes(folder: Path) -> dict[str, Scene]:
-    """The scenes of a written data set, by the picture's file name."""
-    images = read_json(folder / INDEX_FILE)["images"]
-    return {
-        image["filename"]: Scene(
-            tuple(Shape(**shape) for shape in image["scene"]["shapes"]),
-            tuple(image["scene"]["ground"]),
-            image["scene"]["texture"],
-        )
-        for image in images
-    }
+    """The scenes of a written data set, by the picture's file name.
+
+    Raises:
+        InputError: the index has none, or they are damaged.
+    """
+    index = folder / INDEX_FILE
+    content = check_schema(read_json(index), _Index, f"{index} holds no scenes: delete the folder and write it anew")
+    return {image.filename: image.scene for image in content.images}
