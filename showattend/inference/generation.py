@@ -49,7 +49,7 @@ def generation_config(
     for name, texts in (("must_include", must_include), ("ban", ban)):
         if texts is not None:
             given[name] = _token_ids(texts, model.vocabulary, required=name == "must_include")
-    if "diversity" in given and given.get("groups", model.generation.groups) == 1:
+    if "diversity" in given and "groups" not in given and model.generation.groups == 1:
         raise InputError("diversity keeps groups of beams apart: give --groups G too")
     own = [{field.name} for field in fields(GenerationConfig) if field.name not in SAMPLING]
     own = [names - set(given) for names in (*own, set(SAMPLING))]

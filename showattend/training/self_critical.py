@@ -57,6 +57,7 @@ class LitSelfCritical(BaseLitModule):
             temperature=self.config.temperature,
         )
         self.greedy_config = GenerationConfig(beam=1, max_length=generation.max_length)
+        self.reward_seconds = 0.0  # in this step
 
     def train(self, mode: bool = True) -> "LitSelfCritical":
         """The network stays in eval mode: captions are sampled without dropout, so their gradient is computed without too."""
