@@ -3,16 +3,19 @@
 import hashlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from showattend.data.captions import CaptionedPhotos, Photo
 from showattend.data.images import BrokenImage, open_photo
+from showattend.isolation import run_in_children
 
 EXTREMES = 3  # longest and shortest captions that are shown
 ROWS = 10  # random captions that are shown
+OPENED_AT_ONCE = 32  # photos in one process
 
 Tokenizer = Callable[[str], list[str]]
 
@@ -100,14 +103,22 @@ def find_duplicates(data: CaptionedPhotos) -> list[Duplicate]:
 
 
 def find_unreadable(photos: Iterable[Photo]) -> Iterator[str]:
-    """Open every photo; for each, the reason why it cannot be read, or an empty text."""
-    for photo in photos:
-        try:
-            open_photo(photo.path)
-        except BrokenImage as error:
-            yield str(error)
-        else:
-            yield ""
+    """Open every photo, in isolation; for each, the reason why it cannot be read, or an empty text."""
+    paths = (photo.path for photo in photos)
+    while batch := list(islice(paths, OPENED_AT_ONCE)):
+        yield from run_in_children(_reasons, batch, lambda path, how: f"{path}: {how}")
+
+
+def _reasons(paths: Sequence[Path]) -> list[str]:
+    return [_reason(path) for path in paths]
+
+
+def _reason(path: Path) -> str:
+    try:
+        open_photo(path)
+    except BrokenImage as error:
+        return str(error)
+    return ""
 
 
 def _rows(data: CaptionedPhotos, tokenize: Tokenizer) -> Iterator[CaptionRow]:

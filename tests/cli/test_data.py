@@ -1,13 +1,16 @@
 """`showattend data` and `showattend configs`."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from showattend.cli.main import main
+from showattend.data import summary as summary_module
 from showattend.training.recipes import recipe_names
 
 
@@ -63,6 +66,22 @@ def test_the_same_bytes_in_two_splits_are_leakage(folder: Path, capsys: pytest.C
     assert duplicate["splits"] == ["train", "val"]
     assert duplicate["leaks"] is True
     assert "leakage" in capsys.readouterr().out
+
+
+def test_deep_names_a_photo_that_kills_the_process_that_opens_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_photo = summary_module.open_photo
+
+    def killed_by_one(path: Path) -> object:
+        if path.name == "a.png":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return open_photo(path)
+
+    monkeypatch.setattr(summary_module, "open_photo", killed_by_one)
+    status, summary = summary_of(folder, "--deep")
+    assert status == 1
+    assert sum("a.png: the process that decodes it dies (SIGKILL)" in reason for reason in summary["unreadable"]) == 1
 
 
 def test_deep_opens_every_photo(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
