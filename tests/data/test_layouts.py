@@ -111,6 +111,15 @@ def test_parts_of_one_year_are_all_read(parts: tuple[str, ...], tmp_path: Path) 
     assert [len(data.split(split)) for split in ("train", "val")] == [2, 1]
 
 
+def test_files_that_number_their_photos_alike_are_told_apart(tmp_path: Path) -> None:
+    for part, name in (("train", NAMES[0]), ("val", NAMES[1])):
+        write(tmp_path / f"annotations/captions_{part}.json", coco_content([name], 1))
+        photos(tmp_path / part, name)
+    data = read_captions(tmp_path)
+    assert [photo.id for split in ("train", "val") for photo in data.split(split)] == [f"train/{NAMES[0]}", f"val/{NAMES[1]}"]
+    assert "called by their files" in data.notes[0]
+
+
 def test_a_first_row_that_names_a_photo_of_a_rarer_format_is_no_header(tmp_path: Path) -> None:
     photos(tmp_path, *(name.replace(".jpg", ".jfif") for name in NAMES))
     write(tmp_path / "mine.csv", "".join(f"{name.replace('.jpg', '.jfif')},a dog\n" for name in NAMES))

@@ -57,10 +57,12 @@ class CocoReader(CaptionReader):
         parts = {part: path for part, path in parts.items() if split_in_name(part)}
         year, note = _choose_year(root, list(parts))
         listings = [read_part(root, path, part) for part, path in parts.items() if _year(part) == year]
-        return Listing(
-            [photo for listing in listings for photo in listing.photos],
-            [*([note] if note else []), *(note for listing in listings for note in listing.notes)],
-        )
+        notes = [*([note] if note else []), *(note for listing in listings for note in listing.notes)]
+        ids = [{photo.id for photo in listing.photos} for listing in listings]
+        if len(set().union(*ids)) < sum(map(len, ids)):
+            listings = [_called_by_file(root, listing) for listing in listings]
+            notes.append(f"several files of {root} give the same number to different photos, which are called by their files therefore")
+        return Listing([photo for listing in listings for photo in listing.photos], notes)
 
     def recognises_file(self, file: ListingFile) -> bool:
         """Whether the file is a JSON object with annotations."""
@@ -99,6 +101,17 @@ def read_part(root: DataFolder, path: Path, part: str) -> Listing:
         raise InputError(f"{path}: the photo {unnamed.id} has no file_name: a data set needs it")
     folders = (part, f"{part}_images", split_in_name(part))
     return place_photos(root, listing._replace(photos=[photo._replace(split=split_in_name(part)) for photo in listing.photos]), *folders)
+
+
+def _called_by_file(root: DataFolder, listing: Listing) -> Listing:
+    """Photos whose ids are their paths in the data set's folder; those without a file keep theirs, and are left out later."""
+    return listing._replace(photos=[photo._replace(id=_name(photo, root.root)) for photo in listing.photos])
+
+
+def _name(photo: ListedPhoto, root: Path) -> PhotoId:
+    if photo.file is None:
+        return photo.id
+    return (photo.file.relative_to(root) if photo.file.is_relative_to(root) else photo.file).as_posix()
 
 
 def _year(part: str) -> str:
