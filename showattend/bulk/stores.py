@@ -43,9 +43,9 @@ def open_store(url: str) -> tuple[Any, str]:
             import aiohttp
 
             options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(total=SECONDS)}
-        if protocol_of(url) in ("", *LOCAL):
-            check_readable(Path(local_path(url)))
         system, path = fsspec.core.url_to_fs(url if protocol_of(url) else os.path.abspath(os.path.expanduser(url)), **options)
+        if protocol_of(url) in ("", *LOCAL):
+            check_readable(Path(path))
         return system, path
 
 

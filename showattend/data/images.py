@@ -222,6 +222,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     elif image.has_transparency_data:
         transparent = image.info.get("transparency")
         if isinstance(transparent, tuple) and max(transparent) > 255:  # of 16 bits, while Pillow has read the upper 8 of each pixel
+            image = image.copy()  # an open picture is its owner's
             image.info["transparency"] = tuple(value >> 8 for value in transparent)
         image = _on_white(image)
     return image.convert("RGB")

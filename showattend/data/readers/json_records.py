@@ -106,7 +106,7 @@ def _is_list(content: object) -> bool:
 
 
 def _is_mapping(content: object) -> bool:
-    return isinstance(content, dict) and bool(content) and bool(is_photo_name(next(iter(content))))
+    return isinstance(content, dict) and bool(content) and is_photo_name(next(iter(content)))
 
 
 def _looks_like_records(path: Path) -> bool:
@@ -116,5 +116,5 @@ def _looks_like_records(path: Path) -> bool:
     texts = any(f'"{name}' in head.lower() for name in (*CAPTION_COLUMNS, "sentences"))
     if path.suffix.lower() == ".json" and not head.startswith("["):
         key = head[1:].lstrip()[1:].partition('"')[0]
-        return head.startswith("{") and bool(is_photo_name(key))
+        return head.startswith("{") and is_photo_name(key)
     return head[:1] in ("{", "[") and names and texts
