@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from showattend.data.images import has_photo_suffix
 from showattend.data.json_files import check_schema, read_json
-from showattend.data.listings import ListedPhoto, Listing
+from showattend.data.listings import ListedPhoto, Listing, split_in_path
 from showattend.errors import InputError
 from showattend.files import atomic_folder, default_cache_dir, waiting_lock
 
@@ -47,17 +47,17 @@ class _Unpacked(msgspec.Struct):
     split: str
 
 
-def unpack(shards: Sequence[Path], read: ReadShard, split_of: Callable[[Path], str]) -> Listing:
+def unpack(root: Path, shards: Sequence[Path], read: ReadShard) -> Listing:
     """The photos of shards, unpacked unless they were before; photos with the same bytes in one split are one, with all their captions.
 
     Args:
-        read: the photos of one shard, which are of a split
-        split_of: the split of a shard; "" where it is not known
+        root: the data set's folder; a shard's own name, or that of a folder around it, says its split
+        read: the photos of one shard, which are of a split; "" where that is not known
 
     Raises:
         InputError: a shard is damaged, or the cache folder cannot be written to.
     """
-    splits = {shard: split_of(shard) for shard in shards}
+    splits = {shard: split_in_path(shard.relative_to(root).with_suffix("").parts) for shard in shards}
     folder = default_cache_dir() / "unpacked" / _digest(splits)
     if not (folder / LIST).exists():
         with waiting_lock(folder.with_suffix(".lock")):  # another process may unpack them now

@@ -6,7 +6,7 @@ from typing import Any
 
 from showattend.data.folders import DataFolder
 from showattend.data.images import has_photo_suffix
-from showattend.data.listings import Listing, split_in_path, split_name
+from showattend.data.listings import Listing, split_name
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
 from showattend.data.readers.json_records import captions_of_record
 from showattend.data.shards import PackedPhoto, unpack
@@ -33,7 +33,7 @@ class ArrowReader(CaptionReader):
 
     def read(self, root: DataFolder) -> Listing:
         """Photos of all files, unpacked; a split is in a column, or in the name of the file or of its folder."""
-        return split_by_tenths(unpack(self.all_files(root), _read_file, lambda path: _split(path, root)))
+        return split_by_tenths(unpack(root.root, self.all_files(root), _read_file))
 
 
 def _has_pictures(path: Path, *, otherwise: bool) -> bool:
@@ -100,10 +100,6 @@ def _photo(row: Mapping[str, Any], path: Path, split: str) -> PackedPhoto:
     given = next((str(fields[name]) for name in NAME_COLUMNS if fields.get(name) is not None), None)
     own_split = next((split_name(str(fields[name])) for name in SPLIT_COLUMNS if fields.get(name)), "")
     return PackedPhoto(given or str(name or "photo"), content, captions_of_record(fields, str(path)), own_split or split)
-
-
-def _split(path: Path, root: DataFolder) -> str:
-    return split_in_path(path.relative_to(root.root).with_suffix("").parts)
 
 
 def _library() -> Any:

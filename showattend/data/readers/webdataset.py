@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from showattend.data.folders import DataFolder
 from showattend.data.images import MAX_BYTES, has_photo_suffix
 from showattend.data.json_files import parse_json
-from showattend.data.listings import Listing, split_in_path
+from showattend.data.listings import Listing
 from showattend.data.readers.base import CAPTION_READERS, CaptionReader, split_by_tenths
 from showattend.data.readers.json_records import captions_of_record
 from showattend.data.shards import PackedPhoto, unpack
@@ -35,7 +35,7 @@ class WebDatasetReader(CaptionReader):
 
     def read(self, root: DataFolder) -> Listing:
         """Photos of all shards, unpacked; a split is in the name of the shard or of its folder."""
-        return split_by_tenths(unpack(self.all_files(root), read_shard, lambda shard: _split(shard, root)))
+        return split_by_tenths(unpack(root.root, self.all_files(root), read_shard))
 
 
 def read_shard(shard: Path, split: str) -> Iterator[PackedPhoto]:
@@ -96,7 +96,3 @@ def _photo(name: str, members: dict[str, bytes], split: str, where: str) -> Pack
     if not (photos or captions):
         return None
     return PackedPhoto(photos[0] if photos else name, members[photos[0]] if photos else None, captions, split)
-
-
-def _split(shard: Path, root: DataFolder) -> str:
-    return split_in_path(shard.relative_to(root.root).with_suffix("").parts)
