@@ -31,7 +31,8 @@ class EncoderConfig:
         name: tiny, a CNN of torchvision (vgg19, resnet101, mobilenet_v2, …), a model of timm (timm/convnext_tiny,
             timm/vit_base_patch16_clip_224.openai, …), or a dotted path my_package.encoders:MyEncoder
         weights: default (torchvision's or timm's, downloaded once), a safetensors or state-dict file, or none (random)
-        layer: feature map by the name of its layer, such as features.13; null: the last one
+        layer: feature map by the name of its layer, such as features.13; null: the last one; of timm several that are joined, such as
+            blocks.5+blocks.6+last
         stride: pixels per location of the grid; 16 gives 14x14 at 224 pixels; null: the network's own
         finetune: null (frozen, features are cached), all, or the stage from which on the encoder is trained, such as features.14
         learning_rate: of a fine-tuned encoder

@@ -1,14 +1,16 @@
 """timm's image models as encoders, `timm/NAME`: CNNs with their feature map, transformers with their patch tokens as a grid.
 
-The map is the network's last one, of `forward_features`; `layer` chooses the end of an earlier stage by its name, such as blocks.4. Class
-and register tokens are left out. Weights, normalisation and the size of the photos are those of timm's own configuration of the name. timm
-is imported only when one of its networks is built: it is an extra of this package, and takes seconds.
+The map is the network's last one, of `forward_features`. `layer` chooses the end of an earlier stage by its name, such as blocks.4, or
+joins the channels of several maps of one grid, such as blocks.5+blocks.6+last. Class and register tokens are left out. Weights,
+normalisation and the size of the photos are those of timm's own configuration of the name. timm is imported only when one of its networks
+is built: it is an extra of this package, and takes seconds.
 
 A saved model needs timm, but no network: the architecture is built again from its registered name, and nothing else in the file chooses
 what is built. It is built without memory first, and compared with the saved weights.
 """
 
 import copy
+import inspect
 import math
 import re
 from collections.abc import Mapping
@@ -32,18 +34,20 @@ PREFIX = "timm/"
 NAME = re.compile(r"[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_]{1,100})?")
 # What lets transformers take photos of any size; CNNs refuse it.
 ANY_SIZE = {"dynamic_img_size": True}
+LAST = "last"  # the name of a network's last map
+EPSILON = 1e-6
 
 
 class Layout(NamedTuple):
     """How a network's features become a grid, and which of its weights it needs for them.
 
-    layer: index of the stage whose end is the map; None: the last map
+    layers: the stages whose ends are joined, or LAST
     channels: of the map
     geometry: of the map, for photos of the size of `image_size`
     weights: the names of the parameters and buffers that the map depends on
     """
 
-    layer: int | None
+    layers: tuple[str, ...]
     channels: int
     geometry: GridGeometry
     weights: frozenset[str]
@@ -82,7 +86,7 @@ class TimmEncoder(Encoder):
             normalization=Normalization(tuple(pretrained_cfg.mean), tuple(pretrained_cfg.std)),
         )
         self.image_size = size
-        self.layer = layout.layer
+        self.layers = layout.layers
         self.geometries = {size: layout.geometry}  # by the size of the photos
 
     @classmethod
@@ -92,7 +96,7 @@ class TimmEncoder(Encoder):
 
     def feature_map(self, normalized: Tensor) -> Tensor:
         """Normalised photos (N,3,S,S) to the feature map (N,D,rows,columns)."""
-        return _feature_map(self.network, normalized, self.layer, self.config.name)
+        return _feature_map(self.network, normalized, self.layers, self.config.name)
 
     def geometry_at(self, image_size: int) -> GridGeometry:
         """Where the grid looks in photos of a size: TensorFlow's padding, of the networks tf_…, depends on it."""
@@ -175,46 +179,82 @@ def _no_stride(config: EncoderConfig, error: Exception) -> InputError:
 
 def _trace(network: nn.Module, config: EncoderConfig, size: int) -> Layout:
     """Follow a photo of a size through a network on the meta device, in eval mode."""
-    layer = _find_layer(network, config)
+    layers = _find_layers(network, config)
     network.eval()
     image = torch.zeros(1, 3, size, size, device="meta")
     try:
         with torch.no_grad(), GridTrace(image) as trace:
-            grid = _feature_map(network, image, layer, config.name)
+            grid = _feature_map(network, image, layers, config.name)
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{config.name} gives no features that are a grid: {one_line(error)}") from error
     geometry = trace.geometry(grid)
-    if config.stride is not None and geometry.step != config.stride and layer is None:
+    if config.stride is not None and geometry.step != config.stride and layers == (LAST,):
         raise _no_stride(config, ValueError(f"its stride is {geometry.step:g}"))
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     used = frozenset(name for name, tensor in tensors.items() if id(tensor) in trace.used)
-    return Layout(layer, grid.shape[1], geometry, used)
+    return Layout(layers, grid.shape[1], geometry, used)
 
 
-def _find_layer(network: nn.Module, config: EncoderConfig) -> int | None:
-    """The index of the stage that the configuration names, of those whose ends are feature maps."""
-    if config.layer is None:
-        return None
-    stages = [info["module"] for info in getattr(network, "feature_info", [])]
-    if config.layer not in stages:
-        raise unknown_name(f"{config.name} layer", config.layer, stages)
-    return stages.index(config.layer)
+def _find_layers(network: nn.Module, config: EncoderConfig) -> tuple[str, ...]:
+    """The maps that the configuration names."""
+    layers = tuple((config.layer or LAST).split("+"))
+    known = [*_stages(network), LAST]
+    for layer in layers:
+        if layer not in known or layers.count(layer) > 1:
+            raise unknown_name(f"{config.name} layer", config.layer or LAST, known)
+    return layers
 
 
-def _feature_map(network: Any, image: Tensor, layer: int | None, name: str) -> Tensor:
+def _stages(network: Any) -> dict[str, int]:
+    """The names of the stages whose ends are feature maps, with their indices as `forward_intermediates` takes them."""
+    if _counts_all_blocks(network):
+        return {f"blocks.{i}": i + 1 for i in range(len(network.blocks))}
+    return {info["module"]: i for i, info in enumerate(getattr(network, "feature_info", []))}
+
+
+def _counts_all_blocks(network: Any) -> bool:
+    """Whether it can return the ends of all its groups of blocks, as EfficientNet and MobileNet can, and not only those before a stride."""
+    return "extra_blocks" in inspect.signature(getattr(network, "forward_intermediates", lambda: None)).parameters
+
+
+def _feature_map(network: Any, image: Tensor, layers: tuple[str, ...], name: str) -> Tensor:
     """The feature map (N,D,rows,columns) of normalised photos (N,3,S,S)."""
     try:
-        if layer is not None:
-            grid: Tensor
-            (grid,) = network.forward_intermediates(image, indices=[layer], stop_early=True, output_fmt="NCHW", intermediates_only=True)
-            return grid
-        output = network.forward_features(image)
+        maps = _maps(network, image, layers, name)
     except AssertionError as error:  # a transformer's size of photos
         raise InputError(
             f"{name} does not take photos of {image.shape[-1]} pixels: {one_line(error)} (see --model.preprocessing.image_size)"
         ) from error
+    return maps[0] if len(maps) == 1 else _join(maps, layers, name)
+
+
+def _maps(network: Any, image: Tensor, layers: tuple[str, ...], name: str) -> list[Tensor]:
+    if layers == (LAST,):
+        return [_as_grid(network, network.forward_features(image), name)]
+    stages = {layer: index for layer, index in _stages(network).items() if layer in layers}
+    needs_last = LAST in layers
+    options = {"extra_blocks": True} if _counts_all_blocks(network) else {}
+    result = network.forward_intermediates(
+        image, indices=list(stages.values()), stop_early=not needs_last, output_fmt="NCHW", intermediates_only=not needs_last, **options
+    )
+    last, ends = result if needs_last else (None, result)
+    maps = dict(zip(stages, ends, strict=True))
+    return [_as_grid(network, last, name) if layer == LAST else maps[layer] for layer in layers]
+
+
+def _join(maps: list[Tensor], layers: tuple[str, ...], name: str) -> Tensor:
+    """The channels of several maps; each map's features have a root mean square of 1, so that none outweighs the others."""
+    grids = [tuple(grid.shape[2:]) for grid in maps]
+    if len(set(grids)) > 1:
+        sizes = ", ".join(f"{layer} {rows}x{columns}" for layer, (rows, columns) in zip(layers, grids, strict=True))
+        raise InputError(f"the maps of {name} have different grids ({sizes}): join layers of one grid")
+    return torch.cat([grid * (grid.square().mean(1, keepdim=True) + EPSILON).rsqrt() for grid in maps], 1)
+
+
+def _as_grid(network: Any, output: Any, name: str) -> Tensor:
+    """What `forward_features` returns as a map (N,D,rows,columns)."""
     if not isinstance(output, Tensor) or output.dim() not in (3, 4):
         raise InputError(f"{name} gives no features that are a grid: choose another model of timm")
     if output.dim() == 4:
@@ -239,6 +279,8 @@ def _prune(network: nn.Module, layout: Layout) -> None:
         if not used:
             for name in list(module._buffers):
                 module._buffers[name] = None
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.track_running_stats = False  # or torch would add the number of its batches to the weights that are loaded
 
 
 def _check_saved(config: EncoderConfig, skeleton: nn.Module, saved: Mapping[str, Tensor]) -> None:

@@ -90,6 +90,39 @@ def test_a_stage_is_chosen_by_its_name_and_later_weights_are_left_out(
     assert 0 < len(part.state_dict()) < len(whole.state_dict())
 
 
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("tf_efficientnet_lite0", ["blocks.5", "blocks.6", "last"]),
+        ("test_vit", ["blocks.2", "last"]),
+    ],
+)
+def test_maps_of_one_grid_are_joined_each_with_a_root_mean_square_of_one(name: str, layers: list[str]) -> None:
+    joined, photos = encoder(name, layer="+".join(layers)), random_photos(2, 96)
+    weights = joined.network.state_dict()
+    with torch.inference_mode():
+        features, grid_shape = joined(photos)
+        for part, layer in zip(features.split([encoder(name, layer=layer).channels for layer in layers], -1), layers, strict=True):
+            single = encoder(name, layer=layer)
+            single.network.load_state_dict(weights, strict=False)
+            expected = single(photos)
+            assert expected.grid_shape == grid_shape
+            rms = expected.features.square().mean(-1, keepdim=True).sqrt()
+            assert torch.allclose(part, expected.features / rms, atol=1e-3)
+
+
+@pytest.mark.parametrize(("layer", "step"), [("blocks.6+last", 32), ("blocks.5+blocks.6", 32), ("blocks.4", 16)])
+def test_a_saved_encoder_of_other_maps_is_built_again(layer: str, step: int) -> None:
+    saved, photos = encoder("tf_efficientnet_lite0", layer=layer), random_photos(1, 64)
+    weights = dict(saved.state_dict())  # without the versions of torch's modules, as a file has them
+    again = rebuild_encoder(saved.config, saved.spec(), weights)
+    again.load_state_dict(weights)
+    with torch.inference_mode():
+        assert torch.equal(again.eval()(photos).features, saved(photos).features)
+    assert again.grid_geometry == saved.grid_geometry
+    assert again.grid_geometry.step == step
+
+
 def test_no_weight_is_kept_that_the_map_does_not_depend_on() -> None:
     """MobileNetV3's last convolution comes after the pooling: it would be saved, and fine-tuned without a gradient."""
     network = encoder("mobilenetv3_small_050").set_trainable("all")
@@ -161,6 +194,8 @@ def test_a_saved_encoder_that_its_weights_do_not_fit_is_refused_before_it_takes_
         ("local-dir:/tmp/model", {}, "no dotted path"),
         ("../resnet18", {}, "unknown model of timm"),
         ("resnet10t", {"layer": "layer5"}, "did you mean 'layer"),
+        ("test_vit", {"layer": "last+last"}, "unknown timm/test_vit layer"),
+        ("resnet10t", {"layer": "layer3+last"}, r"different grids \(layer3 11x11, last 6x6\)"),
         ("test_vit", {"stride": 8}, "no grid of stride 8"),
         ("resnet10t", {"stride": 5}, "no grid of stride 5"),
     ],
