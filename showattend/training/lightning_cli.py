@@ -102,6 +102,7 @@ class TrainingCLI(LightningCLI):
             self.save_config_callback = None
             return self._checked(super().instantiate_trainer(logger=False, enable_checkpointing=False, **kwargs))
         self.datamodule.photos.split("val")  # an error now, not after an epoch
+        self._name_run()
         resumed = self._find_checkpoint()
         self.folder = self._make_folder()
         metrics = MetricsFile(self.folder, resumed.get("metrics_rows", 0) if self.folder_is_resumed else 0)
@@ -130,6 +131,14 @@ class TrainingCLI(LightningCLI):
         check_processes(trainer, self.datamodule.config.batch_size)
         return trainer
 
+    def _name_run(self) -> None:
+        """Name the run after its last configuration file where it has no name, and note the options that its checkpoints hold."""
+        options = self.config[str(self.subcommand)]
+        configs = options.get("config") or []
+        options.name = self.run.name or (Path(configs[-1].relative).stem if configs else "fit")
+        self.plain_options = plain_options({**options.as_dict(), "model": asdict(self._get(self.config_init, "model"))})
+        self.folder_is_resumed = options.ckpt_path == "last"
+
     def _find_checkpoint(self) -> dict[str, Any]:
         """What the checkpoint to resume holds for that; without one, nothing.
 
@@ -137,11 +146,7 @@ class TrainingCLI(LightningCLI):
             InputError: it cannot be resumed, or not with these options.
         """
         options = self.config[str(self.subcommand)]
-        configs = options.get("config") or []
-        options.name = self.run.name or (Path(configs[-1].relative).stem if configs else "fit")
-        self.plain_options = plain_options({**options.as_dict(), "model": asdict(self._get(self.config_init, "model"))})
         self.differences: list[str] = []
-        self.folder_is_resumed = options.ckpt_path == "last"
         if options.ckpt_path is None:
             return {}
         folder = Path(self.run.runs) / options.name
