@@ -6,7 +6,7 @@ networks) are resolved when one of them is built, see `showattend.encoders.regis
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from showattend.config_checks import check_range, check_types
-from showattend.errors import unknown_name
+from showattend.errors import InputError, unknown_name
 from showattend.geometry import GridGeometry
 
 DEFAULT_WEIGHTS, RANDOM_WEIGHTS = "default", "none"
@@ -49,6 +49,12 @@ class EncoderConfig:
         check_types(self)
         check_range(self, "stride", minimum=1)
         check_range(self, "learning_rate", above=0)
+
+
+def unknown_layer(config: EncoderConfig, known: Iterable[str]) -> InputError:
+    """The error for a layer that a network does not have: it may be of a recipe that is given another network."""
+    error = unknown_name(f"{config.name} layer", str(config.layer), known)
+    return InputError(f"{error}; --model.encoder.layer null takes its last map")
 
 
 class EncoderOutput(NamedTuple):

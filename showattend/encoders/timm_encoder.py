@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from showattend.encoders.base import DEFAULT_WEIGHTS, RANDOM_WEIGHTS, Encoder, EncoderConfig, Normalization
+from showattend.encoders.base import DEFAULT_WEIGHTS, RANDOM_WEIGHTS, Encoder, EncoderConfig, Normalization, unknown_layer
 from showattend.encoders.graph_encoder import NETWORK
 from showattend.encoders.grid_trace import GridTrace
 from showattend.encoders.registry import register_family
@@ -203,7 +203,7 @@ def _find_layers(network: nn.Module, config: EncoderConfig) -> tuple[str, ...]:
     known = [*_stages(network), LAST]
     for layer in layers:
         if layer not in known or layers.count(layer) > 1:
-            raise unknown_name(f"{config.name} layer", config.layer or LAST, known)
+            raise unknown_layer(config, known)
     return layers
 
 

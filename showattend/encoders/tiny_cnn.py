@@ -26,7 +26,7 @@ class TinyCNN(Encoder):
 
     def __init__(self, config: EncoderConfig) -> None:
         if config.layer or config.stride not in (None, STRIDE):
-            raise InputError(f"the tiny encoder has one grid, of stride {STRIDE}: leave out layer and stride")
+            raise InputError(f"the tiny encoder has one grid, of stride {STRIDE}: give null as --model.encoder.layer and .stride")
         if config.weights != RANDOM_WEIGHTS:
             raise InputError(f"there are no weights for the tiny encoder, so '{config.weights}' cannot be loaded: give none")
         super().__init__(config, _TinyNetwork(), channels=CHANNELS, grid_geometry=GridGeometry(STRIDE / 2, STRIDE))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-from showattend.encoders.base import DEFAULT_WEIGHTS, RANDOM_WEIGHTS, Encoder, EncoderConfig, Normalization
+from showattend.encoders.base import DEFAULT_WEIGHTS, RANDOM_WEIGHTS, Encoder, EncoderConfig, Normalization, unknown_layer
 from showattend.encoders.graph_encoder import GraphEncoder
 from showattend.encoders.graph_spec import to_graph
 from showattend.encoders.grid_geometry import receptive_field_grid
@@ -99,7 +99,7 @@ def _choose_layer(config: EncoderConfig, maps: dict[str, tuple[int, int]]) -> st
         # A block stands for its last map, as it does in torchvision's extractors.
         layer = next((name for name in reversed(maps) if f"{name}.".startswith(f"{config.layer}.")), None)
         if layer is None:
-            raise unknown_name(f"{config.name} layer", config.layer, {".".join(name.split(".")[:2]) for name in maps})
+            raise unknown_layer(config, {".".join(name.split(".")[:2]) for name in maps})
         return layer
     last = list(maps)[-1]
     if config.stride is not None and (PROBE % config.stride or maps[last][1] != PROBE // config.stride):

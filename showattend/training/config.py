@@ -202,6 +202,7 @@ class SelfCriticalConfig:
             search finds, which a model trained with label smoothing needs
         baseline: greedy: the reward of the greedy caption (Rennie et al. 2017, eq. 7), at the price of one more search;
             leave_one_out: the mean reward of the photo's other samples (Luo 2020), at none
+        dropout: whether the gradient is computed with the decoder's dropout; captions are always drawn without
 
     Raises:
         InputError: a value of another type or out of its range, or an unknown name.
@@ -212,6 +213,7 @@ class SelfCriticalConfig:
     samples: int = 5
     temperature: float = 1.0
     baseline: str = "leave_one_out"
+    dropout: bool = False
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -60,7 +60,7 @@ class LitSelfCritical(BaseLitModule):
         self.reward_seconds = 0.0  # in this step
 
     def train(self, mode: bool = True) -> "LitSelfCritical":
-        """The network stays in eval mode: captions are sampled without dropout, so their gradient is computed without too."""
+        """The network stays in eval mode: captions are drawn without dropout, see `_logits`."""
         super().train(mode)
         self.network.eval()
         return self
@@ -97,12 +97,17 @@ class LitSelfCritical(BaseLitModule):
             baselines = leave_one_out(rewards)
         input_ids, target_ids, mask = teacher_forcing_split(pad(token_ids, (1, 0), value=START))
         # The sampling distribution: special tokens have no probability, or the gradient would change theirs too.
-        logits = self.network(Features(encoder_features), input_ids).logits.index_fill(
-            1, torch.tensor(FORBIDDEN_IDS, device=token_ids.device), -torch.inf
-        )
+        logits = self._logits(encoder_features, input_ids).index_fill(1, torch.tensor(FORBIDDEN_IDS, device=token_ids.device), -torch.inf)
         logits = logits / self.config.temperature
         log_likelihoods = caption_log_likelihoods(logits, flatten_tokens(target_ids, mask), mask)
         return reinforce_loss(log_likelihoods, rewards - baselines) / mask.sum(), rewards, mask.sum(-1)
+
+    def _logits(self, encoder_features: Tensor, input_ids: Tensor) -> Tensor:
+        """Logits (M,V) of the drawn captions, with the decoder's dropout if the configuration says so."""
+        self.network.decoder.train(self.config.dropout)
+        logits: Tensor = self.network(Features(encoder_features), input_ids).logits
+        self.network.decoder.eval()
+        return logits
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
         """Note the time."""

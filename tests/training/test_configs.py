@@ -21,6 +21,7 @@ PAPER = [path for path in CONFIGS if path.stem.startswith("paper")]
 SMALL = {
     "model.encoder.name": "tiny",
     "model.encoder.weights": "none",
+    "model.encoder.layer": "null",
     "model.encoder.stride": "null",
     "model.preprocessing.image_size": 32,
     "model.decoder.projection_dim": "null",

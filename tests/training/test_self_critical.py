@@ -81,6 +81,16 @@ def test_captions_are_sampled_and_scored_without_dropout_and_only_the_decoder_is
     assert trained == {f"decoder.{name}" for name, _ in lit.network.decoder.named_parameters()}
 
 
+@pytest.mark.parametrize("dropout", [False, True])
+def test_dropout_is_in_the_gradient_alone_and_where_it_is_asked_for(dropout: bool, model: Path, shapes: Path, tmp_path: Path) -> None:
+    lit, batch = lit_and_batch(model, shapes, tmp_path, self_critical={"dropout": dropout})
+    lit.network.decoder.dropout.p = 0.5
+    features = lit.network.encode_photos(batch.photos)
+    logits = [lit._logits(features, batch.token_ids[..., :-1]) for _ in range(2)]
+    assert torch.equal(*logits) != dropout
+    assert not any(module.training for module in lit.network.modules())
+
+
 @pytest.mark.parametrize("baseline", ["greedy", "leave_one_out"])
 def test_the_reward_of_a_batch_rises(baseline: str, model: Path, shapes: Path, tmp_path: Path) -> None:
     lit, batch = lit_and_batch(model, shapes, tmp_path, self_critical={"baseline": baseline})
