@@ -44,7 +44,8 @@ from showattend.decoding import GenerationConfig
 from showattend.encoders import Encoder, EncoderConfig
 from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.features import cache
-from showattend.inference import Captioner, ensemble
+from showattend.inference import Captioner
+from showattend.inference.ensemble import Ensemble
 from showattend.pretrained import Pretrained
 from showattend.training.captioner import LitCaptioner
 from showattend.training.config import CaptionerConfig, OptimizerConfig
@@ -147,7 +148,7 @@ class Bench:
             self.lit.network.decoder.output.bias[END] = -100.0  # all captions have MAX_LENGTH tokens
         self.captioner.ensemble.decoders = [self.lit.network.eval().inference_decoder(self.captioner.ensemble.dtype)]
         run = lambda: list(self.captioner.caption_files(self.paths, workers=self.workers))  # noqa: E731
-        return run_round(run, len(self.paths), **LOADING, cnn=(FeatureExtractor, "_collect"), search=(ensemble, "generate"))
+        return run_round(run, len(self.paths), **LOADING, cnn=(FeatureExtractor, "_collect"), search=(Ensemble, "generate"))
 
     def train(self) -> Round:
         """An epoch from the cache."""

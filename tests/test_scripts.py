@@ -3,6 +3,7 @@
 import json
 import runpy
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -24,6 +25,20 @@ def test_every_benchmark_imports_and_describes_its_options(
         runpy.run_path(str(SCRIPTS / name), run_name="__main__")
     assert exit_info.value.code == 0
     assert "--json" in capsys.readouterr().out
+
+
+def test_the_pipeline_is_measured_and_its_parts_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    monkeypatch.setattr(import_module("bench_common"), "PEAK_SIZE", 64)
+    small = ["--encoder=squeezenet1_1", "--count=8", "--rounds=1", "--threads=1", f"--json={tmp_path / 'rows.json'}"]
+    monkeypatch.setattr(sys, "argv", ["bench_pipeline.py", "extract", "caption", *small])
+    with suppress(SystemExit):
+        runpy.run_path(str(SCRIPTS / "bench_pipeline.py"), run_name="__main__")
+    rows = {row["case"]: row["shares"] for row in json.loads((tmp_path / "rows.json").read_text())}
+    assert rows["extract"].keys() == {"reading", "cnn", "rest"}
+    assert rows["caption"].keys() == {"reading", "cnn", "search", "rest"}
+    assert all(shares["cnn"] > 0 for shares in rows.values())
+    assert rows["caption"]["search"] > 0
 
 
 def test_an_unknown_case_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
