@@ -3,7 +3,6 @@
 import json
 import runpy
 import sys
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -32,8 +31,7 @@ def test_the_pipeline_is_measured_and_its_parts_are_found(monkeypatch: pytest.Mo
     monkeypatch.setattr(import_module("bench_common"), "PEAK_SIZE", 64)
     small = ["--encoder=squeezenet1_1", "--count=8", "--rounds=1", "--threads=1", f"--json={tmp_path / 'rows.json'}"]
     monkeypatch.setattr(sys, "argv", ["bench_pipeline.py", "extract", "caption", *small])
-    with suppress(SystemExit):
-        runpy.run_path(str(SCRIPTS / "bench_pipeline.py"), run_name="__main__")
+    runpy.run_path(str(SCRIPTS / "bench_pipeline.py"), run_name="__main__")
     rows = {row["case"]: row["shares"] for row in json.loads((tmp_path / "rows.json").read_text())}
     assert rows["extract"].keys() == {"reading", "cnn", "rest"}
     assert rows["caption"].keys() == {"reading", "cnn", "search", "rest"}

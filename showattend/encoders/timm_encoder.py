@@ -14,6 +14,7 @@ import inspect
 import math
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -209,13 +210,14 @@ def _find_layers(network: nn.Module, config: EncoderConfig) -> tuple[str, ...]:
 
 def _stages(network: Any) -> dict[str, int]:
     """The names of the stages whose ends are feature maps, with their indices as `forward_intermediates` takes them."""
-    if _counts_all_blocks(network):
+    if _counts_all_blocks(network.__class__):
         return {f"blocks.{i}": i + 1 for i in range(len(network.blocks))}
     return {info["module"]: i for i, info in enumerate(getattr(network, "feature_info", []))}
 
 
-def _counts_all_blocks(network: Any) -> bool:
-    """Whether it can return the ends of all its groups of blocks, as EfficientNet and MobileNet can, and not only those before a stride."""
+@cache
+def _counts_all_blocks(network: type[Any]) -> bool:
+    """Whether networks of a class can return the ends of all groups of blocks, as EfficientNet can, not only those before a stride."""
     return "extra_blocks" in inspect.signature(getattr(network, "forward_intermediates", lambda: None)).parameters
 
 
@@ -235,7 +237,7 @@ def _maps(network: Any, image: Tensor, layers: tuple[str, ...], name: str) -> li
         return [_as_grid(network, network.forward_features(image), name)]
     stages = {layer: index for layer, index in _stages(network).items() if layer in layers}
     needs_last = LAST in layers
-    options = {"extra_blocks": True} if _counts_all_blocks(network) else {}
+    options = {"extra_blocks": True} if _counts_all_blocks(network.__class__) else {}
     result = network.forward_intermediates(
         image, indices=list(stages.values()), stop_early=not needs_last, output_fmt="NCHW", intermediates_only=not needs_last, **options
     )
