@@ -12,6 +12,7 @@ from torch import Tensor
 
 from showattend.decoding.strategy import Extension
 from showattend.generation_config import GenerationConfig
+from showattend.ops.cuda_graphs import compiled_in_graphs
 from showattend.vocabulary import PAD
 
 
@@ -77,6 +78,7 @@ class BeamSearch:
         return done.expand(-1, -1, self.beams).flatten(1)
 
 
+@compiled_in_graphs
 def best_continuations(log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Candidates:
     """The K best continuations of each group's K hypotheses: a top-k over K*V sums that sorts only about K*sqrt(V) of them.
 
@@ -108,7 +110,7 @@ def best_continuations(log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor
     candidates = Candidates(*(torch.cat([tensor.flatten(2) for tensor in tensors], -1) for tensors in zip(*broadcast, strict=True)))
     best = candidates.best(beams)
     first_of_group = beams * torch.arange(num_groups, device=log_probs.device).view(-1, 1)
-    return best._replace(parents=best.parents + first_of_group)
+    return Candidates(best.keys, best.parents + first_of_group, best.token_ids)
 
 
 def _from_best_chunks(active: Tensor, chunks: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,7 +17,7 @@ from showattend.decoding.diverse import DiverseBeamSearch
 from showattend.decoding.sampling import Sampling
 from showattend.decoding.strategy import Extension, SearchStrategy
 from showattend.generation_config import GenerationConfig
-from showattend.ops.cuda_graphs import is_capturing
+from showattend.ops.cuda_graphs import compiled_in_graphs, is_capturing
 from showattend.ops.unroll_plan import State
 from showattend.vocabulary import END, PAD, START
 
@@ -95,7 +95,6 @@ def generate(step: StepFunction, state: State, config: GenerationConfig, keys: S
     input_ids = torch.full((num_photos * rows,), START, device=device)
     none = torch.zeros(num_photos, width, dtype=torch.bool, device=device)
     progress = Progress(strategy.init_scores(num_photos, device), torch.zeros_like(none, dtype=torch.float32), none, none)
-    first_row = torch.arange(num_photos, device=device).unsqueeze(1)
     history: list[HistoryStep] = []
 
     for _ in range(config.max_length):
@@ -103,12 +102,9 @@ def generate(step: StepFunction, state: State, config: GenerationConfig, keys: S
         log_probs = constraints.apply(log_probs.view(num_photos, rows, -1)).expand(num_photos, width, -1)
         extension = strategy.extend(progress.log_probs, progress.ended | progress.done, log_probs)
         constraints.update(extension.parents, extension.token_ids)
-        parent_rows = (first_row * rows + extension.parents.clamp(max=rows - 1)).flatten()
-        state = tuple(entry.index_select(0, parent_rows) for entry in state)
-        alphas = alpha.index_select(0, parent_rows).view(num_photos, width, -1)
+        state, alphas, progress = _advance(strategy, config, extension, state, alpha, progress)
         history.append(HistoryStep(extension.parents, extension.token_ids, alphas))
         input_ids, rows = extension.token_ids.flatten(), width
-        progress = _mark_done(progress.extend(extension), strategy, config)
         if not is_capturing(device) and progress.done.all():
             break
     scores = progress.scores(config.length_penalty)
@@ -123,14 +119,32 @@ def _make_strategy(config: GenerationConfig, keys: Sequence[int]) -> SearchStrat
     return DiverseBeamSearch(config) if config.groups > 1 else BeamSearch(config)
 
 
+@compiled_in_graphs
+def _advance(
+    strategy: SearchStrategy, config: GenerationConfig, extension: Extension, state: State, alpha: Tensor, progress: Progress
+) -> tuple[State, Tensor, Progress]:
+    """The states of the extended hypotheses, the weights on the locations (N,W,L) at their last word, and the progress after it.
+
+    Args:
+        state, alpha: of the hypotheses before, R rows for each photo
+    """
+    num_photos, width = extension.parents.shape
+    rows = len(alpha) // max(1, num_photos)
+    first_row = rows * torch.arange(num_photos, device=alpha.device).unsqueeze(1)
+    parent_rows = (first_row + extension.parents.clamp(max=rows - 1)).flatten()
+    state = tuple(entry.index_select(0, parent_rows) for entry in state)
+    alphas = alpha.index_select(0, parent_rows).view(num_photos, width, -1)
+    return state, alphas, _mark_done(progress.extend(extension), strategy, config)
+
+
 def _mark_done(progress: Progress, strategy: SearchStrategy, config: GenerationConfig) -> Progress:
     """The progress with `done` set where no further step can change the result."""
     scores = progress.scores(config.length_penalty)
     # A log-probability only falls, and the longest caption divides it by the most: that bounds every later score.
-    longest = progress._replace(lengths=torch.full_like(progress.lengths, config.max_length))
+    longest = Progress(progress.log_probs, torch.full_like(progress.lengths, config.max_length), progress.ended, progress.done)
     upper_bounds = longest.scores(config.length_penalty)
     done = strategy.is_done(scores.masked_fill(~progress.ended, -torch.inf), upper_bounds.masked_fill(progress.ended, -torch.inf))
-    return progress._replace(done=progress.done | done)
+    return Progress(progress.log_probs, progress.lengths, progress.ended, progress.done | done)
 
 
 def backtrack(history: Sequence[HistoryStep], scores: Tensor, order: Tensor) -> Hypotheses:

@@ -11,6 +11,7 @@ from showattend.errors import InputError
 from showattend.models.decoder import Decoder, DecoderOutput
 from showattend.models.fused import inference_parts
 from showattend.models.inputs import Features, PhotoInputs, Pixels
+from showattend.ops.cuda_graphs import compiled_in_graphs
 from showattend.ops.decoder_step import InferenceDecoder
 from showattend.ops.linear import product_dtype
 
@@ -87,6 +88,7 @@ class CaptionModel(nn.Module):
         else:
             cache, state = inference_decoder.init_state(features, state)
 
+        @compiled_in_graphs
         def step(token_ids: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
             logits, state, alpha = decoder_step(token_ids, state, cache)
             return _log_softmax(logits.float()), state, alpha

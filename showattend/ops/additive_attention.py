@@ -102,12 +102,12 @@ def _weighted_mean(alpha: Tensor, features: Tensor) -> Tensor:
     return F.embedding_bag(locations, features.flatten(0, 1), mode="sum", per_sample_weights=alpha.flatten(0, 1)).unsqueeze(1)
 
 
-def _attend_triton_on_gpu(energies: EnergiesKernel, exp_keys: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+def _energies_by_triton_on_gpu(energies: EnergiesKernel, exp_keys: Tensor, exp_queries: Tensor, weight: Tensor) -> Tensor:
     if not exp_keys.is_cuda:
-        return _attend(energies, exp_keys, *tensors)
+        return energies(exp_keys, exp_queries, weight)
     from showattend.ops import additive_attention_triton  # builds of torch for CPUs come without Triton
 
-    return additive_attention_triton.attend(exp_keys, *tensors)
+    return additive_attention_triton.energies(exp_keys, exp_queries, weight)
 
 
 def _grad_queries(exp_keys: Tensor, exp_queries: Tensor, grad_energies: Tensor) -> Tensor:
@@ -195,11 +195,14 @@ def compiled_kernels() -> Kernels:
     try:
         loops: list[Any] = [torch.compile(loop, dynamic=True) for loop in (_energies, _row_energies, _grad_queries, _grad_keys)]
         energies, row_energies, grad_queries, grad_keys = loops
-        energies(torch.ones(2, 3, 4), torch.ones(2, 5, 4), torch.ones(4))
+        energies = partial(_energies_by_triton_on_gpu, energies)
+        # On the GPU if there is one: the kernels of the CPU, which take a minute there, are compiled when they are needed.
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        energies(*(torch.ones(shape, device=device) for shape in ((2, 3, 4), (2, 5, 4), (4,))))
     except Exception as error:  # a missing or unsuitable compiler raises errors of many types
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"the attention cannot be compiled ({reason}): install g++, or give `fuse` as auto or never") from error
-    return CompiledKernels(energies, row_energies, partial(_attend_triton_on_gpu, energies), grad_queries, grad_keys)
+    return CompiledKernels(energies, row_energies, partial(_attend, energies), grad_queries, grad_keys)
 
 
 class AdditiveEnergy(Function):

@@ -2,12 +2,15 @@
 
 This pays where launching the kernels takes longer than running them. A graph repeats the same kernels on the same memory, so
 there is one graph for each combination of input shapes. What reads a tensor's value on the host (have all captions ended?)
-cannot be captured.
+cannot be captured. Functions that `compiled_in_graphs` marks are compiled for a capture, so that a graph holds fewer kernels.
 """
 
 import inspect
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +21,46 @@ WARM_UPS = 3
 CAPTURE_MODE = "thread_local"
 # Where torch lets training be captured so; before, another thread's call ends the capture of a training step with an error.
 TRAINS_BESIDE_THREADS = "capture_error_mode" in inspect.signature(torch.cuda.make_graphed_callables).parameters
+
+# What the compiler says of itself, as warnings.
+COMPILER_HINTS = (r"\nOnline softmax is disabled", r"The \.grad attribute of a Tensor that is not a leaf")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# How many captures are under way. Of the whole process: autograd runs backward passes on a GPU in threads of its own.
+_captures = 0
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Within this context, functions that `compiled_in_graphs` marks are compiled."""
+    global _captures
+    _captures += 1
+    try:
+        with warnings.catch_warnings():
+            for hint in COMPILER_HINTS:
+                warnings.filterwarnings("ignore", hint)
+            yield
+    finally:
+        _captures -= 1
+
+
+def compiled_in_graphs(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: while a CUDA graph is captured, the function is compiled, which makes one kernel of many; else it runs as it is.
+
+    It is compiled for fixed shapes, and so it should get views in the place of indices that change with every call.
+    """
+
+    @cache
+    def compiled() -> Callable[P, R]:
+        return torch.compile(function, dynamic=False)  # at the first use: it imports much
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        return compiled()(*args, **kwargs) if _captures else function(*args, **kwargs)
+
+    return run
 
 
 def is_capturing(device: torch.device) -> bool:
@@ -62,13 +105,14 @@ class GraphedInference:
     def _capture(self, inputs: tuple[Tensor, ...]) -> _Graph:
         side_stream = torch.cuda.Stream()
         side_stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side_stream):
-            for _ in range(WARM_UPS):
-                self.function(*inputs)
-        torch.cuda.current_stream().wait_stream(side_stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode=CAPTURE_MODE):
-            outputs = tuple(self.function(*inputs))
+        with compiling():
+            with torch.cuda.stream(side_stream):
+                for _ in range(WARM_UPS):
+                    self.function(*inputs)
+            torch.cuda.current_stream().wait_stream(side_stream)
+            with torch.cuda.graph(graph, capture_error_mode=CAPTURE_MODE):
+                outputs = tuple(self.function(*inputs))
         return _Graph(graph, inputs, outputs)
 
 
@@ -94,8 +138,11 @@ class GraphedTraining:
             bound = _BoundFunction(self.module, self.function).train(self.module.training)
             self.pool = self.pool or torch.cuda.graph_pool_handle()
             options: dict[str, Any] = {"allow_unused_input": True, "pool": self.pool}
+            # A capture computes gradients on another stream than the parameters were made on, and torch warns of that.
+            torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
             options |= {"capture_error_mode": CAPTURE_MODE} if TRAINS_BESIDE_THREADS else {}
-            self.graphs[key] = torch.cuda.make_graphed_callables(bound, samples, WARM_UPS, **options)  # type: ignore[assignment]
+            with compiling():
+                self.graphs[key] = torch.cuda.make_graphed_callables(bound, samples, WARM_UPS, **options)  # type: ignore[assignment]
         return self.graphs[key](*inputs)
 
 

@@ -13,16 +13,17 @@ tensors of their own, and adds to the gradient of every weight at every time ste
 
 In mixed precision the operands of products have 16 bits, see `ops.linear`; pre-activations, states, exp(2q) and alphas have 32.
 
-Stored activations lie in tensors of all time steps, allocated once; the gradient of the pre-activations overwrites them. The cell
+Stored activations lie in tensors of all time steps, allocated once; the gradient of the pre-activations overwrites them. One time step
+gets views of them, and so all time steps of one shape are one compiled function where a CUDA graph captures them. The cell
 takes part through `update` alone: autograd differentiates one step of it at a time, from its saved inputs. A cell needs no
 backward pass of its own.
 
 Shapes: see `ops.unroll_plan`; P is the number of columns of pre-activations, query and gate together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +31,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from showattend.ops.additive_attention import exp_2x
+from showattend.ops.cuda_graphs import compiled_in_graphs
 from showattend.ops.linear import PackedLinear, multiply, weight_grad
 from showattend.ops.unroll_plan import NUM_WEIGHTS, State, StepWeights, TimeStep, UnrollPlan, keep_active_rows, pad_inactive_rows
 
@@ -114,14 +116,13 @@ class _ForwardPass:
 
     def __init__(self, plan: UnrollPlan, features: Tensor, exp_keys: Tensor, embeddings: Tensor, weights: StepWeights) -> None:
         self.plan, self.features, self.exp_keys, self.weights = plan, features, exp_keys, weights
-        self.recurrent = PackedLinear(torch.cat(weights.recurrent_weights()), dtype=plan.product_dtype)
+        self.recurrent, self.recurrent_sizes = PackedLinear(weights.recurrent_weight(), dtype=plan.product_dtype), weights.recurrent_sizes()
         (rows, embedding_size), empty = embeddings.shape, exp_keys.new_empty
         embedding_weight, context_weight = (
             weight.to(plan.product_dtype).contiguous() for weight in weights.input.tensor_split([embedding_size], 1)
         )
         self.context_share = PackedLinear(context_weight)
-        self.recurrent_sizes = [len(weight) for weight in weights.recurrent_weights()]
-        columns = len(weights.input) + sum(map(len, weights.query_weights()))
+        columns = len(weights.input) + sum(self.recurrent_sizes[1:])
         inputs = empty(rows, embedding_size + features.shape[2], dtype=plan.product_dtype)
         inputs[:, :embedding_size] = embeddings
         self.saved = SavedActivations(
@@ -140,27 +141,63 @@ class _ForwardPass:
         for step in self.plan.steps:
             state = tuple(keep_active_rows(entry, step.previous, step.shape) for entry in state)
             self.saved.states.append(state)
-            from_h = self.recurrent(state[0]).split(self.recurrent_sizes, -1)
-            self._attend(step, from_h)
-            preactivations = self.preactivations[step.rows]
-            preactivations += self.context_share(self.contexts[step.rows])
-            if self.weights.hidden is not None:
-                preactivations += from_h[0]
-            state = self.plan.update(preactivations, state)
+            images, rows = slice(step.shape[0]), step.rows
+            outputs = self.saved.exp_queries[rows].unflatten(0, step.shape), self.alphas[rows], self.contexts[rows]
+            gate, state = self._step(state, self.exp_keys[images], self.features[images], self.preactivations[rows], *outputs)
+            if gate is not None:
+                self.saved.gates.append(gate)
             h.append(state[0])
         return torch.cat(h)
 
-    def _attend(self, step: TimeStep, from_h: Sequence[Tensor]) -> None:
-        """Alphas and gated contexts of one time step, from the products with h."""
-        images, rows, weights = slice(step.shape[0]), step.rows, self.weights
-        self.saved.exp_queries[rows] = exp_2x(from_h[weights.hidden is not None])
-        queries = self.saved.exp_queries[rows].unflatten(0, step.shape)
-        alpha, context = self.plan.kernels.attend(self.exp_keys[images], queries, -2 * weights.energy, self.features[images])
-        self.alphas[rows], context = alpha.flatten(0, 1), context.flatten(0, 1)
+    @compiled_in_graphs
+    def _step(
+        self,
+        state: State,
+        exp_keys: Tensor,
+        features: Tensor,
+        preactivations: Tensor,
+        exp_queries: Tensor,
+        alphas: Tensor,
+        contexts: Tensor,
+    ) -> tuple[Tensor | None, State]:
+        """One time step: the gate and the new state; writes the tensors of its arguments' last four, and adds to the pre-activations."""
+        weights, gate = self.weights, None
+        from_h, query, beta, _ = self.recurrent(state[0]).split(self.recurrent_sizes, -1)
+        exp_queries.copy_(exp_2x(query).unflatten(0, exp_queries.shape[:2]))
+        alpha, context = self.plan.kernels.attend(exp_keys, exp_queries, -2 * weights.energy, features)
+        alphas.copy_(alpha.flatten(0, 1))
+        context = context.flatten(0, 1)
         if weights.beta_bias is not None:
-            self.saved.gates.append(torch.sigmoid(from_h[-1] + weights.beta_bias))
-            context *= self.saved.gates[-1]
-        self.contexts[rows] = context
+            gate = torch.sigmoid(beta + weights.beta_bias)
+            context *= gate
+        contexts.copy_(context)
+        preactivations += self.context_share(contexts)
+        if weights.hidden is not None:
+            preactivations += from_h
+        return gate, self.plan.update(preactivations, state)
+
+
+class _StepViews(NamedTuple):
+    """What one time step saved, and where its gradients go; n images with g active rows each.
+
+    features, exp_keys: of the images, (n,L,D) and (n,L,A)
+    exp_queries, alphas: (n,g,A) and (n,g,L)
+    gated_context: (n*g,D)
+    gate: (n*g, 1 or D); None: there is none
+    grads: of pre-activations, query and gate, (n*g,P)
+    grad_energies: (n,g,L)
+    grad_ungated: see `_BackwardPass`, (n*g,D); None: the features need no gradient
+    """
+
+    features: Tensor
+    exp_keys: Tensor
+    exp_queries: Tensor
+    alphas: Tensor
+    gated_context: Tensor
+    gate: Tensor | None
+    grads: Tensor
+    grad_energies: Tensor
+    grad_ungated: Tensor | None
 
 
 class _BackwardPass:
@@ -192,15 +229,12 @@ class _BackwardPass:
 
     def run(self, grad_h: Tensor, grad_contexts: Tensor, grad_alphas: Tensor) -> None:
         """All time steps from the last to the first, from the gradients of what the loop returned."""
-        recurrent_weights = torch.cat(self.weights.recurrent_weights()).to(self.plan.product_dtype)
-        from_h = slice(None) if self.weights.hidden is not None else slice(self.num_preactivations, None)
+        recurrent_weight = self.weights.recurrent_weight().to(self.plan.product_dtype)
         for index, step in reversed(list(enumerate(self.plan.steps))):
-            grad_preactivations = self._backward_cell(index, step, grad_h[step.rows])
-            grad_context = self._product(grad_preactivations, self.saved.context_weight.t()) + grad_contexts[step.rows]
-            grad_alpha, grad_gate = self._backward_context(index, step, grad_context)
-            grad_query = self._backward_query(step, grad_alpha + grad_alphas[step.rows])
-            torch.cat([grad_preactivations, grad_query, *grad_gate], -1, out=self.saved.preactivations[step.rows])
-            grad_previous_h = self._product(self.saved.preactivations[step.rows, from_h], recurrent_weights.t())
+            rows = step.rows
+            grad_preactivations = self._backward_cell(index, step, grad_h[rows])
+            views = self._views(index, step)
+            grad_previous_h = self._backward_step(views, grad_preactivations, grad_contexts[rows], grad_alphas[rows], recurrent_weight)
             self.grad_state[0] = _add(self.grad_state[0], grad_previous_h)
             self.grad_state = [None if grad is None else pad_inactive_rows(grad, step.previous, step.shape) for grad in self.grad_state]
 
@@ -214,7 +248,7 @@ class _BackwardPass:
         inputs = (self.saved.preactivations[step.rows, : self.num_preactivations], *self.saved.states[index])
         leaves = [entry.detach().requires_grad_(entry.is_floating_point()) for entry in inputs]
         with torch.enable_grad():
-            state = self.plan.update(leaves[0], tuple(leaves[1:]))
+            state = _update(self.plan.update, leaves[0], tuple(leaves[1:]))
         pairs = zip(state, self.grad_state, strict=True)
         outputs_with_grad = [(entry, grad) for entry, grad in pairs if grad is not None and entry.requires_grad]
         differentiable = [entry for entry in (*leaves, *self.cell_params) if entry.requires_grad]
@@ -226,26 +260,56 @@ class _BackwardPass:
         assert grad_preactivations is not None, "the cell does not use its pre-activations"
         return grad_preactivations
 
-    def _backward_context(self, index: int, step: TimeStep, grad_context: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _views(self, index: int, step: TimeStep) -> _StepViews:
+        """The tensors of a time step."""
+        images, rows, shape = slice(step.shape[0]), step.rows, step.shape
+        return _StepViews(
+            self.features[images],
+            self.exp_keys[images],
+            self.saved.exp_queries[rows].unflatten(0, shape),
+            self.alphas[rows].unflatten(0, shape),
+            self.saved.inputs[rows, -self.features.shape[2] :],
+            self.saved.gates[index] if self.saved.gates else None,
+            self.saved.preactivations[rows],
+            self.grad_energies[rows].unflatten(0, shape),
+            None if self.grad_ungated is None else self.grad_ungated[rows],
+        )
+
+    @compiled_in_graphs
+    def _backward_step(
+        self, views: _StepViews, grad_preactivations: Tensor, grad_context: Tensor, grad_alphas: Tensor, recurrent_weight: Tensor
+    ) -> Tensor:
+        """The gradient of h before a time step, through all but the cell; writes the gradients that `_StepViews` names."""
+        grad_context = self._product(grad_preactivations, self.saved.context_weight.t()) + grad_context
+        grad_alphas_of_context, grad_gate = self._backward_context(views, grad_context)
+        grad_query = self._backward_query(views, grad_alphas_of_context + grad_alphas.unflatten(0, views.alphas.shape[:2]))
+        parts = [grad_preactivations, grad_query, *grad_gate]
+        end = sum(part.shape[1] for part in parts)
+        for part, view in zip(parts, views.grads[:, :end].split([part.shape[1] for part in parts], -1), strict=True):
+            view.copy_(part)
+        views.grads[:, end:].zero_()
+        from_h = views.grads if self.weights.hidden is not None else views.grads[:, self.num_preactivations :]
+        return self._product(from_h, recurrent_weight.t())
+
+    def _backward_context(self, views: _StepViews, grad_context: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The gradients of alpha, and of the gate before its sigmoid if there is a gate."""
-        grad_ungated, grad_gate = grad_context, []
-        if self.saved.gates:
+        grad_ungated, grad_gate, gate = grad_context, [], views.gate
+        if gate is not None:
             # The saved context is gated: with b = sigmoid(x), d(b z)/dx = (1 - b) b z.
-            gate, product = self.saved.gates[index], self.saved.inputs[step.rows, -grad_context.shape[1] :] * grad_context
+            product = views.gated_context * grad_context
             grad_gate = [(1 - gate) * (product if gate.shape[1] > 1 else product.sum(-1, keepdim=True))]
             grad_ungated = gate * grad_context
-        if self.grad_ungated is not None:
-            self.grad_ungated[step.rows] = grad_ungated
-        grad_rows = grad_ungated.to(self.features.dtype).unflatten(0, step.shape)
-        grad_alpha = torch.bmm(grad_rows, self.features[: step.shape[0]].transpose(1, 2))
-        return grad_alpha.flatten(0, 1).to(self.alphas.dtype), grad_gate
+        if views.grad_ungated is not None:
+            views.grad_ungated.copy_(grad_ungated)
+        grad_rows = grad_ungated.to(views.features.dtype).unflatten(0, views.alphas.shape[:2])
+        return torch.bmm(grad_rows, views.features.transpose(1, 2)).to(views.alphas.dtype), grad_gate
 
-    def _backward_query(self, step: TimeStep, grad_alpha: Tensor) -> Tensor:
+    def _backward_query(self, views: _StepViews, grad_alphas: Tensor) -> Tensor:
         """The gradient of the query, through softmax and tanh; stores that of the energies."""
-        alpha, exp_queries = self.alphas[step.rows], self.saved.exp_queries[step.rows].unflatten(0, step.shape)
-        grad_energies = alpha * (grad_alpha - (alpha * grad_alpha).sum(-1, keepdim=True))
-        self.grad_energies[step.rows] = grad_energies
-        summed = self.plan.kernels.grad_queries(self.exp_keys[: step.shape[0]], exp_queries, grad_energies.unflatten(0, step.shape))
+        alpha = views.alphas
+        grad_energies = alpha * (grad_alphas - (alpha * grad_alphas).sum(-1, keepdim=True))
+        views.grad_energies.copy_(grad_energies)
+        summed = self.plan.kernels.grad_queries(views.exp_keys, views.exp_queries, grad_energies)
         return 4 * self.weights.energy * summed.flatten(0, 1)
 
     def grad_embeddings(self) -> Tensor:
@@ -261,16 +325,17 @@ class _BackwardPass:
             self.saved.preactivations = operands  # frees the other copy
         grads = self.saved.preactivations
         states = torch.cat([state[0] for state in self.saved.states]).to(dtype)
-        sizes = [len(weight) for weight in weights.recurrent_weights()]
-        recurrent = weight_grad(operands if weights.hidden is not None else operands[:, split:], states).split(sizes)
+        recurrent = weight_grad(operands if weights.hidden is not None else operands[:, split:], states)
+        grad_hidden, grad_query, grad_beta, _ = recurrent.split(weights.recurrent_sizes())
+        gate_start = split + len(weights.query)
         return StepWeights(
             energy=grad_energy,
-            query=recurrent[weights.hidden is not None],
-            beta=None if weights.beta is None else recurrent[-1],
-            beta_bias=None if weights.beta is None else grads[:, -len(weights.beta) :].sum(0),
+            query=grad_query,
+            beta=None if weights.beta is None else grad_beta,
+            beta_bias=None if weights.beta is None else grads[:, gate_start : gate_start + len(weights.beta)].sum(0),
             input=weight_grad(operands[:, :split], self.saved.inputs),
             bias=None if weights.bias is None else grads[:, :split].sum(0),
-            hidden=None if weights.hidden is None else recurrent[0],
+            hidden=None if weights.hidden is None else grad_hidden,
         )
 
     def grad_keys(self, rows_by_image: Sequence[tuple[slice, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -288,6 +353,12 @@ class _BackwardPass:
         assert self.grad_ungated is not None
         alphas = self.alphas.to(self.grad_ungated.dtype)
         return torch.cat([alphas[rows].transpose(1, 2) @ self.grad_ungated[rows] for _, rows in rows_by_image])
+
+
+@compiled_in_graphs
+def _update(update: Callable[[Tensor, State], State], preactivations: Tensor, state: State) -> State:
+    """One step of the cell."""
+    return update(preactivations, state)
 
 
 def _add(grad: Tensor | None, other: Tensor | None) -> Tensor | None:

@@ -100,8 +100,8 @@ class InferenceDecoder:
         self.state_dtype = torch.promote_types(weights.energy.dtype, torch.float32)
         self.scaled_energy = -2 * weights.energy.detach().to(self.state_dtype)
         self.beta_bias = None if weights.beta_bias is None else weights.beta_bias.detach()
-        self.recurrent_sizes = [0 if weight is None else len(weight) for weight in (weights.hidden, weights.query, weights.beta)]
-        self.recurrent_proj = PackedLinear(torch.cat(weights.recurrent_weights()), dtype=dtype)
+        self.recurrent_sizes = weights.recurrent_sizes()
+        self.recurrent_proj = PackedLinear(weights.recurrent_weight(), dtype=dtype)
         context_weights = [weight for weight in (parts.context_weight, parts.output_proj_context) if weight is not None]
         self.context_sizes = [len(weight) for weight in context_weights]
         self.context_proj = PackedLinear(torch.cat(context_weights), dtype=dtype)
@@ -158,7 +158,7 @@ class InferenceDecoder:
 
     def _attend(self, h: Tensor, representative: Tensor | None, cache: InferenceCache, rows: int) -> tuple[Tensor, Tensor, Tensor]:
         """For each parent the recurrent pre-activations (P,S*H), alpha (P,L) and the gated context (P,D)."""
-        from_h, query, beta = self.recurrent_proj(gather_rows(h, representative)).split(self.recurrent_sizes, -1)
+        from_h, query, beta, _ = self.recurrent_proj(gather_rows(h, representative)).split(self.recurrent_sizes, -1)
         if representative is None:
             queries = exp_2x(query).unflatten(0, (len(cache[0]), -1))
             alpha, context = (part.flatten(0, 1) for part in self.kernels.attend(cache[1], queries, self.scaled_energy, cache[0]))
@@ -203,8 +203,8 @@ class InputProjectionTable:
     def __init__(self, project: Callable[[Tensor], Tensor], embedding: Tensor) -> None:
         self.project, self.embedding = project, embedding
         # On a GPU the table is built at once: a captured CUDA graph cannot switch to it later.
-        self.num_projected = 0 if embedding.device.type == "cpu" else len(embedding)
-        self.table: Tensor | None = None
+        self.table = None if embedding.device.type == "cpu" else project(embedding).detach()
+        self.num_projected = 0
 
     def __call__(self, token_ids: Tensor) -> Tensor:
         """The share of these tokens, (M,) to (M,S*H)."""

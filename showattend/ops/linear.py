@@ -131,8 +131,9 @@ def _onednn_pays(x: Tensor, multiplications: int) -> bool:
 
 def torch_takes_onednn(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether torch itself leaves products of such operands to oneDNN: in 16 bits, and of float32 that may be rounded."""
-    rounded = dtype == torch.float32 and onednn.rounds_float32()
-    return device.type == "cpu" and (dtype.itemsize == 2 or rounded) and not torch.compiler.is_exporting()
+    if device.type != "cpu" or torch.compiler.is_exporting():
+        return False
+    return dtype.itemsize == 2 or (dtype == torch.float32 and onednn.rounds_float32())
 
 
 def filled_count(rows: int) -> int:

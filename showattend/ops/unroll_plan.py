@@ -20,6 +20,8 @@ from torch import Tensor
 from showattend.ops.additive_attention import Kernels
 
 State = tuple[Tensor, ...]
+# A GPU multiplies matrices several times as fast where their rows begin at multiples of 16 bytes.
+ROW_MULTIPLE = 8
 # The active rows of a time step: how many images, and how many rows of each.
 BatchShape = tuple[int, int]
 
@@ -61,13 +63,15 @@ class StepWeights(NamedTuple):
     bias: Tensor | None
     hidden: Tensor | None
 
-    def recurrent_weights(self) -> list[Tensor]:
-        """All weights that multiply h: pre-activations, query and gate, as far as they exist."""
-        return [*([] if self.hidden is None else [self.hidden]), *self.query_weights()]
+    def recurrent_sizes(self) -> list[int]:
+        """Rows of `recurrent_weight` for pre-activations, query and gate, as far as they exist, and of zeros, see ROW_MULTIPLE."""
+        sizes = [0 if weight is None else len(weight) for weight in (self.hidden, self.query, self.beta)]
+        return [*sizes, -sum(sizes[1:]) % ROW_MULTIPLE]
 
-    def query_weights(self) -> list[Tensor]:
-        """The weights that multiply h on the way to the context: query and gate."""
-        return [self.query, *([] if self.beta is None else [self.beta])]
+    def recurrent_weight(self) -> Tensor:
+        """All weights that multiply h, one below the other, (sum of `recurrent_sizes`, H)."""
+        zeros = self.query.new_zeros(self.recurrent_sizes()[-1], self.query.shape[1])
+        return torch.cat([weight for weight in (self.hidden, self.query, self.beta, zeros) if weight is not None])
 
 
 NUM_WEIGHTS = len(StepWeights._fields)

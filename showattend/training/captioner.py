@@ -176,7 +176,8 @@ class LitCaptioner(BaseLitModule):
         reinforce = None
         if graphed := self._graph_if_usable(batch):
             padding = (0, -input_ids.shape[-1] % LENGTH_MULTIPLE)
-            likelihood, penalty = graphed(features, F.pad(input_ids, padding), F.pad(target_ids, padding))
+            with self._uncached_autocast():
+                likelihood, penalty = graphed(features, F.pad(input_ids, padding), F.pad(target_ids, padding))
         else:
             output = self.network(Features(features), input_ids)
             targets = flatten_tokens(target_ids, mask)
@@ -187,17 +188,21 @@ class LitCaptioner(BaseLitModule):
         return word_weight * likelihood, penalty_weight * penalty, reinforce
 
     def _graph_if_usable(self, batch: Batch) -> GraphedTraining | None:
-        """No CUDA graph with sampling, mixed precision, gradient accumulation (graphs reuse gradient buffers) or several processes."""
+        """No CUDA graph with sampling, gradient accumulation (graphs reuse gradient buffers) or several processes."""
         if (
             not batch.token_ids.is_cuda
             or self.reinforce
             or not self.network.decoder.supports_fused_loop
-            or torch.is_autocast_enabled("cuda")
             or self.trainer.accumulate_grad_batches > 1
             or self.trainer.world_size > 1
         ):
             return None
         return self.graphed_losses
+
+    def _uncached_autocast(self) -> torch.autocast:
+        """Mixed precision as it is now, without the cache of rounded weights: a captured graph would go on reading it."""
+        kind = self.device.type
+        return torch.autocast(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind), cache_enabled=False)
 
     def _static_losses(self, encoder_features: Tensor, input_ids: Tensor, target_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Likelihood and penalty with shapes that do not depend on the captions' lengths, as a CUDA graph needs."""

@@ -165,8 +165,8 @@ class CaptionerConfig:
         generation: search for captions in validation; the finished model's default too
         fuse: never, always or auto: compile the loops of additive attention, half a minute at the start for faster steps, with a C++
             compiler; auto where the training is so long that it pays, and on a CPU alone. On a GPU always means too that products are
-            in TF32, and whole steps captured in CUDA graphs, one for each batch size and each multiple of four words; false is never,
-            true is always
+            in TF32, and whole steps, also in mixed precision, captured in CUDA graphs, one for each batch size and each multiple of
+            four words; false is never, true is always
         matmul_precision: of products of float32 matrices, as torch.set_float32_matmul_precision takes it: highest, high or medium, which
             multiplies in bfloat16 where a CPU can (AMX), up to three times as fast
         start: folder of a finished model whose weights the training starts from, to fine-tune its encoder, say; the other options must

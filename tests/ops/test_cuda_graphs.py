@@ -1,6 +1,8 @@
 """CUDA graphs: without a GPU, that a training step and a search can be captured; with one, that replays give the same results."""
 
 import contextlib
+from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder
 from showattend.models.inputs import Features
 from showattend.models.teacher_forcing import flatten_tokens
-from showattend.ops.cuda_graphs import GraphedInference, GraphedTraining, is_capturing
+from showattend.ops.cuda_graphs import GraphedInference, GraphedTraining, compiling, is_capturing
 from showattend.ops.linear_cross_entropy import caption_loss
 from showattend.training.losses import doubly_stochastic_penalty
 from showattend.vocabulary import PAD
@@ -138,3 +140,44 @@ def test_a_graphed_search_gives_the_same_captions(search: GenerationConfig) -> N
         assert token_ids[..., : expected.token_ids.shape[-1]].tolist() == expected.token_ids.tolist()
         assert torch.allclose(scores, expected.scores)
     assert len(graphed.graphs) == 1
+
+
+@pytest.fixture
+def compile_without_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Compilation up to the graph of operators, which takes no compiler; a function that is no single graph fails."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager", fullgraph=True))
+    with torch._dynamo.config.patch(recompile_limit=64):
+        yield
+
+
+def check_compiled_training_step(cell: str) -> None:
+    """That losses and gradients do not change."""
+    decoder, input_ids, features = make_decoder(cell=cell, dropout=0.0), random_captions(), random_features()
+    results = []
+    for context in (contextlib.nullcontext(), compiling()):
+        leaf = features.clone().requires_grad_()
+        with context:
+            losses = training_losses(decoder, leaf, input_ids, random_targets(input_ids), static_shapes=True)
+            results.append([*losses, *torch.autograd.grad(sum(losses), [leaf, *decoder.parameters()], allow_unused=True)])
+    for one, other in zip(*results, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or torch.allclose(one, other, atol=1e-10)
+
+
+@pytest.mark.usefixtures("compile_without_code")
+def test_a_compiled_training_step_gives_the_same_losses_and_gradients() -> None:
+    check_compiled_training_step("lstm")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compile_without_code")
+@pytest.mark.parametrize("cell", cell_names())
+def test_every_cell_s_training_step_can_be_compiled(cell: str) -> None:
+    check_compiled_training_step(cell)
+
+
+@pytest.mark.usefixtures("compile_without_code", "capturing_on_meta")
+def test_a_step_of_a_search_can_be_compiled() -> None:
+    network, search = CaptionModel(nn.Identity(), make_decoder().to("meta")), SEARCHES["beam"]  # type: ignore[arg-type]
+    with compiling():
+        assert network.caption(Features(random_features().to("meta")), search).token_ids.device.type == "meta"
