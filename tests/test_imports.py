@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "showattend"
 # Lowest first. Parts of one layer do not import each other.
 LAYERS = [
-    {"arrays", "errors", "version", "geometry"},
+    {"arrays", "batching", "errors", "version", "geometry"},
     {"files", "console", "vocabulary", "registry", "config_checks", "isolation"},
     {"generation_config"},
     {"ops"},

@@ -4,10 +4,11 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from showattend.batching import in_batches
 from showattend.bulk.stores import has_suffix, join, open_store, protocol_of, store_errors
 from showattend.bulk.tables import Columns, inspect_table, read_rows
 from showattend.bulk.units import Unit
@@ -166,8 +167,7 @@ def _shard_units(shards: Iterable[str], source: Source) -> Iterator[Unit]:
 
 def _named(names: Iterable[tuple[str, str | None]], base: str, size: int) -> Iterator[Unit]:
     """Units of photos that are called by their names, or by ids of their own."""
-    remaining = iter(names)
-    while group := list(islice(remaining, size)):
+    for group in in_batches(names, size):
         has_ids = any(key is not None for _, key in group)
         ids = [name if key is None else key for name, key in group] if has_ids else None
         yield Unit("files", base, [name for name, _ in group], ids)

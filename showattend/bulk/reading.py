@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from showattend.batching import in_batches
 from showattend.bulk.stores import LOCAL, PROTOCOLS, join, local_path, open_store, protocol_of
 from showattend.bulk.tables import Columns, read_rows, require_pyarrow
 from showattend.bulk.units import Unit
@@ -40,9 +40,9 @@ def read_unit(unit: Unit, columns: Columns) -> Iterator[Found]:
 
 
 def _files(unit: Unit, columns: Columns) -> Iterator[Found]:
-    names = iter(zip(unit.ids or unit.names, unit.names, strict=True))
+    names = zip(unit.ids or unit.names, unit.names, strict=True)
     with ThreadPoolExecutor(THREADS) as pool:  # which starts threads when there is something to do
-        while group := list(islice(names, THREADS)):
+        for group in in_batches(names, THREADS):
             remote = any(protocol_of(join(unit.source, name)) for _, name in group)
             read = partial(_file, unit.source)
             yield from pool.map(read, group) if remote else map(read, group)
@@ -150,9 +150,9 @@ def _checked(found: Found) -> Found:
 
 def in_groups(found: Iterable[Found], size: int) -> Iterator[tuple[list[Found], bool]]:
     """Photos in groups of one size, and whether a group is the last; a unit without photos is one empty group."""
-    remaining = iter(found)
-    group = list(islice(remaining, size))
-    while following := list(islice(remaining, size)):
+    groups = in_batches(found, size)
+    group = next(groups, [])
+    for following in groups:
         yield group, False
         group = following
     yield group, True

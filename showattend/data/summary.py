@@ -5,10 +5,10 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from showattend.batching import in_batches
 from showattend.data.captions import CaptionedPhotos, Photo
 from showattend.data.images import BrokenImage, open_photo
 from showattend.isolation import run_in_children
@@ -104,8 +104,7 @@ def find_duplicates(data: CaptionedPhotos) -> list[Duplicate]:
 
 def find_unreadable(photos: Iterable[Photo]) -> Iterator[str]:
     """Open every photo, in isolation; for each, the reason why it cannot be read, or an empty text."""
-    paths = (photo.path for photo in photos)
-    while batch := list(islice(paths, OPENED_AT_ONCE)):
+    for batch in in_batches((photo.path for photo in photos), OPENED_AT_ONCE):
         yield from run_in_children(_reasons, batch, lambda path, how: f"{path}: {how}")
 
 

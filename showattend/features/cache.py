@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from showattend.batching import in_batches
 from showattend.console import print_error
 from showattend.data.captions import Photo
 from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.errors import InputError, one_line
-from showattend.features.decoded_photos import DecodedPhotos, in_batches
+from showattend.features.decoded_photos import DecodedPhotos
 from showattend.features.extraction import Payload, join_payloads, write_payload
 from showattend.features.row_formats import FLOAT16, PIXELS, decode_row, row_type
 from showattend.files import sha256_of, waiting_lock, write_text

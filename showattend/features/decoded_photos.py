@@ -8,7 +8,6 @@ import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from showattend.batching import in_batches
 from showattend.data.images import BrokenImage
 from showattend.data.transforms import Preprocessing
 from showattend.isolation import run_in_children
@@ -118,12 +118,6 @@ def _noted(batches: Iterator[list[Path]], begun: deque[list[Path]]) -> Iterator[
 
 def _as_batch(pixels: NDArray[np.uint8], sizes: list[tuple[int, int]], reasons: list[str]) -> DecodedBatch:
     return DecodedBatch(torch.from_numpy(pixels), sizes, reasons)
-
-
-def in_batches(paths: Iterable[Path], batch_size: int) -> Iterator[list[Path]]:
-    """Paths in lists of one size, but for the last."""
-    remaining = iter(paths)
-    return iter(lambda: list(islice(remaining, batch_size)), [])
 
 
 def usable_workers(workers: int) -> int:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from showattend.arrays import Ints
+from showattend.batching import in_batches
 from showattend.data.images import BrokenImage
 from showattend.errors import InputError, one_line
 from showattend.generation_config import GenerationConfig
@@ -79,8 +79,7 @@ class ExportedCaptioner:
             InputError: the search needs torch, see `beam_search.check_supported`.
         """
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            remaining = iter(paths)
-            while batch := list(islice(remaining, batch_size)):
+            for batch in in_batches(paths, batch_size):
                 photos = list(pool.map(self._load, batch))
                 captions = iter(self._caption([photo for photo in photos if photo.pixels is not None], config or self.model.generation))
                 for path, photo in zip(batch, photos, strict=True):
