@@ -109,4 +109,4 @@ Try next (in a clone, showattend is .venv/bin/showattend):
   showattend attend {photo} --model {model} --out attention.html
   showattend caption {out / "shapes" / "images"} --model {model} --csv captions.csv
   showattend fit --config shapes --data.root {out / "shapes"} --model.decoder.cell gru
-For your own photos, data/README.md shows the layouts of data sets, and `--config flickr8k` is a recipe.""")
+For your own photos, `showattend data --layouts` lists the layouts of data sets, and `--config flickr8k` is a recipe.""")

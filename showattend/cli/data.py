@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from showattend.cli.options import Commands
 from showattend.console import print_line
@@ -30,6 +30,7 @@ def add_parser(commands: Commands) -> None:
         "longest and shortest captions, ten random ones, and photos with the same bytes. The exit status is 1 if a photo cannot be read.",
     )
     data.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
+    data.add_argument("--layouts", action=_PrintLayouts, help="list the layouts that are recognised, with examples, and nothing else")
     data.add_argument("--data.layout", "--layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
     data.add_argument(
         "--data.tokenizer",
@@ -42,6 +43,20 @@ def add_parser(commands: Commands) -> None:
     data.add_argument("--json", type=Path, metavar="FILE", help="write all of it as JSON")
     data.add_argument("--seed", type=int, default=0, help="another seed draws other random captions (default: %(default)s)")
     data.set_defaults(run=run)
+
+
+class _PrintLayouts(argparse.Action):
+    """An option that needs no folder, as --help."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from showattend.data.readers import CAPTION_READERS, FOLDER_ORDER
+
+        for name in FOLDER_ORDER:
+            print(f"{name:12}  {CAPTION_READERS.find(name).example}")
+        parser.exit()
 
 
 def run(args: argparse.Namespace) -> int:

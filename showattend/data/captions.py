@@ -57,7 +57,9 @@ def read_captions(root: Path, layout: str = "auto") -> CaptionedPhotos:
     """
     root = Path(os.path.expanduser(root))
     if not root.is_dir():
-        raise InputError(f"no folder at {root}: give the data set's folder with --data.root DIR (data/README.md shows the layouts)")
+        raise InputError(
+            f"no folder at {root}: give the data set's with --data.root DIR (`showattend data --layouts` lists what it may hold)"
+        )
     folder = DataFolder(root)
     reader = find_reader(folder, layout)
     data = _keep_complete(reader.read(folder), root)

@@ -68,7 +68,7 @@ class StudyData:
 
     Args:
         root: folder of the data set; null: the embedded data set of shapes, written into the study's folder
-        layout: auto, or one of those that data/README.md lists
+        layout: auto, or one of those that `showattend data --layouts` lists
         train_photos: use only so many photos of the training split; null: all
         min_count: a word that occurs less often in these becomes <unk>
         batch_size: photos in a step

@@ -20,8 +20,8 @@ class DataConfig:
     """The captioned photos, and how they come in batches.
 
     Args:
-        root: folder of the data set (data/README.md shows the layouts)
-        layout: auto, or one of those that data/README.md lists, such as flickr8k, coco or csv
+        root: folder of the data set (`showattend data --layouts` lists how it may be laid out)
+        layout: auto, or one of those that `showattend data --layouts` lists, such as flickr8k, coco or csv
         tokenizer: nltk (English), unicode (scripts with spaces between words), char (Chinese, Japanese, Thai), bpe (subwords that are
             learnt from the captions), or auto, by the captions' scripts
         batch_size: photos in a batch, of all devices together; each comes with its captions

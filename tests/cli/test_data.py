@@ -11,6 +11,7 @@ from PIL import Image
 
 from showattend.cli.main import main
 from showattend.data import summary as summary_module
+from showattend.data.readers import FOLDER_ORDER
 from showattend.training.recipes import recipe_names
 
 
@@ -95,6 +96,14 @@ def test_deep_opens_every_photo(folder: Path, capsys: pytest.CaptureFixture[str]
 def test_a_folder_that_is_no_data_set_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", str(tmp_path)]) == 2
     assert "the nearest layout is" in capsys.readouterr().err
+
+
+def test_layouts_lists_how_data_sets_lie_without_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["data", "--layouts"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(FOLDER_ORDER)
+    assert "Flickr8k.token.txt and Flicker8k_Dataset/NAME.jpg" in lines[0]
 
 
 def test_configs_lists_every_recipe_with_what_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,4 +38,4 @@ def read_boxes(root: Path, photos: Sequence[Photo], kind: str = "auto") -> Objec
         if any(path for sign in reader.signs for path in root.glob(sign)):
             return reader(root, photos)
     signs = ", ".join(f"{name} ({' or '.join(reader.signs)})" for name, reader in readers.items())
-    raise InputError(f"{root} holds no boxes of objects: looked for {signs}; see data/README.md; --boxes none measures without any")
+    raise InputError(f"{root} holds no boxes of objects: looked for {signs}; --boxes none measures without any")

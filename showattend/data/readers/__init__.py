@@ -98,7 +98,7 @@ def _unrecognised(folder: DataFolder, readers: dict[str, CaptionReader]) -> str:
     return (
         f"{where} is laid out like no data set that is known: looked in it, and in folders up to {SIGN_DEPTH} below it, for {signs}; "
         f"it holds {_content(folder)}; the nearest layout is '{nearest}', which would lie as {where}: {readers[nearest].example}; "
-        "see data/README.md"
+        "`showattend data --layouts` lists all of them"
     )
 
 
