@@ -33,7 +33,8 @@ def test_details_change_nothing_else_of_a_caption(photo: Image.Image) -> None:
     captioner = Captioner(make_model(), "cpu")
     plain, detailed = captioner.caption(photo), captioner.caption(photo, details=True)
     assert plain.log_probs is None
-    assert (detailed.words, detailed.score, len(detailed.alternatives)) == (plain.words, plain.score, 1)
+    assert (detailed.words, len(detailed.alternatives)) == (plain.words, 1)
+    assert detailed.score == pytest.approx(plain.score)  # the second search takes the words' products from a table
     assert torch.allclose(detailed.alphas, plain.alphas)
     assert detailed.photo is photo
 
