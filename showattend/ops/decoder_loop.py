@@ -18,7 +18,7 @@ gets views of them, and so all time steps of one shape are one compiled function
 takes part through `update` alone: autograd differentiates one step of it at a time, from its saved inputs. A cell needs no
 backward pass of its own.
 
-Shapes: see `ops.unroll_plan`; P is the number of columns of pre-activations, query and gate together.
+Shapes: see `ops.unroll_plan`; P is the number of columns of pre-activations, query and gate together, and of zeros (ROW_MULTIPLE).
 """
 
 from collections.abc import Callable, Sequence
@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from showattend.ops.additive_attention import exp_2x
 from showattend.ops.cuda_graphs import compiled_in_graphs
@@ -184,7 +185,7 @@ class _StepViews(NamedTuple):
     exp_queries, alphas: (n,g,A) and (n,g,L)
     gated_context: (n*g,D)
     gate: (n*g, 1 or D); None: there is none
-    grads: of pre-activations, query and gate, (n*g,P)
+    grads: of pre-activations, query and gate, then zeros, (n*g,P)
     grad_energies: (n,g,L)
     grad_ungated: see `_BackwardPass`, (n*g,D); None: the features need no gradient
     """
@@ -283,11 +284,8 @@ class _BackwardPass:
         grad_context = self._product(grad_preactivations, self.saved.context_weight.t()) + grad_context
         grad_alphas_of_context, grad_gate = self._backward_context(views, grad_context)
         grad_query = self._backward_query(views, grad_alphas_of_context + grad_alphas.unflatten(0, views.alphas.shape[:2]))
-        parts = [grad_preactivations, grad_query, *grad_gate]
-        end = sum(part.shape[1] for part in parts)
-        for part, view in zip(parts, views.grads[:, :end].split([part.shape[1] for part in parts], -1), strict=True):
-            view.copy_(part)
-        views.grads[:, end:].zero_()
+        grads = torch.cat([grad_preactivations, grad_query, *grad_gate], -1)
+        views.grads.copy_(F.pad(grads, (0, views.grads.shape[1] - grads.shape[1])))
         from_h = views.grads if self.weights.hidden is not None else views.grads[:, self.num_preactivations :]
         return self._product(from_h, recurrent_weight.t())
 
