@@ -88,7 +88,7 @@ class ModelSet:
         untouched = {name for name in WORDS if " ".join(options[name]) == self.default_words[name]}
         given = {name: value for name, value in options.items() if name not in untouched}
         if given["sample"]:
-            given = {name: given[name] for name in given if name not in ("beam", "groups", "diversity", "mutual_information")}
+            given = {name: given[name] for name in given if name not in ("beam", "groups", "diversity", "mutual_information", "consensus")}
         else:
             given = {name: value for name, value in given.items() if name == "sample" or name not in SAMPLING}
             needed = max(given["beam"], given["num_captions"])

@@ -2,7 +2,7 @@
 
 from showattend.decoding.ensemble import ensemble_step
 from showattend.decoding.generation import Hypotheses, State, StepFunction, generate
-from showattend.decoding.mutual_information import search
+from showattend.decoding.search import search
 from showattend.generation_config import GenerationConfig
 
 __all__ = ["GenerationConfig", "Hypotheses", "State", "StepFunction", "ensemble_step", "generate", "search"]

@@ -37,6 +37,13 @@ class Hypotheses(NamedTuple):
     scores: Tensor
     alphas: Tensor
 
+    def best(self, values: Tensor, count: int) -> "Hypotheses":
+        """The captions of the highest values (N,C), these first; captions that have not ended stay behind all others."""
+        values = values.masked_fill(~(self.token_ids == END).any(-1), -torch.inf)
+        order = values.sort(descending=True, stable=True).indices[:, :count]
+        rows = torch.arange(len(order), device=order.device).unsqueeze(1)
+        return Hypotheses(*(entry[rows, order] for entry in self))
+
 
 class HistoryStep(NamedTuple):
     """The entries that one step adds to W hypotheses of N photos: back-pointers (N,W), token ids (N,W), alphas (N,W,L)."""

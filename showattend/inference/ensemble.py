@@ -1,14 +1,14 @@
 """One or several models that caption the same photos, ready on a device."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from showattend.decoding import GenerationConfig, Hypotheses, State, StepFunction, ensemble_step, search
-from showattend.encoders import EncoderOutput
+from showattend.encoders import Encoder, EncoderOutput
 from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.errors import InputError
 from showattend.models.inputs import Features
@@ -46,7 +46,7 @@ class Ensemble:
         self.device, self.dtype = device, dtype
         self.autocast_dtype = dtype if dtype is not None and dtype.itemsize == 2 else None
         # Decoders that multiply in 16 bits round the features first of all: the threads that compute them can do it.
-        self.extractors = [FeatureExtractor(network.encoder, self.autocast_dtype) for network in self.networks]
+        self.extractors = _make_extractors([network.encoder for network in self.networks], self.autocast_dtype)
         self.decoders = [network.inference_decoder(dtype) for network in self.networks]
         self.is_fused = False
         self.graphed_searches: dict[GenerationConfig, GraphedInference] = {}
@@ -66,7 +66,7 @@ class Ensemble:
 
     def fusing_pays(self, photos: int, config: GenerationConfig) -> bool:
         """Whether a search for the captions of so many photos takes so long that `fuse` saves time, see `ops.fusing`; only on a CPU."""
-        rows = config.num_captions if config.sample else config.beam
+        rows = config.num_captions if config.sample else config.beam + config.consensus
         tokens = photos * rows * min(config.max_length, TYPICAL_TOKENS)
         elements = sum(model.network.elements_per_token(model.preprocessing.image_size) for model in self.models)
         return self.device.type == "cpu" and tokens * elements >= SEARCH_ELEMENTS
@@ -78,7 +78,8 @@ class Ensemble:
 
     def submit(self, pixels: Tensor) -> PendingFeatures:
         """Start to encode N photos, uint8 (N,3,S,S), with each model."""
-        return [extractor.submit(pixels.to(self.device)) for extractor in self.extractors]
+        started = {extractor: cache(extractor.submit(pixels.to(self.device))) for extractor in dict.fromkeys(self.extractors)}
+        return [started[extractor] for extractor in self.extractors]
 
     def generate(self, encoded: Sequence[EncoderOutput], config: GenerationConfig, keys: Sequence[int] | None = None) -> EnsembleOutput:
         """Search for captions.
@@ -89,7 +90,7 @@ class Ensemble:
         """
         features, (grid_shape, *_) = zip(*encoded, strict=True)
         run: Callable[..., tuple[Tensor, ...]] = partial(self._search, config, keys)
-        if self.is_fused and self.device.type == "cuda" and all(self.decoders) and not config.sample:
+        if self.is_fused and self.device.type == "cuda" and all(self.decoders) and not (config.sample or config.consensus):
             run = self.graphed_searches.setdefault(config, GraphedInference(run))
         with torch.inference_mode(), self.autocast():
             hypotheses = Hypotheses(*run(*features))
@@ -107,6 +108,24 @@ class Ensemble:
             for network, own_features, decoder in zip(self.networks, features, self.decoders, strict=True)
         ]
         return ensemble_step(members)
+
+
+def _make_extractors(encoders: Sequence[Encoder], dtype: torch.dtype | None) -> list[FeatureExtractor]:
+    """One for each encoder; those that are the same, such as of models that differ in the cell alone, share one."""
+    made: list[FeatureExtractor] = []
+    for encoder in encoders:
+        shared = (extractor for extractor in made if _are_the_same(extractor.encoder, encoder))
+        made.append(next(shared, None) or FeatureExtractor(encoder, dtype))
+    return made
+
+
+def _are_the_same(one: Encoder, other: Encoder) -> bool:
+    """Whether two encoders give the same features."""
+    if any(getattr(one.config, name) != getattr(other.config, name) for name in ("name", "layer", "stride")):
+        return False
+    state, other_state = one.state_dict(), other.state_dict()
+    pairs = ((tensor, other_state[name]) for name, tensor in state.items() if name in other_state)
+    return state.keys() == other_state.keys() and all(a.dtype == b.dtype and torch.equal(a, b) for a, b in pairs)
 
 
 def check_numbers(log_probs: Tensor) -> None:

@@ -42,13 +42,14 @@ def check_supported(config: GenerationConfig) -> None:
     """Refuse what only torch's search can do.
 
     Raises:
-        InputError: sampling, groups of beams, required words or a ranking by mutual information.
+        InputError: sampling, groups of beams, required words, or a ranking by mutual information or consensus.
     """
     searches_plainly = {
         "sample": not config.sample,
         "groups": config.groups == 1,
         "must_include": not config.must_include,
         "mutual_information": not config.mutual_information,
+        "consensus": not config.consensus,
     }
     for name, is_plain in searches_plainly.items():
         if not is_plain:

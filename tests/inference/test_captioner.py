@@ -15,6 +15,7 @@ from PIL import Image
 
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig, Hypotheses
+from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.errors import InputError
 from showattend.inference import Captioner, Failure
 from showattend.inference.caption import PhotoGrid, best_caption
@@ -95,6 +96,22 @@ def test_paths_without_an_end_are_captioned_as_they_come(workers: int, captioner
     assert [path for path, _ in itertools.islice(results, 5)] == [photo] * 5
     assert next(taken) <= 5 + 2 * 5  # the batch at hand, those that a worker prepares, and the one behind
     results.close()  # type: ignore[attr-defined]
+
+
+def test_an_ensemble_computes_the_features_of_a_shared_encoder_once(photo: Path) -> None:
+    one, two, other = (untrained_model(cell=cell) for cell in ("lstm", "gru", "mgu"))
+    two.network.encoder.load_state_dict(one.network.encoder.state_dict())
+    with torch.no_grad():
+        next(other.network.encoder.parameters()).add_(1.0)
+    captioner = Captioner(one, "cpu", ensemble=[two, other, one])
+    counts = {}
+    for model in (one, two, other):
+        counts[model.network.encoder] = 0
+        model.network.encoder.register_forward_pre_hook(lambda encoder, _: counts.update({encoder: counts[encoder] + 1}))
+    shared = captioner.caption(photo, CONFIG)
+    assert [counts[model.network.encoder] for model in (one, two, other)] == [1, 0, 1]
+    captioner.ensemble.extractors = [FeatureExtractor(model.network.encoder) for model in (one, two, other, one)]
+    assert captioner.caption(photo, CONFIG).score == pytest.approx(shared.score)
 
 
 def test_gates_have_a_row_for_each_word(captioner: Captioner, photo: Path) -> None:

@@ -70,7 +70,7 @@ def test_first_state_and_step_give_the_captions_of_every_cell_and_attention(cell
         assert_equal(generate(step, [entry.numpy() for entry in first[:entries]], config), network.caption(Features(features), config))
 
 
-@pytest.mark.parametrize("name", ["words", "groups", "information", "sample"])
+@pytest.mark.parametrize("name", ["words", "groups", "information", "consensus", "sample"])
 def test_what_only_torch_can_search_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="caption with the model folder itself"):
         generate(lambda token_ids, state: (np.zeros(()), state, np.zeros(())), [np.zeros((1, 1))], SEARCHES[name])

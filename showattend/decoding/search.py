@@ -1,0 +1,32 @@
+"""Captions for photos: a search, and, where the settings ask for one, another ranking of what it found."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from showattend.decoding.consensus import rank_by_agreement, sampling_config
+from showattend.decoding.generation import Hypotheses, StepFunction, generate
+from showattend.decoding.mutual_information import rank_by_mutual_information
+from showattend.generation_config import GenerationConfig
+from showattend.ops.unroll_plan import State
+
+# From features of photos (N,L,D), one tensor for each model, to the arguments of `generate`.
+MakeStep = Callable[[Sequence[Tensor]], tuple[StepFunction, State]]
+
+
+def search(make_step: MakeStep, features: Sequence[Tensor], config: GenerationConfig, keys: Sequence[int] | None = None) -> Hypotheses:
+    """Search for captions of N photos, or sample them, see `generate`; `mutual_information` and `consensus` rank all beams anew.
+
+    Scores remain those of `generate`, so that they need not fall from the first caption to the last.
+    """
+    if not (config.mutual_information or config.consensus):
+        return generate(*make_step(features), config, keys)
+    photos = make_step(features)
+    found = generate(*photos, replace(config, num_captions=config.beam), keys)
+    if config.consensus:
+        samples = generate(*photos, sampling_config(config), keys)
+        return rank_by_agreement(found, samples.token_ids, config)
+    no_photo = make_step([torch.zeros_like(each[:1]) for each in features])
+    return rank_by_mutual_information(found, *no_photo, config)
