@@ -83,6 +83,13 @@ def test_samples_depend_only_on_the_seed_and_the_photo(run_caption: Run) -> None
     assert run_caption("--sample", "--top-p", 0.0001) == greedy
 
 
+def test_consensus_takes_one_of_the_captions_of_the_beams_whatever_the_batch(run_caption: Run) -> None:
+    found = by_photo(run_caption("--num-captions", 4))
+    chosen = run_caption("--beam", 4, "--consensus", 8)
+    assert run_caption("--beam", 4, "--consensus", 8, "--batch-size", 3) == chosen
+    assert all(text in [caption for _, caption in found[photo]] for photo, text in chosen)
+
+
 def test_an_ensemble_of_copies_equals_the_model(run_caption: Run, model: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     alone = run_caption()
     assert run_caption("--ensemble", model, model) == alone
