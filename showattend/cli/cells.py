@@ -137,7 +137,7 @@ def _cell_facts(cell: CellDescription) -> list[tuple[str, str]]:
         *((f"  {name}", role) for name, role in cell["parameter_roles"].items()),
         ("fused training loop", "yes" if cell["supports_fused_loop"] else "no"),
         ("options", f"{', '.join(cell['options'])} (--model.decoder.cell_options)"),
-        ("train it", f"showattend fit --config flickr8k --model.decoder.cell {cell['name']}{layers_option}"),
+        ("train it", f"showattend fit --config flickr8k --data.root DIR --model.decoder.cell {cell['name']}{layers_option}"),
     ]
 
 

@@ -13,6 +13,8 @@ from showattend.decoding.generation import Hypotheses
 from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import END, PAD
 
+# A tenth of a caption's score is added to its agreement: some forty samples leave much to chance, and the score decides near ties.
+SCORE_WEIGHT = 0.1
 # At 1 a model that was trained with label smoothing samples too much nonsense to agree with.
 TEMPERATURE = 0.7
 # CIDEr-D's (Vedantam et al. 2015): 1-grams to 4-grams, and by how many words lengths may differ.
@@ -34,13 +36,13 @@ def sampling_config(config: GenerationConfig) -> GenerationConfig:
 
 
 def rank_by_agreement(found: Hypotheses, samples: Tensor, config: GenerationConfig) -> Hypotheses:
-    """The best `num_captions` of the captions that were found; those that have not ended stay behind all others.
+    """The best `num_captions` of the captions that were found, by agreement and score; those that have not ended stay behind all others.
 
     Args:
         samples: token ids (N,S,U)
     """
     agreement = torch.stack([_similarity(*photo).mean(-1) for photo in zip(found.token_ids, samples, strict=True)])
-    return found.best(agreement, config.num_captions)
+    return found.best(agreement + SCORE_WEIGHT * found.scores, config.num_captions)
 
 
 def _similarity(captions: Tensor, samples: Tensor) -> Tensor:

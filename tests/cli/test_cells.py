@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -136,6 +137,7 @@ def test_a_user_s_own_cell_trains_by_its_dotted_path(
     assert len(code.strip().splitlines()) <= 20
     (tmp_path / "my_cells.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_cells", raising=False)  # another test's, of the same name
     assert main(training(shapes, tmp_path, "--model.decoder.cell=my_cells:Minimal", "--model.decoder.layers=2")) == 0
     photo, out = sorted((shapes / "images").glob("test*"))[0], tmp_path / "gates.png"
     plot = ["my_cells:Minimal", "--plot", out, "--model", tmp_path / "run" / "model", "--photo", photo]

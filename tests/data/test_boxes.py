@@ -121,6 +121,14 @@ def test_coco_s_categories_are_named_in_singular_plural_and_by_synonyms(tmp_path
     ]
 
 
+def test_boxes_are_found_as_deep_as_captions_are(tmp_path: Path) -> None:
+    one = photo(tmp_path, captions=("Two men .",))
+    instances(tmp_path / "download" / "annotations_trainval2017")
+    assert read_boxes(tmp_path, [one]).object_words(one, ["man"])[0].noun == "person"
+    instances(tmp_path / "download", annotations=[], categories=[{"id": 0, "name": "dog"}])
+    assert not read_boxes(tmp_path, [one]).object_words(one, ["man"]), "the nearest folder is read"
+
+
 @pytest.mark.parametrize("name", BOX_READERS.names())
 def test_every_reader_of_boxes_says_how_it_is_recognised(name: str) -> None:
     assert name in ORDER

@@ -1,4 +1,4 @@
-"""Captions ranked by consensus are those with the highest CIDEr-D against the samples, by the scorer that is equal to the official one."""
+"""Captions ranked by consensus agree with the samples by CIDEr-D, of the scorer that is equal to the official one."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from factories import LENGTH, TinyLanguage, without_padding
 from torch import Tensor
 
 from showattend.decoding import GenerationConfig, State, StepFunction, generate, search
-from showattend.decoding.consensus import rank_by_agreement, sampling_config
+from showattend.decoding.consensus import SCORE_WEIGHT, rank_by_agreement, sampling_config
 from showattend.decoding.generation import Hypotheses
 from showattend.metrics.cider import CiderD
 from showattend.metrics.document_frequencies import DocumentFrequencies
@@ -32,9 +32,14 @@ def cider_d(captions: Tensor, samples: Tensor) -> list[float]:
     return scorer.scores([0] * len(captions), [words(caption) for caption in captions]).tolist()
 
 
+def merit(captions: Hypotheses, photo: int, samples: Tensor) -> Tensor:
+    """CIDEr-D from 0 to 1, and the share of the score, (C,)."""
+    return torch.tensor(cider_d(captions.token_ids[photo], samples[photo])) / 10 + SCORE_WEIGHT * captions.scores[photo]
+
+
 @pytest.mark.parametrize("penalty", [0.0, 0.7])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_found_captions_are_ranked_by_their_cider_d_against_the_samples(seed: int, penalty: float) -> None:
+def test_the_found_captions_are_ranked_by_their_cider_d_against_the_samples_and_their_score(seed: int, penalty: float) -> None:
     language = Photos(3, seed)
     config = GenerationConfig(beam=8, max_length=LENGTH, length_penalty=penalty, consensus=20, num_captions=3)
     keys = [5, 1, 8]
@@ -44,8 +49,8 @@ def test_the_found_captions_are_ranked_by_their_cider_d_against_the_samples(seed
     changed = False
     for photo in range(3):
         ended = (found.token_ids[photo] == END).any(-1)
-        scores = cider_d(found.token_ids[photo][ended], samples[photo])
-        assert cider_d(ranked.token_ids[photo], samples[photo]) == pytest.approx(sorted(scores, reverse=True)[:3])
+        values = merit(found, photo, samples)[ended]
+        assert merit(ranked, photo, samples).tolist() == pytest.approx(values.sort(descending=True).values[:3].tolist())
         changed |= not torch.equal(ranked.token_ids[photo, 0], found.token_ids[photo, 0])
         own = {tuple(caption): score for caption, score in zip(found.token_ids[photo].tolist(), found.scores[photo].tolist(), strict=True)}
         assert [own[tuple(caption)] for caption in ranked.token_ids[photo].tolist()] == ranked.scores[photo].tolist()

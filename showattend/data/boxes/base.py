@@ -29,11 +29,11 @@ class ObjectWord(NamedTuple):
 class ObjectBoxes(ABC):
     """The objects of some photos, by the words that name them.
 
-    signs: glob patterns, relative to the data set's folder; a folder in which one of them matches has such boxes
+    signs: glob patterns; a folder in which a file matches one of them has such boxes
     has_boxes: False: words name objects whose boxes are not known
 
     Args:
-        root: the data set's folder
+        root: the folder in which a sign matches: the data set's, or one below it
         photos: the photos whose boxes are needed
 
     Raises:

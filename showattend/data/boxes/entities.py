@@ -56,13 +56,12 @@ class EntitiesBoxes(ObjectBoxes):
         InputError: a file is not in the format of Flickr30k Entities.
     """
 
-    signs = ("Sentences/*.txt", "*/Sentences/*.txt")
+    signs = ("Sentences/*.txt",)
 
     def __init__(self, root: Path, photos: Sequence[Photo]) -> None:
-        folder = next(path for sign in self.signs for path in sorted(root.glob(sign))).parent.parent
         self.annotations: dict[str, PhotoAnnotation] = {}
         for photo in tqdm(photos, desc="Reading boxes", unit=" photos"):
-            xml, sentences = folder / "Annotations" / f"{photo.path.stem}.xml", folder / "Sentences" / f"{photo.path.stem}.txt"
+            xml, sentences = root / "Annotations" / f"{photo.path.stem}.xml", root / "Sentences" / f"{photo.path.stem}.txt"
             if xml.is_file() and sentences.is_file():
                 self.annotations[photo.path.stem] = PhotoAnnotation(*read_xml(xml), read_sentences(sentences))
         self.nouns = {head.noun for annotation in self.annotations.values() for _, heads in annotation.sentences for head in heads}

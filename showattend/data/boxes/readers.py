@@ -10,6 +10,7 @@ from showattend.data.boxes.entities import EntitiesBoxes
 from showattend.data.boxes.nouns import NounsWithoutBoxes
 from showattend.data.boxes.shapes import ShapesBoxes
 from showattend.data.captions import Photo
+from showattend.data.folders import SIGN_DEPTH
 from showattend.errors import InputError, unknown_name
 
 # The first whose files lie in the folder reads it.
@@ -35,7 +36,16 @@ def read_boxes(root: Path, photos: Sequence[Photo], kind: str = "auto") -> Objec
         raise unknown_name("kind of boxes", kind, ["auto", NO_BOXES, *BOX_READERS.entries])
     readers = {name: BOX_READERS.find(name) for name in (ORDER if kind == "auto" else [kind])}
     for reader in readers.values():
-        if any(path for sign in reader.signs for path in root.glob(sign)):
-            return reader(root, photos)
+        if folder := _folder_with(reader.signs, root):
+            return reader(folder, photos)
     signs = ", ".join(f"{name} ({' or '.join(reader.signs)})" for name, reader in readers.items())
     raise InputError(f"{root} holds no boxes of objects: looked for {signs}; --boxes none measures without any")
+
+
+def _folder_with(signs: Sequence[str], root: Path) -> Path | None:
+    """The folder, or the nearest below it, in which a file matches one of some patterns; captions are sought as deep."""
+    for depth in range(SIGN_DEPTH + 1):
+        for folder in sorted(root.glob("*/" * depth)) if depth else [root]:
+            if any(path for sign in signs for path in folder.glob(sign)):
+                return folder
+    return None
