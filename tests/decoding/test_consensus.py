@@ -51,7 +51,7 @@ def test_the_found_captions_are_ranked_by_their_cider_d_against_the_samples_and_
         ended = (found.token_ids[photo] == END).any(-1)
         values = merit(found, photo, samples)[ended]
         assert merit(ranked, photo, samples).tolist() == pytest.approx(values.sort(descending=True).values[:3].tolist())
-        changed |= not torch.equal(ranked.token_ids[photo, 0], found.token_ids[photo, 0])
+        changed |= not torch.equal(ranked.token_ids[photo], found.token_ids[photo, :3])
         own = {tuple(caption): score for caption, score in zip(found.token_ids[photo].tolist(), found.scores[photo].tolist(), strict=True)}
         assert [own[tuple(caption)] for caption in ranked.token_ids[photo].tolist()] == ranked.scores[photo].tolist()
     assert changed, "the ranking is another than that of the beams"
