@@ -20,6 +20,7 @@ from showattend.features.photo_files import open_photo_files
 from showattend.features.row_formats import FLOAT16, INT8
 from showattend.files import default_cache_dir
 from showattend.ops.cuda_graphs import TRAINS_BESIDE_THREADS
+from showattend.training.interruption import ignore_signals
 from showattend.training.processes import from_first, gather, report
 from showattend.training.run_config import DataConfig
 from showattend.vocabulary import BPE, Vocabulary, choose_tokenizer, find_tokenizer
@@ -132,6 +133,7 @@ class CaptionDataModule(lightning.LightningDataModule):
             generator=torch.Generator().manual_seed(0),  # nothing that loaders draw is used: the global generator is the model's
             num_workers=workers,
             collate_fn=dataset.collate,
+            worker_init_fn=ignore_signals,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available() and TRAINS_BESIDE_THREADS,  # in a thread of its own
         )

@@ -18,6 +18,12 @@ from showattend.training.processes import largest, report
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
+def ignore_signals(worker: int) -> None:
+    """For processes that read photos: the run answers a signal that all processes get, and reads what it needs until then."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Terminated(SystemExit):
     """A signal has ended the run; the exit status is 128 plus its number."""
 

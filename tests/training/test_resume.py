@@ -1,6 +1,7 @@
 """A run that is killed and resumed is the run that nobody has killed, to the last bit."""
 
 import errno
+import os
 import random
 import shutil
 import signal
@@ -321,7 +322,8 @@ def test_random_states_come_back() -> None:
     assert first == (torch.rand(3).tolist(), np.random.rand(3).tolist(), [random.random() for _ in range(3)])
 
 
-def test_sigterm_saves_and_ends_with_143(shapes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_sigterm_to_all_processes_saves_and_ends_with_143(workers: int, shapes: Path, tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -333,11 +335,11 @@ def test_sigterm_saves_and_ends_with_143(shapes: Path, tmp_path: Path) -> None:
         "--name=run",
         *SMALL,
     ]
-    command += [f"--data.cache_dir={tmp_path / 'cache'}", "--data.num_workers=0", "--trainer.max_epochs=5000", "--patience=5000"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command += [f"--data.cache_dir={tmp_path / 'cache'}", f"--data.num_workers={workers}", "--trainer.max_epochs=5000", "--patience=5000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     wait_until(last.exists, process)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)
     output, error = process.communicate(timeout=120)
     assert process.returncode == 143, error
     assert f"{last} is saved" in error
