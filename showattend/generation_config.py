@@ -34,7 +34,7 @@ class GenerationConfig:
         mutual_information: lambda of reranking by maximum mutual information (Li et al. 2016): the beams' captions are ranked by
             log p(caption | photo) - lambda log p(caption), which moves generic ones down; 0: off, 0.15 costs little
         consensus: captions sampled beside the search; of the beams' captions the one that agrees with them most is the best (minimum
-            Bayes risk, Kumar and Byrne 2004); 0: off, 40 takes several times as long and raises CIDEr-D
+            Bayes risk, Kumar and Byrne 2004); 0: off, 40 takes three to five times as long
         sample: draw words from the model's distribution instead of searching
         temperature: divides the log-probabilities; below 1 favours probable words
         top_k: sample among the k most probable words; 0: all
