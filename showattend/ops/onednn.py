@@ -26,9 +26,9 @@ MIN_MAGNITUDE = 1e-12
 def is_usable(x: Tensor) -> bool:
     """Whether oneDNN multiplies this tensor: float32 on a CPU, with a torch whose operators passed the probe.
 
-    Not while torch.export records a graph, which other runtimes are to run.
+    Not while torch.export records a graph, which other runtimes are to run, or torch.compile one, which has ways of its own.
     """
-    if torch.compiler.is_exporting():
+    if torch.compiler.is_compiling():
         return False
     return x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available() and _float32_works()
 

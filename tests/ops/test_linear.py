@@ -112,6 +112,13 @@ def test_linear_multiplies_slices_and_transposes() -> None:
     assert torch.allclose(linear(x, tall.t()), x @ tall, atol=1e-5)
 
 
+def test_linear_in_a_user_s_compiled_function_is_one_graph() -> None:
+    x, weight = torch.randn(5, 3, requires_grad=True), torch.randn(4, 3)
+    compiled = torch.compile(linear, backend="aot_eager", fullgraph=True)
+    (grad,) = torch.autograd.grad(compiled(x, weight).square().sum(), x)
+    assert torch.allclose(grad, 2 * (x @ weight.t()) @ weight, atol=1e-5)
+
+
 def test_linear_follows_autocast() -> None:
     x, weight, bias = operands()
     with torch.autocast("cpu", torch.bfloat16):
