@@ -10,6 +10,7 @@ from showattend.errors import InputError
 # Constrained search has a bank of beams for every subset of the required words: 16 banks for 4 words.
 MAX_REQUIRED_WORDS = 4
 SAMPLING = ("sample", "temperature", "top_k", "top_p", "seed")  # fields that count in sampling only
+SEARCHING = ("beam", "groups", "diversity", "mutual_information", "consensus")  # numbers that count in beam search only
 
 
 # More would fill the memory of whoever asks for it, or opens a folder that does.

@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Any
 
 from showattend.errors import InputError
-from showattend.generation_config import SAMPLING, GenerationConfig
+from showattend.generation_config import SAMPLING, SEARCHING, GenerationConfig
 from showattend.inference import Caption, Captioner, CaptionScore, Failure, generation_config
 
 WORDS = ("must_include", "ban")  # options that are words
@@ -88,7 +88,7 @@ class ModelSet:
         untouched = {name for name in WORDS if " ".join(options[name]) == self.default_words[name]}
         given = {name: value for name, value in options.items() if name not in untouched}
         if given["sample"]:
-            given = {name: given[name] for name in given if name not in ("beam", "groups", "diversity", "mutual_information", "consensus")}
+            given = {name: given[name] for name in given if name not in SEARCHING}
         else:
             given = {name: value for name, value in given.items() if name == "sample" or name not in SAMPLING}
             needed = max(given["beam"], given["num_captions"])

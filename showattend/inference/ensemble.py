@@ -120,8 +120,9 @@ def _make_extractors(encoders: Sequence[Encoder], dtype: torch.dtype | None) -> 
 
 
 def _are_the_same(one: Encoder, other: Encoder) -> bool:
-    """Whether two encoders give the same features."""
-    if any(getattr(one.config, name) != getattr(other.config, name) for name in ("name", "layer", "stride")):
+    """Whether two encoders give the same features: built alike, with equal weights."""
+    plans = [(type(each), each.config.name, each.config.layer, each.config.stride, each.spec()) for each in (one, other)]
+    if plans[0] != plans[1]:
         return False
     state, other_state = one.state_dict(), other.state_dict()
     pairs = ((tensor, other_state[name]) for name, tensor in state.items() if name in other_state)

@@ -98,7 +98,7 @@ def test_paths_without_an_end_are_captioned_as_they_come(workers: int, captioner
     results.close()  # type: ignore[attr-defined]
 
 
-def test_an_ensemble_computes_the_features_of_a_shared_encoder_once(photo: Path) -> None:
+def test_an_ensemble_computes_the_features_of_a_shared_encoder_once(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two, other = (untrained_model(cell=cell) for cell in ("lstm", "gru", "mgu"))
     two.network.encoder.load_state_dict(one.network.encoder.state_dict())
     with torch.no_grad():
@@ -112,6 +112,9 @@ def test_an_ensemble_computes_the_features_of_a_shared_encoder_once(photo: Path)
     assert [counts[model.network.encoder] for model in (one, two, other)] == [1, 0, 1]
     captioner.ensemble.extractors = [FeatureExtractor(model.network.encoder) for model in (one, two, other, one)]
     assert captioner.caption(photo, CONFIG).score == pytest.approx(shared.score)
+    monkeypatch.setattr(two.network.encoder, "spec", lambda: {"graph": "another, of the same weights"})
+    separate, twin = Captioner(one, "cpu", ensemble=[two]).ensemble.extractors
+    assert separate is not twin
 
 
 def test_gates_have_a_row_for_each_word(captioner: Captioner, photo: Path) -> None:
