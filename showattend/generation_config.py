@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from showattend.config_checks import check_range, check_types
@@ -10,7 +11,8 @@ from showattend.errors import InputError
 # Constrained search has a bank of beams for every subset of the required words: 16 banks for 4 words.
 MAX_REQUIRED_WORDS = 4
 SAMPLING = ("sample", "temperature", "top_k", "top_p", "seed")  # fields that count in sampling only
-SEARCHING = ("beam", "groups", "diversity", "mutual_information", "consensus")  # numbers that count in beam search only
+RANKINGS = ("mutual_information", "consensus", "neighbors")  # other orders of the captions that beams found
+SEARCHING = ("beam", "groups", "diversity", "mutual_information", "consensus", "neighbors")  # numbers that count in beam search only
 
 
 # More would fill the memory of whoever asks for it, or opens a folder that does.
@@ -36,6 +38,9 @@ class GenerationConfig:
             log p(caption | photo) - lambda log p(caption), which moves generic ones down; 0: off, 0.15 costs little
         consensus: captions sampled beside the search; of the beams' captions the one that agrees with them most is the best (minimum
             Bayes risk, Kumar and Byrne 2004); 0: off, 40 takes three to five times as long
+        neighbors: photos of the training that are most like this one; of the beams' captions the one that agrees most with people's
+            captions of these is the best (Devlin et al. 2015); 0: off, 100 is enough. The model folder needs them, see
+            showattend neighbors
         sample: draw words from the model's distribution instead of searching
         temperature: divides the log-probabilities; below 1 favours probable words
         top_k: sample among the k most probable words; 0: all
@@ -58,6 +63,7 @@ class GenerationConfig:
     diversity: float = 0.5
     mutual_information: float = 0.0
     consensus: int = 0
+    neighbors: int = 0
     sample: bool = False
     temperature: float = 1.0
     top_k: int = 0
@@ -68,7 +74,7 @@ class GenerationConfig:
         check_types(self)
         check_range(self, "beam", "groups", minimum=1, maximum=MAX_BEAM)
         check_range(self, "num_captions", minimum=1, maximum=MAX_SAMPLES)
-        check_range(self, "consensus", minimum=0, maximum=MAX_SAMPLES)
+        check_range(self, "consensus", "neighbors", minimum=0, maximum=MAX_SAMPLES)
         check_range(self, "max_length", minimum=1, maximum=MAX_LENGTH)
         check_range(self, "min_length", "no_repeat_ngram", minimum=0, maximum=MAX_LENGTH)
         check_range(self, "length_penalty", "diversity", "mutual_information", minimum=0)
@@ -94,11 +100,16 @@ class GenerationConfig:
                 parts.append(f"{field.name.replace('_', ' ')} {amount}")
         return ", ".join(parts)
 
+    @property
+    def rankings(self) -> tuple[str, ...]:
+        """The names of RANKINGS that are asked for."""
+        return tuple(name for name in RANKINGS if getattr(self, name))
+
     def _check_sampling(self) -> None:
         if self.beam > 1:
             raise InputError(f"a beam of {self.beam} and sample exclude each other: leave one of them out")
-        if self.groups > 1 or self.must_include or self.mutual_information or self.consensus:
-            raise InputError("groups, must_include, mutual_information and consensus need beam search: leave out sample")
+        if self.groups > 1 or self.must_include or self.rankings:
+            raise InputError(f"groups, must_include, {_listed(RANKINGS)} need beam search: leave out sample")
 
     def _check_beam_search(self) -> None:
         if (self.temperature, self.top_k, self.top_p, self.seed) != (1.0, 0, 1.0, 0):
@@ -109,12 +120,12 @@ class GenerationConfig:
             )
         if self.beam % self.groups:
             raise InputError(f"{self.beam} beams cannot form {self.groups} groups of equal size: give a beam of {2 * self.groups}")
-        if self.mutual_information and (self.beam == 1 or self.groups > 1):
-            raise InputError(
-                "mutual_information ranks the captions of several beams without groups: give a beam of 5, and leave out groups"
-            )
-        if self.consensus and (self.beam == 1 or self.mutual_information):
-            raise InputError("consensus ranks the captions of several beams: give a beam of 5, and leave out mutual_information")
+        if self.mutual_information and self.groups > 1:
+            raise InputError("mutual_information ranks the captions of beams without groups: leave out groups")
+        if len(self.rankings) > 1:
+            raise InputError(f"{_listed(self.rankings)} rank captions in different ways: leave out all but one")
+        if self.rankings and self.beam == 1:
+            raise InputError(f"{self.rankings[0]} ranks the captions of several beams: give a beam of 5")
         if self.must_include:
             self._check_required_words()
 
@@ -129,6 +140,10 @@ class GenerationConfig:
             raise InputError(f"{required} words are required: give at most {MAX_REQUIRED_WORDS}, because each doubles the number of beams")
         if required >= self.max_length:
             raise InputError(f"{required} required words and <end> do not fit into max_length {self.max_length}: raise max_length")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def field_descriptions(config: type) -> dict[str, str]:

@@ -10,10 +10,10 @@ import torch
 from showattend.files import sha256_of
 from showattend.generation_config import GenerationConfig
 from showattend.inference import Captioner
-from showattend.model_files import CONFIG, ENCODER_SPEC, SUBWORDS, VOCABULARY, WEIGHTS
+from showattend.model_files import CHECKED, CONFIG, VOCABULARY
 from showattend.pretrained import Pretrained, find_model_folder, load_pretrained
 
-FILES = (CONFIG, ENCODER_SPEC, SUBWORDS, VOCABULARY, WEIGHTS)  # on which captions depend
+FILES = (CONFIG, VOCABULARY, *CHECKED)  # on which captions depend
 
 
 class CaptionerRecipe(NamedTuple):

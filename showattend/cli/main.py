@@ -25,6 +25,7 @@ from showattend.cli import (
     export,
     ground,
     idf,
+    neighbors,
     report,
     score,
     shapes,
@@ -45,7 +46,26 @@ from showattend.files import ensure_home
 from showattend.version import __version__
 
 # In the order of `showattend --help`.
-COMMANDS = (demo, shapes, data, configs, training, caption, bulk, attend, app, export, score, evaluate, idf, ground, report, cells, study)
+COMMANDS = (
+    demo,
+    shapes,
+    data,
+    configs,
+    training,
+    caption,
+    bulk,
+    attend,
+    app,
+    neighbors,
+    export,
+    score,
+    evaluate,
+    idf,
+    ground,
+    report,
+    cells,
+    study,
+)
 EPILOG = """\
 first steps:
   showattend demo                                        train on pictures of shapes and draw the attention: minutes

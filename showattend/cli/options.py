@@ -62,11 +62,11 @@ def add_ensemble_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_data_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+def add_data_options(parser: argparse.ArgumentParser, *, required: bool = True, split: str = "val") -> None:
     """The data set and its split."""
     parser.add_argument("--data.root", dest="root", type=Path, required=required, metavar="DIR", help="folder of the data set")
     parser.add_argument("--data.layout", dest="layout", default="auto", help="auto, or the layout's name (default: %(default)s)")
-    parser.add_argument("--split", default="val" if required else None, help="train, val or test (default: val)")
+    parser.add_argument("--split", default=split if required else None, help=f"train, val or test (default: {split})")
 
 
 def add_generation_options(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from showattend.decoding.consensus import rank_by_agreement, sampling_config
 from showattend.decoding.generation import Hypotheses, StepFunction, generate
 from showattend.decoding.mutual_information import rank_by_mutual_information
+from showattend.decoding.neighbors import Neighbors, check_neighbors, rank_by_neighbors
 from showattend.generation_config import GenerationConfig
 from showattend.ops.unroll_plan import State
 
@@ -16,15 +17,31 @@ from showattend.ops.unroll_plan import State
 MakeStep = Callable[[Sequence[Tensor]], tuple[StepFunction, State]]
 
 
-def search(make_step: MakeStep, features: Sequence[Tensor], config: GenerationConfig, keys: Sequence[int] | None = None) -> Hypotheses:
-    """Search for captions of N photos, or sample them, see `generate`; `mutual_information` and `consensus` rank all beams anew.
+def search(
+    make_step: MakeStep,
+    features: Sequence[Tensor],
+    config: GenerationConfig,
+    keys: Sequence[int] | None = None,
+    neighbors: Neighbors | None = None,
+) -> Hypotheses:
+    """Search for captions of N photos, or sample them, see `generate`; where the settings ask for it all beams are ranked anew.
 
     Scores remain those of `generate`, so that they need not fall from the first caption to the last.
+
+    Args:
+        neighbors: photos by the features of the first model
+
+    Raises:
+        InputError: the settings ask for neighbors, and there are none.
     """
-    if not (config.mutual_information or config.consensus):
+    check_neighbors(config, neighbors)
+    if not config.rankings:
         return generate(*make_step(features), config, keys)
     photos = make_step(features)
     found = generate(*photos, replace(config, num_captions=config.beam), keys)
+    if config.neighbors:
+        assert neighbors is not None
+        return rank_by_neighbors(found, features[0], neighbors, config)
     if config.consensus:
         samples = generate(*photos, sampling_config(config), keys)
         return rank_by_agreement(found, samples.token_ids, config)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from showattend.decoding import GenerationConfig
+from showattend.decoding.neighbors import check_neighbors
 from showattend.encoders import EncoderOutput
 from showattend.encoders.feature_extractor import prefetch_one
 from showattend.errors import InputError
@@ -101,7 +102,11 @@ class Captioner:
         """Say how many photos will be captioned: where `fuse` is auto, the attention's loops are compiled as soon as that pays.
 
         Work that comes in pieces is announced as a whole. Where nothing can be compiled, and on a GPU, all stays as it is.
+
+        Raises:
+            InputError: the settings ask for neighbors, and the model has none.
         """
+        check_neighbors(config or self.model.generation, self.model.neighbors)
         if self.fuse == "auto" and self.ensemble.fusing_pays(photos, config or self.model.generation):
             try:
                 self.ensemble.fuse()

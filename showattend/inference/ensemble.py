@@ -49,6 +49,7 @@ class Ensemble:
         self.extractors = _make_extractors([network.encoder for network in self.networks], self.autocast_dtype)
         self.decoders = [network.inference_decoder(dtype) for network in self.networks]
         self.is_fused = False
+        self.neighbors = models[0].neighbors and models[0].neighbors.to(device)
         self.graphed_searches: dict[GenerationConfig, GraphedInference] = {}
 
     def fuse(self) -> None:
@@ -90,7 +91,12 @@ class Ensemble:
         """
         features, (grid_shape, *_) = zip(*encoded, strict=True)
         run: Callable[..., tuple[Tensor, ...]] = partial(self._search, config, keys)
-        if self.is_fused and self.device.type == "cuda" and all(self.decoders) and not (config.sample or config.consensus):
+        if (
+            self.is_fused
+            and self.device.type == "cuda"
+            and all(self.decoders)
+            and not (config.sample or config.consensus or config.neighbors)
+        ):
             run = self.graphed_searches.setdefault(config, GraphedInference(run))
         with torch.inference_mode(), self.autocast():
             hypotheses = Hypotheses(*run(*features))
@@ -99,7 +105,7 @@ class Ensemble:
 
     def _search(self, config: GenerationConfig, keys: Sequence[int] | None, *features: Tensor) -> Hypotheses:
         """The search over the features of each model, (N,L,D)."""
-        return search(self._make_step_function, features, config, keys)
+        return search(self._make_step_function, features, config, keys, self.neighbors)
 
     def _make_step_function(self, features: Sequence[Tensor]) -> tuple[StepFunction, State]:
         """The models as one step function, and its first state."""

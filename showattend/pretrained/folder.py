@@ -9,6 +9,7 @@ from torch import Tensor
 
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
+from showattend.decoding.neighbors import Neighbors
 from showattend.encoders import EncoderConfig
 from showattend.errors import InputError
 from showattend.model_files import COPY_AGAIN
@@ -29,6 +30,7 @@ class Pretrained:
     generation: GenerationConfig  # how captions are generated unless the caller says otherwise
     metrics: Mapping[str, float] = field(default_factory=dict)  # of the split that metrics.json names
     trained_on: str = ""  # the name of the training data's folder, for the model card
+    neighbors: Neighbors | None = None  # photos of the training, where `showattend neighbors` has added them
     card: str = ""  # the model card that it came with; empty: one is written from the above
 
 
@@ -44,7 +46,7 @@ class FolderConfig:
     decoder: DecoderConfig
     preprocessing: Preprocessing
     generation: GenerationConfig
-    sha256: dict[str, str]  # of the weights, the encoder's specification and the merges of subwords, by file name
+    sha256: dict[str, str]  # of the files of `model_files.CHECKED` that there are, by name
     tokenizer: str = "nltk"  # what captions were split with
     trained_on: str = ""
 

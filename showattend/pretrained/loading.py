@@ -25,6 +25,7 @@ from showattend.model_files import (
     COPY_AGAIN,
     ENCODER_SPEC,
     METRICS,
+    NEIGHBORS,
     SUBWORDS,
     VOCABULARY,
     WEIGHTS,
@@ -36,6 +37,7 @@ from showattend.models.caption_model import CaptionModel
 from showattend.models.decoder import Decoder
 from showattend.pretrained.folder import FORMAT, FolderConfig, Pretrained, check_finite
 from showattend.pretrained.hub import find_model_folder
+from showattend.pretrained.neighbors import neighbors_from_tensors
 from showattend.vocabulary import BPE, Vocabulary
 
 MAX_SIZE = 2**16  # of a layer
@@ -58,15 +60,18 @@ def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
     if not folder.is_dir():
         raise InputError(f"no model folder at {folder}: give one that training has written, such as runs/NAME/model")
     config = _read_config(folder)
-    state = _read_weights(folder, config)
+    state = _read_tensors(folder, WEIGHTS, config)
     _check_limits(config, state, folder)
     spec = read_json(_unchanged(folder, ENCODER_SPEC, config)) if ENCODER_SPEC in config.sha256 else {}
     vocabulary = _read_vocabulary(folder, config)
     network = _build_network(config, spec, state, trust, folder)
     check_finite(state, folder)
     network.eval().requires_grad_(False)
+    neighbors = None
+    if NEIGHBORS in config.sha256:
+        neighbors = neighbors_from_tensors(_read_tensors(folder, NEIGHBORS, config), config, folder / NEIGHBORS)
     metrics, card = _read_metrics(folder), _read_card(folder)
-    return Pretrained(network, vocabulary, config.preprocessing, config.generation, metrics, config.trained_on, card)
+    return Pretrained(network, vocabulary, config.preprocessing, config.generation, metrics, config.trained_on, neighbors, card)
 
 
 def read_word_tokenizer(folder: Path) -> str:
@@ -129,13 +134,13 @@ def _check_options(options: Mapping[str, Any], tensors: int, folder: Path) -> No
                 raise InputError(f"{folder / CONFIG}: the option {name[:40]} is no name and no number up to {limit}")
 
 
-def _read_weights(folder: Path, config: FolderConfig) -> dict[str, Tensor]:
+def _read_tensors(folder: Path, name: str, config: FolderConfig) -> dict[str, Tensor]:
     try:
-        return load_file(_unchanged(folder, WEIGHTS, config))
+        return load_file(_unchanged(folder, name, config))
     except (SafetensorError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"the weights {folder / WEIGHTS} are damaged ({one_line(error)}): {COPY_AGAIN}") from error
+        raise InputError(f"the tensors in {folder / name} are damaged ({one_line(error)}): {COPY_AGAIN}") from error
 
 
 def _read_vocabulary(folder: Path, config: FolderConfig) -> Vocabulary:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from showattend.arrays import Bools, Ints
 from showattend.errors import InputError
-from showattend.generation_config import GenerationConfig
+from showattend.generation_config import RANKINGS, GenerationConfig
 from showattend.vocabulary import END, FORBIDDEN_IDS, PAD, START
 
 Float32s = NDArray[np.float32]
@@ -42,14 +42,13 @@ def check_supported(config: GenerationConfig) -> None:
     """Refuse what only torch's search can do.
 
     Raises:
-        InputError: sampling, groups of beams, required words, or a ranking by mutual information or consensus.
+        InputError: sampling, groups of beams, required words, or a ranking of what the beams found.
     """
     searches_plainly = {
         "sample": not config.sample,
         "groups": config.groups == 1,
         "must_include": not config.must_include,
-        "mutual_information": not config.mutual_information,
-        "consensus": not config.consensus,
+        **{name: name not in config.rankings for name in RANKINGS},
     }
     for name, is_plain in searches_plainly.items():
         if not is_plain:

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
+from showattend.decoding.neighbors import check_neighbors
 from showattend.errors import InputError
 from showattend.metrics import corpus_scores
 from showattend.models.caption_model import CaptionModel
@@ -46,6 +47,7 @@ class BaseLitModule(lightning.LightningModule):
         optimizer: OptimizerConfig,
     ) -> None:
         super().__init__()
+        check_neighbors(generation, None)
         self.network = network
         self.vocabulary = vocabulary
         self.preprocessing = preprocessing

@@ -128,7 +128,7 @@ def test_an_ensemble_of_two_models_differs_from_the_first(model: Path, shapes: P
         (("--mutual-information", "0.1", "--groups", "2"), "leave out groups"),
         (("--consensus", "10", "--sample"), "leave out sample"),
         (("--consensus", "10", "--beam", "1"), "give a beam of 5"),
-        (("--consensus", "10", "--mutual-information", "0.1"), "leave out mutual_information"),
+        (("--consensus", "10", "--mutual-information", "0.1"), "mutual_information and consensus rank captions"),
         (("--consensus", "9000"), "consensus is 9000"),
         (("--num-captions", "4", "--beam", "3"), "give a beam of 4"),
         (("--diversity", "1"), "--groups"),

@@ -1,0 +1,46 @@
+"""The photos of a training set as a model sees them, to be the neighbors of other photos."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from showattend.data.captions import Photo
+from showattend.decoding.neighbors import Neighbors
+from showattend.errors import InputError
+from showattend.features.cache import PhotoCache, open_or_build_cache
+from showattend.pretrained import Pretrained
+from showattend.vocabulary import PAD, Vocabulary
+
+
+def neighbors_of(model: Pretrained, photos: Sequence[Photo], cache_dir: Path, *, device: torch.device, workers: int = 1) -> Neighbors:
+    """The features of photos, by the encoder of a model, and their captions in its words; photos that cannot be read are left out.
+
+    Args:
+        cache_dir: of features, which a training with this encoder has filled with the same photos, or else is filled now
+
+    Raises:
+        InputError: see `open_or_build_cache`; the captions have no words.
+    """
+    cache = open_or_build_cache(photos, model.preprocessing, model.network.encoder.to(device), cache_dir, workers=workers)
+    rows = [row for row in range(len(photos)) if row not in cache.broken]
+    token_ids = _token_ids([photos[row] for row in rows], model.vocabulary)
+    if not token_ids.numel():
+        raise InputError("the captions of the photos have no words: give others")
+    return Neighbors.from_photos(_mean_features(cache, rows), token_ids)
+
+
+def _mean_features(cache: PhotoCache, rows: Sequence[int]) -> Tensor:
+    return torch.stack([cache.read(row).float().mean(0) for row in rows])
+
+
+def _token_ids(photos: Sequence[Photo], vocabulary: Vocabulary) -> Tensor:
+    """The words of all captions, without `<start>` and `<end>`, padded, (P,C,U)."""
+    captions = [[vocabulary.encode(vocabulary.tokenize(caption))[1:-1] for caption in photo.captions] for photo in photos]
+    length = max(len(caption) for own in captions for caption in own)
+    token_ids = torch.full((len(photos), max(map(len, captions)), length), PAD, dtype=torch.int32)
+    for row, own in enumerate(captions):
+        for column, caption in enumerate(own):
+            token_ids[row, column, : len(caption)] = torch.tensor(caption, dtype=torch.int32)
+    return token_ids

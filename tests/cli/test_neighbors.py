@@ -1,0 +1,137 @@
+"""`showattend neighbors` adds the photos of the training to a model folder, and `--neighbors` ranks captions by them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from showattend.cli.main import main
+from showattend.data.captions import read_captions
+from showattend.errors import InputError
+from showattend.files import sha256_of
+from showattend.inference import Captioner
+from showattend.model_files import CONFIG, NEIGHBORS
+from showattend.pretrained import load_pretrained, save_pretrained
+
+
+@pytest.fixture(scope="module")
+def with_neighbors(model: Path, shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = shutil.copytree(model, tmp_path_factory.mktemp("neighbors") / "model")
+    arguments = ("neighbors", "--model", folder, "--data.root", shapes, "--data.cache_dir", model.parents[1] / "cache")
+    assert main([str(argument) for argument in arguments]) == 0
+    return folder
+
+
+def test_the_photos_of_the_training_are_there_with_their_captions(with_neighbors: Path, shapes: Path) -> None:
+    model = load_pretrained(with_neighbors)
+    assert model.neighbors
+    photos = read_captions(shapes).split("train")
+    assert model.neighbors.features.shape == (len(photos), model.network.encoder.channels)
+    captions = [[model.vocabulary.decode(caption) for caption in own] for own in model.neighbors.token_ids.tolist()]
+    assert captions == [[model.vocabulary.tokenize(caption) for caption in photo.captions] for photo in photos]
+
+
+def test_a_photo_of_the_training_is_its_own_nearest_neighbor(with_neighbors: Path, shapes: Path) -> None:
+    captioner = Captioner.from_pretrained(with_neighbors)
+    photos = read_captions(shapes).split("train")[:5]
+    pixels = torch.stack([captioner.model.preprocessing.load(photo.path)[0] for photo in photos])
+    (wait,) = captioner.ensemble.submit(pixels)
+    assert captioner.ensemble.neighbors
+    rows, weights = captioner.ensemble.neighbors.find(wait().features, 1)
+    assert rows.flatten().tolist() == list(range(5))
+    assert weights.flatten().tolist() == pytest.approx([1.0] * 5, abs=0.01)
+
+
+def test_a_caption_is_one_of_those_of_the_beams_whatever_the_batch(
+    with_neighbors: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def caption(*options: object) -> list[str]:
+        assert main(["caption", str(shapes / "images" / "test*"), "--model", str(with_neighbors), *map(str, options)]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    capsys.readouterr()
+    found = {(photo, text) for photo, _, text in (line.split("\t") for line in caption("--num-captions", 4))}
+    chosen = caption("--beam", 4, "--neighbors", 10)
+    assert {tuple(line.split("\t")) for line in chosen} <= found
+    assert caption("--beam", 4, "--neighbors", 10, "--batch-size", 3) == chosen
+
+
+def test_a_model_without_neighbors_and_other_rankings_are_refused(
+    model: Path, with_neighbors: Path, shapes: Path, refused: Callable[..., str]
+) -> None:
+    photos = shapes / "images"
+    assert "showattend neighbors --model DIR" in refused("caption", photos, "--model", model, "--neighbors", 5)
+    assert "showattend neighbors --model DIR" in refused("evaluate", "--data.root", shapes, "--model", model, "--neighbors", 5)
+    assert "leave out all but one" in refused("caption", photos, "--model", with_neighbors, "--neighbors", 5, "--consensus", 5)
+    assert "give a beam of 5" in refused("caption", photos, "--model", with_neighbors, "--neighbors", 5, "--beam", 1)
+    assert "no model folder at" in refused("neighbors", "--model", photos / "none", "--data.root", shapes)
+    assert "neighbors" in refused("fit", "--config", "shapes", "--data.root", shapes, "--model.generation.neighbors", 5)
+
+
+def test_neighbors_stay_with_a_model_that_is_saved_again(with_neighbors: Path, tmp_path: Path) -> None:
+    model = load_pretrained(with_neighbors)
+    save_pretrained(model, tmp_path / "again")
+    again = load_pretrained(tmp_path / "again").neighbors
+    assert model.neighbors
+    assert again
+    for name, tensor in model.neighbors.tensors().items():
+        assert torch.equal(tensor, again.tensors()[name])
+
+
+def first(value: float) -> Callable[[Tensor], Tensor]:
+    """Change the first number of a tensor."""
+
+    def change(tensor: Tensor) -> Tensor:
+        tensor.view(-1)[0] = value
+        return tensor
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("features", lambda tensor: tensor[:-1], "does not fit"),
+        ("features", lambda tensor: tensor.float(), "does not fit"),
+        ("features", first(float("nan")), "not finite"),
+        ("mean", lambda tensor: tensor[:-1], "does not fit"),
+        ("mean", first(float("inf")), "not finite"),
+        ("scale", first(0.0), "not above zero"),
+        ("token_ids", lambda tensor: tensor[:, 0], "does not fit"),
+        ("token_ids", lambda tensor: tensor[:, :, :0], "does not fit"),
+        ("token_ids", first(-1), "not in the vocabulary"),
+        ("token_ids", first(10**6), "not in the vocabulary"),
+        ("other", lambda _: torch.zeros(1), "no neighbors"),
+    ],
+)
+def test_a_damaged_file_is_refused(
+    name: str, change: Callable[[Tensor], Tensor], message: str, with_neighbors: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(with_neighbors, tmp_path / "damaged")
+    tensors = load_file(folder / NEIGHBORS)
+    save_file(tensors | {name: change(tensors.get(name, torch.zeros(0)).clone()).contiguous()}, folder / NEIGHBORS)
+    with pytest.raises(InputError, match="not the file that config"):
+        load_pretrained(folder)
+    config = json.loads((folder / CONFIG).read_text())
+    config["sha256"][NEIGHBORS] = sha256_of(folder / NEIGHBORS)
+    (folder / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(InputError, match=message):
+        load_pretrained(folder)
+
+
+def test_a_file_that_is_missing_or_no_tensors_is_refused(with_neighbors: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(with_neighbors, tmp_path / "damaged")
+    (folder / NEIGHBORS).write_bytes(b"no tensors")
+    config = json.loads((folder / CONFIG).read_text())
+    config["sha256"][NEIGHBORS] = sha256_of(folder / NEIGHBORS)
+    (folder / CONFIG).write_text(json.dumps(config))
+    with pytest.raises(InputError, match="are damaged"):
+        load_pretrained(folder)
+    (folder / NEIGHBORS).unlink()
+    with pytest.raises(InputError, match=f"lacks {NEIGHBORS}"):
+        load_pretrained(folder)
