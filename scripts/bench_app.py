@@ -1,5 +1,6 @@
 """Many users of `showattend app` at once: seconds from a request to its answer, errors, and the server's memory.
 
+    python scripts/bench_app.py                         a tiny model with random weights, drawn photos
     python scripts/bench_app.py --model runs/demo/run/model --photos runs/demo/shapes/images --json docs/runs/speed/app.json
 
 The page is served by a process of its own. Each user is a thread with its own connection that uploads a photo and waits for the answer
@@ -18,9 +19,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench_common import Table, make_parser, print_head, write_json
+from bench_common import Table, draw_photos, make_parser, print_head, write_json
+from bench_startup import save_random_model
+
+from showattend.data.photos import find_photos
 
 OWN_CAPTION = "a red circle above a blue square"
+DRAWN = 8
 
 
 def start_server(model: Path) -> tuple[subprocess.Popen[str], str]:
@@ -98,20 +103,19 @@ def measure(address: str, server: int, photos: Sequence[Path], users: int, reque
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print one row."""
     parser = make_parser(__doc__, rounds=1)
-    parser.add_argument("--model", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--photos", type=Path, required=True, metavar="DIR", help="folder of .png or .jpg files")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="a model folder (default: a tiny one with random weights)")
+    parser.add_argument("--photos", type=Path, metavar="DIR", help="a folder of photos (default: drawn ones)")
     parser.add_argument("--users", type=int, default=10, metavar="N")
     parser.add_argument("--requests", type=int, default=100, metavar="N", help="of each user")
     options = parser.parse_args(arguments)
-    photos = sorted(path for path in options.photos.glob("*") if path.suffix in (".png", ".jpg"))
-    if not photos:
-        parser.error(f"no .png or .jpg file in {options.photos}")
-    server, address = start_server(options.model)
-    try:
-        row = measure(address, server.pid, photos, options.users, options.requests)
-    finally:
-        server.terminate()
-        server.wait()
+    with tempfile.TemporaryDirectory() as name:
+        photos = find_photos([str(options.photos)]).paths if options.photos else draw_photos(Path(name), DRAWN)
+        server, address = start_server(options.model or save_random_model("tiny", Path(name)))
+        try:
+            row = measure(address, server.pid, photos, options.users, options.requests)
+        finally:
+            server.terminate()
+            server.wait()
     print_head("cpu", f"{row['users']} users, {row['requests']} requests")
     table = Table(("errors", 8), ("alone", 8), ("median", 8), ("95% within", 10), ("answers/s", 9), ("memory before, at most", 22))
     seconds = [f"{row[name]:.2f} s" for name in ("alone", "median", "p95")]

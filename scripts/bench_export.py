@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench_common import Table, draw_photos, make_parser, print_head, timed, write_json
+from bench_common import Table, add_names, draw_photos, make_parser, print_head, timed, write_json
 from bench_startup import save_random_model, seconds_to_first_line
 
 from showattend import Captioner
@@ -31,6 +31,7 @@ from showattend.pretrained import load_pretrained
 from showattend.runtime import ExportedCaptioner
 
 DRAWN = 128
+RUNTIMES = ("torch", "torch int8", "onnx", "onnx int8")
 ONNX = ("--backend", "onnxruntime")
 CaptionAll = Callable[[Sequence[Path]], Iterator[tuple[Path, Caption | Failure]]]
 
@@ -44,28 +45,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         model = options.model.resolve() if options.model else save_random_model("mobilenet_v2", folder)
         found = find_photos([str(options.photos.resolve())]).paths if options.photos else draw_photos(folder, options.count)
         photos = found[: options.count]
-        for int8 in (False, True):
-            export_model(load_pretrained(model), folder / f"onnx{' int8' * int8}", int8=int8)
+        names = [name for name in RUNTIMES if name == "torch" or name in (options.names or RUNTIMES)]
+        for name in names:
+            if name.startswith("onnx"):
+                export_model(load_pretrained(model), folder / name, int8=name == "onnx int8")
         print_head("cpu", f"{len(photos)} photos")
-        write_json(options.json, _measure(model, folder, photos, options.rounds))
+        write_json(options.json, _measure(names, model, folder, photos, options.rounds))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser(__doc__, rounds=3)
+    add_names(parser, "runtime", RUNTIMES)
     parser.add_argument("--model", type=Path, metavar="DIR", help="a model folder (default: MobileNetV2 with random weights)")
     parser.add_argument("--photos", type=Path, metavar="DIR", help="a folder of photos (default: drawn ones)")
     parser.add_argument("--count", type=int, default=DRAWN, metavar="N", help="take the first N photos (default: %(default)s)")
     return parser.parse_args(arguments)
 
 
-def _measure(model: Path, folder: Path, photos: Sequence[Path], rounds: int) -> list[dict[str, Any]]:
+def _measure(names: Sequence[str], model: Path, folder: Path, photos: Sequence[Path], rounds: int) -> list[dict[str, Any]]:
     """A row for each runtime, printed."""
-    runtimes: dict[str, tuple[Path, Sequence[str], CaptionAll]] = {
-        "torch": (model, ("--precision", "32"), Captioner.from_pretrained(model).caption_files),
-        "torch int8": (model, ("--precision", "int8"), Captioner.from_pretrained(model, precision="int8").caption_files),
-        "onnx": (folder / "onnx", ONNX, ExportedCaptioner.from_folder(folder / "onnx").caption_files),
-        "onnx int8": (folder / "onnx int8", ONNX, ExportedCaptioner.from_folder(folder / "onnx int8").caption_files),
-    }
+    runtimes = {name: _load(name, model, folder) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in runtimes}
     captions = {name: [_text(caption) for _, caption in run(photos)] for name, (_, _, run) in runtimes.items()}
     for _ in range(rounds):
@@ -87,6 +86,14 @@ def _measure(model: Path, folder: Path, photos: Sequence[Path], rounds: int) -> 
         )
         table.add(*_cells(**rows[-1]))
     return rows
+
+
+def _load(name: str, model: Path, folder: Path) -> tuple[Path, Sequence[str], CaptionAll]:
+    """The folder of a runtime's model, its options, and what captions with it."""
+    if name.startswith("onnx"):
+        return folder / name, ONNX, ExportedCaptioner.from_folder(folder / name).caption_files
+    precision = "int8" if name == "torch int8" else "32"
+    return model, ("--precision", precision), Captioner.from_pretrained(model, precision=precision).caption_files
 
 
 def _text(caption: Caption | Failure) -> str:

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
-from bench_common import Table, make_parser, print_head, random_lengths, write_json
+from bench_common import Table, add_names, make_parser, print_head, random_lengths, write_json
 from torch.utils.data import DataLoader
 
 from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches
@@ -42,11 +42,12 @@ from showattend.vocabulary import Vocabulary
 SETS = {"Flickr8k": 8_091, "Flickr30k": 31_783, "COCO": 123_287}  # photos
 GRIDS = {"7x7x1280 (MobileNetV2)": (49, 1280), "9x9x1280 (EfficientNet-Lite2)": (81, 1280), "14x14x1024 (ResNet-101)": (196, 1024)}
 V, BATCH, CAPTIONS = 10_000, 32, 5
+KINDS = (FLOAT16, INT8)  # of rows of features
 
 
 def print_space() -> None:
     """A row for each kind of rows and grid."""
-    kinds = [(grid, name, shape) for grid, shape in GRIDS.items() for name in (FLOAT16, INT8)] + [("224x224 pixels", PIXELS, (3, 224, 224))]
+    kinds = [(grid, name, shape) for grid, shape in GRIDS.items() for name in KINDS] + [("224x224 pixels", PIXELS, (3, 224, 224))]
     table = Table(("grid", 29), ("rows", 8), ("a photo", 9), *((data, 10) for data in SETS))
     for grid, name, shape in kinds:
         size = row_type(name, shape).itemsize
@@ -117,7 +118,7 @@ def speed(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """A row for each kind of rows and way to read them."""
     results = []
     table = Table(("rows", 8), ("read", 22), ("photos/s trained", 17), ("of in memory", 13), ("photos/s read", 14))
-    for name in (FLOAT16, INT8):
+    for name in options.names or KINDS:
         cache = random_cache(folder / f"{name}.npy", name, options.rows)
         training = Training(cache)
         rates: dict[str, list[tuple[float, float]]] = {}
@@ -144,7 +145,7 @@ def scores(model: Path, data: Path, cache_dir: Path) -> list[dict[str, Any]]:
     photos = read_captions(data).split("val")
     results = []
     table = Table(("rows", 8), ("BLEU-4", 8), ("CIDEr-D", 8))
-    for name in (FLOAT16, INT8):
+    for name in KINDS:
         cache = open_or_build_cache(photos, pretrained.preprocessing, network.encoder, cache_dir, features_as=name)
         dataset = CaptionedDataset(photos, [cache], pretrained.vocabulary, None)
         captions: dict[int | str, list[str]] = {}
@@ -161,6 +162,7 @@ def scores(model: Path, data: Path, cache_dir: Path) -> list[dict[str, Any]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a table for each case."""
     parser = make_parser(__doc__, rounds=3)
+    add_names(parser, "kind", KINDS)
     parser.add_argument("--rows", type=int, default=6400, help="photos in the cache of random numbers (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=20, help="training steps of each measurement (default: %(default)s)")
     parser.add_argument("--buffer", type=int, default=1024, help="photos that are shuffled at a time (default: %(default)s)")

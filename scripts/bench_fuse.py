@@ -1,6 +1,7 @@
 """What compiling the attention's loops costs and saves: the sizes in showattend/ops/fusing.py follow from these figures.
 
-    OMP_NUM_THREADS=1 python scripts/bench_fuse.py          a minute and a half, most of it compiling
+    OMP_NUM_THREADS=1 python scripts/bench_fuse.py                  a minute and a half, most of it compiling
+    OMP_NUM_THREADS=1 python scripts/bench_fuse.py energies         one loop alone
 
 Each loop over all locations and attention units, eager and compiled, in processor time for one element of the map of five queries for each
 of 8 images (L 196, A 512). Then what a process pays for all loops: the first one on a machine, and a later one, for which torch has kept
@@ -21,12 +22,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench_common import Table, add_threads_and_seed, make_parser, peak_increase, print_head, write_json
+from bench_common import Table, add_names, add_threads_and_seed, make_parser, peak_increase, print_head, write_json
 
 from showattend.ops.additive_attention import EAGER_KERNELS, Kernels, compiled_kernels
 
 N, G, L, A = 8, 5, 196, 512
-LOOPS = ("energies", "row_energies", "grad_queries", "grad_keys")
+COMPILING, LOOPS = "compiling", ("energies", "row_energies", "grad_queries", "grad_keys")
 
 
 def loops(kernels: Kernels) -> dict[str, Callable[[], Any]]:
@@ -67,15 +68,9 @@ def nanoseconds(call: Callable[[], Any], rounds: int) -> float:
     return 1e9 * statistics.median(times) / (N * G * L * A)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a row for each loop, and for compiling."""
-    parser = make_parser(__doc__, rounds=9)
-    add_threads_and_seed(parser)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
-    print_head("cpu", "processor time")
-    table, results = Table(("loop", 16), ("eager", 10), ("compiled", 10), ("ratio", 7)), []
+def measure_compiling(table: Table) -> list[dict[str, Any]]:
+    """A row for the first process that compiles, and for a later one."""
+    results = []
     with tempfile.TemporaryDirectory() as cache:
         for case in ("first process", "later process"):
             with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -84,12 +79,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 pool.join()  # the compiler frees what it shares between processes
             table.add(case, note=f"compiles for {seconds:.1f} s, with {increase / 2**20:.0f} MiB")
             results.append({"case": case, "seconds": seconds, "bytes": increase})
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
-        compiled, eager = loops(compiled_kernels()), loops(EAGER_KERNELS)
-        for name in LOOPS:
-            times = nanoseconds(eager[name], options.rounds), nanoseconds(compiled[name], options.rounds)
-            table.add(name, f"{times[0]:.2f} ns", f"{times[1]:.2f} ns", f"{times[0] / times[1]:.1f}x")
-            results.append({"case": name, "eager_ns": times[0], "compiled_ns": times[1], "ratio": times[0] / times[1]})
+    return results
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a row for each loop, and for compiling."""
+    parser = make_parser(__doc__, rounds=9)
+    add_names(parser, "row", (COMPILING, *LOOPS))
+    add_threads_and_seed(parser)
+    options = parser.parse_args(arguments)
+    names = options.names or (COMPILING, *LOOPS)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    print_head("cpu", "processor time")
+    table, results = Table(("loop", 16), ("eager", 10), ("compiled", 10), ("ratio", 7)), []
+    if COMPILING in names:
+        results += measure_compiling(table)
+    compiled, eager = loops(compiled_kernels()), loops(EAGER_KERNELS)
+    for name in (name for name in names if name in LOOPS):
+        times = nanoseconds(eager[name], options.rounds), nanoseconds(compiled[name], options.rounds)
+        table.add(name, f"{times[0]:.2f} ns", f"{times[1]:.2f} ns", f"{times[0] / times[1]:.1f}x")
+        results.append({"case": name, "eager_ns": times[0], "compiled_ns": times[1], "ratio": times[0] / times[1]})
     write_json(options.json, results)
 
 

@@ -11,6 +11,12 @@ import pytest
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
+def test_all_benchmarks_are_run_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    runnable = {path.stem.removeprefix("bench_") for path in SCRIPTS.glob("bench_*.py") if "__main__" in path.read_text()}
+    assert set(import_module("all_benchmarks").SHORT) == runnable
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in SCRIPTS.glob("bench_*.py")))
 def test_every_benchmark_imports_and_describes_its_options(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
