@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from showattend.cli.options import Commands
+from showattend.cli.options import Commands, add_trust_option
 from showattend.console import print_line
 from showattend.errors import InputError
 
@@ -28,13 +28,7 @@ def add_parser(commands: Commands) -> None:
         help="for the page: the npm package onnxruntime-web, as a file (npm pack onnxruntime-web@1.30.0) or unpacked; "
         "default: downloaded once from registry.npmjs.org, and its digest checked",
     )
-    export.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="a module of your own, such as my_package.cells, that the model's files may import; may be given often",
-    )
+    add_trust_option(export)
     export.set_defaults(run=run)
 
 

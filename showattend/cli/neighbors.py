@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from showattend.cli.options import Commands, add_data_options, whole_number
+from showattend.cli.options import Commands, add_data_options, add_device_option, add_trust_option, whole_number
 from showattend.console import print_error, print_line
 from showattend.errors import InputError
 
@@ -30,14 +30,8 @@ def add_parser(commands: Commands) -> None:
         help="folder of cached features (default: that of fit, whose features of these photos are used)",
     )
     neighbors.add_argument("--workers", type=whole_number(0), default=1, help="processes that read photos ahead (default: %(default)s)")
-    neighbors.add_argument("--device", metavar="NAME", help="cpu, cuda, mps or auto: cuda where there is one, else cpu (default: auto)")
-    neighbors.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="a module of your own, such as my_package.cells, that the model's files may import; may be given often",
-    )
+    add_device_option(neighbors)
+    add_trust_option(neighbors)
     neighbors.set_defaults(run=run)
 
 

@@ -33,13 +33,23 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True,
         metavar="MODE",
         help="inference mode of hard attention: expected, argmax or sample (default: the model's)",
     )
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, mps or auto: cuda where there is one, else cpu (default: auto)")
+    add_device_option(parser)
     parser.add_argument(
         "--precision",
         metavar="NAME",
         help="precision of the decoder's matrix multiplications: 32, bf16 or int8 (faster, a little less exact), or auto: bf16 where this "
         "processor multiplies it faster, else 32 (default: auto)",
     )
+    add_trust_option(parser)
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """The device, see `inference.choose_device`."""
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, mps or auto: cuda where there is one, else cpu (default: auto)")
+
+
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    """Code of the user's own that a model folder may name, see `load_pretrained`."""
     parser.add_argument(
         "--trust",
         action="append",
