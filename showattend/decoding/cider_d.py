@@ -10,8 +10,8 @@ from showattend.vocabulary import END, PAD
 
 # CIDEr-D's: 1-grams to 4-grams, and by how many words lengths may differ.
 ORDERS, SIGMA = (1, 2, 3, 4), 6.0
-# Captions whose n-grams are compared with each other together.
-ROWS = 2**12
+# Pairs of words of captions that are compared together.
+PAIRS = 2**24
 # N-grams are told apart by a polynomial in their token ids, modulo 2^64.
 HASH_FACTOR = 0x5851F42D4C957F2D
 
@@ -72,8 +72,9 @@ def cider_d(
 
 def squared_norms(references: Tensor, idf: InverseDocumentFrequencies | None = None) -> tuple[Tensor, ...]:
     """The squared length of the vector of weighted n-grams of each of S references (S,U), for each order (S,)."""
-    rows = zip(*(_squared_norms(part, idf) for part in references.split(ROWS)), strict=True)
-    return tuple(torch.cat(parts) for parts in rows)
+    rows = max(1, PAIRS // max(1, references.shape[-1]) ** 2)
+    norms = zip(*(_squared_norms(part, idf) for part in references.split(rows)), strict=True)
+    return tuple(torch.cat(parts) for parts in norms)
 
 
 def _squared_norms(references: Tensor, idf: InverseDocumentFrequencies | None) -> list[Tensor]:

@@ -10,6 +10,7 @@ from showattend.data.captions import Photo
 from showattend.decoding.neighbors import Neighbors
 from showattend.errors import InputError
 from showattend.features.cache import PhotoCache, open_or_build_cache
+from showattend.generation_config import MAX_LENGTH
 from showattend.pretrained import Pretrained
 from showattend.vocabulary import PAD, Vocabulary
 
@@ -37,7 +38,7 @@ def _mean_features(cache: PhotoCache, rows: Sequence[int]) -> Tensor:
 
 def _token_ids(photos: Sequence[Photo], vocabulary: Vocabulary) -> Tensor:
     """The words of all captions, without `<start>` and `<end>`, padded, (P,C,U)."""
-    captions = [[vocabulary.encode(vocabulary.tokenize(caption))[1:-1] for caption in photo.captions] for photo in photos]
+    captions = [[vocabulary.encode(vocabulary.tokenize(caption))[1:-1][:MAX_LENGTH] for caption in photo.captions] for photo in photos]
     length = max(len(caption) for own in captions for caption in own)
     token_ids = torch.full((len(photos), max(map(len, captions)), length), PAD, dtype=torch.int32)
     for row, own in enumerate(captions):

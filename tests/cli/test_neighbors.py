@@ -14,6 +14,7 @@ from showattend.cli.main import main
 from showattend.data.captions import read_captions
 from showattend.errors import InputError
 from showattend.files import sha256_of
+from showattend.generation_config import MAX_LENGTH
 from showattend.inference import Captioner
 from showattend.model_files import CONFIG, NEIGHBORS
 from showattend.pretrained import load_pretrained, save_pretrained
@@ -104,6 +105,7 @@ def first(value: float) -> Callable[[Tensor], Tensor]:
         ("scale", first(0.0), "not above zero"),
         ("token_ids", lambda tensor: tensor[:, 0], "does not fit"),
         ("token_ids", lambda tensor: tensor[:, :, :0], "does not fit"),
+        ("token_ids", lambda tensor: torch.zeros(len(tensor), 1, MAX_LENGTH + 1, dtype=torch.int32), "does not fit"),
         ("token_ids", first(-1), "not in the vocabulary"),
         ("token_ids", first(10**6), "not in the vocabulary"),
         ("other", lambda _: torch.zeros(1), "no neighbors"),
