@@ -37,7 +37,7 @@ class GenerationConfig:
         mutual_information: lambda of reranking by maximum mutual information (Li et al. 2016): the beams' captions are ranked by
             log p(caption | photo) - lambda log p(caption), which moves generic ones down; 0: off, 0.15 costs little
         consensus: captions sampled beside the search; of the beams' captions the one that agrees with them most is the best (minimum
-            Bayes risk, Kumar and Byrne 2004); 0: off, 40 takes three to five times as long
+            Bayes risk, Kumar and Byrne 2004); 0: off, 40 takes some ten times as long
         neighbors: photos of the training that are most like this one; of the beams' captions the one that agrees most with people's
             captions of these is the best (Devlin et al. 2015); 0: off, 100 is enough. The model folder needs them, see
             showattend neighbors
