@@ -60,6 +60,11 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
     return trained(request.param).eval()
 
 
+def photos_for(encoder: Encoder, count: int, size: int) -> torch.Tensor:
+    """Photos of about that size: a transformer takes whole patches only."""
+    return random_photos(count, size - size % round(encoder.grid_geometry.step))
+
+
 def rebuilt(encoder: Encoder) -> Encoder:
     """The encoder as a saved model would rebuild it."""
     again = rebuild_encoder(encoder.config, json.loads(json.dumps(encoder.spec())), encoder.state_dict())
@@ -69,11 +74,12 @@ def rebuilt(encoder: Encoder) -> Encoder:
 
 class TestEncoder:
     def test_features_are_the_rows_of_the_grid(self, encoder: Encoder) -> None:
+        photos = photos_for(encoder, 2, 96)
         with torch.inference_mode():
-            output = encoder(random_photos(2, 96))
+            output = encoder(photos)
         rows, columns = output.grid_shape
         assert output.features.shape == (2, rows * columns, encoder.channels)
-        assert abs(rows - 96 / encoder.grid_geometry.step) <= 1
+        assert abs(rows - photos.shape[-1] / encoder.grid_geometry.step) <= 1
 
     def test_geometry_is_where_the_gradients_are(self, encoder: Encoder) -> None:
         """The pixels that a location depends on lie around the centre that the geometry gives.
@@ -94,7 +100,7 @@ class TestEncoder:
         assert centre == pytest.approx((first + place * step, first + place * step), abs=step / 3)
 
     def test_pixels_are_normalised_with_the_encoder_s_mean_and_std(self, encoder: Encoder) -> None:
-        photos = random_photos(1, 64)
+        photos = photos_for(encoder, 1, 64)
         mean, std = (torch.tensor(values).view(3, 1, 1) for values in encoder.normalization)
         with torch.inference_mode():
             expected = encoder.feature_map(((photos / 255 - mean) / std).contiguous(memory_format=torch.channels_last))
@@ -102,7 +108,7 @@ class TestEncoder:
         assert torch.allclose(features, expected.flatten(2).transpose(1, 2), rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
     def test_a_rebuilt_encoder_is_equal(self, encoder: Encoder) -> None:
-        again, photos = rebuilt(encoder), random_photos(1, 96)
+        again, photos = rebuilt(encoder), photos_for(encoder, 1, 96)
         assert list(again.state_dict()) == list(encoder.state_dict())
         assert (again.channels, again.grid_geometry, again.stages) == (encoder.channels, encoder.grid_geometry, encoder.stages)
         assert again.normalization == encoder.normalization
@@ -112,7 +118,7 @@ class TestEncoder:
             assert torch.equal(again(photos).features, encoder(photos).features)
 
     def test_folded_batchnorm_changes_no_feature(self, encoder: Encoder) -> None:
-        photos = random_photos(3, 64)
+        photos = photos_for(encoder, 3, 64)
         for one in (encoder, rebuilt(encoder)):
             norms = sum(isinstance(module, nn.BatchNorm2d) for module in one.modules())
             folded = one.with_folded_batchnorm()
@@ -139,7 +145,7 @@ class TestEncoder:
 
     def test_gradients_reach_the_first_parameter(self, encoder: Encoder) -> None:
         encoder.set_trainable("all")
-        features, _ = encoder(random_photos(1, 64))
+        features, _ = encoder(photos_for(encoder, 1, 64))
         first = next(encoder.network.parameters())
         (gradient,) = torch.autograd.grad(features.square().sum(), first)
         assert gradient.any()
