@@ -14,6 +14,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench_common import add_names
+
 SCRIPTS = Path(__file__).parent
 SHORT = {
     "decoder": "beam-d512",
@@ -38,7 +42,7 @@ SHORT = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scripts, and print how long each took; 1 if one has failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[[], *SHORT], metavar="NAME", help=f"{', '.join(SHORT)} (default: all)")
+    add_names(parser, "benchmark", list(SHORT))
     started, failed = time.perf_counter(), []
     for name in parser.parse_args(arguments).names or SHORT:
         command = [f"bench_{name}.py", *shlex.split(SHORT[name])]
@@ -47,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if subprocess.run([sys.executable, SCRIPTS / command[0], *command[1:]]).returncode:
             failed.append(command[0])
         print(f"({time.perf_counter() - begun:.0f} s)\n", flush=True)
-    print(f"{time.perf_counter() - started:.0f} s in all{f', failed: {chr(44).join(failed)}' if failed else ''}")
+    print(", ".join([f"{time.perf_counter() - started:.0f} s in all", *(f"{name} has failed" for name in failed)]))
     return 1 if failed else 0
 
 

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.model.is_dir():
         raise InputError(f"no model folder at {args.model}: give one that training has written, such as runs/NAME/model")
-    check_writable(args.model / NEIGHBORS, [])
+    check_writable(args.model / NEIGHBORS)
     model, device = load_pretrained(args.model, trust=args.trust), choose_device(args.device)
     data = read_captions(args.root, args.layout)
     for note in data.notes:

@@ -1,4 +1,7 @@
-"""CIDEr-D between captions that are token ids, without a loop over n-grams: what rankings of captions need (Vedantam et al. 2015)."""
+"""CIDEr-D between captions that are token ids, on their device and against each reference by itself, to rank them (Vedantam et al. 2015).
+
+`metrics.cider` scores words against all references of a photo; the tests compare the two.
+"""
 
 import math
 from collections.abc import Sequence

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from showattend.data.captions import Photo
 from showattend.decoding.neighbors import Neighbors
@@ -38,10 +39,8 @@ def _mean_features(cache: PhotoCache, rows: Sequence[int]) -> Tensor:
 
 def _token_ids(photos: Sequence[Photo], vocabulary: Vocabulary) -> Tensor:
     """The words of all captions, without `<start>` and `<end>`, padded, (P,C,U)."""
-    captions = [[vocabulary.encode(vocabulary.tokenize(caption))[1:-1][:MAX_LENGTH] for caption in photo.captions] for photo in photos]
-    length = max(len(caption) for own in captions for caption in own)
-    token_ids = torch.full((len(photos), max(map(len, captions)), length), PAD, dtype=torch.int32)
-    for row, own in enumerate(captions):
-        for column, caption in enumerate(own):
-            token_ids[row, column, : len(caption)] = torch.tensor(caption, dtype=torch.int32)
+    count = max(len(photo.captions) for photo in photos)
+    captions = [caption for photo in photos for caption in (*photo.captions, *[""] * (count - len(photo.captions)))]
+    rows = [torch.tensor(vocabulary.encode(vocabulary.tokenize(caption))[1:-1][:MAX_LENGTH], dtype=torch.int32) for caption in captions]
+    token_ids: Tensor = pad_sequence(rows, batch_first=True, padding_value=PAD).unflatten(0, (len(photos), count))
     return token_ids

@@ -51,6 +51,11 @@ class FolderConfig:
     trained_on: str = ""
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no number is NaN or infinite: a sum that is finite, which is quick to compute, says so for all of them."""
+    return bool(torch.isfinite(tensor.sum()) or torch.isfinite(tensor).all())
+
+
 def check_finite(state: Mapping[str, Tensor], where: Path) -> None:
     """Refuse weights that are NaN or infinite, and variances below zero, of which batch normalisation would make NaN.
 
@@ -58,7 +63,7 @@ def check_finite(state: Mapping[str, Tensor], where: Path) -> None:
         InputError: with the name of the first such tensor.
     """
     for name, tensor in state.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor.sum()) and not torch.isfinite(tensor).all():
+        if tensor.is_floating_point() and not is_finite(tensor):
             raise InputError(f"'{name}' of the model {where} is not finite (NaN or infinite): train again with a lower learning rate")
         if name.endswith("running_var") and (tensor < 0).any():
             raise InputError(f"'{name}' of the model {where} is a variance below zero: {COPY_AGAIN}")

@@ -11,7 +11,7 @@ from showattend.decoding.neighbors import Neighbors
 from showattend.errors import InputError
 from showattend.generation_config import MAX_LENGTH
 from showattend.model_files import COPY_AGAIN
-from showattend.pretrained.folder import FolderConfig
+from showattend.pretrained.folder import FolderConfig, is_finite
 
 
 def neighbors_from_tensors(tensors: Mapping[str, Tensor], config: FolderConfig, path: Path) -> Neighbors:
@@ -35,7 +35,7 @@ def neighbors_from_tensors(tensors: Mapping[str, Tensor], config: FolderConfig, 
         raise InputError(f"{path} does not fit the model's encoder of {config.encoder_dim} channels: {COPY_AGAIN}")
     if neighbors.token_ids.min() < 0 or neighbors.token_ids.max() >= config.vocabulary_size:
         raise InputError(f"{path} has captions with words that are not in the vocabulary: {COPY_AGAIN}")
-    finite = all(bool(tensor.isfinite().all()) for tensor in (neighbors.features, neighbors.mean, neighbors.scale))
+    finite = all(map(is_finite, (neighbors.features, neighbors.mean, neighbors.scale)))
     if not finite or not bool((neighbors.scale > 0).all()):
         raise InputError(f"{path} has features that are not finite, or a scale that is not above zero: {COPY_AGAIN}")
     return neighbors
