@@ -15,10 +15,11 @@ from showattend.errors import InputError
 
 HEAD = "<h1>showattend</h1><p>Give a photo, then touch a word of its caption to see where the model looked for it.</p>"
 OWN_HELP = "Where would it look if I said this?"
-# Gradio gives the pictures of examples no name for screen readers.
-NAME_EXAMPLES = (
-    """() => document.querySelectorAll(".gallery-item").forEach((item, n) => item.setAttribute("aria-label", `example ${n + 1}`))"""
-)
+# Gradio gives the pictures of examples no name for screen readers; it shows them late, and anew with each tab.
+NAME_EXAMPLES = """<script>
+new MutationObserver(() => document.querySelectorAll(".gallery-item").forEach((item, n) => { item.ariaLabel = `example ${n + 1}`; }))
+    .observe(document, {childList: true, subtree: true});
+</script>"""
 WAITING = '<p class="waiting">Its caption appears here.</p>'
 CAPTION_HELP = "Caption a photo. Returns a note, the viewer as HTML, and words, log-probabilities, alphas and gates of each caption."
 SCORE_HELP = "Where the model would look if it said a caption of your own, and how probable that caption is. Returns as /caption."
@@ -60,7 +61,6 @@ def make_page(requests: Requests, examples: Sequence[Path]) -> Any:
         _answer_one_photo(requests, one, settings)
         with many:
             _lay_out_many_photos(requests, settings.controls)
-        page.load(None, js=NAME_EXAMPLES)
     return page
 
 

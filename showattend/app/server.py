@@ -78,6 +78,7 @@ def _make_page(models: ModelSet, drawing: DrawingOptions, examples: Sequence[Pat
 
 def _launch(page: Any, options: ServerOptions) -> Any:
     """Start to serve in a thread of its own; what would ask other machines, or tell visitors of this one, is off."""
+    from showattend.app.page import NAME_EXAMPLES
     from showattend.app.theme import CSS, make_theme
 
     page.queue(default_concurrency_limit=1, max_size=QUEUE)
@@ -90,6 +91,7 @@ def _launch(page: Any, options: ServerOptions) -> Any:
             max_file_size=options.max_upload * 10**6,
             theme=make_theme(),
             css=CSS,
+            head=NAME_EXAMPLES,
             footer_links=["api"],
             prevent_thread_lock=True,
             inbrowser=False,

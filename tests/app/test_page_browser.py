@@ -118,6 +118,13 @@ def test_an_example_is_captioned_by_the_chosen_model(page: Any) -> None:
     assert viewer(page).locator(".model").count() == 1
 
 
+def test_an_example_that_appears_late_has_a_name_too(page: Any) -> None:
+    page.locator(".gallery-item").first.wait_for()
+    page.evaluate("document.querySelector('.gallery-item').parentElement.append(document.querySelector('.gallery-item').cloneNode())")
+    page.get_by_role("button", name="example 2").wait_for()
+    assert page.get_by_role("button", name="example 1").count() == 1
+
+
 def test_nobody_is_kept_out(page: Any, photo: Path) -> None:
     assert serious_faults(page) == []
     page.set_input_files("#photo input[type=file]", photo)
