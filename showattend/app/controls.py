@@ -1,6 +1,6 @@
 """The settings of the page: a control for each field of `GenerationConfig`, as the commands have an option for each."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -40,35 +40,36 @@ FIRST = ("num_captions", "beam", "max_length")  # of the search; the others stan
 FIELDS = {field.name: field for field in fields(GenerationConfig)}
 
 
-def make_controls(defaults: GenerationConfig, words: Mapping[str, str]) -> dict[str, Any]:
+def make_controls(defaults: GenerationConfig, words: Mapping[str, str], hidden: Collection[str]) -> dict[str, Any]:
     """The controls in three groups side by side, by the names of their fields.
 
     Args:
         defaults: the settings that the model was validated with
         words: those that they require and ban, by the names of the fields
+        hidden: fields whose controls are not shown
     """
     search = [name for name in FIELDS if name not in (*SAMPLING, *WORDS, *FIRST)]
     controls: dict[str, Any] = {}
     with gr.Row():
         for title, names in (("Search", (*FIRST, *search)), ("Required and banned words", tuple(WORDS)), ("Sampling", SAMPLING)):
             with gr.Column(min_width=240), gr.Accordion(title, open=False):
-                controls |= {name: _make_control(name, words[name] if name in WORDS else getattr(defaults, name)) for name in names}
+                for name in names:
+                    value = words[name] if name in WORDS else getattr(defaults, name)
+                    controls[name] = _make_control(name, value, visible=name not in hidden)
     return controls
 
 
-def _make_control(name: str, value: Any) -> Any:
+def _make_control(name: str, value: Any, *, visible: bool) -> Any:
     text = field_descriptions(GenerationConfig)[name]
+    shown = {"info": text.removesuffix(", by their ids"), "elem_id": name, "visible": visible}
     if name in WORDS:
-        info = text.removesuffix(", by their ids")
-        return gr.Textbox(value, label=WORDS[name], info=info, placeholder="words, with spaces between them", max_lines=1, elem_id=name)
-    label = LABELS.get(name, name.replace("_", " "))
+        return gr.Textbox(value, label=WORDS[name], placeholder="words, with spaces between them", max_lines=1, **shown)
+    shown["label"] = LABELS.get(name, name.replace("_", " "))
     if isinstance(value, bool):
-        return gr.Checkbox(value, label=label, info=text, elem_id=name)
+        return gr.Checkbox(value, **shown)
     minimum, maximum, step = RANGES[name]
     limits = {"minimum": min(minimum, value), "maximum": max(maximum, value), "step": step}
-    return gr.Slider(
-        value=value, label=label, info=text, precision=0 if isinstance(FIELDS[name].default, int) else None, elem_id=name, **limits
-    )
+    return gr.Slider(value=value, precision=0 if isinstance(FIELDS[name].default, int) else None, **limits, **shown)
 
 
 def options_from_values(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class ModelSet:
             return dict.fromkeys(WORDS, "")
         return {name: " ".join(vocabulary.decode(getattr(self.defaults, name))) for name in WORDS}
 
+    @property
+    def unavailable(self) -> set[str]:
+        """Options that ask for what no model has."""
+        return set() if any(captioner.model.neighbors for captioner in self.captioners.values()) else {"neighbors"}
+
     def caption(self, photo: Path, names: Sequence[str], options: Mapping[str, Any], *, gates: bool = False) -> dict[str, Caption]:
         """A photo's caption by each of some models.
 

@@ -85,7 +85,7 @@ def _lay_out_settings(requests: Requests) -> Settings:
     names = requests.models.names
     gr.HTML("<h2>Settings</h2>", elem_classes="head")
     models = gr.CheckboxGroup(names, value=names, label="models", visible=len(names) > 1, elem_id="models")
-    controls = make_controls(requests.models.defaults, requests.models.default_words)
+    controls = make_controls(requests.models.defaults, requests.models.default_words, requests.models.unavailable)
     gates = gr.Checkbox(False, label="gates", info="show the cell's gates at each word", elem_id="gates")
     return Settings(models, gates, controls)
 
