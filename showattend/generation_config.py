@@ -39,8 +39,8 @@ class GenerationConfig:
         consensus: captions sampled beside the search; of the beams' captions the one that agrees with them most is the best (minimum
             Bayes risk, Kumar and Byrne 2004); 0: off, 40 takes some ten times as long
         neighbors: photos of the training that are most like this one; of the beams' captions the one that agrees most with people's
-            captions of these is the best (Devlin et al. 2015); 0: off, 100 is enough. The model folder needs them, see
-            showattend neighbors
+            captions of these is the best (Devlin et al. 2015); 0: off, 100 is enough, best with 20 beams. The model folder needs
+            them, see showattend neighbors; not in training
         sample: draw words from the model's distribution instead of searching
         temperature: divides the log-probabilities; below 1 favours probable words
         top_k: sample among the k most probable words; 0: all

@@ -11,7 +11,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from showattend.data.batches import Batch
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig
-from showattend.decoding.neighbors import check_neighbors
 from showattend.errors import InputError
 from showattend.metrics import corpus_scores
 from showattend.models.caption_model import CaptionModel
@@ -47,7 +46,8 @@ class BaseLitModule(lightning.LightningModule):
         optimizer: OptimizerConfig,
     ) -> None:
         super().__init__()
-        check_neighbors(generation, None)
+        if generation.neighbors:
+            raise InputError("neighbors cannot be used in training: leave out generation.neighbors, and add them to the finished model")
         self.network = network
         self.vocabulary = vocabulary
         self.preprocessing = preprocessing

@@ -60,7 +60,9 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class ReinforceConfig:
-    """How hard attention is trained (Xu et al. 2015, section 4.1); the defaults are those of the authors' code.
+    """How hard attention is trained (Xu et al. 2015, section 4.1).
+
+    The defaults are the paper's terms with the authors' weights; their code adds no entropy unless asked.
 
     Args:
         weight: lambda_r, of the score function against the likelihood
@@ -169,8 +171,8 @@ class CaptionerConfig:
             four words; false is never, true is always
         matmul_precision: of products of float32 matrices, as torch.set_float32_matmul_precision takes it: highest, high or medium, which
             multiplies in bfloat16 where a CPU can (AMX), up to three times as fast
-        start: folder of a finished model whose weights the training starts from, to fine-tune its encoder, say; the other options must
-            be that model's; null: a new model
+        start: folder of a finished model whose weights the training starts from, to fine-tune its encoder, say; encoder, attention,
+            cell and sizes must be that model's; null: a new model
     """
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
