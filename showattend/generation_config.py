@@ -12,7 +12,7 @@ from showattend.errors import InputError
 MAX_REQUIRED_WORDS = 4
 SAMPLING = ("sample", "temperature", "top_k", "top_p", "seed")  # fields that count in sampling only
 RANKINGS = ("mutual_information", "consensus", "neighbors")  # other orders of the captions that beams found
-SEARCHING = ("beam", "groups", "diversity", "mutual_information", "consensus", "neighbors")  # numbers that count in beam search only
+SEARCHING = ("beam", "groups", "diversity", "mutual_information", "consensus", "neighbors")  # fields that count in beam search only
 
 
 # More would fill the memory of whoever asks for it, or opens a folder that does.
@@ -36,8 +36,8 @@ class GenerationConfig:
         diversity: penalty, in nats, for each beam of an earlier group with the same token at the same step
         mutual_information: lambda of reranking by maximum mutual information (Li et al. 2016): the beams' captions are ranked by
             log p(caption | photo) - lambda log p(caption), which moves generic ones down; 0: off, 0.15 costs little
-        consensus: captions sampled beside the search; of the beams' captions the one that agrees with them most is the best (minimum
-            Bayes risk, Kumar and Byrne 2004); 0: off, 40 takes some ten times as long
+        consensus: of the beams' captions the one that agrees most with the others is the best (minimum Bayes risk, Kumar and Byrne
+            2004), which pays with 20 beams
         neighbors: photos of the training that are most like this one; of the beams' captions the one that agrees most with people's
             captions of these is the best (Devlin et al. 2015); 0: off, 100 is enough, best with 20 beams. The model folder needs
             them, see showattend neighbors; not in training
@@ -62,7 +62,7 @@ class GenerationConfig:
     groups: int = 1
     diversity: float = 0.5
     mutual_information: float = 0.0
-    consensus: int = 0
+    consensus: bool = False
     neighbors: int = 0
     sample: bool = False
     temperature: float = 1.0
@@ -74,7 +74,7 @@ class GenerationConfig:
         check_types(self)
         check_range(self, "beam", "groups", minimum=1, maximum=MAX_BEAM)
         check_range(self, "num_captions", minimum=1, maximum=MAX_SAMPLES)
-        check_range(self, "consensus", "neighbors", minimum=0, maximum=MAX_SAMPLES)
+        check_range(self, "neighbors", minimum=0, maximum=MAX_SAMPLES)
         check_range(self, "max_length", minimum=1, maximum=MAX_LENGTH)
         check_range(self, "min_length", "no_repeat_ngram", minimum=0, maximum=MAX_LENGTH)
         check_range(self, "length_penalty", "diversity", "mutual_information", minimum=0)
@@ -96,8 +96,8 @@ class GenerationConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name in always or (value != field.default and field.name not in never):
-                amount = f"{len(value)} words" if isinstance(value, tuple) else f"{value:g}"
-                parts.append(f"{field.name.replace('_', ' ')} {amount}")
+                amount = f" {len(value)} words" if isinstance(value, tuple) else "" if value is True else f" {value:g}"
+                parts.append(f"{field.name.replace('_', ' ')}{amount}")
         return ", ".join(parts)
 
     @property

@@ -41,7 +41,7 @@ SEARCHES = {
     "length": GenerationConfig(3, 6, min_length=3, no_repeat_ngram=2),
     "words": GenerationConfig(3, 6, ban=(5, 6), must_include=(7, 8)),
     "groups": GenerationConfig(4, 6, groups=2, diversity=0.7, num_captions=2),
-    "consensus": GenerationConfig(4, 6, consensus=8, num_captions=2),
+    "consensus": GenerationConfig(4, 6, consensus=True, num_captions=2),
     "information": GenerationConfig(4, 6, 0.7, mutual_information=0.4, num_captions=2),
     "sample": GenerationConfig(1, 6, num_captions=3, sample=True, temperature=1.3, top_k=6, top_p=0.9, seed=3),
 }

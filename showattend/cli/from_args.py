@@ -176,6 +176,5 @@ def generation_config_from_args(captioner: Captioner | ExportedCaptioner | Capti
     from showattend.inference import generation_config
 
     options: dict[str, Any] = {name: value for name in numeric_generation_options() if (value := getattr(args, name, None)) is not None}
-    return generation_config(
-        captioner.model, must_include=args.must_include or None, ban=args.ban or None, sample=args.sample or None, **options
-    )
+    options |= {field.name: True for field in fields(GenerationConfig) if field.default is False and getattr(args, field.name)}
+    return generation_config(captioner.model, must_include=args.must_include or None, ban=args.ban or None, **options)

@@ -1,10 +1,8 @@
-"""Captions ranked by how well they agree with all that the model might say of the photo: minimum Bayes risk (Kumar and Byrne 2004).
+"""Captions ranked by how well they agree with the others that the search found: minimum Bayes risk (Kumar and Byrne 2004).
 
-Captions are sampled beside the search, and of those that were found the one that is most like the samples is the best. The most
-probable caption need not be like the others, and is often a short one.
+The most probable caption need not be like the others, and is often a short one. What the beams found stands for all that the model might
+say of the photo, each caption with a weight that grows with its score.
 """
-
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,33 +10,21 @@ from torch import Tensor
 from showattend.decoding.cider_d import cider_d
 from showattend.decoding.generation import Hypotheses
 from showattend.generation_config import GenerationConfig
+from showattend.vocabulary import END
 
-# A tenth of a caption's score is added to its agreement: some forty samples leave much to chance, and the score decides near ties.
-SCORE_WEIGHT = 0.1
-# At 1 a model that was trained with label smoothing samples too much nonsense to agree with.
-TEMPERATURE = 0.7
-
-
-def sampling_config(config: GenerationConfig) -> GenerationConfig:
-    """The settings of the samples: those of the search that hold for them too."""
-    return replace(
-        config,
-        beam=1,
-        groups=1,
-        must_include=(),
-        consensus=0,
-        sample=True,
-        temperature=TEMPERATURE,
-        num_captions=config.consensus,
-    )
+# Weights are the softmax of the scores over this: at 1 the beams count almost alike, at 0 the best one alone.
+TEMPERATURE = 0.3
 
 
-def rank_by_agreement(found: Hypotheses, samples: Tensor, config: GenerationConfig) -> Hypotheses:
-    """The best `num_captions` of the captions that were found, by agreement and score; those that have not ended stay behind all others.
+def rank_by_consensus(found: Hypotheses, config: GenerationConfig) -> Hypotheses:
+    """The best `num_captions` of the captions that were found, by agreement; those that have not ended stay behind all others."""
+    agreement = torch.stack([_agreement(*photo) for photo in zip(found.token_ids, found.scores, strict=True)])
+    return found.best(agreement, config.num_captions)
 
-    Args:
-        samples: token ids (N,S,U)
-    """
+
+def _agreement(captions: Tensor, scores: Tensor) -> Tensor:
+    """The weighted mean of the CIDEr-D of captions (K,T) against those of them that have ended, (K,)."""
+    has_ended = (captions == END).any(-1)
+    weights = (scores.masked_fill(~has_ended, -torch.inf) / TEMPERATURE).softmax(-1).nan_to_num()  # where none has ended: 0
     # All n-grams weigh the same: how many photos' captions have each is not known here.
-    agreement = torch.stack([cider_d(*photo).mean(-1) for photo in zip(found.token_ids, samples, strict=True)])
-    return found.best(agreement + SCORE_WEIGHT * found.scores, config.num_captions)
+    return cider_d(captions, captions) @ weights.float()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from showattend.decoding.consensus import rank_by_agreement, sampling_config
+from showattend.decoding.consensus import rank_by_consensus
 from showattend.decoding.generation import Hypotheses, StepFunction, generate
 from showattend.decoding.mutual_information import rank_by_mutual_information
 from showattend.decoding.neighbors import Neighbors, check_neighbors, rank_by_neighbors
@@ -43,7 +43,6 @@ def search(
         assert neighbors is not None
         return rank_by_neighbors(found, features[0], neighbors, config)
     if config.consensus:
-        samples = generate(*photos, sampling_config(config), keys)
-        return rank_by_agreement(found, samples.token_ids, config)
+        return rank_by_consensus(found, config)
     no_photo = make_step([torch.zeros_like(each[:1]) for each in features])
     return rank_by_mutual_information(found, *no_photo, config)

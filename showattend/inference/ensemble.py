@@ -67,7 +67,7 @@ class Ensemble:
 
     def fusing_pays(self, photos: int, config: GenerationConfig) -> bool:
         """Whether a search for the captions of so many photos takes so long that `fuse` saves time, see `ops.fusing`; only on a CPU."""
-        rows = config.num_captions if config.sample else config.beam + config.consensus
+        rows = config.num_captions if config.sample else config.beam
         tokens = photos * rows * min(config.max_length, TYPICAL_TOKENS)
         elements = sum(model.network.elements_per_token(model.preprocessing.image_size) for model in self.models)
         return self.device.type == "cpu" and tokens * elements >= SEARCH_ELEMENTS

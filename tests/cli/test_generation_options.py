@@ -85,8 +85,8 @@ def test_samples_depend_only_on_the_seed_and_the_photo(run_caption: Run) -> None
 
 def test_consensus_takes_one_of_the_captions_of_the_beams_whatever_the_batch(run_caption: Run) -> None:
     found = by_photo(run_caption("--num-captions", 4))
-    chosen = run_caption("--beam", 4, "--consensus", 8)
-    assert run_caption("--beam", 4, "--consensus", 8, "--batch-size", 3) == chosen
+    chosen = run_caption("--beam", 4, "--consensus")
+    assert run_caption("--beam", 4, "--consensus", "--batch-size", 3) == chosen
     assert all(text in [caption for _, caption in found[photo]] for photo, text in chosen)
 
 
@@ -126,10 +126,10 @@ def test_an_ensemble_of_two_models_differs_from_the_first(model: Path, shapes: P
         (("--mutual-information", "-0.1"), "mutual_information is -0.1"),
         (("--mutual-information", "0.1", "--beam", "1"), "give a beam of 5"),
         (("--mutual-information", "0.1", "--groups", "2"), "leave out groups"),
-        (("--consensus", "10", "--sample"), "leave out sample"),
-        (("--consensus", "10", "--beam", "1"), "give a beam of 5"),
-        (("--consensus", "10", "--mutual-information", "0.1"), "mutual_information and consensus rank captions"),
-        (("--consensus", "9000"), "consensus is 9000"),
+        (("--consensus", "--sample"), "leave out sample"),
+        (("--consensus", "--beam", "1"), "give a beam of 5"),
+        (("--consensus", "--mutual-information", "0.1"), "mutual_information and consensus rank captions"),
+        (("--neighbors", "9000"), "neighbors is 9000"),
         (("--num-captions", "4", "--beam", "3"), "give a beam of 4"),
         (("--diversity", "1"), "--groups"),
         (("--groups", "2", "--beam", "3"), "groups"),

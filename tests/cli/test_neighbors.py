@@ -68,7 +68,7 @@ def test_a_model_without_neighbors_and_other_rankings_are_refused(
     photos = shapes / "images"
     assert "showattend neighbors --model DIR" in refused("caption", photos, "--model", model, "--neighbors", 5)
     assert "showattend neighbors --model DIR" in refused("evaluate", "--data.root", shapes, "--model", model, "--neighbors", 5)
-    assert "leave out all but one" in refused("caption", photos, "--model", with_neighbors, "--neighbors", 5, "--consensus", 5)
+    assert "leave out all but one" in refused("caption", photos, "--model", with_neighbors, "--neighbors", 5, "--consensus")
     assert "give a beam of 5" in refused("caption", photos, "--model", with_neighbors, "--neighbors", 5, "--beam", 1)
     assert "no model folder at" in refused("neighbors", "--model", photos / "none", "--data.root", shapes)
     assert "neighbors" in refused("fit", "--config", "shapes", "--data.root", shapes, "--model.generation.neighbors", 5)

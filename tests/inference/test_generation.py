@@ -39,9 +39,9 @@ def test_settings_of_the_model_that_contradict_an_option_give_way(
 
 CONTRADICTING = [
     ({"groups": 2, "beam": 4}, {"mutual_information": 0.1}, {"groups": 1, "mutual_information": 0.1}),
-    ({"neighbors": 40}, {"consensus": 10}, {"neighbors": 0, "consensus": 10}),
-    ({"consensus": 40}, {"mutual_information": 0.1}, {"consensus": 0, "mutual_information": 0.1}),
-    ({"consensus": 40}, {"groups": 3}, {"groups": 3}),
+    ({"neighbors": 40}, {"consensus": True}, {"neighbors": 0, "consensus": True}),
+    ({"consensus": True}, {"mutual_information": 0.1}, {"consensus": False, "mutual_information": 0.1}),
+    ({"consensus": True}, {"groups": 3}, {"groups": 3}),
     ({"min_length": 8}, {"max_length": 5}, {"min_length": 0, "max_length": 5}),
     ({"beam": 5, "num_captions": 3}, {"beam": 2}, {"beam": 2, "num_captions": 1}),
     ({"sample": True, "beam": 1, "temperature": 0.8, "min_length": 2}, {"beam": 4}, {"sample": False, "temperature": 1.0, "beam": 4}),
