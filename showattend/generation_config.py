@@ -37,10 +37,10 @@ class GenerationConfig:
         mutual_information: lambda of reranking by maximum mutual information (Li et al. 2016): the beams' captions are ranked by
             log p(caption | photo) - lambda log p(caption), which moves generic ones down; 0: off, 0.15 costs little
         consensus: of the beams' captions the one that agrees most with the others is the best (minimum Bayes risk, Kumar and Byrne
-            2004), which pays with 20 beams
+            2004); give ten beams
         neighbors: photos of the training that are most like this one; of the beams' captions the one that agrees most with people's
-            captions of these is the best (Devlin et al. 2015); 0: off, 100 is enough, best with 20 beams. The model folder needs
-            them, see showattend neighbors; not in training
+            captions of these is the best (Devlin et al. 2015); 0: off; give 100, and 20 beams. The model folder needs them, see
+            showattend neighbors; not in training
         sample: draw words from the model's distribution instead of searching
         temperature: divides the log-probabilities; below 1 favours probable words
         top_k: sample among the k most probable words; 0: all
