@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from showattend.cli.from_args import (
     captioner_from_args,
     generation_config_from_args,
+    given_generation_options,
     inputs_from_args,
     model_folders_from_args,
-    numeric_generation_options,
 )
 from showattend.cli.options import Commands, add_data_options, add_ensemble_options, add_generation_options, add_speed_options
 from showattend.console import print_error
@@ -187,8 +187,7 @@ def _check_sources(args: argparse.Namespace) -> None:
 
 
 def _check_no_generation_options(args: argparse.Namespace) -> None:
-    given = [name for name in numeric_generation_options() if getattr(args, name, None) is not None]
-    given += [name for name in ("sample", "must_include", "ban", "attention_mode", "device", "precision", "fuse") if getattr(args, name)]
+    given = [*given_generation_options(args), *(name for name in ("attention_mode", "device", "precision", "fuse") if getattr(args, name))]
     if given:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise InputError(f"--results are captions already, and nothing is generated: leave out {options}")

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 READ_BYTES = 2**16  # of standard input at a time
 
 
-def numeric_generation_options() -> list[str]:
-    """The fields of GenerationConfig that hold one number: each is an option of the same name."""
-    return [field.name for field in fields(GenerationConfig) if not isinstance(field.default, bool | tuple)]
+def given_generation_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The fields of GenerationConfig that the command line gives, lists of words last: each is an option of the same name."""
+    names = [field.name for field in sorted(fields(GenerationConfig), key=lambda field: isinstance(field.default, tuple))]
+    values = {name: getattr(args, name, None) for name in names}
+    return {name: value for name, value in values.items() if value is not None and value is not False and value != []}
 
 
 def model_folders_from_args(args: argparse.Namespace) -> list[Path]:
@@ -175,6 +177,4 @@ def generation_config_from_args(captioner: Captioner | ExportedCaptioner | Capti
     """
     from showattend.inference import generation_config
 
-    options: dict[str, Any] = {name: value for name in numeric_generation_options() if (value := getattr(args, name, None)) is not None}
-    options |= {field.name: True for field in fields(GenerationConfig) if field.default is False and getattr(args, field.name)}
-    return generation_config(captioner.model, must_include=args.must_include or None, ban=args.ban or None, **options)
+    return generation_config(captioner.model, **given_generation_options(args))

@@ -209,6 +209,7 @@ def test_systems_are_compared_without_a_model(references: Path, tmp_path: Path, 
     [
         (("--results", "R", "--references", "F", "--model", "M"), "captions already"),
         (("--results", "R", "--references", "F", "--ensemble", "M"), "captions already"),
+        (("--results", "R", "--references", "F", "--consensus", "--length-penalty", "0"), "leave out --length-penalty, --consensus"),
         (("--references", "F", "--model", "M"), "a model needs photos"),
         (("--results", "R"), "give --data.root"),
         (("--results", "R", "--references", "F", "--data.root", "D"), "leave out one"),
