@@ -27,7 +27,7 @@ SHORT = {
     "cells": "gru --rounds 1",
     "growth": "search-T --rounds 1",
     "peers": "train-grouped --sizes D=512",
-    "pipeline": "caption --count 64 --rounds 1",
+    "pipeline": "caption --count 64 --rounds 1 --precision auto",
     "features": "float16 --rows 640 --steps 1 --rounds 1",
     "bulk": "decode network write --count 64 --repeats 8 --unit-size 64 --rounds 1",
     "export": "torch onnx --count 16 --rounds 1",

@@ -29,6 +29,7 @@ from showattend.data.batches import Batch, CaptionedDataset, TrainingBatches
 from showattend.data.block_shuffle import BlockShuffledBatches
 from showattend.data.captions import Photo, read_captions
 from showattend.features.cache import PhotoCache, open_or_build_cache
+from showattend.features.manifest import RowOptions
 from showattend.features.row_formats import FLOAT16, INT8, PIXELS, encode_rows, row_type
 from showattend.metrics import corpus_scores
 from showattend.models.config import DecoderConfig
@@ -146,7 +147,7 @@ def scores(model: Path, data: Path, cache_dir: Path) -> list[dict[str, Any]]:
     results = []
     table = Table(("rows", 8), ("BLEU-4", 8), ("CIDEr-D", 8))
     for name in KINDS:
-        cache = open_or_build_cache(photos, pretrained.preprocessing, network.encoder, cache_dir, features_as=name)
+        cache = open_or_build_cache(photos, RowOptions(pretrained.preprocessing, network.encoder, name), cache_dir)
         dataset = CaptionedDataset(photos, [cache], pretrained.vocabulary, None)
         captions: dict[int | str, list[str]] = {}
         for begin in range(0, len(dataset), BATCH):

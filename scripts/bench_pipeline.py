@@ -4,8 +4,9 @@
     python scripts/bench_pipeline.py epoch --encoder resnet101 --stride 16    a whole epoch against the way of most tutorials
     python scripts/bench_pipeline.py caption --photos DIR                     your photos instead of random ones
 
-  extract   files to cached features, against the CNN alone on a batch in memory
-  caption   files to captions of 12 tokens by beam 3, against the same
+  extract   files to cached features, against the CNN alone on a batch in memory, in float32
+  bf16      files to cached features with products of bfloat16 in the CNN, against the same in float32
+  caption   files to captions of 12 tokens by beam 3, against the CNN alone; --precision is of both parts
   train     an epoch from the cache with Lightning, optimiser included, five captions of each photo
   epoch     the same against the way of most tutorials: for each caption the photo is read and encoded again, and decoded by
             scripts/plain_decoder.py; this is measured on one batch of 32
@@ -44,6 +45,7 @@ from showattend.decoding import GenerationConfig
 from showattend.encoders import Encoder, EncoderConfig
 from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.features import cache
+from showattend.features.manifest import RowOptions
 from showattend.inference import Captioner
 from showattend.inference.ensemble import Ensemble
 from showattend.pretrained import Pretrained
@@ -54,8 +56,15 @@ from showattend.training.run_config import DataConfig
 from showattend.vocabulary import END, PAD, Vocabulary
 
 # What a case runs: its own measurement, and the one that it is compared with.
-CASES = {"extract": ("extract", "cnn_only"), "caption": ("caption", "cnn_only"), "train": ("train",), "epoch": ("train", "plain_epoch")}
-TARGETS = {"caption": 0.6}  # of the CNN alone, with MobileNetV2 on two cores
+CASES = {
+    "extract": ("extract", "cnn_only"),
+    "bf16": ("extract_bfloat16", "extract"),
+    "caption": ("caption", "cnn_only"),
+    "train": ("train",),
+    "epoch": ("train", "plain_epoch"),
+}
+# On two cores, by the encoder: captions against the CNN alone, and features in bfloat16 against float32 in a 14x14 grid.
+TARGETS = {"mobilenet_v2": {"caption": 0.6}, "resnet101": {"bf16": 3.0}}
 V, MAX_LENGTH, BATCH, CAPTIONS = 10_000, 12, 32, 5
 # The main process waits for photos from the loader, and for the CNN, which runs while the batch before is captioned or written.
 LOADING = {"reading": (_BaseDataLoaderIter, "__next__")}
@@ -132,15 +141,21 @@ class Bench:
     @torch.inference_mode()
     def cnn_only(self) -> Round:
         """The CNN and nothing else."""
-        batches, extractor = max(1, len(self.paths) // BATCH), self.captioner.ensemble.extractors[0]
+        batches, extractor = max(1, len(self.paths) // BATCH), FeatureExtractor(self.encoder.eval())
+        extractor(self.pixels)  # folds batch normalisation
         return run_round(lambda: [extractor(self.pixels) for _ in range(batches)], batches * len(self.pixels))
 
-    def extract(self) -> Round:
+    def extract(self, dtype: torch.dtype | None = None) -> Round:
         """Files to features on disk."""
+        rows = RowOptions(self.lit.preprocessing, self.encoder, dtype=dtype)
         photos = [Photo(index, path, ()) for index, path in enumerate(self.paths)]
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            run = lambda: cache.open_or_build_cache(photos, self.lit.preprocessing, self.encoder, Path(folder), workers=self.workers)  # noqa: E731
+            run = lambda: cache.open_or_build_cache(photos, rows, Path(folder), workers=self.workers)  # noqa: E731
             return run_round(run, len(photos), **LOADING, cnn=(FeatureExtractor, "_collect"))
+
+    def extract_bfloat16(self) -> Round:
+        """The same, with products of bfloat16."""
+        return self.extract(torch.bfloat16)
 
     def caption(self) -> Round:
         """Files to captions."""
@@ -195,7 +210,9 @@ def report(name: str, results: dict[str, list[Round]], table: Table, target: flo
     medians = {case: statistics.median(values) for case, values in rates.items()}
     shares = {part: statistics.median(one.shares[part] for one in results[ours]) for part in results[ours][0].shares}
     ratio = medians[ours] / medians[others[0]] if others else None
-    comparison = {"epoch": f"{ratio or 0:.1f}x the plain way", "train": ""}.get(name, f"{ratio or 0:.0%} of the CNN alone")
+    times = f"{ratio or 0:.1f}x"
+    own_words = {"epoch": f"{times} the plain way", "bf16": f"{times} float32", "train": ""}
+    comparison = own_words.get(name, f"{ratio or 0:.0%} of the CNN alone")
     parts = ", ".join(f"{part} {share:.0%}" for part, share in shares.items())
     told = verdict(ratio or 0, target)
     table.add(name, f"{medians[ours]:.1f}", comparison, told, note=parts)
@@ -212,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--photos", metavar="DIR", help="JPEG files (default: random ones of 500x375)")
     parser.add_argument("--count", type=int, default=256, help="photos (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes that read photos ahead (default: %(default)s)")
-    parser.add_argument("--precision", default="32", help="of the search: 32, bf16 or int8 (default: %(default)s)")
+    parser.add_argument("--precision", default="32", help="of captions: 32, bf16, int8 or auto (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="of the network (default: torch's)")
     options = parser.parse_args(arguments)
     if options.threads:
@@ -222,8 +239,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = options.names or list(CASES)
     with tempfile.TemporaryDirectory() as folder:
         results = measure(Bench(options, Path(folder)), names, options.rounds)
-    print_head("cpu", options.encoder, f"decoder in precision {options.precision}", f"{options.workers} workers", f"{options.count} photos")
-    table, targets = Table(("case", 8), ("photos/s", 9), ("", 22), ("target", 12)), TARGETS if options.encoder == "mobilenet_v2" else {}
+    print_head("cpu", options.encoder, f"captions in {options.precision}", f"{options.workers} workers", f"{options.count} photos")
+    table, targets = Table(("case", 8), ("photos/s", 9), ("", 22), ("target", 12)), TARGETS.get(options.encoder, {})
     rows = [report(name, results, table, targets.get(name)) for name in names]
     write_json(options.json, [{**row, "encoder": options.encoder, "precision": options.precision} for row in rows])
 

@@ -6,7 +6,7 @@ A dataclass calls them in `__post_init__`, so they hold for YAML, the command li
 
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -85,14 +85,14 @@ def check_range(
             raise InputError(f"{full_name(config, name)} is {_show(value)}: give {allowed}")
 
 
-def check_choice(config: Any, name: str, known: Iterable[str]) -> None:
-    """Refuse a name that is not among those known.
+def check_choice(config: Any, name: str, known: Collection[str | int]) -> None:
+    """Refuse a name, or a number, that is not among those known.
 
     Raises:
         InputError: with the nearest known name.
     """
     if getattr(config, name) not in known:
-        raise unknown_name(full_name(config, name), getattr(config, name), known)
+        raise unknown_name(full_name(config, name), str(getattr(config, name)), map(str, known))
 
 
 def from_mapping(cls: type[T], values: object, *, section: str | None = None) -> T:

@@ -148,11 +148,12 @@ class _ExtractionKills:
             from showattend.data.transforms import Preprocessing
             from showattend.encoders import EncoderConfig, make_encoder
             from showattend.features.cache import open_or_build_cache
+            from showattend.features.manifest import RowOptions
 
             torch.manual_seed(0)
             encoder = make_encoder(EncoderConfig("mobilenet_v3_large", "none")).eval()
             photos = read_captions(self.plan.fixtures / SHAPES).split("train") * 4
-            open_or_build_cache(photos, Preprocessing(96, "crop"), encoder, Path("cache"), batch_size=4, workers=0)
+            open_or_build_cache(photos, RowOptions(Preprocessing(96, "crop"), encoder), Path("cache"), batch_size=4, workers=0)
 
         return run_forked(action, folder, timeout=120, kill_after=kill_after)
 

@@ -37,8 +37,8 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True,
     parser.add_argument(
         "--precision",
         metavar="NAME",
-        help="precision of the decoder's matrix multiplications: 32, bf16 or int8 (faster, a little less exact), or auto: bf16 where this "
-        "processor multiplies it faster, else 32 (default: auto)",
+        help="precision of the encoder's and the decoder's products: 32, bf16 or int8 (faster, a little less exact; int8 in the decoder "
+        "alone), or auto: bf16 where this processor multiplies it faster, else 32 (default: auto)",
     )
     add_trust_option(parser)
 

@@ -7,7 +7,7 @@ from threading import Barrier
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from showattend.encoders.base import Encoder, EncoderOutput
 
@@ -20,21 +20,24 @@ Item = TypeVar("Item")
 
 
 class FeatureExtractor:
-    """Inference with a frozen encoder: batch normalisation folded, small batches in parallel. Features are equal up to float tolerance.
+    """Inference with a frozen encoder: batch normalisation folded, small batches in parallel. Features are equal up to rounding.
 
-    Batch normalisation is folded as soon as the encoder has computed so many photos that folding would have paid. On a CPU each of torch's
-    threads computes some photos of its own: threads that share a layer wait for each other at its end.
+    Batch normalisation is folded as soon as the encoder has computed so many photos that folding would have paid; in 16 bits at once, or
+    the features of a photo would depend on how many came before it. On a CPU each of torch's threads computes some photos of its own:
+    threads that share a layer wait for each other at its end.
 
     Args:
         encoder: in eval mode, and not to be changed afterwards
-        dtype: of the features; None: that of the encoder's weights
+        dtype: 16 bits, of the features and of the operands of its convolutions and products; None: that of the encoder's weights
     """
 
     def __init__(self, encoder: Encoder, dtype: torch.dtype | None = None) -> None:
         self.encoder = encoder
         self.dtype = dtype
         self.photos_computed = 0
-        self.on_cpu = encoder.mean.device.type == "cpu"
+        self.fold_after = FOLD_AFTER if dtype is None else 1
+        self.device = encoder.mean.device
+        self.on_cpu = self.device.type == "cpu"
         self.threads = torch.get_num_threads() if self.on_cpu else 1
 
     def __call__(self, pixels: Tensor) -> EncoderOutput:
@@ -51,15 +54,18 @@ class FeatureExtractor:
             a function that waits for the end and returns the features
         """
         before, self.photos_computed = self.photos_computed, self.photos_computed + len(pixels)
-        if before < FOLD_AFTER <= self.photos_computed:
+        if before < self.fold_after <= self.photos_computed:
             self.encoder = self.encoder.with_folded_batchnorm()
-        parts = pixels.split(MICRO_BATCH if self.on_cpu else len(pixels))
+            if self.dtype:
+                _round_weights(self.encoder, self.dtype)
+        parts = pixels.to(self.device).split(MICRO_BATCH if self.on_cpu else len(pixels))
         outputs = map(self._compute, parts) if min(len(parts), self.threads) == 1 else self._pool.map(self._compute, parts)
         return partial(self._collect, outputs)
 
     @torch.inference_mode()
     def _compute(self, pixels: Tensor) -> EncoderOutput:
-        output: EncoderOutput = self.encoder(pixels)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None, cache_enabled=False):
+            output: EncoderOutput = self.encoder(pixels)
         return output._replace(features=output.features.to(self.dtype)) if self.dtype else output
 
     def _collect(self, outputs: Iterable[EncoderOutput]) -> EncoderOutput:
@@ -74,6 +80,13 @@ class FeatureExtractor:
         # set_num_threads holds for its own thread, but also for every thread that starts later.
         torch.set_num_threads(self.threads)
         return pool
+
+
+def _round_weights(encoder: Encoder, dtype: torch.dtype) -> None:
+    """Convert the weights that autocast would convert at each call. Those of normalisation keep their precision."""
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.to(dtype)
 
 
 def prefetch_one(items: Iterable[Item]) -> Iterator[Item]:

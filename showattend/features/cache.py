@@ -11,12 +11,11 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from showattend.batching import in_batches
@@ -24,11 +23,11 @@ from showattend.console import print_error
 from showattend.data.captions import Photo
 from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
-from showattend.encoders import Encoder
 from showattend.errors import InputError, one_line
 from showattend.features.decoded_photos import DecodedPhotos
 from showattend.features.extraction import Payload, join_payloads, write_payload
-from showattend.features.row_formats import FLOAT16, PIXELS, decode_row, row_type
+from showattend.features.manifest import RowOptions
+from showattend.features.row_formats import decode_row, row_type
 from showattend.files import sha256_of, waiting_lock, write_text
 from showattend.isolation import run_in_children
 from showattend.models.inputs import Features, Pixels
@@ -67,36 +66,23 @@ class PhotoCache:
             os.posix_fadvise(file.fileno(), self.offset + first * size, count * size, os.POSIX_FADV_WILLNEED)
 
 
-def open_or_build_cache(
-    photos: Sequence[Photo],
-    preprocessing: Preprocessing,
-    encoder: Encoder | None,
-    folder: Path,
-    *,
-    features_as: str = FLOAT16,
-    batch_size: int = 32,
-    workers: int = 1,
-) -> PhotoCache:
+def open_or_build_cache(photos: Sequence[Photo], rows: RowOptions, folder: Path, *, batch_size: int = 32, workers: int = 1) -> PhotoCache:
     """Open the cache of these photos, or build it where there is none or it is damaged.
 
     Of several processes that need it at once, one builds it, and the others wait for that.
-
-    Args:
-        encoder: frozen; None caches the photos' pixels
-        features_as: FLOAT16, or INT8 in half the space
 
     Raises:
         InputError: the folder cannot be written to, the disk is too small, or no photo can be read.
     """
 
     def write(path: Path, manifest: dict[str, Any]) -> Payload:
-        return write_payload(path, manifest["shape"], manifest["rows"], photos, preprocessing, encoder, batch_size, workers)
+        return write_payload(path, manifest["shape"], photos, rows, batch_size, workers)
 
-    manifest, path = _place(photos, preprocessing, encoder, folder, features_as)
+    manifest, path = _place(photos, rows, folder)
 
     def open_if_usable(*, report: bool) -> PhotoCache | None:
         cache = _open_if_whole(path, manifest, report=report)
-        if cache and can_be_read_now(photos, cache.broken, preprocessing):
+        if cache and can_be_read_now(photos, cache.broken, rows.preprocessing):
             if report:
                 print_error("a photo that could not be read before can be read now: all are read again")
             return None
@@ -127,15 +113,7 @@ def can_be_read_now(photos: Sequence[Photo], broken: Iterable[int], preprocessin
     return False
 
 
-def open_or_join_caches(
-    photos: Sequence[Photo],
-    preprocessing: Preprocessing,
-    encoder: Encoder | None,
-    folder: Path,
-    *,
-    features_as: str,
-    shares: Sequence[tuple[int, int]],
-) -> PhotoCache:
+def open_or_join_caches(photos: Sequence[Photo], rows: RowOptions, folder: Path, *, shares: Sequence[tuple[int, int]]) -> PhotoCache:
     """Open the cache of these photos, or join those of its shares, whose files are removed then.
 
     Args:
@@ -147,14 +125,12 @@ def open_or_join_caches(
     parts: list[PhotoCache] = []
 
     def write(path: Path, manifest: dict[str, Any]) -> Payload:
-        parts.extend(
-            open_or_build_cache(photos[slice(*share)], preprocessing, encoder, folder, features_as=features_as) for share in shares
-        )
+        parts.extend(open_or_build_cache(photos[slice(*share)], rows, folder) for share in shares)
         files = [(part.path, part.offset) for part in parts]
         broken = {begin + row: reason for (begin, _), part in zip(shares, parts, strict=True) for row, reason in part.broken.items()}
-        return join_payloads(path, manifest["shape"], manifest["rows"], files, broken)
+        return join_payloads(path, manifest["shape"], rows.format, files, broken)
 
-    manifest, path = _place(photos, preprocessing, encoder, folder, features_as)
+    manifest, path = _place(photos, rows, folder)
     with waiting_lock(path.with_suffix(".lock")):
         cache = _open_if_whole(path, manifest, report=True) or _build(path, manifest, write)
     for part in parts:
@@ -163,19 +139,17 @@ def open_or_join_caches(
     return cache
 
 
-def is_cached(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: Encoder | None, folder: Path, features_as: str) -> bool:
+def is_cached(photos: Sequence[Photo], rows: RowOptions, folder: Path) -> bool:
     """Whether the cache of these photos is there and whole."""
-    manifest, path = _place(photos, preprocessing, encoder, folder, features_as)
+    manifest, path = _place(photos, rows, folder)
     return _open_if_whole(path, manifest, report=False) is not None
 
 
-def _place(
-    photos: Sequence[Photo], preprocessing: Preprocessing, encoder: Encoder | None, folder: Path, features_as: str
-) -> tuple[dict[str, Any], Path]:
+def _place(photos: Sequence[Photo], rows: RowOptions, folder: Path) -> tuple[dict[str, Any], Path]:
     """The manifest of a cache, and its file."""
-    manifest = _manifest(photos, preprocessing, encoder, features_as)
+    manifest = rows.manifest(photos)
     digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
-    name = re.sub(r"\W+", "-", encoder.config.name) if encoder else "pixels"
+    name = re.sub(r"\W+", "-", rows.encoder.config.name) if rows.encoder else "pixels"
     return manifest, folder / f"{name}-{digest}.npy"
 
 
@@ -185,42 +159,6 @@ def _build(path: Path, manifest: dict[str, Any], write: Callable[[Path, dict[str
     _remember(path, payload.sha256)
     write_text(path.with_suffix(".json"), json.dumps({**manifest, **payload._asdict()}, indent=1))
     return _open(path, manifest)
-
-
-def _manifest(photos: Sequence[Photo], preprocessing: Preprocessing, encoder: Encoder | None, features_as: str) -> dict[str, Any]:
-    """All that the rows depend on."""
-    size = preprocessing.image_size
-    common: dict[str, Any] = {"preprocessing": asdict(preprocessing), "files": files_digest(photos)}
-    if encoder is None:
-        return {**common, "shape": [len(photos), 3, size, size], "rows": PIXELS}
-    blank = torch.zeros(1, 3, size, size, dtype=torch.uint8, device=encoder.mean.device)
-    with torch.inference_mode():
-        shape = [len(photos), *encoder.eval()(blank).features.shape[1:]]
-    return {
-        **common,
-        "shape": shape,
-        "rows": features_as,
-        "encoder": [encoder.config.name, encoder.config.layer, encoder.config.stride],
-        "weights": weights_digest(encoder),
-    }
-
-
-def weights_digest(encoder: Encoder) -> str:
-    """SHA-256 of an encoder's state, in hexadecimal digits."""
-    weights = hashlib.sha256()
-    for name, tensor in encoder.state_dict().items():
-        weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return weights.hexdigest()
-
-
-def files_digest(photos: Sequence[Photo]) -> str:
-    """A digest of the files; a photo counts as the same while its path, size and time of change are the same."""
-    files = hashlib.sha256()
-    for photo in photos:
-        status = photo.path.stat()
-        line = f"{photo.id} {photo.path.resolve()} {status.st_size} {status.st_mtime_ns}\n"
-        files.update(line.encode(errors="surrogateescape"))
-    return files.hexdigest()
 
 
 def read_broken(content: Any, photos: int) -> dict[int, str]:

@@ -14,11 +14,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from showattend.data.captions import Photo
-from showattend.data.transforms import Preprocessing
-from showattend.encoders import Encoder
 from showattend.encoders.feature_extractor import FeatureExtractor, prefetch_one
 from showattend.errors import InputError
 from showattend.features.decoded_photos import DecodedBatch, decoded_batches
+from showattend.features.manifest import RowOptions
 from showattend.features.row_formats import encode_rows, row_type
 from showattend.files import atomic_write, writable
 
@@ -33,10 +32,8 @@ class Payload(NamedTuple):
 def write_payload(
     path: Path,
     shape: Sequence[int],
-    rows_as: str,
     photos: Sequence[Photo],
-    preprocessing: Preprocessing,
-    encoder: Encoder | None,
+    rows: RowOptions,
     batch_size: int,
     workers: int,
 ) -> Payload:
@@ -44,27 +41,26 @@ def write_payload(
 
     Args:
         shape: of all pixels (N,3,S,S) or features (N,L,D)
-        rows_as: the format of a row, see `row_formats`
 
     Raises:
         InputError: the folder cannot be written to, the disk is too small, or no photo can be read.
     """
-    row = row_type(rows_as, tuple(shape[1:]))
+    row, preprocessing, extractor = row_type(rows.format, tuple(shape[1:])), rows.preprocessing, rows.make_extractor()
     _check_space(path.parent, shape[0] * row.itemsize)
     # A generator of its own: whether the cache was there already must not change the random numbers of training.
     decoded = decoded_batches([photo.path for photo in photos], preprocessing, batch_size, workers, torch.Generator())
     broken: dict[int, str] = {}
-    task = "Reading pixels" if encoder is None else "Computing features"
+    task = "Reading pixels" if extractor is None else "Computing features"
 
     def blocks() -> Iterator[bytes]:
         done = 0
         with tqdm(total=len(photos), desc=task + " (mirrored)" * preprocessing.flip, unit=" photos") as bar:
-            for values, reasons in _batches(decoded, encoder):
+            for values, reasons in _batches(decoded, extractor):
                 for index, reason in enumerate(reasons):
                     if reason:
                         values[index] = 0
                         broken[done + index] = reason
-                yield encode_rows(rows_as, values).tobytes()
+                yield encode_rows(rows.format, values).tobytes()
                 done += len(values)
                 bar.update(len(values))
         check_not_all_broken(broken, len(photos))
@@ -86,7 +82,8 @@ def join_payloads(path: Path, shape: Sequence[int], rows_as: str, parts: Sequenc
     """Write the rows of several files, one after another, to one .npy file.
 
     Args:
-        shape, rows_as: as of `write_payload`, of all rows together
+        shape: as of `write_payload`, of all rows together
+        rows_as: the format of a row, see `row_formats`
         parts: the files, with the bytes before the first row of each
 
     Raises:
@@ -123,13 +120,12 @@ def _header(count: int, row: np.dtype[Any]) -> bytes:
     return header.getvalue()
 
 
-def _batches(decoded: Iterable[DecodedBatch], encoder: Encoder | None) -> Iterator[tuple[Tensor, list[str]]]:
+def _batches(decoded: Iterable[DecodedBatch], extractor: FeatureExtractor | None) -> Iterator[tuple[Tensor, list[str]]]:
     """Pixels or features of each batch, and the reason why a photo is broken, or an empty one."""
-    if encoder is None:
+    if extractor is None:
         yield from ((pixels, reasons) for pixels, _, reasons in decoded)
         return
-    extractor = FeatureExtractor(encoder)
-    started = ((reasons, extractor.submit(pixels.to(encoder.mean.device))) for pixels, _, reasons in decoded)
+    started = ((reasons, extractor.submit(pixels)) for pixels, _, reasons in decoded)
     for reasons, wait in prefetch_one(started):
         yield wait().features, reasons
 

@@ -13,9 +13,10 @@ from showattend.data.captions import Photo
 from showattend.data.json_files import read_json
 from showattend.data.transforms import Preprocessing
 from showattend.errors import InputError
-from showattend.features.cache import can_be_read_now, files_digest, read_broken
+from showattend.features.cache import can_be_read_now, read_broken
 from showattend.features.decoded_photos import decoded_batches
 from showattend.features.extraction import check_not_all_broken
+from showattend.features.manifest import files_digest
 from showattend.files import write_text
 from showattend.models.inputs import Pixels
 

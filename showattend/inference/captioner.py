@@ -87,7 +87,7 @@ class Captioner:
             ensemble: folders of more models, whose probabilities are averaged with those of the first
             attention_mode: expected, argmax or sample, for a model with hard attention; None: the mode it was trained with
             fuse: never, always or auto: compile the attention's loops, auto where the photos ahead pay for it, see `expect`
-            precision: of the decoder's products, 32, bf16, int8 or auto, see `choose_precision`
+            precision: of the products, 32, bf16, int8 (in the decoder alone) or auto, see `choose_precision`
             trust: modules, such as my_package.cells, that the folders' files may import
 
         Raises:

@@ -14,6 +14,7 @@ from showattend.errors import InputError
 from showattend.models.inputs import Features
 from showattend.ops.cuda_graphs import GraphedInference
 from showattend.ops.fusing import SEARCH_ELEMENTS, TYPICAL_TOKENS
+from showattend.ops.onednn import multiplies_bfloat16
 from showattend.pretrained import Pretrained
 
 # For each model, a function that waits for its encoder and returns the features.
@@ -32,7 +33,7 @@ class Ensemble:
 
     Args:
         models: of one vocabulary and one preprocessing; they are moved to the device
-        dtype: of the operands of the decoders' products, bfloat16 or int8, with all else in float32; None: that of the weights
+        dtype: of the operands of products, bfloat16, or int8 in the decoders alone, with all else in float32; None: that of the weights
 
     Raises:
         InputError: the models do not fit together, or int8 does not work here.
@@ -45,8 +46,9 @@ class Ensemble:
         self.networks = [(model.network.float() if dtype else model.network).to(device).eval() for model in models]
         self.device, self.dtype = device, dtype
         self.autocast_dtype = dtype if dtype is not None and dtype.itemsize == 2 else None
-        # Decoders that multiply in 16 bits round the features first of all: the threads that compute them can do it.
-        self.extractors = _make_extractors([network.encoder for network in self.networks], self.autocast_dtype)
+        # Decoders of int8 round the features to bfloat16 in any case.
+        with_int8 = torch.bfloat16 if dtype == torch.int8 and device.type == "cpu" and multiplies_bfloat16() else None
+        self.extractors = _make_extractors([network.encoder for network in self.networks], self.autocast_dtype or with_int8)
         self.decoders = [network.inference_decoder(dtype) for network in self.networks]
         self.is_fused = False
         self.neighbors = models[0].neighbors and models[0].neighbors.to(device)

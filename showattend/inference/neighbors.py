@@ -11,6 +11,7 @@ from showattend.data.captions import Photo
 from showattend.decoding.neighbors import Neighbors
 from showattend.errors import InputError
 from showattend.features.cache import PhotoCache, open_or_build_cache
+from showattend.features.manifest import RowOptions
 from showattend.generation_config import MAX_LENGTH
 from showattend.pretrained import Pretrained
 from showattend.vocabulary import PAD, Vocabulary
@@ -25,7 +26,8 @@ def neighbors_of(model: Pretrained, photos: Sequence[Photo], cache_dir: Path, *,
     Raises:
         InputError: see `open_or_build_cache`; the captions have no words.
     """
-    cache = open_or_build_cache(photos, model.preprocessing, model.network.encoder.to(device), cache_dir, workers=workers)
+    rows_of_features = RowOptions(model.preprocessing, model.network.encoder.to(device))
+    cache = open_or_build_cache(photos, rows_of_features, cache_dir, workers=workers)
     rows = [row for row in range(len(photos)) if row not in cache.broken]
     token_ids = _token_ids([photos[row] for row in rows], model.vocabulary)
     if not token_ids.numel():

@@ -38,8 +38,11 @@ class Precision(NamedTuple):
         return DTYPES[self.name]
 
 
-def choose_precision(name: str, device: torch.device) -> Precision:
+def choose_precision(name: str, device: torch.device, option: str = "--precision") -> Precision:
     """A precision by its name: 32, bf16, int8, or auto.
+
+    Args:
+        option: what the line advises to give
 
     Raises:
         InputError: there is no such precision.
@@ -49,12 +52,12 @@ def choose_precision(name: str, device: torch.device) -> Precision:
     if name != "auto":
         raise unknown_name("precision", name, ["auto", *DTYPES])
     if device.type != "cpu":
-        return Precision("32", f"precision 32: on {device.type} bfloat16 has to be asked for (--precision bf16)")
+        return Precision("32", f"precision 32: on {device.type} bfloat16 has to be asked for ({option} bf16)")
     if not multiplies_bfloat16():
         return Precision("32", "precision 32: this processor has no products of bfloat16")
     gain = bfloat16_gain()
     took = "bf16" if gain >= MIN_GAIN else "32"
-    other = "--precision 32 for float32" if took == "bf16" else "--precision bf16 takes them all the same"
+    other = f"{option} 32 for float32" if took == "bf16" else f"{option} bf16 takes them all the same"
     return Precision(took, f"precision {took}: products of bfloat16 are {gain:.1f} times as fast as those of float32 here ({other})")
 
 

@@ -14,7 +14,8 @@ from showattend.data.shapes import INDEX_FILE, Scene, read_scenes, write_shapes
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder, make_encoder
 from showattend.errors import InputError
-from showattend.features.cache import open_or_build_cache, weights_digest
+from showattend.features.cache import open_or_build_cache
+from showattend.features.manifest import RowOptions, weights_digest
 from showattend.files import write_text
 from showattend.pretrained.loading import load_pretrained
 from showattend.study.config import CaptionStudy
@@ -61,7 +62,7 @@ def prepare_material(config: CaptionStudy, folder: Path) -> Material:
     vocabulary = Vocabulary.build(map(find_tokenizer(tokenizer), captions), min_count=config.data.min_count, tokenizer=tokenizer)
     datasets = {}
     for split in SPLITS:
-        cache = open_or_build_cache(photos[split], preprocessing, encoder, folder / "cache", workers=0)
+        cache = open_or_build_cache(photos[split], RowOptions(preprocessing, encoder), folder / "cache", workers=0)
         captions_per_photo = config.data.captions_per_photo if split == "train" else None
         datasets[split] = CaptionedDataset(photos[split], [cache], vocabulary, captions_per_photo)
     scenes = read_scenes(root) if (root / INDEX_FILE).exists() else None

@@ -11,14 +11,15 @@ from showattend.data.batches import Batch, CaptionedDataset, PhotoSource, ShareO
 from showattend.data.block_shuffle import BlockShuffledBatches, buffer_for
 from showattend.data.captions import CaptionedPhotos, Photo, read_captions
 from showattend.data.shared_memory import workers_that_fit
-from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder
 from showattend.errors import InputError
 from showattend.features.cache import is_cached, open_or_build_cache, open_or_join_caches
 from showattend.features.decoded_photos import usable_workers
+from showattend.features.manifest import RowOptions
 from showattend.features.photo_files import open_photo_files
 from showattend.features.row_formats import FLOAT16, INT8
 from showattend.files import default_cache_dir
+from showattend.inference.precision import Precision, choose_precision
 from showattend.ops.cuda_graphs import TRAINS_BESIDE_THREADS
 from showattend.training.interruption import ignore_signals
 from showattend.training.processes import from_first, gather, report
@@ -85,38 +86,46 @@ class CaptionDataModule(lightning.LightningDataModule):
             raise InputError("crops need pixels, and features are cached: leave out --data.crop, or give --data.cache pixels")
         # Lightning moves the model only after this.
         encoder = model.network.encoder.to(self.trainer.strategy.root_device) if caches_features else None  # type: ignore[union-attr]
-        sources = [self._source(photos, view, encoder) for view in views]
+        features_as, dtype = FEATURES_AS.get(self.config.cache, FLOAT16), self._encoder_dtype(encoder)
+        sources = [self._source(photos, RowOptions(view, encoder, features_as, dtype)) for view in views]
         for reason in sources[0].broken.values():
             report(f"left out: {reason}")
         if not training:
             return CaptionedDataset(photos, sources, self.vocabulary, None)
         return CaptionedDataset(photos, sources, self.vocabulary, self.config.captions_per_photo, self.config.crop)
 
-    def _source(self, photos: list[Photo], view: Preprocessing, encoder: Encoder | None) -> PhotoSource:
-        """Where the photos are read from; with an encoder its features."""
+    def _encoder_dtype(self, encoder: Encoder | None) -> torch.dtype | None:
+        """Of the products of the encoder, where its features are cached."""
+        if encoder is None:
+            return None
+        precision: Precision = from_first(choose_precision(str(self.config.precision), encoder.mean.device, "--data.precision"))
+        if precision.note:
+            report(f"features in {precision.note}")
+        return precision.dtype
+
+    def _source(self, photos: list[Photo], rows: RowOptions) -> PhotoSource:
+        """Where the photos are read from."""
         workers = self.config.num_workers
         if self.config.cache == "none":
-            return open_photo_files(photos, view, self.cache_dir, workers=workers)
-        features_as = FEATURES_AS[self.config.cache] if encoder else FLOAT16
-        self._fill_together(photos, view, encoder, features_as)
-        return open_or_build_cache(photos, view, encoder, self.cache_dir, features_as=features_as, workers=workers)
+            return open_photo_files(photos, rows.preprocessing, self.cache_dir, workers=workers)
+        self._fill_together(photos, rows)
+        return open_or_build_cache(photos, rows, self.cache_dir, workers=workers)
 
-    def _fill_together(self, photos: list[Photo], view: Preprocessing, encoder: Encoder | None, features_as: str) -> None:
+    def _fill_together(self, photos: list[Photo], rows: RowOptions) -> None:
         """Let each of several processes fill the cache of its share of the photos, and the first one join them."""
         trainer: Any = self.trainer
         process, processes = trainer.global_rank, trainer.world_size
-        common = (view, encoder, self.cache_dir)
         if processes == 1 or len(photos) < MIN_SHARE * processes:
             return
-        if from_first(process == 0 and is_cached(photos, *common, features_as)):
+        if from_first(process == 0 and is_cached(photos, rows, self.cache_dir)):
             return
         bounds = [len(photos) * i // processes for i in range(processes + 1)]
         shares = list(pairwise(bounds))
         own = photos[slice(*shares[process])]
-        open_or_build_cache(own, *common, features_as=features_as, workers=self.config.num_workers)
+        open_or_build_cache(own, rows, self.cache_dir, workers=self.config.num_workers)
         gather(None)  # all shares are there
         if process == 0:
-            open_or_join_caches(photos, *common, features_as=features_as, shares=shares)
+            open_or_join_caches(photos, rows, self.cache_dir, shares=shares)
         gather(None)
 
     def _loader(self, split: str) -> DataLoader[Batch]:

@@ -11,6 +11,7 @@ from showattend.vocabulary import BPE, TOKENIZERS
 
 BATCHINGS = ("photos", "length")
 CACHES = ("features", "int8", "pixels", "none")
+PRECISIONS = (32, "bf16", "auto")
 # Validation metrics, and whether more (max) or less (min) of them is better.
 MONITORS = {**monitor_choices(), "val_loss": "min"}
 
@@ -35,6 +36,8 @@ class DataConfig:
         cache: what is kept on the disk: features of a frozen encoder in half precision; int8, the same in half the space; pixels, from
             which the encoder computes features in every epoch; or none, which decodes the photos in every epoch too. Of an encoder
             that is trained, features and int8 keep the pixels
+        precision: of the products of a frozen encoder, whose features are cached: 32; bf16; or auto, which takes bf16 where this processor
+            multiplies it faster
         cache_dir: folder of the cache; null: the folder showattend in the user's cache folder
         shuffle_buffer: photos that are shuffled at a time, read in blocks of neighbours; 0: all photos; null: all, unless their rows
             take more than three quarters of the memory
@@ -57,6 +60,7 @@ class DataConfig:
     min_count: int = 5
     max_words: int | None = None
     cache: str = "features"
+    precision: int | str = 32
     cache_dir: Path | None = None
     shuffle_buffer: int | None = None
     num_workers: int = 1
@@ -68,6 +72,7 @@ class DataConfig:
         check_range(self, "crop", above=0, maximum=1)
         check_choice(self, "batching", BATCHINGS)
         check_choice(self, "cache", CACHES)
+        check_choice(self, "precision", PRECISIONS)
         check_choice(self, "tokenizer", ("auto", *TOKENIZERS, BPE))
 
 

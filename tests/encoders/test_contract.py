@@ -8,6 +8,7 @@ from factories import random_photos
 from torch import nn
 
 from showattend.encoders import Encoder, EncoderConfig, make_encoder, rebuild_encoder
+from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.encoders.registry import encoders
 from showattend.errors import InputError
 
@@ -128,6 +129,13 @@ class TestEncoder:
                 expected, features = one(photos), folded(photos)
             assert features.grid_shape == expected.grid_shape
             assert (features.features - expected.features).norm() < 1e-5 * expected.features.norm()
+
+    def test_features_in_bfloat16_are_near(self, encoder: Encoder) -> None:
+        photos = photos_for(encoder, 2, 64)
+        exact, rounded = (FeatureExtractor(encoder.eval(), dtype)(photos) for dtype in (None, torch.bfloat16))
+        assert rounded.grid_shape == exact.grid_shape
+        error = (rounded.features.float() - exact.features).norm() / exact.features.norm()
+        assert error < 0.1
 
     def test_training_starts_at_a_stage(self, encoder: Encoder) -> None:
         parameters = dict(encoder.network.named_parameters())

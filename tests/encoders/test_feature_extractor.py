@@ -23,6 +23,21 @@ def test_batchnorm_is_folded_after_enough_photos() -> None:
     assert extractor.encoder is with_folded_batchnorm
 
 
+def test_features_in_bfloat16_depend_on_the_photo_alone() -> None:
+    encoder, images = make_encoder(EncoderConfig("mobilenet_v2", "none")).eval(), random_photos(2 * MICRO_BATCH, 64)
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    extractor = FeatureExtractor(encoder, torch.bfloat16)
+    first = extractor(images[:MICRO_BATCH]).features
+    again = extractor(images).features
+    assert again.dtype == torch.bfloat16
+    assert torch.equal(again[:MICRO_BATCH], first)
+    assert all(torch.equal(tensor, before[name]) and tensor.dtype == before[name].dtype for name, tensor in encoder.state_dict().items())
+    with torch.inference_mode():
+        expected = encoder(images).features
+    error = (again.float() - expected).norm() / expected.norm()
+    assert 1e-3 < error < 0.05, "rounded, by its own products and not only at the end"
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("count", [1, MICRO_BATCH, 3 * MICRO_BATCH + 1])
 def test_photos_in_parallel_have_the_features_of_photos_one_by_one(threads: int, count: int) -> None:

@@ -21,6 +21,7 @@ from showattend.data.transforms import Preprocessing
 from showattend.encoders import Encoder, EncoderConfig, make_encoder
 from showattend.errors import InputError
 from showattend.features.cache import is_cached, open_or_build_cache, open_or_join_caches
+from showattend.features.manifest import RowOptions
 from showattend.features.photo_files import open_photo_files
 from showattend.features.row_formats import FLOAT16, INT8, decode_row, encode_rows
 
@@ -38,9 +39,15 @@ def encoder() -> Encoder:
     return make_encoder(EncoderConfig("tiny", "none")).eval()
 
 
+@pytest.fixture
+def rows(encoder: Encoder) -> RowOptions:
+    """Features of photos of 32 pixels."""
+    return RowOptions(Preprocessing(32), encoder)
+
+
 def test_rows_are_the_encoder_s_features_of_each_photo(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
     preprocessing = Preprocessing(32)
-    cache = open_or_build_cache(photos, preprocessing, encoder, tmp_path / "cache", batch_size=2)
+    cache = open_or_build_cache(photos, RowOptions(preprocessing, encoder), tmp_path / "cache", batch_size=2)
     assert cache.shape == (5, 16, encoder.channels)
     for row, photo in enumerate(photos):
         with torch.inference_mode():
@@ -50,57 +57,58 @@ def test_rows_are_the_encoder_s_features_of_each_photo(photos: list[Photo], enco
 
 
 def test_without_an_encoder_rows_are_the_pixels(photos: list[Photo], tmp_path: Path) -> None:
-    cache = open_or_build_cache(photos, Preprocessing(32), None, tmp_path / "cache")
+    cache = open_or_build_cache(photos, RowOptions(Preprocessing(32)), tmp_path / "cache")
     assert torch.equal(cache.read(4), Preprocessing(32).load(photos[4].path)[0])
 
 
-def test_a_second_call_reads_no_photo(photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+def test_a_second_call_reads_no_photo(photos: list[Photo], rows: RowOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = open_or_build_cache(photos, rows, tmp_path / "cache")
     monkeypatch.setattr(Preprocessing, "load", lambda *_: pytest.fail("read again"))
-    assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache") == first
+    assert open_or_build_cache(photos, rows, tmp_path / "cache") == first
 
 
-def test_anything_that_changes_the_rows_changes_the_file(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
+def test_anything_that_changes_the_rows_changes_the_file(photos: list[Photo], encoder: Encoder, rows: RowOptions, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
-    paths = [open_or_build_cache(photos, Preprocessing(32), encoder, folder).path]
-    paths.append(open_or_build_cache(photos, Preprocessing(32).mirrored(), encoder, folder).path)
-    paths.append(open_or_build_cache(photos, Preprocessing(40), encoder, folder).path)
-    paths.append(open_or_build_cache(photos[:4], Preprocessing(32), encoder, folder).path)
-    paths.append(open_or_build_cache(photos, Preprocessing(32), make_encoder(EncoderConfig("tiny", "none")), folder).path)
+    paths = [open_or_build_cache(photos, rows, folder).path]
+    paths.append(open_or_build_cache(photos, RowOptions(Preprocessing(32).mirrored(), encoder), folder).path)
+    paths.append(open_or_build_cache(photos, RowOptions(Preprocessing(40), encoder), folder).path)
+    paths.append(open_or_build_cache(photos, RowOptions(Preprocessing(32), encoder, dtype=torch.bfloat16), folder).path)
+    paths.append(open_or_build_cache(photos[:4], rows, folder).path)
+    paths.append(open_or_build_cache(photos, RowOptions(Preprocessing(32), make_encoder(EncoderConfig("tiny", "none"))), folder).path)
     Image.new("RGB", (9, 9)).save(photos[0].path)
-    paths.append(open_or_build_cache(photos, Preprocessing(32), encoder, folder).path)
+    paths.append(open_or_build_cache(photos, rows, folder).path)
     assert len(set(paths)) == len(paths)
 
 
-def test_broken_photos_are_named_and_the_others_kept(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
+def test_broken_photos_are_named_and_the_others_kept(photos: list[Photo], rows: RowOptions, tmp_path: Path) -> None:
     photos[1].path.write_bytes(b"")
-    cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", batch_size=2)
+    cache = open_or_build_cache(photos, rows, tmp_path / "cache", batch_size=2)
     assert list(cache.broken) == [1]
-    assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache") == cache
+    assert open_or_build_cache(photos, rows, tmp_path / "cache") == cache
     assert not cache.read(1).any()
     assert cache.read(2).any()
 
 
 @pytest.mark.parametrize("without_bars", [False, True])
 def test_a_broken_photo_of_a_later_batch_is_the_row_that_is_left_out(
-    without_bars: bool, photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    without_bars: bool, photos: list[Photo], rows: RowOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("extraction", "photo_files"):
         monkeypatch.setattr(f"showattend.features.{module}.tqdm", partial(tqdm, disable=without_bars))  # as TQDM_DISABLE=1 does
     monkeypatch.setattr("showattend.features.photo_files.BATCH", 2)
     photos[3].path.write_text("no picture")
-    cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", batch_size=2, workers=0)
+    cache = open_or_build_cache(photos, rows, tmp_path / "cache", batch_size=2, workers=0)
     assert set(cache.broken) == {3}
     assert set(open_photo_files(photos, Preprocessing(32), tmp_path, workers=0).broken) == {3}
 
 
 def test_a_photo_is_read_again_after_more_pixels_were_allowed(
-    photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: list[Photo], rows: RowOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (300, 300)).save(photos[1].path)
 
     def broken() -> list[set[int]]:
-        cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0)
+        cache = open_or_build_cache(photos, rows, tmp_path / "cache", workers=0)
         return [set(cache.broken), set(open_photo_files(photos, Preprocessing(32), tmp_path, workers=0).broken)]
 
     monkeypatch.setenv("SHOWATTEND_MAX_PIXELS", "40000")
@@ -110,7 +118,7 @@ def test_a_photo_is_read_again_after_more_pixels_were_allowed(
 
 
 def test_a_photo_that_killed_its_process_kills_none_when_the_cache_is_opened_again(
-    photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    photos: list[Photo], rows: RowOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     load, deadly = Preprocessing.load, photos[1].path
     monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))  # seconds between looks at the workers
@@ -122,11 +130,11 @@ def test_a_photo_that_killed_its_process_kills_none_when_the_cache_is_opened_aga
 
     with monkeypatch.context() as patch:
         patch.setattr(Preprocessing, "load", crash)
-        cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+        cache = open_or_build_cache(photos, rows, tmp_path / "cache")
         assert "the process that decodes it dies (SIGKILL)" in cache.broken[1]
-        assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0) == cache
+        assert open_or_build_cache(photos, rows, tmp_path / "cache", workers=0) == cache
     assert "can be read now" not in capsys.readouterr().err
-    assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0).broken == {}
+    assert open_or_build_cache(photos, rows, tmp_path / "cache", workers=0).broken == {}
     assert capsys.readouterr().err.count("can be read now: all are read again") == 1
 
 
@@ -140,6 +148,7 @@ from showattend.data.captions import Photo
 from showattend.data.transforms import Preprocessing
 from showattend.encoders import EncoderConfig, make_encoder
 from showattend.features.cache import open_or_build_cache
+from showattend.features.manifest import RowOptions
 torch.set_num_threads(2)
 folder = Path(sys.argv[1])
 Image.new("RGB", (300, 300)).save(folder / "0.png")
@@ -149,7 +158,7 @@ for _ in range(2):
     torch.ones(3000, 3000).sum()
     torch.manual_seed(0)
     encoder = make_encoder(EncoderConfig("tiny", "none")).eval()
-    print(list(open_or_build_cache(photos, Preprocessing(224), encoder, folder, workers=0).broken))
+    print(list(open_or_build_cache(photos, RowOptions(Preprocessing(224), encoder), folder, workers=0).broken))
 """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "2"}
     command = [sys.executable, "-c", code, str(tmp_path)]
@@ -157,21 +166,21 @@ for _ in range(2):
     assert run.stdout == "[1]\n[1]\n"
 
 
-def test_nothing_readable_is_an_error_and_leaves_nothing(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
+def test_nothing_readable_is_an_error_and_leaves_nothing(photos: list[Photo], rows: RowOptions, tmp_path: Path) -> None:
     for photo in photos:
         photo.path.write_bytes(b"nothing")
     with pytest.raises(InputError, match="none of the 5 photos"):
-        open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+        open_or_build_cache(photos, rows, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_an_interruption_leaves_nothing(photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_leaves_nothing(photos: list[Photo], rows: RowOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load = Preprocessing.load
     monkeypatch.setattr(
         Preprocessing, "load", lambda self, path: load(self, path) if path != photos[3].path else (_ for _ in ()).throw(KeyboardInterrupt)
     )
     with pytest.raises(KeyboardInterrupt):
-        open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", batch_size=1, workers=0)
+        open_or_build_cache(photos, rows, tmp_path / "cache", batch_size=1, workers=0)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -196,9 +205,9 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_cache_is_built_again(
-    damage: str, photos: list[Photo], encoder: Encoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    damage: str, photos: list[Photo], rows: RowOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cache = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0)
+    cache = open_or_build_cache(photos, rows, tmp_path / "cache", workers=0)
     expected = [cache.read(row) for row in range(len(photos))]
     suffix, change = DAMAGE[damage]
     path = cache.path.with_suffix(suffix)
@@ -206,40 +215,42 @@ def test_a_damaged_cache_is_built_again(
     assert change(content) != content
     path.write_bytes(change(content))
     capsys.readouterr()
-    again = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0)
+    again = open_or_build_cache(photos, rows, tmp_path / "cache", workers=0)
     assert all(torch.equal(again.read(row), expected[row]) for row in range(len(photos)))
     lines = [line for line in capsys.readouterr().err.splitlines() if "is damaged" in line]
     assert len(lines) == (suffix != ".checked")
-    assert open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", workers=0) == again
+    assert open_or_build_cache(photos, rows, tmp_path / "cache", workers=0) == again
     assert "damaged" not in capsys.readouterr().err
 
 
 def test_the_digest_is_compared_once_for_a_file(
-    photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: list[Photo], rows: RowOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, digests = tmp_path / "cache", list[str]()
     file_digest = hashlib.file_digest
-    cache = open_or_build_cache(photos, Preprocessing(32), encoder, folder)
+    cache = open_or_build_cache(photos, rows, folder)
     monkeypatch.setattr("hashlib.file_digest", lambda *args: digests.append(args[1]) or file_digest(*args))
-    open_or_build_cache(photos, Preprocessing(32), encoder, folder)
+    open_or_build_cache(photos, rows, folder)
     assert digests == []
     os.utime(cache.path)
     for _ in range(2):
-        open_or_build_cache(photos, Preprocessing(32), encoder, folder)
+        open_or_build_cache(photos, rows, folder)
         assert digests == ["sha256"]
 
 
 def test_a_full_disk_is_an_error_before_any_work(
-    photos: list[Photo], encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: list[Photo], rows: RowOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(InputError, match=r"--data\.cache_dir"):
-        open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
+        open_or_build_cache(photos, rows, tmp_path / "cache")
 
 
-def test_int8_rows_are_within_half_a_level_of_each_channel_in_half_the_space(photos: list[Photo], encoder: Encoder, tmp_path: Path) -> None:
-    exact = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache")
-    rounded = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "cache", features_as=INT8)
+def test_int8_rows_are_within_half_a_level_of_each_channel_in_half_the_space(
+    photos: list[Photo], encoder: Encoder, rows: RowOptions, tmp_path: Path
+) -> None:
+    exact = open_or_build_cache(photos, rows, tmp_path / "cache")
+    rounded = open_or_build_cache(photos, RowOptions(Preprocessing(32), encoder, INT8), tmp_path / "cache")
     assert (rounded.shape, rounded.input_type) == (exact.shape, exact.input_type)
     assert rounded.nbytes < 0.65 * exact.nbytes  # with more locations, the scales count for less
     for row in range(len(photos)):
@@ -279,13 +290,14 @@ def test_a_damaged_memory_of_broken_photos_is_made_again(photos: list[Photo], tm
 @pytest.mark.parametrize("features_as", [FLOAT16, INT8])
 def test_caches_of_shares_join_to_the_cache_of_all(photos: list[Photo], encoder: Encoder, tmp_path: Path, features_as: str) -> None:
     photos[1].path.write_bytes(b"")
-    whole = open_or_build_cache(photos, Preprocessing(32), encoder, tmp_path / "whole", features_as=features_as)
+    rows = RowOptions(Preprocessing(32), encoder, features_as)
+    whole = open_or_build_cache(photos, rows, tmp_path / "whole")
     folder, shares = tmp_path / "shared", [(0, 2), (2, 5)]
     for begin, end in shares:
-        open_or_build_cache(photos[begin:end], Preprocessing(32), encoder, folder, features_as=features_as)
-    assert not is_cached(photos, Preprocessing(32), encoder, folder, features_as)
-    joined = open_or_join_caches(photos, Preprocessing(32), encoder, folder, features_as=features_as, shares=shares)
-    assert is_cached(photos, Preprocessing(32), encoder, folder, features_as)
+        open_or_build_cache(photos[begin:end], rows, folder)
+    assert not is_cached(photos, rows, folder)
+    joined = open_or_join_caches(photos, rows, folder, shares=shares)
+    assert is_cached(photos, rows, folder)
     assert list(joined.broken) == list(whole.broken) == [1]
     assert joined.path.name == whole.path.name
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in (tmp_path / "whole").iterdir())

@@ -48,6 +48,10 @@ def test_every_choice_learns_the_same(shapes: Path, weights: Path, tmp_path: Pat
     assert kind is Features
     assert (expected - from_int8).norm() < 0.2 * moved
     assert not torch.equal(expected, from_int8)
+    from_bfloat16, kind = train(shapes, weights, tmp_path, precision="bf16")
+    assert kind is Features
+    assert (expected - from_bfloat16).norm() < 0.2 * moved
+    assert not torch.equal(expected, from_bfloat16)
 
 
 def test_random_crops_need_pixels(shapes: Path, weights: Path, tmp_path: Path) -> None:
