@@ -20,6 +20,7 @@ from showattend.models.teacher_forcing import flatten_tokens, teacher_forcing_sp
 from showattend.ops.cuda_graphs import GraphedTraining
 from showattend.ops.fusing import TRAINING_ELEMENTS
 from showattend.ops.linear_cross_entropy import caption_loss
+from showattend.training.allocator import keep_freed_memory
 from showattend.training.base import BaseLitModule, batch_counts
 from showattend.training.config import PENALTY_TARGETS, CaptionerConfig, ReinforceConfig
 from showattend.training.datamodule import CaptionDataModule
@@ -91,6 +92,8 @@ class LitCaptioner(BaseLitModule):
             raise InputError("loss.scheduled_sampling grows until the end of training: give --trainer.max_epochs or --trainer.max_steps")
         if self.device.type != "cpu":
             return
+        if not self.encoder_is_frozen:
+            keep_freed_memory()
         if self.config.fuse == "auto":
             if self.is_fused is None:
                 self.is_fused = self._attention_elements() >= TRAINING_ELEMENTS
