@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from showattend.config_checks import check_range, check_types
+from showattend.encoders.packing import pack_modules
 from showattend.errors import InputError, unknown_name
 from showattend.geometry import GridGeometry
 
@@ -179,6 +180,16 @@ class Encoder(nn.Module, ABC):
         Its features are this encoder's up to float tolerance. This one folds nothing.
         """
         return copy.deepcopy(self).eval().requires_grad_(False)
+
+    def for_inference(self, dtype: torch.dtype | None = None) -> "Encoder":
+        """A copy with folded batch normalisation, and with packed convolutions where oneDNN computes them; it has no gradients.
+
+        Args:
+            dtype: of the operands of products, where autocast has it too; None: that of the weights
+        """
+        encoder = self.with_folded_batchnorm()
+        pack_modules(encoder.network, dtype)
+        return encoder
 
     def set_trainable(self, finetune: str | None) -> Self:
         """Train all parameters (`all`), those from a stage on, or none (None; all where the encoder is trained from scratch).

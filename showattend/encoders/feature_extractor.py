@@ -7,7 +7,7 @@ from threading import Barrier
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from showattend.encoders.base import Encoder, EncoderOutput
 
@@ -55,9 +55,7 @@ class FeatureExtractor:
         """
         before, self.photos_computed = self.photos_computed, self.photos_computed + len(pixels)
         if before < self.fold_after <= self.photos_computed:
-            self.encoder = self.encoder.with_folded_batchnorm()
-            if self.dtype:
-                _round_weights(self.encoder, self.dtype)
+            self.encoder = self.encoder.for_inference(self.dtype)
         parts = pixels.to(self.device).split(MICRO_BATCH if self.on_cpu else len(pixels))
         outputs = map(self._compute, parts) if min(len(parts), self.threads) == 1 else self._pool.map(self._compute, parts)
         return partial(self._collect, outputs)
@@ -80,13 +78,6 @@ class FeatureExtractor:
         # set_num_threads holds for its own thread, but also for every thread that starts later.
         torch.set_num_threads(self.threads)
         return pool
-
-
-def _round_weights(encoder: Encoder, dtype: torch.dtype) -> None:
-    """Convert the weights that autocast would convert at each call. Those of normalisation keep their precision."""
-    for module in encoder.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.to(dtype)
 
 
 def prefetch_one(items: Iterable[Item]) -> Iterator[Item]:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from showattend.encoders.base import Encoder, EncoderConfig
 from showattend.encoders.graph import Graph
 from showattend.encoders.graph_network import GraphNetwork, fold_batchnorm
+from showattend.encoders.graph_packing import pack_graph
 from showattend.encoders.grid_geometry import receptive_field_grid
 from showattend.errors import InputError
 
@@ -55,3 +57,8 @@ class GraphEncoder(Encoder):
         """A frozen copy in eval mode, in which batch normalisation is part of the convolution before it."""
         copied = GraphEncoder(self.config, fold_batchnorm(self.network), self.mean.clone(), self.std.clone())
         return copied.eval().requires_grad_(False)
+
+    def for_inference(self, dtype: torch.dtype | None = None) -> Encoder:
+        """A copy with folded batch normalisation and packed convolutions, see `Encoder.for_inference`."""
+        network = pack_graph(fold_batchnorm(self.network), dtype)
+        return GraphEncoder(self.config, network, self.mean.clone(), self.std.clone()).eval()

@@ -15,6 +15,7 @@ from showattend.encoders.graph import Call, Graph, Part, refs
 from showattend.encoders.graph_arguments import Ref
 from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER
 from showattend.errors import InputError, one_line
+from showattend.ops.packed_convolution import PackedConv2d
 
 # Elements that a graph holds at once, and computes in all, for each of its input: a file must not fill the memory, nor compute without end.
 # Of torchvision's networks, VGG holds most (43) and EfficientNet-B7 computes most (907).
@@ -68,6 +69,11 @@ class GraphNetwork(nn.Module):
             parent.add_module(name, kind(**part.arguments))
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"the encoder's graph is not valid: {path}: {one_line(error)}") from error
+
+    def replace(self, path: str, module: nn.Module) -> None:
+        """Put another module in the place of a part."""
+        self.set_submodule(path, module)
+        self._by_path[path] = module
 
     def forward(self, image: Tensor) -> Tensor:
         """Execute the calls.
@@ -139,7 +145,7 @@ class _Limits:
 
 def _expected_elements(run: Any, x: Any, *rest: Any) -> int:
     """How many elements a result will have; of what keeps, shrinks or hardly pads its operand, the operand's."""
-    if isinstance(run, nn.Conv2d):
+    if isinstance(run, nn.Conv2d | PackedConv2d):
         elements = int(len(x) * run.out_channels)
         sizes = x.shape[-2:], run.kernel_size, run.stride, map(int, run.padding), run.dilation
         for side, kernel, stride, padding, dilation in zip(*sizes, strict=True):
@@ -173,8 +179,8 @@ def fold_batchnorm(network: GraphNetwork) -> GraphNetwork:
             parts[conv.target] = Part("Conv2d", {**parts[conv.target].arguments, "bias": True})
             renamed[call.result] = Ref(conv.result)
         else:
-            kwargs = {key: _rename(value, renamed) for key, value in call.kwargs.items()}
-            calls.append(call._replace(args=_rename(call.args, renamed), kwargs=kwargs))
+            kwargs = {key: rename(value, renamed) for key, value in call.kwargs.items()}
+            calls.append(call._replace(args=rename(call.args, renamed), kwargs=kwargs))
     output = renamed.get(graph.output, Ref(graph.output)).name
     return GraphNetwork(replace(graph, parts=parts, calls=tuple(calls), output=output), weights).eval()
 
@@ -197,10 +203,11 @@ def _fold(weights: dict[str, Tensor], conv: str, norm: str, part: Part) -> None:
     weights[f"{conv}.weight"], weights[f"{conv}.bias"] = weight.detach(), bias.detach()
 
 
-def _rename(value: Any, renamed: Mapping[str, Ref]) -> Any:
+def rename(value: Any, renamed: Mapping[str, Ref]) -> Any:
+    """Arguments of a call, in which results have other names."""
     if isinstance(value, Ref):
         return renamed.get(value.name, value)
-    return tuple(_rename(item, renamed) for item in value) if isinstance(value, tuple) else value
+    return tuple(rename(item, renamed) for item in value) if isinstance(value, tuple) else value
 
 
 def _resolve(value: Any, values: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ import inspect
 import math
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from showattend.encoders.base import DEFAULT_WEIGHTS, RANDOM_WEIGHTS, Encoder, E
 from showattend.encoders.graph_encoder import NETWORK
 from showattend.encoders.grid_trace import GridTrace
 from showattend.encoders.registry import register_family
+from showattend.encoders.timm_folding import fold_batchnorm_modules, on_meta_device
 from showattend.encoders.weights_file import load_weights
 from showattend.errors import InputError, one_line, unknown_name
 from showattend.geometry import GridGeometry
@@ -99,10 +100,17 @@ class TimmEncoder(Encoder):
         """Normalised photos (N,3,S,S) to the feature map (N,D,rows,columns)."""
         return _feature_map(self.network, normalized, self.layers, self.config.name)
 
+    def with_folded_batchnorm(self) -> Encoder:
+        """A frozen copy in eval mode, in which batch normalisation is part of the convolution before it."""
+        folded = copy.deepcopy(self).eval().requires_grad_(False)
+        image = torch.zeros(1, 3, self.image_size, self.image_size, device="meta")
+        fold_batchnorm_modules(folded.network, partial(_feature_map, image=image, layers=self.layers, name=self.config.name))
+        return folded.requires_grad_(False)
+
     def geometry_at(self, image_size: int) -> GridGeometry:
         """Where the grid looks in photos of a size: TensorFlow's padding, of the networks tf_…, depends on it."""
         if image_size not in self.geometries:
-            self.geometries[image_size] = _trace(copy.deepcopy(self.network).to("meta"), self.config, image_size).geometry
+            self.geometries[image_size] = _trace(on_meta_device(self.network), self.config, image_size).geometry
         return self.geometries[image_size]
 
 

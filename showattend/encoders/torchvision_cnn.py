@@ -67,7 +67,14 @@ class TorchvisionCNN(Encoder):
 
     def with_folded_batchnorm(self) -> Encoder:
         """A frozen copy in eval mode, in which batch normalisation is part of the convolution before it."""
-        return GraphEncoder.from_graph(self.config, self.graph, self.state_dict()).with_folded_batchnorm()
+        return self._as_graph().with_folded_batchnorm()
+
+    def for_inference(self, dtype: torch.dtype | None = None) -> Encoder:
+        """A copy with folded batch normalisation and packed convolutions, see `Encoder.for_inference`."""
+        return self._as_graph().for_inference(dtype)
+
+    def _as_graph(self) -> GraphEncoder:
+        return GraphEncoder.from_graph(self.config, self.graph, self.state_dict())
 
 
 def _normalization(name: str) -> Normalization:

@@ -1,18 +1,18 @@
-"""oneDNN matrix products, through operators that torch does not document, each behind a fallback to public ones.
+"""oneDNN's matrix products and convolutions, through operators that torch does not document, each behind a fallback to public ones.
 
 On a CPU torch multiplies float32 matrices with MKL, which is made for Intel's processors. oneDNN, which torch's wheels contain too, is
 up to 1.5 times as fast on those of AMD, takes weights whose layout was prepared once, and multiplies matrices of bfloat16 and int8. torch
 offers it only through the operators that its compiler generates, and these may change or disappear with any version. This is the only
 module that calls them. The first use probes them with small matrices; where they are missing, fail or give other results,
-`torch.nn.functional.linear` takes their place.
+torch's own `linear` and `conv2d` take their place.
 """
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -107,6 +107,40 @@ def pack(weight: Tensor) -> Tensor:
     return packed
 
 
+class Convolution(NamedTuple):
+    """The arguments of a convolution of two dimensions, and the activation behind it as oneDNN names it, with its own arguments."""
+
+    padding: tuple[int, ...] = (0, 0)
+    stride: tuple[int, ...] = (1, 1)
+    dilation: tuple[int, ...] = (1, 1)
+    groups: int = 1
+    activation: str = "none"
+    activation_arguments: tuple[float, ...] = ()
+
+    def pack(self, weight: Tensor, input_shape: Sequence[int]) -> Tensor:
+        """A copy of weight (D,C/groups,rows,columns) in the memory layout of oneDNN's kernels; only where `packs_convolutions`.
+
+        Args:
+            input_shape: (N,C,rows,columns), for which it will be fastest
+        """
+        packed: Tensor = torch.ops.mkldnn._reorder_convolution_weight(
+            weight, self.padding, self.stride, self.dilation, self.groups, list(input_shape)
+        )
+        return packed
+
+    def __call__(self, x: Tensor, packed: Tensor, bias: Tensor | None = None) -> Tensor:
+        """The activation of the convolution of x (N,C,rows,columns), without gradients; weight and bias have the type of x."""
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, packed, bias, self.padding, self.stride, self.dilation, self.groups, self.activation, self.activation_arguments, ""
+        )
+        return result
+
+
+def packs_convolutions(weight: Tensor) -> bool:
+    """Whether oneDNN takes the weight of a convolution: where it `packs` matrices of this type, and its convolutions passed their probe."""
+    return packs(weight) and _convolution_works(weight.dtype)
+
+
 def int8_linear(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
     """x weight^T + bias with both operands rounded to int8, as a function of x (M,K).
 
@@ -165,6 +199,21 @@ def _probe(run: Callable[[Tensor, Tensor, Tensor], list[Tensor]], atol: float) -
 def _float32_works() -> bool:
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         return _probe(lambda x, weight, bias: [linear(x, weight, bias), linear(x, pack(weight), bias)], atol=1e-5)
+
+
+@cache
+def _convolution_works(dtype: torch.dtype) -> bool:
+    """Whether a convolution of two groups, with holes and an activation, is torch's own."""
+    convolution = Convolution((1, 1), (2, 1), (1, 2), 2, "hardtanh", (0.0, 6.0))
+    x, weight, bias = torch.linspace(-2, 2, 160).view(1, 4, 8, 5), torch.linspace(3, -2, 72).view(4, 2, 3, 3), torch.linspace(-1, 1, 4)
+    expected = F.relu6(F.conv2d(x, weight, bias, convolution.stride, convolution.padding, convolution.dilation, convolution.groups))
+    x, weight, bias = (tensor.to(dtype) for tensor in (x, weight, bias))
+    try:
+        with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+            result = convolution(x, convolution.pack(weight, x.shape), bias).float()
+        return torch.allclose(result, expected, atol=1e-4 if dtype == torch.float32 else 0.1)
+    except (AttributeError, RuntimeError, TypeError):
+        return False
 
 
 @cache

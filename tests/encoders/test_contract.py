@@ -11,6 +11,7 @@ from showattend.encoders import Encoder, EncoderConfig, make_encoder, rebuild_en
 from showattend.encoders.feature_extractor import FeatureExtractor
 from showattend.encoders.registry import encoders
 from showattend.errors import InputError
+from showattend.ops.packed_convolution import PackedConv2d
 
 SIZE = 384  # larger than the part of an image that a location depends on, almost
 TORCHVISION = [
@@ -130,6 +131,16 @@ class TestEncoder:
             assert features.grid_shape == expected.grid_shape
             assert (features.features - expected.features).norm() < 1e-5 * expected.features.norm()
 
+    def test_an_encoder_for_inference_has_the_same_features(self, encoder: Encoder) -> None:
+        packed = encoder.eval().for_inference()
+        assert not any(parameter.requires_grad for parameter in packed.parameters())
+        for count, size in ((2, 64), (1, 96)):  # weights are packed for the first size
+            photos = photos_for(encoder, count, size)
+            with torch.inference_mode():
+                expected, features = encoder(photos), packed(photos)
+            assert features.grid_shape == expected.grid_shape
+            assert (features.features - expected.features).norm() < 1e-5 * expected.features.norm()
+
     def test_features_in_bfloat16_are_near(self, encoder: Encoder) -> None:
         photos = photos_for(encoder, 2, 64)
         exact, rounded = (FeatureExtractor(encoder.eval(), dtype)(photos) for dtype in (None, torch.bfloat16))
@@ -161,5 +172,12 @@ class TestEncoder:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
+def test_all_convolutions_are_packed_with_the_activations_behind_them(name: str) -> None:
+    modules = list(trained(name).for_inference().modules())
+    if any(isinstance(module, PackedConv2d) for module in modules):  # oneDNN's operators are there
+        assert not any(isinstance(module, nn.Conv2d) for module in modules)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "timm/resnet10t"])
 def test_all_batchnorm_behind_convolutions_is_folded(name: str) -> None:
     assert not any(isinstance(module, nn.BatchNorm2d) for module in trained(name).with_folded_batchnorm().modules())

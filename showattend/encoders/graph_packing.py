@@ -1,0 +1,50 @@
+"""Packed convolutions in a network whose graph tells what follows each of them."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from showattend.encoders.graph import Call, refs
+from showattend.encoders.graph_arguments import Ref
+from showattend.encoders.graph_network import GraphNetwork, rename
+from showattend.encoders.graph_schema import FUNCTIONS
+from showattend.encoders.packing import round_weights
+from showattend.ops.packed_convolution import PackedConv2d, can_pack, is_activation
+
+
+def pack_graph(network: GraphNetwork, dtype: torch.dtype | None) -> GraphNetwork:
+    """A copy for inference in which each activation behind a convolution, that nothing else takes, is part of it.
+
+    Args:
+        dtype: of the operands of products; None: that of the weights
+    """
+    graph = network.graph
+    uses = [name for call in graph.calls for name in refs(call)] + [graph.output]
+    targets = [call.target for call in graph.calls]
+    convs = {
+        call.result: call for call in graph.calls if call.kind == "call_module" and can_pack(network.get_submodule(call.target), dtype)
+    }
+    activations, renamed, calls = dict[str, Any](), dict[str, Ref](), list[Call]()
+    for call in graph.calls:
+        conv, function = convs.get(next(refs(call), "")), _function(network, call)
+        if conv and is_activation(function) and uses.count(conv.result) == targets.count(conv.target) == 1:
+            activations[conv.target] = function
+            renamed[call.result] = Ref(conv.result)
+        else:
+            kwargs = {key: rename(value, renamed) for key, value in call.kwargs.items()}
+            calls.append(call._replace(args=rename(call.args, renamed), kwargs=kwargs))
+    output = renamed.get(graph.output, Ref(graph.output)).name
+    packed = GraphNetwork(replace(graph, calls=tuple(calls), output=output), network.state_dict())
+    for path in {conv.target for conv in convs.values()}:
+        conv2d: Any = packed.get_submodule(path)
+        packed.replace(path, PackedConv2d(conv2d, activations.get(path), dtype))
+    round_weights(packed, dtype)
+    return packed.eval().requires_grad_(False)
+
+
+def _function(network: GraphNetwork, call: Call) -> Any:
+    """The module or function that is called."""
+    if call.kind == "call_module":
+        return network.get_submodule(call.target)
+    return FUNCTIONS[call.target].run if call.kind == "call_function" else None
