@@ -1,6 +1,7 @@
 """The graph of an encoder, and its check: the file is not trusted, so `read_spec` accepts only what `graph_schema` lists."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -149,6 +150,11 @@ def _read_arguments(name: str, operation: Operation, args: list[Any], kwargs: di
     read = [_check(f"{key} of {name}", operation.parameters[key], value) for key, value in zip(positional, args, strict=False)]
     rest = [_check(f"an argument of {name}", operation.rest, value) for value in args[len(names) :] if operation.rest]
     return (*read, *rest), {key: _check(f"{key} of {name}", operation.parameters[key], value) for key, value in kwargs.items()}
+
+
+def count_uses(graph: Graph) -> Counter[str]:
+    """How many calls take each result; that the graph gives one counts too."""
+    return Counter([*(name for call in graph.calls for name in refs(call)), graph.output])
 
 
 def refs(call: Call) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import zip_longest
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from showattend.encoders.graph import Call, Graph, Part, refs
+from showattend.encoders.graph import Call, Graph, Part, count_uses, refs
 from showattend.encoders.graph_arguments import Ref
 from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER
 from showattend.errors import InputError, one_line
@@ -165,16 +166,11 @@ def fold_batchnorm(network: GraphNetwork) -> GraphNetwork:
     """A copy in eval mode in which each batch normalisation is part of the convolution before it, where nothing else uses that one."""
     graph, weights = network.graph, {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     parts, renamed, calls = dict(graph.parts), dict[str, Ref](), list[Call]()
-    uses = [name for call in graph.calls for name in refs(call)] + [graph.output]
-    targets = [call.target for call in graph.calls]
+    uses, targets = count_uses(graph), Counter(call.target for call in graph.calls)
     by_result = {call.result: call for call in graph.calls}
     for call in graph.calls:
         conv = by_result.get(next(refs(call), ""))
-        if (
-            conv
-            and _can_fold(graph, conv, call)
-            and uses.count(conv.result) == targets.count(conv.target) == targets.count(call.target) == 1
-        ):
+        if conv and _can_fold(graph, conv, call) and uses[conv.result] == targets[conv.target] == targets[call.target] == 1:
             _fold(weights, conv.target, call.target, parts.pop(call.target))
             parts[conv.target] = Part("Conv2d", {**parts[conv.target].arguments, "bias": True})
             renamed[call.result] = Ref(conv.result)
@@ -188,8 +184,10 @@ def fold_batchnorm(network: GraphNetwork) -> GraphNetwork:
 def _can_fold(graph: Graph, conv: Call, norm: Call) -> bool:
     if conv.kind != "call_module" or norm.kind != "call_module":
         return False
-    kinds = graph.parts[conv.target].kind, graph.parts[norm.target].kind
-    return kinds == ("Conv2d", "BatchNorm2d") and graph.parts[norm.target].arguments.get("track_running_stats", True)
+    before, behind = graph.parts[conv.target], graph.parts[norm.target]
+    if (before.kind, behind.kind) != ("Conv2d", "BatchNorm2d") or before.arguments["out_channels"] != behind.arguments["num_features"]:
+        return False
+    return bool(behind.arguments.get("track_running_stats", True))
 
 
 def _fold(weights: dict[str, Tensor], conv: str, norm: str, part: Part) -> None:

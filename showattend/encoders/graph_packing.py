@@ -1,11 +1,12 @@
 """Packed convolutions in a network whose graph tells what follows each of them."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from showattend.encoders.graph import Call, refs
+from showattend.encoders.graph import Call, count_uses, refs
 from showattend.encoders.graph_arguments import Ref
 from showattend.encoders.graph_network import GraphNetwork, rename
 from showattend.encoders.graph_schema import FUNCTIONS
@@ -20,15 +21,14 @@ def pack_graph(network: GraphNetwork, dtype: torch.dtype | None) -> GraphNetwork
         dtype: of the operands of products; None: that of the weights
     """
     graph = network.graph
-    uses = [name for call in graph.calls for name in refs(call)] + [graph.output]
-    targets = [call.target for call in graph.calls]
+    uses, targets = count_uses(graph), Counter(call.target for call in graph.calls)
     convs = {
         call.result: call for call in graph.calls if call.kind == "call_module" and can_pack(network.get_submodule(call.target), dtype)
     }
     activations, renamed, calls = dict[str, Any](), dict[str, Ref](), list[Call]()
     for call in graph.calls:
         conv, function = convs.get(next(refs(call), "")), _function(network, call)
-        if conv and is_activation(function) and uses.count(conv.result) == targets.count(conv.target) == 1:
+        if conv and is_activation(function) and uses[conv.result] == targets[conv.target] == 1:
             activations[conv.target] = function
             renamed[call.result] = Ref(conv.result)
         else:

@@ -15,6 +15,7 @@ from showattend.encoders import Encoder, EncoderConfig, make_encoder
 from showattend.encoders.graph import read_spec
 from showattend.encoders.graph_encoder import GraphEncoder
 from showattend.encoders.graph_network import MAX_COMPUTED, MAX_HELD, GraphNetwork, fold_batchnorm
+from showattend.encoders.graph_packing import pack_graph
 from showattend.encoders.graph_schema import FUNCTIONS
 from showattend.encoders.graph_spec import to_graph
 from showattend.errors import InputError
@@ -279,6 +280,20 @@ def test_batchnorm_is_folded_only_where_nothing_else_takes_the_convolution() -> 
     assert torch.allclose(fold_batchnorm(chain)(x), chain(x), atol=1e-6)
 
 
+def test_batchnorm_that_does_not_fit_is_an_error_of_the_graph_and_not_of_folding() -> None:
+    parts = {
+        "conv": ["Conv2d", {"in_channels": 3, "out_channels": 4, "kernel_size": 1}],
+        "norm": ["BatchNorm2d", {"num_features": 3}],
+    }
+    calls = [["c", "call_module", "conv", ["x"], {}], ["n", "call_module", "norm", ["c"], {}]]
+    weights = {f"conv.{name}": tensor for name, tensor in nn.Conv2d(3, 4, 1).state_dict().items()}
+    weights |= {f"norm.{name}": tensor for name, tensor in nn.BatchNorm2d(3).state_dict().items()}
+    network = GraphNetwork(read_spec({**GOOD, "output": "n", "parts": parts, "calls": calls}), weights).eval()
+    folded = pack_graph(fold_batchnorm(network), torch.bfloat16)
+    with pytest.raises(InputError, match="fails at n"), torch.inference_mode():
+        folded(torch.randn(2, 3, 5, 5))
+
+
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
     """All entries of nested lists and objects: the container and the key."""
     for key in list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
@@ -321,7 +336,10 @@ def test_mutated_graphs_give_one_line_or_a_network(small: Encoder, tmp_path: Any
         mutate(spec, rng)
         try:
             with torch.inference_mode():
-                output = GraphEncoder.from_graph(small.config, read_spec(spec), weights).eval()(pixels)
+                encoder = GraphEncoder.from_graph(small.config, read_spec(spec), weights).eval()
+                packed = encoder.for_inference()
+                output = encoder(pixels)
+                assert packed(pixels).features.shape == output.features.shape
             assert output.features.shape[2] <= 65536
         except InputError as error:
             messages.append(str(error))

@@ -12,7 +12,15 @@ from showattend.encoders.packing import pack_modules
 from showattend.ops import onednn
 from showattend.ops.packed_convolution import PackedConv2d, can_pack, is_activation
 
-ACTIVATIONS = [None, nn.ReLU(), F.relu, nn.ReLU6(), nn.Hardswish(), nn.SiLU(), nn.Sigmoid()]
+ACTIVATIONS = {
+    "none": None,
+    "relu": nn.ReLU(),
+    "F.relu": F.relu,
+    "relu6": nn.ReLU6(),
+    "hardswish": nn.Hardswish(),
+    "silu": nn.SiLU(),
+    "sigmoid": nn.Sigmoid(),
+}
 SHAPES: dict[str, dict[str, Any]] = {
     "pointwise": {"kernel_size": 1},
     "strided": {"kernel_size": 3, "stride": 2, "padding": 1},
@@ -28,7 +36,7 @@ def _without_gradients() -> Any:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=ACTIVATIONS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)], ids=str)
 def test_convolution_and_activation_are_torch_s(shape: str, activation: Any, dtype: torch.dtype, tolerance: float) -> None:
     conv = nn.Conv2d(8, 16, **SHAPES[shape])
