@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from showattend.config_checks import check_range, check_types
-from showattend.encoders.packing import pack_modules
+from showattend.encoders.packing import round_weights
 from showattend.errors import InputError, unknown_name
 from showattend.geometry import GridGeometry
 
@@ -182,13 +182,13 @@ class Encoder(nn.Module, ABC):
         return copy.deepcopy(self).eval().requires_grad_(False)
 
     def for_inference(self, dtype: torch.dtype | None = None) -> "Encoder":
-        """A copy with folded batch normalisation, and with packed convolutions where oneDNN computes them; it has no gradients.
+        """A frozen copy with folded batch normalisation; subclasses whose layers are known pack their convolutions too.
 
         Args:
             dtype: of the operands of products, where autocast has it too; None: that of the weights
         """
         encoder = self.with_folded_batchnorm()
-        pack_modules(encoder.network, dtype)
+        round_weights(encoder.network, dtype)
         return encoder
 
     def set_trainable(self, finetune: str | None) -> Self:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from showattend.encoders.base import DEFAULT_WEIGHTS, RANDOM_WEIGHTS, Encoder, EncoderConfig, Normalization, unknown_layer
 from showattend.encoders.graph_encoder import NETWORK
 from showattend.encoders.grid_trace import GridTrace
+from showattend.encoders.packing import pack_modules
 from showattend.encoders.registry import register_family
 from showattend.encoders.timm_folding import fold_batchnorm_modules, on_meta_device
 from showattend.encoders.weights_file import load_weights
@@ -106,6 +107,12 @@ class TimmEncoder(Encoder):
         image = torch.zeros(1, 3, self.image_size, self.image_size, device="meta")
         fold_batchnorm_modules(folded.network, partial(_feature_map, image=image, layers=self.layers, name=self.config.name))
         return folded.requires_grad_(False)
+
+    def for_inference(self, dtype: torch.dtype | None = None) -> Encoder:
+        """A copy with folded batch normalisation and packed convolutions, see `Encoder.for_inference`."""
+        encoder = self.with_folded_batchnorm()
+        pack_modules(encoder.network, dtype)
+        return encoder
 
     def geometry_at(self, image_size: int) -> GridGeometry:
         """Where the grid looks in photos of a size: TensorFlow's padding, of the networks tf_…, depends on it."""
