@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -155,6 +155,23 @@ def _read_arguments(name: str, operation: Operation, args: list[Any], kwargs: di
 def count_uses(graph: Graph) -> Counter[str]:
     """How many calls take each result; that the graph gives one counts too."""
     return Counter([*(name for call in graph.calls for name in refs(call)), graph.output])
+
+
+def without_calls(graph: Graph, results: Mapping[str, str]) -> Graph:
+    """The graph without some calls, given by their results; what takes one of these takes the result that stands beside it."""
+    named = {name: Ref(other) for name, other in results.items()}
+    calls = [
+        call._replace(args=_rename(call.args, named), kwargs={key: _rename(value, named) for key, value in call.kwargs.items()})
+        for call in graph.calls
+        if call.result not in results
+    ]
+    return replace(graph, calls=tuple(calls), output=results.get(graph.output, graph.output))
+
+
+def _rename(value: Any, named: Mapping[str, Ref]) -> Any:
+    if isinstance(value, Ref):
+        return named.get(value.name, value)
+    return tuple(_rename(item, named) for item in value) if isinstance(value, tuple) else value
 
 
 def refs(call: Call) -> Iterator[str]:

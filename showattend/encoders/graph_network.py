@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from showattend.encoders.graph import Call, Graph, Part, count_uses, refs
+from showattend.encoders.graph import Call, Graph, Part, count_uses, refs, without_calls
 from showattend.encoders.graph_arguments import Ref
 from showattend.encoders.graph_schema import FUNCTIONS, METHODS, MODULES, PARAMETER
 from showattend.errors import InputError, one_line
@@ -165,7 +165,7 @@ def _expected_elements(run: Any, x: Any, *rest: Any) -> int:
 def fold_batchnorm(network: GraphNetwork) -> GraphNetwork:
     """A copy in eval mode in which each batch normalisation is part of the convolution before it, where nothing else uses that one."""
     graph, weights = network.graph, {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    parts, renamed, calls = dict(graph.parts), dict[str, Ref](), list[Call]()
+    parts, folded = dict(graph.parts), dict[str, str]()
     uses, targets = count_uses(graph), Counter(call.target for call in graph.calls)
     by_result = {call.result: call for call in graph.calls}
     for call in graph.calls:
@@ -173,12 +173,8 @@ def fold_batchnorm(network: GraphNetwork) -> GraphNetwork:
         if conv and _can_fold(graph, conv, call) and uses[conv.result] == targets[conv.target] == targets[call.target] == 1:
             _fold(weights, conv.target, call.target, parts.pop(call.target))
             parts[conv.target] = Part("Conv2d", {**parts[conv.target].arguments, "bias": True})
-            renamed[call.result] = Ref(conv.result)
-        else:
-            kwargs = {key: rename(value, renamed) for key, value in call.kwargs.items()}
-            calls.append(call._replace(args=rename(call.args, renamed), kwargs=kwargs))
-    output = renamed.get(graph.output, Ref(graph.output)).name
-    return GraphNetwork(replace(graph, parts=parts, calls=tuple(calls), output=output), weights).eval()
+            folded[call.result] = conv.result
+    return GraphNetwork(replace(without_calls(graph, folded), parts=parts), weights).eval()
 
 
 def _can_fold(graph: Graph, conv: Call, norm: Call) -> bool:
@@ -199,13 +195,6 @@ def _fold(weights: dict[str, Tensor], conv: str, norm: str, part: Part) -> None:
     weight, bias = weights[f"{conv}.weight"], weights.get(f"{conv}.bias")
     weight, bias = fuse_conv_bn_weights(weight, bias, mean, var, eps, scale, shift)
     weights[f"{conv}.weight"], weights[f"{conv}.bias"] = weight.detach(), bias.detach()
-
-
-def rename(value: Any, renamed: Mapping[str, Ref]) -> Any:
-    """Arguments of a call, in which results have other names."""
-    if isinstance(value, Ref):
-        return renamed.get(value.name, value)
-    return tuple(rename(item, renamed) for item in value) if isinstance(value, tuple) else value
 
 
 def _resolve(value: Any, values: Mapping[str, Any]) -> Any:

@@ -1,14 +1,12 @@
 """Packed convolutions in a network whose graph tells what follows each of them."""
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import torch
 
-from showattend.encoders.graph import Call, count_uses, refs
-from showattend.encoders.graph_arguments import Ref
-from showattend.encoders.graph_network import GraphNetwork, rename
+from showattend.encoders.graph import Call, count_uses, refs, without_calls
+from showattend.encoders.graph_network import GraphNetwork
 from showattend.encoders.graph_schema import FUNCTIONS
 from showattend.encoders.packing import round_weights
 from showattend.ops.packed_convolution import PackedConv2d, can_pack, is_activation
@@ -25,17 +23,13 @@ def pack_graph(network: GraphNetwork, dtype: torch.dtype | None) -> GraphNetwork
     convs = {
         call.result: call for call in graph.calls if call.kind == "call_module" and can_pack(network.get_submodule(call.target), dtype)
     }
-    activations, renamed, calls = dict[str, Any](), dict[str, Ref](), list[Call]()
+    activations, joined = dict[str, Any](), dict[str, str]()
     for call in graph.calls:
         conv, function = convs.get(next(refs(call), "")), _function(network, call)
         if conv and is_activation(function) and uses[conv.result] == targets[conv.target] == 1:
             activations[conv.target] = function
-            renamed[call.result] = Ref(conv.result)
-        else:
-            kwargs = {key: rename(value, renamed) for key, value in call.kwargs.items()}
-            calls.append(call._replace(args=rename(call.args, renamed), kwargs=kwargs))
-    output = renamed.get(graph.output, Ref(graph.output)).name
-    packed = GraphNetwork(replace(graph, calls=tuple(calls), output=output), network.state_dict())
+            joined[call.result] = conv.result
+    packed = GraphNetwork(without_calls(graph, joined), network.state_dict())
     for path in {conv.target for conv in convs.values()}:
         conv2d: Any = packed.get_submodule(path)
         packed.replace(path, PackedConv2d(conv2d, activations.get(path), dtype))

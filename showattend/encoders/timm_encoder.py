@@ -9,7 +9,6 @@ A saved model needs timm, but no network: the architecture is built again from i
 what is built. It is built without memory first, and compared with the saved weights.
 """
 
-import copy
 import inspect
 import math
 import re
@@ -103,10 +102,10 @@ class TimmEncoder(Encoder):
 
     def with_folded_batchnorm(self) -> Encoder:
         """A frozen copy in eval mode, in which batch normalisation is part of the convolution before it."""
-        folded = copy.deepcopy(self).eval().requires_grad_(False)
+        folded = super().with_folded_batchnorm()
         image = torch.zeros(1, 3, self.image_size, self.image_size, device="meta")
         fold_batchnorm_modules(folded.network, partial(_feature_map, image=image, layers=self.layers, name=self.config.name))
-        return folded.requires_grad_(False)
+        return folded
 
     def for_inference(self, dtype: torch.dtype | None = None) -> Encoder:
         """A copy with folded batch normalisation and packed convolutions, see `Encoder.for_inference`."""

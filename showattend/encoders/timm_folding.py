@@ -20,14 +20,14 @@ def fold_batchnorm_modules(network: nn.Module, run: Callable[[nn.Module], object
     A normalisation that has an activation of its own, as timm's have, leaves it behind the convolution.
 
     Args:
-        network: in eval mode
+        network: frozen, in eval mode
         run: computes the features of a photo on the meta device by a network
     """
     for conv_name, norm_name in _pairs(on_meta_device(network), run):
         conv: Any = network.get_submodule(conv_name)
         norm: Any = network.get_submodule(norm_name)
-        weight, bias = fuse_conv_bn_weights(conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
-        conv.weight, conv.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
+        statistics = norm.running_mean, norm.running_var, norm.eps
+        conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, *statistics, norm.weight, norm.bias)
         behind = [getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)]
         network.set_submodule(conv_name, nn.Sequential(conv, *(module for module in behind if not isinstance(module, nn.Identity))))
         network.set_submodule(norm_name, nn.Identity())

@@ -205,7 +205,7 @@ class Captioner:
             InputError: the file holds no readable picture.
         """
         loaded = load_photo(photo, self.model.preprocessing)
-        encoded = self.ensemble.extractors[0](loaded.pixels.unsqueeze(0).to(self.device))
+        encoded = self.ensemble.extractors[0](loaded.pixels.unsqueeze(0))
         features = Features(encoded.features)
         with self.ensemble.autocast():
             scores = score_captions(self.model, features, captions, photo_grid(self.model, loaded.size, encoded.grid_shape))

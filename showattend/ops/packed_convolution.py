@@ -24,7 +24,12 @@ _ACTIVATIONS: dict[Any, tuple[str, tuple[float, ...]]] = {
 
 def is_activation(function: Callable[..., Any]) -> bool:
     """Whether a module or function is an activation that `PackedConv2d` takes."""
-    return type(function) in _ACTIVATIONS or function is F.relu
+    return _find(function) is not None
+
+
+def _find(function: Callable[..., Any] | None) -> tuple[str, tuple[float, ...]] | None:
+    """An activation as oneDNN names it: a module by its class, a function by itself."""
+    return _ACTIVATIONS.get(type(function)) or _ACTIVATIONS.get(function)
 
 
 def can_pack(module: nn.Module | None, dtype: torch.dtype | None) -> bool:
@@ -54,7 +59,7 @@ class PackedConv2d(nn.Module):
         super().__init__()
         self.out_channels, self.kernel_size = conv.out_channels, conv.kernel_size
         self.padding, self.stride, self.dilation = conv.padding, conv.stride, conv.dilation
-        name, arguments = _ACTIVATIONS[activation if activation is F.relu else type(activation)] if activation else ("none", ())
+        name, arguments = _find(activation) or ("none", ())
         self.convolution = onednn.Convolution(conv.padding, conv.stride, conv.dilation, conv.groups, name, arguments)  # type: ignore[arg-type]
         self.dtype = dtype or conv.weight.dtype
         self.bias = None if conv.bias is None else conv.bias.detach().to(self.dtype)
