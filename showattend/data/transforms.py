@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from showattend.config_checks import check_choice, check_range, check_types
 from showattend.data.images import open_content, open_photo
+from showattend.data.resizing import resize
 from showattend.geometry import Box
 
 if TYPE_CHECKING:
@@ -56,11 +57,10 @@ class Preprocessing:
 
     def to_array(self, image: Image.Image) -> NDArray[np.uint8]:
         """A picture to bytes (3,S,S), as NumPy has them."""
-        size = (self.image_size, self.image_size)
-        image = image.resize(size, Image.Resampling.BICUBIC, box=self.crop_box(*image.size), reducing_gap=3.0)
+        pixels = resize(image, self.image_size, self.crop_box(*image.size))
         if self.flip:
-            image = ImageOps.mirror(image)
-        return np.ascontiguousarray(np.array(image).transpose(2, 0, 1))
+            pixels = pixels[:, ::-1]
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     def load(self, path: Path) -> tuple[Tensor, tuple[int, int]]:
         """A file to bytes (3,S,S), and the photo's own width and height.

@@ -158,7 +158,7 @@ class Encoder(nn.Module, ABC):
         Args:
             pixels: RGB bytes, (N,3,S,S)
         """
-        normalized = ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        normalized = (pixels - self.mean).div_(self.std).contiguous(memory_format=torch.channels_last)
         grid = self.feature_map(normalized)
         return EncoderOutput(grid.flatten(2).transpose(1, 2), (grid.shape[2], grid.shape[3]))
 
