@@ -1,7 +1,7 @@
 """Features of photos from a frozen encoder, at full speed, for the cache and for captions."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property, partial
 from threading import Barrier
 from typing import TypeVar
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from showattend.encoders.base import Encoder, EncoderOutput
+from showattend.ops.threads import torch_threads
 
 # Photos that a core computes together: the feature maps of more would not stay in its caches.
 MICRO_BATCH = 4
@@ -23,8 +24,8 @@ class FeatureExtractor:
     """Inference with a frozen encoder: batch normalisation folded, small batches in parallel. Features are equal up to rounding.
 
     Batch normalisation is folded as soon as the encoder has computed so many photos that folding would have paid; in 16 bits at once, or
-    the features of a photo would depend on how many came before it. On a CPU each of torch's threads computes some photos of its own:
-    threads that share a layer wait for each other at its end.
+    the features of a photo would depend on how many came before it. On a CPU each of torch's threads computes some photos of its own, for
+    threads that share a layer wait for each other at its end; the thread that waits for the features is one of them.
 
     Args:
         encoder: in eval mode, and not to be changed afterwards
@@ -57,8 +58,9 @@ class FeatureExtractor:
         if before < self.fold_after <= self.photos_computed:
             self.encoder = self.encoder.for_inference(self.dtype)
         parts = pixels.to(self.device).split(MICRO_BATCH if self.on_cpu else len(pixels))
-        outputs = map(self._compute, parts) if min(len(parts), self.threads) == 1 else self._pool.map(self._compute, parts)
-        return partial(self._collect, outputs)
+        if min(len(parts), self.threads) == 1:
+            return partial(self._collect, map(self._compute, parts))
+        return partial(self._collect, self._with_own_share(parts, [self._pool.submit(self._compute, part) for part in parts]))
 
     @torch.inference_mode()
     def _compute(self, pixels: Tensor) -> EncoderOutput:
@@ -66,15 +68,24 @@ class FeatureExtractor:
             output: EncoderOutput = self.encoder(pixels)
         return output._replace(features=output.features.to(self.dtype)) if self.dtype else output
 
+    def _with_own_share(self, parts: Sequence[Tensor], futures: Sequence[Future[EncoderOutput]]) -> Iterator[EncoderOutput]:
+        """The features of the parts; those that no other thread has begun when they are asked for are computed here, the last one first."""
+        with torch_threads(1):
+            pairs = zip(parts[::-1], futures[::-1], strict=True)
+            own = [self._compute(part) for part, future in pairs if future.cancel()]
+        yield from (future.result() for future in futures[: len(futures) - len(own)])
+        yield from own[::-1]
+
     def _collect(self, outputs: Iterable[EncoderOutput]) -> EncoderOutput:
         features, (grid_shape, *_) = zip(*outputs, strict=True)
         return EncoderOutput(torch.cat(features), grid_shape)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        """As many threads as torch has, each of which lets torch use one."""
-        pool, started = ThreadPoolExecutor(self.threads, "encoder", torch.set_num_threads, (1,)), Barrier(self.threads)
-        list(pool.map(lambda _: started.wait(), range(self.threads)))
+        """One thread less than torch has, each of which lets torch use one."""
+        threads = self.threads - 1
+        pool, started = ThreadPoolExecutor(threads, "encoder", torch.set_num_threads, (1,)), Barrier(threads)
+        list(pool.map(lambda _: started.wait(), range(threads)))
         # set_num_threads holds for its own thread, but also for every thread that starts later.
         torch.set_num_threads(self.threads)
         return pool

@@ -45,6 +45,7 @@ class GraphNetwork(nn.Module):
                 self._add(path, part)
         _check_shapes(self.state_dict(), weights)
         self._last_uses = _last_uses(graph)
+        self._checked_shape: torch.Size | None = None  # of images whose results have had sizes within the limits
         self.load_state_dict(dict(weights), assign=True)
         # get_submodule splits the path at each call.
         self._by_path = {path: self.get_submodule(path) for path, part in graph.parts.items() if part.kind != PARAMETER}
@@ -84,7 +85,7 @@ class GraphNetwork(nn.Module):
         """
         values: dict[str, Any] = {self.graph.input: image}
         # Export and compilation compute with sizes alone, and must not depend on that of the batch.
-        limits = None if torch.compiler.is_compiling() else _Limits(image)
+        limits = None if torch.compiler.is_compiling() or image.shape == self._checked_shape else _Limits(image)
         for call, finished in zip(self.graph.calls, self._last_uses, strict=True):
             try:
                 value = self._execute(call, values, limits)
@@ -102,6 +103,8 @@ class GraphNetwork(nn.Module):
         output = values[self.graph.output]
         if not isinstance(output, Tensor) or output.dim() != 4 or output.shape[1] != self.graph.channels:
             raise InputError(f"the encoder's graph does not give a feature map of {self.graph.channels} channels")
+        if limits:
+            self._checked_shape = image.shape
         return output
 
     def _execute(self, call: Call, values: Mapping[str, Any], limits: "_Limits | None") -> Any:

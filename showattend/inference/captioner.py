@@ -28,6 +28,7 @@ from showattend.inference.precision import choose_precision
 from showattend.inference.scoring import score_captions
 from showattend.models.inputs import Features
 from showattend.ops.fusing import fuse_mode
+from showattend.ops.threads import torch_threads
 from showattend.pretrained import Pretrained, find_model_folder, load_pretrained, push_to_hub, save_pretrained
 
 
@@ -234,15 +235,20 @@ class Captioner:
 
     def caption_decoded(self, batches: Iterable[DecodedBatch], config: GenerationConfig | None = None) -> Iterator[list[Caption | Failure]]:
         """Caption batches of decoded photos; while one batch is searched, the next is encoded."""
+        threads = torch.get_num_threads()
         for reasons, batch in prefetch_one(map(self._submit_readable, batches)):
-            captions = iter(self._caption_batch(batch, batch.wait(), config) if batch.sizes else ())
+            # A second thread speeds a search up by a fifth, and the encoder by nearly twice: of two each has one.
+            with torch_threads(1 if threads == 2 else threads):
+                captions = iter(self._caption_batch(batch, batch.wait(), config) if batch.sizes else ())
             yield [Failure(reason) if reason else next(captions) for reason in reasons]
 
     def _submit_readable(self, decoded: DecodedBatch) -> tuple[list[str], "_Batch"]:
         """Start to encode the photos of a batch that could be read; the reasons, empty for these, are returned too."""
         pixels, sizes, reasons = decoded
         readable = [row for row, reason in enumerate(reasons) if not reason]
-        return reasons, self._submit(pixels[readable], [sizes[row] for row in readable])
+        if len(readable) < len(reasons):
+            pixels, sizes = pixels[readable], [sizes[row] for row in readable]
+        return reasons, self._submit(pixels, sizes)
 
     def _submit(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> "_Batch":
         """Start to encode photos, uint8 (N,3,S,S), with all models."""

@@ -7,16 +7,15 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import islice
 from multiprocessing.connection import wait as wait_for_any
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from showattend.console import printable
 from showattend.errors import InputError, one_line
+from showattend.ops.threads import torch_threads
 from showattend.study.trials import COMPLETE, DIVERGED, FAILED, DivergedError, Job, Row, Status, TrialStore, is_finite
 
 MAX_DEATHS = 5  # processes that single runs may kill before the study ends: something else is wrong then
@@ -27,7 +26,7 @@ def run_job(work: Work, job: Job) -> Row:
     """Measure a job on one thread; what goes wrong is the reason of its row and not an end of the study."""
     started = time.perf_counter()
     status: Status
-    with _one_thread():
+    with torch_threads(1):
         try:
             values = work(job)
             status, reason = (COMPLETE, "") if is_finite(values) else (DIVERGED, "a measured value is not finite")
@@ -36,16 +35,6 @@ def run_job(work: Work, job: Job) -> Row:
         except Exception as error:
             status, reason, values = FAILED, f"{type(error).__name__}: {one_line(error)}", {}
     return Row(job, status, reason, values if status == COMPLETE else {}, round(time.perf_counter() - started, 3))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def missing_jobs(jobs: Iterable[Job], rows: Mapping[str, Row]) -> list[Job]:

@@ -1,5 +1,7 @@
 """The extractor gives the encoder's features, however it batches and folds."""
 
+import threading
+
 import pytest
 import torch
 from factories import random_photos
@@ -54,6 +56,23 @@ def test_photos_in_parallel_have_the_features_of_photos_one_by_one(threads: int,
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("own_share", ["none", "all"])
+def test_the_thread_that_waits_computes_what_no_other_has_begun(own_share: str) -> None:
+    encoder, images = make_encoder(EncoderConfig("resnet18", "none")).eval(), random_photos(3 * MICRO_BATCH, 64)
+    extractor = FeatureExtractor(encoder)
+    extractor.threads, extractor.fold_after = 2, 1
+    busy = threading.Event()
+    if own_share == "all":
+        extractor._pool.submit(busy.wait)
+    wait = extractor.submit(images)
+    if own_share == "none":
+        extractor._pool.submit(int).result()
+    found = wait().features
+    busy.set()
+    with torch.inference_mode():
+        assert torch.allclose(found, encoder(images).features, atol=1e-4)
 
 
 def test_an_error_in_a_thread_is_raised() -> None:
