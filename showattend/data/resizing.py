@@ -1,6 +1,6 @@
 """Bicubic resizing with antialiasing: Pillow's, or torch's kernel for it, which takes a fifth of the time.
 
-A byte that torch gives differs from Pillow's by one at most, three in a thousand of a photo's do. torch scales whole pictures only, and
+Three in a thousand of the bytes that torch gives differ from Pillow's, by one or two. torch scales whole pictures only, and
 takes no part in processes that have not loaded it: exported models, and Ray's tasks that decode.
 """
 

@@ -8,6 +8,7 @@ from factories import random_photos
 
 from showattend.encoders import EncoderConfig, make_encoder
 from showattend.encoders.feature_extractor import FOLD_AFTER, MICRO_BATCH, FeatureExtractor
+from showattend.ops.threads import torch_threads
 
 
 def test_batchnorm_is_folded_after_enough_photos() -> None:
@@ -43,19 +44,14 @@ def test_features_in_bfloat16_depend_on_the_photo_alone() -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("count", [1, MICRO_BATCH, 3 * MICRO_BATCH + 1])
 def test_photos_in_parallel_have_the_features_of_photos_one_by_one(threads: int, count: int) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        encoder, images = make_encoder(EncoderConfig("resnet18", "none")).eval(), random_photos(count, 64)
+    encoder, images = make_encoder(EncoderConfig("resnet18", "none")).eval(), random_photos(count, 64)
+    with torch_threads(threads), torch.inference_mode():
         extractor = FeatureExtractor(encoder)
-        with torch.inference_mode():
-            encoder_features, grid = extractor(images)
-            expected = [encoder(images[i : i + 1]) for i in range(count)]
+        encoder_features, grid = extractor(images)
+        expected = [encoder(images[i : i + 1]) for i in range(count)]
         assert {size for _, size in expected} == {grid}
         assert torch.allclose(encoder_features, torch.cat([one for one, _ in expected]), atol=1e-4)
         assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("own_share", ["none", "all"])
@@ -63,14 +59,14 @@ def test_the_thread_that_waits_computes_what_no_other_has_begun(own_share: str) 
     encoder, images = make_encoder(EncoderConfig("resnet18", "none")).eval(), random_photos(3 * MICRO_BATCH, 64)
     extractor = FeatureExtractor(encoder)
     extractor.threads, extractor.fold_after = 2, 1
-    busy = threading.Event()
-    if own_share == "all":
-        extractor._pool.submit(busy.wait)
+    free = threading.Event()
+    before = extractor._pool.submit(free.wait, 30) if own_share == "all" else None  # keeps the only other thread busy
     wait = extractor.submit(images)
     if own_share == "none":
         extractor._pool.submit(int).result()
     found = wait().features
-    busy.set()
+    assert before is None or not before.done()
+    free.set()
     with torch.inference_mode():
         assert torch.allclose(found, encoder(images).features, atol=1e-4)
 
