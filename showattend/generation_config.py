@@ -38,9 +38,9 @@ class GenerationConfig:
             log p(caption | photo) - lambda log p(caption), which moves generic ones down; 0: off, 0.15 costs little
         consensus: of the beams' captions the one that agrees most with the others is the best (minimum Bayes risk, Kumar and Byrne
             2004); give ten beams
-        neighbors: photos of the training that are most like this one; of the beams' captions the one that agrees most with people's
-            captions of these is the best (Devlin et al. 2015); 0: off; give 100, and 20 beams. The model folder needs them, see
-            showattend neighbors; not in training
+        neighbors: of the beams' captions the one that agrees most with people's captions of the photos of the training, those that
+            look alike above all, is the best; give 20 beams. The model folder needs these photos, see showattend neighbors; not in
+            training
         sample: draw words from the model's distribution instead of searching
         temperature: divides the log-probabilities; below 1 favours probable words
         top_k: sample among the k most probable words; 0: all
@@ -63,7 +63,7 @@ class GenerationConfig:
     diversity: float = 0.5
     mutual_information: float = 0.0
     consensus: bool = False
-    neighbors: int = 0
+    neighbors: bool = False
     sample: bool = False
     temperature: float = 1.0
     top_k: int = 0
@@ -74,7 +74,6 @@ class GenerationConfig:
         check_types(self)
         check_range(self, "beam", "groups", minimum=1, maximum=MAX_BEAM)
         check_range(self, "num_captions", minimum=1, maximum=MAX_SAMPLES)
-        check_range(self, "neighbors", minimum=0, maximum=MAX_SAMPLES)
         check_range(self, "max_length", minimum=1, maximum=MAX_LENGTH)
         check_range(self, "min_length", "no_repeat_ngram", minimum=0, maximum=MAX_LENGTH)
         check_range(self, "length_penalty", "diversity", "mutual_information", minimum=0)

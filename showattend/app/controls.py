@@ -27,7 +27,6 @@ RANGES = {
     "groups": Range(1, 5, 1),
     "diversity": Range(0, 5, 0.1),
     "mutual_information": Range(0, 1, 0.05),
-    "neighbors": Range(0, 200, 10),
     "temperature": Range(0.05, 3, 0.05),
     "top_k": Range(0, 200, 1),
     "top_p": Range(0.05, 1, 0.05),

@@ -9,9 +9,10 @@ from showattend.console import print_error, print_line
 from showattend.errors import InputError
 
 DESCRIPTION = """\
-Add the photos of a data set to a model folder, as its encoder sees them, with their captions. With --neighbors 100 the commands that
-caption then choose, of the captions that the beams found, the one that agrees most with people's captions of the 100 photos that look
-most like the photo (Devlin et al. 2015). Give the photos that the model was trained on, and none that it will be evaluated on.
+Add the photos of a data set to a model folder, as its encoder sees them, with their captions; of more than 8,192 so many are drawn at
+random. With --neighbors the commands that caption then choose, of the captions that the beams found, the one that agrees most with
+people's captions of these photos, those that look alike above all (kernel ridge regression). Give the photos that the model was trained
+on, and none that it will be evaluated on.
 """
 
 
@@ -38,6 +39,7 @@ def add_parser(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compute the features, and write the model with them."""
     from showattend.data.captions import read_captions
+    from showattend.decoding.neighbors import MAX_PHOTOS
     from showattend.files import check_writable, default_cache_dir
     from showattend.inference import choose_device
     from showattend.inference.neighbors import neighbors_of
@@ -53,10 +55,10 @@ def run(args: argparse.Namespace) -> int:
         print_error(note)
     photos = data.split(args.split)
     neighbors = neighbors_of(model, photos, args.cache_dir or default_cache_dir(), device=device, workers=args.workers)
-    if left_out := len(photos) - len(neighbors.features):
+    if left_out := min(len(photos), MAX_PHOTOS) - len(neighbors.features):
         print_error(f"{left_out} of {len(photos)} photos could not be read, left out")
     model.network.cpu()
     save_pretrained(replace(model, neighbors=neighbors), args.model)
     size = (args.model / NEIGHBORS).stat().st_size
-    print_line(f"{len(neighbors.features):,} photos in {args.model / NEIGHBORS}, {size / 1e6:.0f} MB: caption with --neighbors 100")
+    print_line(f"{len(neighbors.features):,} photos in {args.model / NEIGHBORS}, {size / 1e6:.0f} MB: caption with --beam 20 --neighbors")
     return 0

@@ -27,4 +27,4 @@ def _agreement(captions: Tensor, scores: Tensor) -> Tensor:
     has_ended = (captions == END).any(-1)
     weights = (scores.masked_fill(~has_ended, -torch.inf) / TEMPERATURE).softmax(-1).nan_to_num()  # where none has ended: 0
     # All n-grams weigh the same: how many photos' captions have each is not known here.
-    return cider_d(captions, captions) @ weights.float()
+    return cider_d(captions) @ weights.float()

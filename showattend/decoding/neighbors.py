@@ -1,7 +1,8 @@
-"""Captions ranked by how well they agree with people's captions of the photos that look most alike (Devlin et al. 2015, Mao et al. 2015).
+"""Captions ranked by how well they agree with what people say of such photos: kernel ridge regression (Saunders et al. 1998).
 
-The photos are those of the training, by the mean of what the encoder sees in each. One of them alone may show something else; what the
-captions of a hundred have in common with one that the model found speaks for it.
+How well a caption agrees with people's captions of a photo, by CIDEr-D, is known for the photos of the training. For another photo the
+regression predicts it from what the encoder sees there, as a weighted sum over all of these: photos that look like it weigh most, and those
+that look like many others least. (The k nearest photos alone, Devlin et al. 2015, say less: docs/decoding.md.)
 """
 
 from dataclasses import dataclass, fields
@@ -11,23 +12,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from showattend.decoding.cider_d import InverseDocumentFrequencies, cider_d, squared_norms
 from showattend.decoding.generation import Hypotheses
+from showattend.decoding.reference_index import ReferenceIndex
 from showattend.errors import InputError
 from showattend.generation_config import GenerationConfig
-from showattend.vocabulary import PAD
 
-# A neighbor weighs as much as this power of its similarity, a cosine.
-SIMILARITY_POWER = 4
+# The kernel of two photos is exp(SHARPNESS (cosine - 1)); the ridge stands for how much captions of one photo differ.
+SHARPNESS, RIDGE = 2.0, 0.5
 # The score of a caption decides between those that agree about equally well.
-SCORE_WEIGHT = 0.02
-# Photos whose features are widened to float32 together.
-ROWS = 2**13
+SCORE_WEIGHT = 0.015
+# The regression takes the square of this in memory, and the cube in time.
+MAX_PHOTOS = 2**13
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """P photos to be found by their features, and C captions of each.
+    """P photos by their features, at most MAX_PHOTOS, and C captions of each.
 
     Args:
         features: of each photo, less the mean, over the scale, of length 1, float16 (P,D)
@@ -57,29 +57,26 @@ class Neighbors:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
-    def idf(self) -> InverseDocumentFrequencies:
-        """How much each n-gram weighs: the fewer of the photos have it, the more."""
-        return InverseDocumentFrequencies(self.token_ids)
+    def references(self) -> ReferenceIndex:
+        """The captions, by their n-grams."""
+        return ReferenceIndex(self.token_ids)
 
     @cached_property
-    def norms(self) -> tuple[Tensor, ...]:
-        """Those of the captions, see `squared_norms`, each (P,C)."""
-        flat = squared_norms(self.token_ids.flatten(0, 1), self.idf)
-        return tuple(norms.view(self.token_ids.shape[:2]) for norms in flat)
+    def cholesky(self) -> Tensor:
+        """The lower triangular factor of the kernels of all pairs of photos, with the ridge on the diagonal, (P,P)."""
+        kernels = self._kernels(self.features.float())
+        kernels.diagonal().add_(RIDGE)
+        factor: Tensor = torch.linalg.cholesky(kernels)
+        return factor
 
-    def find(self, features: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """The photos most like each of N photos.
+    def weights(self, features: Tensor) -> Tensor:
+        """How much the captions of each photo count for each of N photos, from their features (N,L,D), (N,P); they sum to about 1."""
+        kernels = self._kernels(normalize((features.float().mean(1) - self.mean) / self.scale))
+        return torch.cholesky_solve(kernels.t(), self.cholesky).t()
 
-        Args:
-            features: of the N photos, (N,L,D)
-
-        Returns:
-            their rows and the weights of their captions, each (N,count); fewer where there are not so many photos
-        """
-        sought = normalize((features.float().mean(1) - self.mean) / self.scale)
-        similarity = torch.cat([sought @ rows.float().t() for rows in self.features.split(ROWS)], 1)
-        nearest, rows = similarity.topk(min(count, len(self.features)))
-        return rows, nearest.clamp(min=0) ** SIMILARITY_POWER
+    def _kernels(self, features: Tensor) -> Tensor:
+        """The kernels of N photos and these, from features of length 1, (N,P)."""
+        return (features @ self.features.float().t()).sub_(1).mul_(SHARPNESS).exp_()
 
 
 def check_neighbors(config: GenerationConfig, neighbors: Neighbors | None) -> None:
@@ -101,19 +98,7 @@ def rank_by_neighbors(found: Hypotheses, features: Tensor, neighbors: Neighbors,
     Args:
         features: of the photos, (N,L,D), by the encoder that the neighbors' features are from
     """
-    rows, weights = neighbors.find(features, config.neighbors)
-    photos = zip(found.token_ids, rows, weights, strict=True)
-    agreement = torch.stack([_agreement(captions, own_rows, own_weights, neighbors) for captions, own_rows, own_weights in photos])
+    with torch.autocast(features.device.type, enabled=False):  # in 16 bits the regression would be none
+        photos = zip(found.token_ids, neighbors.weights(features), strict=True)
+        agreement = torch.stack([neighbors.references.agreement(captions, weights) for captions, weights in photos])
     return found.best(agreement + SCORE_WEIGHT * found.scores, config.num_captions)
-
-
-def _agreement(captions: Tensor, rows: Tensor, weights: Tensor, neighbors: Neighbors) -> Tensor:
-    """The weighted mean of the CIDEr-D of captions (K,T) against those of a photo's neighbors, (K,)."""
-    references = neighbors.token_ids[rows]  # (M,C,U)
-    is_word = references != PAD
-    is_caption = is_word.any(-1)
-    longest = int(is_word.sum(-1).max())
-    norms = [norms[rows][is_caption] for norms in neighbors.norms]
-    similarity = cider_d(captions, references[is_caption][:, :longest], neighbors.idf, norms)
-    shares = (weights / is_caption.sum(1).clamp(min=1)).unsqueeze(1).expand_as(is_caption)[is_caption]
-    return similarity @ shares / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)

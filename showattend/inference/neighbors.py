@@ -1,5 +1,6 @@
 """The photos of a training set as a model sees them, to be the neighbors of other photos."""
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from showattend.data.captions import Photo
-from showattend.decoding.neighbors import Neighbors
+from showattend.decoding.neighbors import MAX_PHOTOS, Neighbors
 from showattend.errors import InputError
 from showattend.features.cache import PhotoCache, open_or_build_cache
 from showattend.features.manifest import RowOptions
@@ -20,6 +21,8 @@ from showattend.vocabulary import PAD, Vocabulary
 def neighbors_of(model: Pretrained, photos: Sequence[Photo], cache_dir: Path, *, device: torch.device, workers: int = 1) -> Neighbors:
     """The features of photos, by the encoder of a model, and their captions in its words; photos that cannot be read are left out.
 
+    Of more than MAX_PHOTOS, so many are drawn at random.
+
     Args:
         cache_dir: of features, which a training with this encoder has filled with the same photos, or else is filled now
 
@@ -29,6 +32,8 @@ def neighbors_of(model: Pretrained, photos: Sequence[Photo], cache_dir: Path, *,
     rows_of_features = RowOptions(model.preprocessing, model.network.encoder.to(device))
     cache = open_or_build_cache(photos, rows_of_features, cache_dir, workers=workers)
     rows = [row for row in range(len(photos)) if row not in cache.broken]
+    if len(rows) > MAX_PHOTOS:
+        rows = sorted(random.Random(0).sample(rows, MAX_PHOTOS))
     token_ids = _token_ids([photos[row] for row in rows], model.vocabulary)
     if not token_ids.numel():
         raise InputError("the captions of the photos have no words: give others")

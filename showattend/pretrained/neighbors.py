@@ -7,11 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from showattend.decoding.neighbors import Neighbors
+from showattend.decoding.neighbors import MAX_PHOTOS, Neighbors
 from showattend.errors import InputError
 from showattend.generation_config import MAX_LENGTH
 from showattend.model_files import COPY_AGAIN
 from showattend.pretrained.folder import FolderConfig, is_finite
+
+# The features have length 1, but for the rounding to float16.
+LONGEST = 1.01
 
 
 def neighbors_from_tensors(tensors: Mapping[str, Tensor], config: FolderConfig, path: Path) -> Neighbors:
@@ -31,11 +34,13 @@ def neighbors_from_tensors(tensors: Mapping[str, Tensor], config: FolderConfig, 
         "scale": (torch.float32, config.encoder_dim),
         "token_ids": (torch.int32, photos, captions, length),
     }
-    if described != expected or not neighbors.token_ids.numel() or length > MAX_LENGTH:
-        raise InputError(f"{path} does not fit the model's encoder of {config.encoder_dim} channels: {COPY_AGAIN}")
+    if described != expected or not neighbors.token_ids.numel() or length > MAX_LENGTH or photos > MAX_PHOTOS:
+        raise InputError(f"{path} does not fit the model's encoder of {config.encoder_dim} channels, or is too large: {COPY_AGAIN}")
     if neighbors.token_ids.min() < 0 or neighbors.token_ids.max() >= config.vocabulary_size:
         raise InputError(f"{path} has captions with words that are not in the vocabulary: {COPY_AGAIN}")
     finite = all(map(is_finite, (neighbors.features, neighbors.mean, neighbors.scale)))
     if not finite or not bool((neighbors.scale > 0).all()):
         raise InputError(f"{path} has features that are not finite, or a scale that is not above zero: {COPY_AGAIN}")
+    if neighbors.features.float().norm(dim=1).max() > LONGEST:
+        raise InputError(f"{path} has features that are longer than 1: {COPY_AGAIN}")
     return neighbors

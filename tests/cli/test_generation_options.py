@@ -129,7 +129,6 @@ def test_an_ensemble_of_two_models_differs_from_the_first(model: Path, shapes: P
         (("--consensus", "--sample"), "leave out sample"),
         (("--consensus", "--beam", "1"), "give a beam of 5"),
         (("--consensus", "--mutual-information", "0.1"), "mutual_information and consensus rank captions"),
-        (("--neighbors", "9000"), "neighbors is 9000"),
         (("--num-captions", "4", "--beam", "3"), "give a beam of 4"),
         (("--diversity", "1"), "--groups"),
         (("--groups", "2", "--beam", "3"), "groups"),

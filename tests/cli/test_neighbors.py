@@ -16,6 +16,7 @@ from showattend.errors import InputError
 from showattend.files import sha256_of
 from showattend.generation_config import MAX_LENGTH
 from showattend.inference import Captioner
+from showattend.inference.neighbors import neighbors_of
 from showattend.model_files import CONFIG, NEIGHBORS
 from showattend.pretrained import load_pretrained, save_pretrained
 
@@ -37,15 +38,24 @@ def test_the_photos_of_the_training_are_there_with_their_captions(with_neighbors
     assert captions == [[model.vocabulary.tokenize(caption) for caption in photo.captions] for photo in photos]
 
 
-def test_a_photo_of_the_training_is_its_own_nearest_neighbor(with_neighbors: Path, shapes: Path) -> None:
+def test_a_photo_of_the_training_counts_most_for_itself(with_neighbors: Path, shapes: Path) -> None:
     captioner = Captioner.from_pretrained(with_neighbors)
     photos = read_captions(shapes).split("train")[:5]
     pixels = torch.stack([captioner.model.preprocessing.load(photo.path)[0] for photo in photos])
     (wait,) = captioner.ensemble.submit(pixels)
     assert captioner.ensemble.neighbors
-    rows, weights = captioner.ensemble.neighbors.find(wait().features, 1)
-    assert rows.flatten().tolist() == list(range(5))
-    assert weights.flatten().tolist() == pytest.approx([1.0] * 5, abs=0.01)
+    assert captioner.ensemble.neighbors.weights(wait().features).argmax(1).tolist() == list(range(5))
+
+
+@pytest.mark.parametrize("limit", [3, 7])
+def test_of_too_many_photos_some_are_drawn(limit: int, model: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("showattend.inference.neighbors.MAX_PHOTOS", limit)
+    pretrained, photos = load_pretrained(model), read_captions(shapes).split("train")
+    drawn = neighbors_of(pretrained, photos, model.parents[1] / "cache", device=torch.device("cpu"))
+    assert len(drawn.features) == len(drawn.token_ids) == limit
+    captions = [[pretrained.vocabulary.decode(caption) for caption in own] for own in drawn.token_ids.tolist()]
+    of_photos = [[pretrained.vocabulary.tokenize(caption) for caption in photo.captions] for photo in photos]
+    assert all(own in of_photos for own in captions)
 
 
 def test_a_caption_is_one_of_those_of_the_beams_whatever_the_batch(
@@ -57,19 +67,19 @@ def test_a_caption_is_one_of_those_of_the_beams_whatever_the_batch(
 
     capsys.readouterr()
     found = {(photo, text) for photo, _, text in (line.split("\t") for line in caption("--num-captions", 4))}
-    chosen = caption("--beam", 4, "--neighbors", 10)
+    chosen = caption("--beam", 4, "--neighbors")
     assert {tuple(line.split("\t")) for line in chosen} <= found
-    assert caption("--beam", 4, "--neighbors", 10, "--batch-size", 3) == chosen
+    assert caption("--beam", 4, "--neighbors", "--batch-size", 3) == chosen
 
 
 def test_a_model_without_neighbors_and_other_rankings_are_refused(
     model: Path, with_neighbors: Path, shapes: Path, refused: Callable[..., str]
 ) -> None:
     photos = shapes / "images"
-    assert "showattend neighbors --model DIR" in refused("caption", photos, "--model", model, "--neighbors", 5)
-    assert "showattend neighbors --model DIR" in refused("evaluate", "--data.root", shapes, "--model", model, "--neighbors", 5)
-    assert "leave out all but one" in refused("caption", photos, "--model", with_neighbors, "--neighbors", 5, "--consensus")
-    assert "give a beam of 5" in refused("caption", photos, "--model", with_neighbors, "--neighbors", 5, "--beam", 1)
+    assert "showattend neighbors --model DIR" in refused("caption", photos, "--model", model, "--neighbors")
+    assert "showattend neighbors --model DIR" in refused("evaluate", "--data.root", shapes, "--model", model, "--neighbors")
+    assert "leave out all but one" in refused("caption", photos, "--model", with_neighbors, "--neighbors", "--consensus")
+    assert "give a beam of 5" in refused("caption", photos, "--model", with_neighbors, "--neighbors", "--beam", 1)
     assert "no model folder at" in refused("neighbors", "--model", photos / "none", "--data.root", shapes)
     assert "neighbors" in refused("fit", "--config", "shapes", "--data.root", shapes, "--model.generation.neighbors", 5)
 
@@ -100,6 +110,7 @@ def first(value: float) -> Callable[[Tensor], Tensor]:
         ("features", lambda tensor: tensor[:-1], "does not fit"),
         ("features", lambda tensor: tensor.float(), "does not fit"),
         ("features", first(float("nan")), "not finite"),
+        ("features", first(2.0), "longer than 1"),
         ("mean", lambda tensor: tensor[:-1], "does not fit"),
         ("mean", first(float("inf")), "not finite"),
         ("scale", first(0.0), "not above zero"),

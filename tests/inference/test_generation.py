@@ -39,7 +39,7 @@ def test_settings_of_the_model_that_contradict_an_option_give_way(
 
 CONTRADICTING = [
     ({"groups": 2, "beam": 4}, {"mutual_information": 0.1}, {"groups": 1, "mutual_information": 0.1}),
-    ({"neighbors": 40}, {"consensus": True}, {"neighbors": 0, "consensus": True}),
+    ({"neighbors": True}, {"consensus": True}, {"neighbors": False, "consensus": True}),
     ({"consensus": True}, {"mutual_information": 0.1}, {"consensus": False, "mutual_information": 0.1}),
     ({"consensus": True}, {"groups": 3}, {"groups": 3}),
     ({"min_length": 8}, {"max_length": 5}, {"min_length": 0, "max_length": 5}),
