@@ -10,6 +10,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.linalg import solve_triangular
 from torch.nn.functional import normalize
 
 from showattend.decoding.generation import Hypotheses
@@ -72,7 +73,10 @@ class Neighbors:
     def weights(self, features: Tensor) -> Tensor:
         """How much the captions of each photo count for each of N photos, from their features (N,L,D), (N,P); they sum to about 1."""
         kernels = self._kernels(normalize((features.float().mean(1) - self.mean) / self.scale))
-        return torch.cholesky_solve(kernels.t(), self.cholesky).t()
+        # On a CPU two triangular systems take half of the time of cholesky_solve.
+        half_solved = solve_triangular(self.cholesky, kernels.t(), upper=False)
+        weights: Tensor = solve_triangular(self.cholesky.mT, half_solved, upper=True).t()
+        return weights
 
     def _kernels(self, features: Tensor) -> Tensor:
         """The kernels of N photos and these, from features of length 1, (N,P)."""
