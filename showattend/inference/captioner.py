@@ -252,9 +252,7 @@ class Captioner:
 
     def _submit(self, pixels: Tensor, sizes: Sequence[tuple[int, int]]) -> "_Batch":
         """Start to encode photos, uint8 (N,3,S,S), with all models."""
-        # A photo's samples depend on its own pixels, and not on its position in the batch.
-        keys = [zlib.crc32(photo.numpy().tobytes()) for photo in pixels]
-        return _Batch(sizes, keys, self.ensemble.submit(pixels) if keys else [])
+        return _Batch(pixels, sizes, self.ensemble.submit(pixels) if sizes else [])
 
     def _caption_one(self, photo: LoadedPhoto, config: GenerationConfig | None) -> tuple[Caption, list[EncoderOutput]]:
         """The caption of one photo, and its features by each model."""
@@ -264,17 +262,22 @@ class Captioner:
 
     def _caption_batch(self, batch: "_Batch", encoded: Sequence[EncoderOutput], config: GenerationConfig | None) -> list[Caption]:
         """The captions of photos, encoded by each model."""
-        hypotheses, grid_shape = self.ensemble.generate(encoded, config or self.model.generation, batch.keys)
+        config = config or self.model.generation
+        hypotheses, grid_shape = self.ensemble.generate(encoded, config, batch.keys() if config.sample else None)
         grids = [photo_grid(self.model, size, grid_shape) for size in batch.sizes]
         return [best_caption(hypotheses, row, self.model.vocabulary, grid) for row, grid in enumerate(grids)]
 
 
 class _Batch(NamedTuple):
-    """Photos that are being encoded: width and height of each, its key for sampling, and the features to come."""
+    """Photos that are being encoded, uint8 (N,3,S,S), width and height of each, and the features to come."""
 
+    pixels: Tensor
     sizes: Sequence[tuple[int, int]]
-    keys: list[int]
     pending: PendingFeatures
+
+    def keys(self) -> list[int]:
+        """What decides, with the seed, what is sampled for each photo: its own pixels, and not its position in the batch."""
+        return [zlib.crc32(photo.numpy().tobytes()) for photo in self.pixels]
 
     def wait(self) -> list[EncoderOutput]:
         """The features by each model; it can be called once."""
