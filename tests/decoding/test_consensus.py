@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from factories import LENGTH, TinyLanguage, without_padding
-from torch import Tensor
+from factories import LENGTH
+from ranked_captions import Photos, words
 
-from showattend.decoding import GenerationConfig, State, StepFunction, generate, search
+from showattend.decoding import GenerationConfig, generate, search
 from showattend.decoding.consensus import TEMPERATURE, rank_by_consensus
 from showattend.decoding.generation import Hypotheses
 from showattend.metrics.cider import CiderD
@@ -15,15 +15,6 @@ from showattend.metrics.document_frequencies import DocumentFrequencies
 from showattend.vocabulary import END, PAD
 
 EQUAL_WEIGHTS = DocumentFrequencies("words", photos=2, counts={})
-
-
-class Photos(TinyLanguage):
-    def make_step(self, features: list[Tensor]) -> tuple[StepFunction, State]:
-        return self.step, (self.start,)
-
-
-def words(token_ids: Tensor) -> list[str]:
-    return [str(token) for token in without_padding(token_ids) if token != END]
 
 
 def agreement(captions: Hypotheses, photo: int) -> list[float]:

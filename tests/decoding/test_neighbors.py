@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from factories import LENGTH, WORDS, TinyLanguage, without_padding
+from factories import LENGTH, WORDS
+from ranked_captions import Photos, words
 from torch import Tensor
 
-from showattend.decoding import GenerationConfig, State, StepFunction, generate, search
+from showattend.decoding import GenerationConfig, generate, search
 from showattend.decoding.generation import Hypotheses
 from showattend.decoding.neighbors import RIDGE, SCORE_WEIGHT, SHARPNESS, Neighbors, rank_by_neighbors
 from showattend.decoding.reference_index import ReferenceIndex
@@ -19,15 +20,6 @@ from showattend.metrics.document_frequencies import count_document_frequencies
 from showattend.vocabulary import END, PAD
 
 PHOTOS, CAPTIONS, CHANNELS = 12, 3, 6
-
-
-class Photos(TinyLanguage):
-    def make_step(self, features: list[Tensor]) -> tuple[StepFunction, State]:
-        return self.step, (self.start,)
-
-
-def words(token_ids: Tensor) -> list[str]:
-    return [str(token) for token in without_padding(token_ids) if token != END]
 
 
 def random_texts(*shape: int, length: int, vocabulary: int) -> Tensor:
