@@ -12,8 +12,8 @@ from showattend.vocabulary import END, PAD
 ORDERS, SIGMA = (1, 2, 3, 4), 6.0
 # N-grams are told apart by a polynomial in their token ids, modulo 2^64.
 HASH_FACTOR = 0x5851F42D4C957F2D
-# What is divided by is at least this: captions of fewer words than n have no n-grams.
-TINY = torch.finfo(torch.float32).tiny
+# What is divided by is at least this: captions of fewer words than n have no n-grams, and n-grams that all photos have weigh nothing.
+TINY = 1e-8
 
 
 def cider_d(captions: Tensor) -> Tensor:

@@ -67,6 +67,12 @@ def test_no_caption_agrees_with_none_and_none_is_too_short() -> None:
     assert agreement == pytest.approx([0, (1 + factor / math.sqrt(2)) / 4, 0], abs=1e-5)
 
 
+@pytest.mark.parametrize("token_ids", [torch.full((3, 1, 8), 5), torch.full((1, 2, 8), 5), torch.full((3, 1, 8), PAD)])
+def test_captions_that_are_all_the_same_or_without_words_decide_nothing(token_ids: Tensor) -> None:
+    captions = torch.tensor([[5, 5, 5, 5, 5, END], [6, 7, 8, 9, 10, END]])
+    assert ReferenceIndex(token_ids).agreement(captions, torch.ones(len(token_ids))).tolist() == [0, 0]
+
+
 def test_weights_are_those_of_kernel_ridge_regression() -> None:
     kernel_ridge = pytest.importorskip("sklearn.kernel_ridge")
     features = torch.randn(PHOTOS, CHANNELS).double() * 5 + 3
