@@ -51,11 +51,13 @@ class _OrderIndex:
         captions, places = is_ngram(texts, order).nonzero(as_tuple=True)
         keys, by_key = ngram_keys(texts, order)[captions, places].sort(stable=True)
         captions = captions[by_key]
+        # An n-gram that a caption has several times is one entry, with their number.
         firsts, self.times = _runs(keys, captions)
         keys, self.captions = keys[firsts], captions[firsts]
-        firsts, sizes = _runs(keys)
+        # Entries of one photo stand beside each other, and those of one n-gram.
         photos_firsts, _ = _runs(keys, self.captions // per_photo)
         _, photos_counts = _runs(keys[photos_firsts])
+        firsts, sizes = _runs(keys)
         self.order = order
         self.starts, self.sizes = _append(firsts, 0), _append(sizes, 0)
         self.keys = _append(keys[firsts], torch.iinfo(torch.int64).max)
