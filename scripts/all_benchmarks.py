@@ -35,6 +35,7 @@ SHORT = {
     "app": "--users 2 --requests 5",
     "memory": f"-- {shlex.quote(sys.executable)} -c 'import showattend'",
     "metrics": "--photos 1000 --repeats 2",
+    "rankings": "--photos 1000 --rounds 1",
     "render": "--rounds 1",
 }
 
