@@ -23,7 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from bench_common import Table, make_parser, print_head, timed, write_json
+from bench_common import Table, make_parser, print_head, random_lengths, timed, write_json
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -33,14 +33,15 @@ from showattend.decoding.neighbors import Neighbors, rank_by_neighbors
 from showattend.generation_config import GenerationConfig
 from showattend.vocabulary import END, PAD, SPECIALS
 
-BATCH, CHANNELS, CAPTIONS, WORDS, LONGEST = 64, 1840, 5, 2540, 16
+BATCH, CHANNELS, CAPTIONS, WORDS = 64, 1840, 5, 2540
 
 
 def random_captions(count: int) -> Tensor:
-    """Captions of 6 to 16 words, (count,LONGEST)."""
-    frequencies = 1 / torch.arange(1, WORDS - len(SPECIALS) + 1)
-    token_ids = torch.multinomial(frequencies, count * LONGEST, replacement=True).view(count, LONGEST) + len(SPECIALS)
-    return token_ids.masked_fill(torch.arange(LONGEST) >= torch.randint(6, LONGEST + 1, (count, 1)), PAD)
+    """Captions of Flickr8k's lengths, then `<pad>`, (count,T)."""
+    lengths, frequencies = random_lengths(count, 1) - 1, 1 / torch.arange(1, WORDS - len(SPECIALS) + 1)
+    places = torch.arange(int(lengths.max()))
+    token_ids = torch.multinomial(frequencies, count * len(places), replacement=True).view(count, -1) + len(SPECIALS)
+    return token_ids.masked_fill(places >= lengths, PAD)
 
 
 def with_end(captions: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ def measure(photos: int, rounds: int) -> dict[str, list[float]]:
         times.setdefault(case, []).append(timed(run)[1] * scale)
 
     for _ in range(1 + rounds):
-        neighbors = Neighbors.from_photos(features, captions.view(photos, CAPTIONS, LONGEST))
+        neighbors = Neighbors.from_photos(features, captions.unflatten(0, (photos, CAPTIONS)))
         record("regression once", lambda neighbors=neighbors: neighbors.cholesky)
         record("index once", lambda neighbors=neighbors: neighbors.references)
         for ranking, count in (("neighbors", 5), ("neighbors", 20), ("consensus", 10)):

@@ -17,6 +17,8 @@ SEARCHING = ("beam", "groups", "diversity", "mutual_information", "consensus", "
 
 # More would fill the memory of whoever asks for it, or opens a folder that does.
 MAX_BEAM, MAX_SAMPLES, MAX_LENGTH, MAX_TOKENS, MAX_SEED = 2**10, 2**13, 2**13, 2**16, 2**63 - 1
+# Photos of the training that `neighbors` asks; its regression takes the square of this in memory, and the cube in time.
+MAX_NEIGHBORS = 2**13
 
 
 @dataclass(frozen=True)

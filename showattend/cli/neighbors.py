@@ -7,12 +7,13 @@ from pathlib import Path
 from showattend.cli.options import Commands, add_data_options, add_device_option, add_trust_option, whole_number
 from showattend.console import print_error, print_line
 from showattend.errors import InputError
+from showattend.generation_config import MAX_NEIGHBORS
 
-DESCRIPTION = """\
-Add the photos of a data set to a model folder, as its encoder sees them, with their captions; of more than 8,192 so many are drawn at
-random. With --neighbors the commands that caption then choose, of the captions that the beams found, the one that agrees most with
-people's captions of these photos, those that look alike above all (kernel ridge regression). Give the photos that the model was trained
-on, and none that it will be evaluated on.
+DESCRIPTION = f"""\
+Add the photos of a data set to a model folder, as its encoder sees them, with their captions; of more than {MAX_NEIGHBORS:,} so many are
+drawn at random. With --neighbors the commands that caption then choose, of the captions that the beams found, the one that agrees most
+with people's captions of these photos, those that look alike above all (kernel ridge regression). Give the photos that the model was
+trained on, and none that it will be evaluated on.
 """
 
 
@@ -39,7 +40,6 @@ def add_parser(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compute the features, and write the model with them."""
     from showattend.data.captions import read_captions
-    from showattend.decoding.neighbors import MAX_PHOTOS
     from showattend.files import check_writable, default_cache_dir
     from showattend.inference import choose_device
     from showattend.inference.neighbors import neighbors_of
@@ -54,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
     for note in data.notes:
         print_error(note)
     photos = data.split(args.split)
-    neighbors = neighbors_of(model, photos, args.cache_dir or default_cache_dir(), device=device, workers=args.workers)
-    if left_out := min(len(photos), MAX_PHOTOS) - len(neighbors.features):
-        print_error(f"{left_out} of {len(photos)} photos could not be read, left out")
+    neighbors, broken = neighbors_of(model, photos, args.cache_dir or default_cache_dir(), device=device, workers=args.workers)
+    if broken:
+        print_error(f"{broken} of {len(photos)} photos could not be read, left out")
     model.network.cpu()
     save_pretrained(replace(model, neighbors=neighbors), args.model)
     size = (args.model / NEIGHBORS).stat().st_size

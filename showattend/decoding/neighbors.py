@@ -22,13 +22,11 @@ from showattend.generation_config import GenerationConfig
 SHARPNESS, RIDGE = 2.0, 0.5
 # The score of a caption decides between those that agree about equally well.
 SCORE_WEIGHT = 0.015
-# The regression takes the square of this in memory, and the cube in time.
-MAX_PHOTOS = 2**13
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """P photos by their features, at most MAX_PHOTOS, and C captions of each.
+    """P photos by their features, at most MAX_NEIGHBORS, and C captions of each.
 
     Args:
         features: of each photo, less the mean, over the scale, of length 1, float16 (P,D)

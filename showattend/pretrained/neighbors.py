@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from showattend.decoding.neighbors import MAX_PHOTOS, Neighbors
+from showattend.decoding.neighbors import Neighbors
 from showattend.errors import InputError
-from showattend.generation_config import MAX_LENGTH
+from showattend.generation_config import MAX_LENGTH, MAX_NEIGHBORS
 from showattend.model_files import COPY_AGAIN
 from showattend.pretrained.folder import FolderConfig, is_finite
 
@@ -34,7 +34,7 @@ def neighbors_from_tensors(tensors: Mapping[str, Tensor], config: FolderConfig, 
         "scale": (torch.float32, config.encoder_dim),
         "token_ids": (torch.int32, photos, captions, length),
     }
-    if described != expected or not neighbors.token_ids.numel() or length > MAX_LENGTH or photos > MAX_PHOTOS:
+    if described != expected or not neighbors.token_ids.numel() or length > MAX_LENGTH or photos > MAX_NEIGHBORS:
         raise InputError(f"{path} does not fit the model's encoder of {config.encoder_dim} channels, or is too large: {COPY_AGAIN}")
     if neighbors.token_ids.min() < 0 or neighbors.token_ids.max() >= config.vocabulary_size:
         raise InputError(f"{path} has captions with words that are not in the vocabulary: {COPY_AGAIN}")

@@ -49,13 +49,29 @@ def test_a_photo_of_the_training_counts_most_for_itself(with_neighbors: Path, sh
 
 @pytest.mark.parametrize("limit", [3, 7])
 def test_of_too_many_photos_some_are_drawn(limit: int, model: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("showattend.inference.neighbors.MAX_PHOTOS", limit)
+    monkeypatch.setattr("showattend.inference.neighbors.MAX_NEIGHBORS", limit)
     pretrained, photos = load_pretrained(model), read_captions(shapes).split("train")
-    drawn = neighbors_of(pretrained, photos, model.parents[1] / "cache", device=torch.device("cpu"))
+    drawn, broken = neighbors_of(pretrained, photos, model.parents[1] / "cache", device=torch.device("cpu"))
+    assert broken == 0
     assert len(drawn.features) == len(drawn.token_ids) == limit
     captions = [[pretrained.vocabulary.decode(caption) for caption in own] for own in drawn.token_ids.tolist()]
     of_photos = [[pretrained.vocabulary.tokenize(caption) for caption in photo.captions] for photo in photos]
     assert all(own in of_photos for own in captions)
+
+
+@pytest.mark.parametrize("limit", [2**13, 45])
+def test_all_photos_that_cannot_be_read_are_counted_also_where_some_are_drawn(
+    limit: int, model: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("showattend.inference.neighbors.MAX_NEIGHBORS", limit)
+    folder, data = shutil.copytree(model, tmp_path / "model"), shutil.copytree(shapes, tmp_path / "data")
+    for photo in read_captions(data).split("train")[:2]:
+        photo.path.write_bytes(b"no picture")
+    arguments = ("neighbors", "--model", folder, "--data.root", data, "--data.cache_dir", tmp_path / "cache")
+    assert main([str(argument) for argument in arguments]) == 0
+    printed = capsys.readouterr()
+    assert "2 of 48 photos could not be read, left out" in printed.err
+    assert f"{min(limit, 46)} photos in" in printed.out
 
 
 def test_a_caption_is_one_of_those_of_the_beams_whatever_the_batch(
