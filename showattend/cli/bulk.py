@@ -69,7 +69,7 @@ def add_parser(commands: Commands) -> None:
         help="without Ray: the I-th of N shares of the work, for job arrays; all write into one --output",
     )
     add_speed_options(bulk)
-    add_generation_options(bulk)
+    add_generation_options(bulk, one_caption=True)
     bulk.set_defaults(run=run)
 
 
@@ -100,8 +100,6 @@ def run(args: argparse.Namespace) -> int:
 def _check_options(args: argparse.Namespace) -> None:
     if not model_folders_from_args(args):
         raise InputError("no model: give --model DIR, or --ensemble DIR DIR …")
-    if (args.num_captions or 1) > 1:
-        raise InputError("showattend bulk writes one caption a photo: leave --num-captions out")
     if re.match(r"[A-Za-z][\w+.-]+:/", str(args.output)):  # of whose two slashes a path keeps one
         raise InputError(f"--output {args.output} is no folder of a file system: write into one, and copy its parts to the store")
     for option in ("address", "concurrency"):

@@ -49,7 +49,7 @@ def add_parser(commands: Commands) -> None:
     cells.add_argument("--plot", type=Path, metavar="FILE", help="plot the gates over the words of a caption; needs --model and --photo")
     cells.add_argument("--photo", type=Path, metavar="PATH", help="the photo to caption for --plot")
     add_model_options(cells, required=False)
-    add_generation_options(cells)
+    add_generation_options(cells, one_caption=True)
     cells.set_defaults(run=run)
 
 

@@ -47,7 +47,7 @@ def add_parser(commands: Commands) -> None:
     _add_files(evaluate)
     _add_scores(evaluate)
     add_speed_options(evaluate)
-    add_generation_options(evaluate)
+    add_generation_options(evaluate, one_caption=True)
     evaluate.set_defaults(run=run)
 
 

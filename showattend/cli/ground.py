@@ -62,7 +62,7 @@ def add_parser(commands: Commands) -> None:
         help="write grounding.json, faithfulness.json, and, where there are boxes, mentions.csv with every word",
     )
     add_speed_options(ground)
-    add_generation_options(ground)
+    add_generation_options(ground, one_caption=True)
     ground.set_defaults(run=run)
 
 

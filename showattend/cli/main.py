@@ -81,18 +81,25 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with the message, and status 2."""
-        typed, known = "", list[str]()
+        hint = ""
         if match := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
-            typed, known = match[1], re.findall(r"[\w-]+", match[2])
+            hint = _nearest(match[1], re.findall(r"[\w-]+", match[2]))
         elif match := re.match(r"unrecognized arguments: (--[\w-]+)", message):
-            typed, known = match[1], [name for parser in self._parsers() for name in parser._option_string_actions]
-        near = difflib.get_close_matches(typed, known, n=1)
-        super().error(printable(message) + (f": did you mean {near[0]}?" if near else ""))
+            hint = self._about_option(match[1])
+        super().error(printable(message) + hint)
 
-    def _parsers(self) -> list[argparse.ArgumentParser]:
-        """This parser, and those of its commands."""
-        commands = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
-        return [self, *(parser for choices in commands for parser in choices.values())]
+    def _about_option(self, option: str) -> str:
+        """Which commands have an option that this one lacks, or the option that was probably meant."""
+        groups = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        parsers = {name: parser for choices in groups for name, parser in choices.items()}
+        if commands := [name for name, parser in parsers.items() if option in parser._option_string_actions]:
+            return f", which {', '.join(commands)} {'has' if len(commands) == 1 else 'have'}"
+        return _nearest(option, [name for parser in (self, *parsers.values()) for name in parser._option_string_actions])
+
+
+def _nearest(typed: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(typed, known, n=1)
+    return f": did you mean {near[0]}?" if near else ""
 
 
 def make_parser() -> argparse.ArgumentParser:

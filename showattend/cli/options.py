@@ -79,12 +79,18 @@ def add_data_options(parser: argparse.ArgumentParser, *, required: bool = True, 
     parser.add_argument("--split", default=split if required else None, help=f"train, val or test (default: {split})")
 
 
-def add_generation_options(parser: argparse.ArgumentParser) -> None:
-    """An option for each field of `GenerationConfig`, see `from_args.generation_config_from_args`."""
+def add_generation_options(parser: argparse.ArgumentParser, *, one_caption: bool = False) -> None:
+    """An option for each field of `GenerationConfig`, see `from_args.generation_config_from_args`.
+
+    Args:
+        one_caption: whether the command takes one caption of a photo, so that --num-captions would mean nothing
+    """
     search = parser.add_argument_group("generation (default: as the model was validated)")
     sampling = parser.add_argument_group("sampling, instead of beam search")
     descriptions = field_descriptions(GenerationConfig)
     for field in fields(GenerationConfig):
+        if field.name == "num_captions" and one_caption:
+            continue
         group = sampling if field.name in SAMPLING else search
         option, text = f"--{field.name.replace('_', '-')}", descriptions[field.name]
         if isinstance(field.default, bool):

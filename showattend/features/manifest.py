@@ -1,6 +1,7 @@
 """What the rows of a cache are computed from: the options, and the record of them beside the file."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -57,9 +58,15 @@ class RowOptions:
         }
         if self.encoder:
             config = self.encoder.config
-            content |= {"encoder": [config.name, config.layer, config.stride], "weights": weights_digest(self.encoder)}
+            content |= {"encoder": [config.name, config.layer, config.stride], "spec": spec_digest(self.encoder)}
+            content["weights"] = weights_digest(self.encoder)
             content |= {"dtype": str(self.dtype)} if self.dtype else {}
         return content
+
+
+def spec_digest(encoder: Encoder) -> str:
+    """SHA-256 of what an encoder is built from besides its configuration, in hexadecimal digits."""
+    return hashlib.sha256(json.dumps(encoder.spec(), sort_keys=True).encode()).hexdigest()
 
 
 def weights_digest(encoder: Encoder) -> str:

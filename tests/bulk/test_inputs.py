@@ -131,7 +131,6 @@ def test_names_that_are_no_utf8_are_escaped(photos: Path, model: Path) -> None:
         (["table.parquet", "--column", "picture"], "has no column 'picture': name another with --column; it has a, b"),
         (["table.parquet"], "has no column of photos"),
         (["table.parquet", "--column", "b"], "neither photos nor their names"),
-        (["photos", "--num-captions", "3"], "one caption a photo"),
         (["photos", "--address", "auto"], "--address is an option of Ray"),
         (["photos", "--output", "s3://bucket/out"], "no folder of a file system"),
         (["photos", "--output", "photos"], "holds other files"),

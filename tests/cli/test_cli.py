@@ -286,6 +286,21 @@ def test_numbers_without_end_and_names_that_stand_twice_are_refused(
     assert "give at" in error or "'a.png' stands in it twice" in error
 
 
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("bulk photos --output out --num-captions 3", "--num-captions 3, which caption, attend have"),
+        ("evaluate --model m --data.root d --gates", "--gates, which attend, score have"),
+        ("caption a.png --model m --beem 3", "--beem 3: did you mean --beam?"),
+        ("evalute", "did you mean evaluate?"),
+    ],
+)
+def test_what_a_command_does_not_know_says_what_was_meant(command: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(command.split())
+    assert hint in capsys.readouterr().err
+
+
 def test_options_that_are_not_known_are_quoted_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     for command in (["caption", "a", "--\x1b[2J"], ["cells", "--hidden-size", HUGE], ["app", "--model", "m", "--port", "99999"]):
         with pytest.raises(SystemExit, match="2"):

@@ -1,5 +1,6 @@
 """The feature cache: equal to the encoder's features, built once, and rebuilt when anything it depends on changes."""
 
+import copy
 import hashlib
 import os
 import signal
@@ -75,6 +76,9 @@ def test_anything_that_changes_the_rows_changes_the_file(photos: list[Photo], en
     paths.append(open_or_build_cache(photos, RowOptions(Preprocessing(32), encoder, dtype=torch.bfloat16), folder).path)
     paths.append(open_or_build_cache(photos[:4], rows, folder).path)
     paths.append(open_or_build_cache(photos, RowOptions(Preprocessing(32), make_encoder(EncoderConfig("tiny", "none"))), folder).path)
+    built_otherwise = copy.deepcopy(encoder)
+    built_otherwise.spec = lambda: {"power": 2}  # type: ignore[method-assign]  # of the same weights
+    paths.append(open_or_build_cache(photos, RowOptions(Preprocessing(32), built_otherwise), folder).path)
     Image.new("RGB", (9, 9)).save(photos[0].path)
     paths.append(open_or_build_cache(photos, rows, folder).path)
     assert len(set(paths)) == len(paths)
