@@ -54,13 +54,16 @@ def _machine(row: dict[str, Any], machine: str) -> list[str]:
 
 
 def _cell(row: dict[str, Any], key: str) -> str:
-    """A value as text, numbers with three digits that count."""
+    """A value as text, numbers with three digits that count; null is nothing, and an option is code, so that it keeps its dashes."""
     value: Any = row
     for name in key.split("."):
         value = value.get(name, "") if isinstance(value, dict) else ""
     if isinstance(value, float):
         return f"{value:#.3g}".removesuffix(".") if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = "" if value is None else str(value).replace("|", "\\|")
+    return f"`{text}`" if text.startswith("--") else text
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

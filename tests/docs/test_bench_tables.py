@@ -15,14 +15,17 @@ def test_rows_become_a_table_without_empty_columns(monkeypatch: pytest.MonkeyPat
     monkeypatch.syspath_prepend(str(DOCS / "extensions"))
     table_of = import_module("bench_tables").table_of
     machine = {"machine": "A core", "gflops": {"float32": 1204, "bfloat16": 11}}
-    rows = [{"case": "a|b", "ratio": 2.0, "of": {"cnn": 1234567.0}, "note": "", **machine}, {"case": "c", "ratio": 0.04567, **machine}]
+    rows = [
+        {"case": "a|b", "ratio": 2.0, "of": {"cnn": 1234567.0}, "note": "", **machine},
+        {"case": "--c", "ratio": 0.04567, "note": None, **machine},
+    ]
     assert table_of(rows, "case | ratio = times | of.cnn=alone | note") == [
         "*A core, float32 1,204 GFLOP/s, bfloat16 11 GFLOP/s*",
         "",
         "| case | times | alone |",
         "|---|---|---|",
         "| a\\|b | 2.00 | 1,234,567 |",
-        "| c | 0.0457 |  |",
+        "| `--c` | 0.0457 |  |",
     ]
 
 
