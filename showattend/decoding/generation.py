@@ -38,8 +38,9 @@ class Hypotheses(NamedTuple):
     alphas: Tensor
 
     def best(self, values: Tensor, count: int) -> "Hypotheses":
-        """The captions of the highest values (N,C), these first; captions that have not ended stay behind all others."""
-        values = values.masked_fill(~(self.token_ids == END).any(-1), -torch.inf)
+        """The captions of the highest values (N,C), these first; those that have not ended, or do not exist, stay behind all others."""
+        whole = (self.token_ids == END).any(-1) & (self.scores > -torch.inf)
+        values = values.masked_fill(~whole, -torch.inf)
         order = values.sort(descending=True, stable=True).indices[:, :count]
         rows = torch.arange(len(order), device=order.device).unsqueeze(1)
         return Hypotheses(*(entry[rows, order] for entry in self))
@@ -70,7 +71,8 @@ class Progress(NamedTuple):
     def extend(self, extension: Extension) -> "Progress":
         """The progress after one more step."""
         log_probs, parents, token_ids = extension
-        ended = self.ended.gather(1, parents)
+        # Where there are fewer continuations than hypotheses, some have the probability 0, those of an ended one among them.
+        ended = self.ended.gather(1, parents) & (log_probs > -torch.inf)
         lengths = self.lengths.gather(1, parents) + ~(ended | self.done)
         ended = ended | ((token_ids == END) & (log_probs > -torch.inf))
         return Progress(log_probs, lengths, ended, self.done)

@@ -31,6 +31,9 @@ from showattend.training.self_critical import LitSelfCritical
 from showattend.training.synced_batch_norm import SyncedBatchNorms
 from showattend.training.trainer_options import check_processes, check_trainer_options, is_one_process
 
+# Options that say what a checkpoint's weights are of.
+OF_THE_WEIGHTS = ("model.decoder.", "model.preprocessing.", "model.encoder.name", "model.encoder.layer", "model.encoder.stride")
+
 
 class ConfigFile(SaveConfigCallback):
     """config.yaml of a run, whole or not there."""
@@ -46,12 +49,14 @@ class TrainingCLI(LightningCLI):
 
     Args:
         refine: train a finished model further (self-critical training) instead of a new one
+        args: the command, and the command line after it
     """
 
-    def __init__(self, *, refine: bool, **options: Any) -> None:
+    def __init__(self, *, refine: bool, args: list[str], **options: Any) -> None:
         self.config_class: type[Any] = RefineConfig if refine else CaptionerConfig
         self.module_class: Any = LitSelfCritical if refine else LitCaptioner
-        super().__init__(BaseLitModule, CaptionDataModule, **options)
+        self.arguments = args
+        super().__init__(BaseLitModule, CaptionDataModule, args=args, **options)
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -185,7 +190,7 @@ class TrainingCLI(LightningCLI):
         return folder
 
     def _parse_ckpt_path(self) -> None:
-        """Read the model's options from the checkpoint, as Lightning does, after a check of what they are."""
+        """Read the model's options from the checkpoint, as Lightning does, after a check of what they are; those that are given stay."""
         options = self.config[self.config.subcommand]
         path = options.get("ckpt_path")
         if self.config.subcommand == "fit" and path in (None, "last"):
@@ -196,7 +201,25 @@ class TrainingCLI(LightningCLI):
         if model := options.get("model"):  # the user has typed these paths
             trusted += [model.get(name) for name in ("encoder.name", "decoder.cell", "decoder.attention") if model.get(name)]
         check_hyper_parameters(read_checkpoint(Path(path))["hyper_parameters"], self.config_class, Path(path), trusted)
+        given = {name: options[name] for name in self._given_model_options()}
         super()._parse_ckpt_path()
+        options = self.config[self.config.subcommand]
+        for name, value in given.items():
+            if self.config.subcommand != "fit" and name.startswith(OF_THE_WEIGHTS) and value != options[name]:
+                raise InputError(f"--{name} is {value}, but the checkpoint's weights are of {options[name]}: leave the option out")
+            options[name] = value
+
+    def _given_model_options(self) -> list[str]:
+        """The names of the model's options on the command line, and of a run to resume in its recipes too.
+
+        A recipe that is given to `validate` or `test` says where the data is: the model may have been trained with other options.
+        """
+        options = self.parser.parse_args(self.arguments, defaults=False)[self.config.subcommand]
+        names = [name for name in options.keys() if name.startswith("model.")]  # noqa: SIM118 (of a Namespace)
+        if self.config.subcommand == "fit":
+            return names
+        typed = [argument[2:].partition("=")[0] + "." for argument in self.arguments if argument.startswith("--model.")]
+        return [name for name in names if any(f"{name}.".startswith(each) or each.startswith(f"{name}.") for each in typed)]
 
     def before_fit(self) -> None:
         """Print where the run's files will be."""

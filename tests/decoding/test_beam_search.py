@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from factories import LENGTH, TinyLanguage, all_captions, without_padding
+from factories import LENGTH, WORDS, TinyLanguage, all_captions, without_padding
 
 from showattend.decoding import GenerationConfig, generate
 from showattend.decoding.beam_search import best_continuations
@@ -127,6 +127,18 @@ def test_captions_that_do_not_exist_have_a_score_of_minus_infinity() -> None:
             without_padding(words) for words, score in zip(result.token_ids[photo], result.scores[photo], strict=True) if score > -torch.inf
         ]
         assert len(existing) == len(set(existing)) < 30
+
+
+@pytest.mark.parametrize(("beam", "length"), [(6, 5), (7, 6), (10, 6)])
+def test_more_beams_than_continuations_lose_no_caption(beam: int, length: int) -> None:
+    for seed in range(5):
+        language = TinyLanguage(3, seed)
+        config = GenerationConfig(beam, length, 2.0, num_captions=length, ban=tuple(range(5, WORDS)))
+        result = generate(language.step, (language.start,), config)
+        for photo in range(3):
+            captions = [(*[4] * words, END) for words in range(length)]
+            scores = [language.log_prob(photo, caption) / len(caption) ** 2 for caption in captions]
+            assert result.scores[photo].tolist() == pytest.approx(sorted(scores, reverse=True), abs=1e-5)
 
 
 def test_a_config_prints_its_beam_and_what_differs_from_the_default() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from factories import SEARCHES, TinyLanguage, untrained_model
+from factories import SEARCHES, WORDS, TinyLanguage, untrained_model
 from numpy.typing import NDArray
 
 from showattend.attention import attention_names
@@ -25,6 +25,7 @@ CONFIGS = [
     GenerationConfig(3, 4, 1.0, num_captions=2),
     GenerationConfig(4, 8, num_captions=3, min_length=3, no_repeat_ngram=2, ban=(5,)),
     GenerationConfig(3, 8, min_length=2, no_repeat_ngram=1),
+    GenerationConfig(6, 6, 2.0, num_captions=6, ban=tuple(range(5, WORDS))),
 ]
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -163,6 +164,17 @@ def test_validate_and_test_measure_what_fit_and_evaluate_do_and_write_nothing(
     (printed,) = re.findall(r"test_bleu4\W+([0-9.e-]+)", capsys.readouterr().out)
     expected = json.loads(Path("out", "metrics.json").read_text())["bleu4"]
     assert float(printed) == pytest.approx(expected, abs=1e-6)
+
+
+def test_options_beside_a_checkpoint_count_or_are_refused(
+    run: Path, shapes: Path, refused: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*options(run, shapes), "--ckpt_path", str(run / "checkpoints" / "best.ckpt")]
+    assert main(["validate", *command, "--model.generation.max_length=1"]) == 0
+    (printed,) = re.findall(r"val_bleu1\W+([0-9.e-]+)", capsys.readouterr().out)
+    assert float(printed) < 0.01  # captions of one word
+    assert "the checkpoint's weights are of lstm" in refused("test", *command, "--model.decoder.cell", "gru")
+    assert "the run to resume has" in refused("fit", *command, f"--runs={run.parent}", "--model.optimizer.learning_rate=0.5")
 
 
 def test_an_option_that_only_the_trainer_refuses_leaves_no_folder(shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
