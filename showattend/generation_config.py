@@ -17,6 +17,8 @@ SEARCHING = ("beam", "groups", "diversity", "mutual_information", "consensus", "
 
 # More would fill the memory of whoever asks for it, or opens a folder that does.
 MAX_BEAM, MAX_SAMPLES, MAX_LENGTH, MAX_TOKENS, MAX_SEED = 2**10, 2**13, 2**13, 2**16, 2**63 - 1
+# With more, scores in float32 would overflow, or lose the log-probabilities in them.
+MAX_EXPONENT, MAX_PENALTY = 8, 1000
 # Photos of the training that `neighbors` asks; its regression takes the square of this in memory, and the cube in time.
 MAX_NEIGHBORS = 2**13
 
@@ -78,7 +80,8 @@ class GenerationConfig:
         check_range(self, "num_captions", minimum=1, maximum=MAX_SAMPLES)
         check_range(self, "max_length", minimum=1, maximum=MAX_LENGTH)
         check_range(self, "min_length", "no_repeat_ngram", minimum=0, maximum=MAX_LENGTH)
-        check_range(self, "length_penalty", "diversity", "mutual_information", minimum=0)
+        check_range(self, "length_penalty", minimum=0, maximum=MAX_EXPONENT)
+        check_range(self, "diversity", "mutual_information", minimum=0, maximum=MAX_PENALTY)
         check_range(self, "top_k", minimum=0, maximum=MAX_TOKENS)
         check_range(self, "seed", minimum=0, maximum=MAX_SEED)
         if self.temperature <= 0:

@@ -14,7 +14,7 @@ ENCODER_SPEC = "encoder.json"  # where the encoder needs more than its configura
 VOCABULARY = "vocabulary.json"
 SUBWORDS = "subwords.json"  # merges, where the vocabulary's tokens are subwords
 NEIGHBORS = "neighbors.safetensors"  # photos of the training, where `showattend neighbors` has added them
-CHECKED = (WEIGHTS, ENCODER_SPEC, SUBWORDS, NEIGHBORS)  # config.json holds their SHA-256
+CHECKED = (WEIGHTS, ENCODER_SPEC, VOCABULARY, SUBWORDS, NEIGHBORS)  # config.json holds their SHA-256
 FILES = [CARD, CONFIG, ENCODER_SPEC, METRICS, NEIGHBORS, SUBWORDS, VOCABULARY, WEIGHTS]  # of the folder of a trained model
 COPY_AGAIN = "copy the folder again, whole"
 

@@ -253,6 +253,36 @@ def test_a_module_that_config_json_names_is_imported_only_if_it_is_trusted(
             load_pretrained(folder, trust=[trust])
 
 
+OWN_CELL = """
+import torch
+from showattend.cells.base import RecurrentCell
+
+class Decay(RecurrentCell):
+    gates = ("g",)
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.register_buffer("decay", torch.linspace(0.1, 0.9, self.hidden_size), persistent=False)
+        self.scale = torch.tensor(2.0)
+
+    def update(self, activations, state):
+        (h,) = state
+        return (self.decay * h + torch.tanh(self.scale * activations),)
+"""
+
+
+def test_tensors_of_one_s_own_cell_that_are_no_weights_are_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_cells.py").write_text(OWN_CELL)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = untrained_model("tiny", cell="own_cells:Decay")
+    save_pretrained(model, tmp_path / "model")
+    random_state = torch.get_rng_state()
+    loaded = load_pretrained(tmp_path / "model", trust=["own_cells"])
+    assert torch.equal(torch.get_rng_state(), random_state)
+    photo = Image.linear_gradient("L").convert("RGB")
+    assert Captioner(loaded).caption(photo).score == Captioner(model).caption(photo).score
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json", "config.json", "encoder.json"])
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     save_pretrained(untrained_model("squeezenet1_1"), tmp_path / "model")
@@ -269,7 +299,13 @@ def test_files_changed_after_saving_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not the file that config"):
         load_pretrained(folder)
     (folder / "model.safetensors").write_bytes(whole)
+    swapped = [*VOCABULARY.tokens[:-2], VOCABULARY.tokens[-1], VOCABULARY.tokens[-2]]
+    (folder / "vocabulary.json").write_text(json.dumps(swapped))
+    with pytest.raises(InputError, match="not the file that config"):
+        load_pretrained(folder)
+    digests = json.loads((folder / "config.json").read_text())["sha256"]
     (folder / "vocabulary.json").write_text(json.dumps(VOCABULARY.tokens[:-1]))
+    change_config(folder, sha256={name: digest for name, digest in digests.items() if name != "vocabulary.json"})
     with pytest.raises(InputError, match="not the vocabulary"):
         load_pretrained(folder)
     VOCABULARY.save(folder / "vocabulary.json")

@@ -3,8 +3,6 @@
 A caption meets only those that have one of its n-grams, and captions that are ranked together look each n-gram up once.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -61,7 +59,8 @@ class _OrderIndex:
         self.order = order
         self.starts, self.sizes = _append(firsts, 0), _append(sizes, 0)
         self.keys = _append(keys[firsts], torch.iinfo(torch.int64).max)
-        self.idf = math.log(photos) - _append(photos_counts, 1).log()
+        # The logarithm of a ratio: an n-gram that all photos have weighs exactly 0.
+        self.idf = -(_append(photos_counts, 1) / photos).log()
         squares = (self.times * self.idf[:-1].repeat_interleave(sizes)) ** 2
         self.norms = torch.zeros(len(texts), device=texts.device).index_add_(0, self.captions, squares).sqrt().clamp(min=TINY)
 

@@ -34,7 +34,9 @@ class Sampling:
 
     def extend(self, log_probs: Tensor, frozen: Tensor, next_log_probs: Tensor) -> Extension:
         """Draw one token for each hypothesis by inverting the cumulative distribution function."""
-        candidate_log_probs, candidate_ids = self._truncate(next_log_probs / self.config.temperature)
+        # Less the largest first, which then remains 0 whatever the temperature is.
+        scaled = (next_log_probs - next_log_probs.amax(-1, keepdim=True)) / self.config.temperature
+        candidate_log_probs, candidate_ids = self._truncate(scaled)
         if candidate_log_probs.device.type == "mps":  # it has no double precision
             candidate_log_probs = candidate_log_probs.cpu()
         cumulative = candidate_log_probs.double().softmax(-1).cumsum(-1)

@@ -1,9 +1,12 @@
 """What the rows of a cache are computed from: the options, and the record of them beside the file."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -65,8 +68,12 @@ class RowOptions:
 
 
 def spec_digest(encoder: Encoder) -> str:
-    """SHA-256 of what an encoder is built from besides its configuration, in hexadecimal digits."""
-    return hashlib.sha256(json.dumps(encoder.spec(), sort_keys=True).encode()).hexdigest()
+    """SHA-256 of what an encoder is built from besides its configuration, in hexadecimal digits; of a user's own its source is a part."""
+    digest = hashlib.sha256(json.dumps(encoder.spec(), sort_keys=True).encode())
+    if not type(encoder).__module__.startswith("showattend."):
+        with suppress(OSError, TypeError):  # without a file, as of a class that was typed in
+            digest.update(Path(inspect.getfile(type(encoder))).read_bytes())
+    return digest.hexdigest()
 
 
 def weights_digest(encoder: Encoder) -> str:

@@ -22,6 +22,8 @@ def score_captions(model: Pretrained, features: Features, captions: Sequence[lis
         features: of the photo, (1,L,D)
         captions: the words of each caption, at least one word
     """
+    if not captions:
+        return []
     rows = [torch.tensor(model.vocabulary.encode(words), device=features.values.device) for words in captions]
     token_ids = pad_sequence(rows, batch_first=True, padding_value=PAD).unsqueeze(0)
     input_ids, target_ids, mask = teacher_forcing_split(token_ids)

@@ -28,7 +28,7 @@ class Corpus:
         references: several a photo, in the order of `ids`
 
     Raises:
-        InputError: the photos of the two are not the same.
+        InputError: the photos of the two are not the same, or one has no reference.
     """
 
     def __init__(
@@ -40,6 +40,8 @@ class Corpus:
         self.ids = common_ids(hypotheses, references)
         self.hypotheses = [hypotheses[photo] for photo in self.ids]
         self.references = [references[photo] for photo in self.ids]
+        if not all(self.references):
+            raise InputError(f"the photo {next(photo for photo in self.ids if not references[photo])} has no reference: leave it out")
         self.document_frequencies = document_frequencies
 
     def __len__(self) -> int:

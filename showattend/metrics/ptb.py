@@ -75,7 +75,8 @@ def ptb_tokenize(caption: str) -> list[str]:
         text = "".join(" " if _is_dropped(character) else character for character in text)
     matches = (_token_with_marks() if _has_marks(text) else TOKEN).findall(text)
     tokens = (_official_form(token) for token in matches)
-    return [token for token in tokens if token not in DROPPED]
+    # Official BLEU and CIDEr split a tag with a blank, the only token that has one, at it; official ROUGE-L does not.
+    return " ".join(token for token in tokens if token not in DROPPED).split()
 
 
 def _replace_entities(caption: str) -> str:

@@ -145,6 +145,8 @@ def _read_tensors(folder: Path, name: str, config: FolderConfig) -> dict[str, Te
 
 def _read_vocabulary(folder: Path, config: FolderConfig) -> Vocabulary:
     _existing(folder, VOCABULARY)
+    if VOCABULARY in config.sha256:  # folders of earlier versions hold no digest of it
+        _unchanged(folder, VOCABULARY, config)
     _check_subwords(folder, config)
     vocabulary = read_vocabulary(folder, config.tokenizer)
     if len(vocabulary) != config.vocabulary_size:
@@ -215,8 +217,10 @@ def _build_network(
     cells.find(config.decoder.cell, trusted=trust)
     attentions.find(config.decoder.attention, trusted=trust)
     encoder_state = {name.removeprefix("encoder."): tensor for name, tensor in state.items() if name.startswith("encoder.")}
+    own_parts = any(":" in name for name in (config.encoder.name, config.decoder.cell, config.decoder.attention))
     try:
-        with empty_weights():
+        # The user's own parts may compute tensors of theirs that are no weights.
+        with torch.random.fork_rng(devices=[]) if own_parts else empty_weights():
             encoder = rebuild_encoder(config.encoder, spec, encoder_state, trust=trust)
             sizes = {"vocabulary_size": config.vocabulary_size, "encoder_dim": config.encoder_dim}
             network = CaptionModel(encoder, Decoder(config.decoder, **sizes))

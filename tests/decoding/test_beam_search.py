@@ -156,6 +156,8 @@ def test_a_config_prints_its_beam_and_what_differs_from_the_default() -> None:
         ({"beam": 0}, "^beam is 0: "),
         ({"max_length": 0}, "^max_length is 0: "),
         ({"length_penalty": -1.0}, "^length_penalty is -1.0: "),
+        ({"length_penalty": 9.0}, "^length_penalty is 9.0: "),
+        ({"beam": 4, "groups": 2, "diversity": 1e5}, "^diversity is 100000.0: "),
         ({"num_captions": 4}, "give a beam of 4"),
         ({"min_length": 30}, "lower min_length"),
         ({"groups": 2}, "cannot form 2 groups"),

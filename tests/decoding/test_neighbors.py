@@ -58,6 +58,14 @@ def test_agreement_is_the_weighted_sum_of_the_mean_cider_d_of_each_photo(vocabul
     assert ReferenceIndex(token_ids).agreement(captions, weights).numpy() == pytest.approx(np.array(expected), abs=1e-4)
 
 
+@pytest.mark.parametrize("photos", [7, 47, 179])
+def test_what_people_say_of_every_photo_agrees_with_none(photos: int) -> None:
+    token_ids = torch.tensor([[[5, 6, PAD], [5, 7 + 2 * photo, 8 + 2 * photo]] for photo in range(photos)])
+    agreement = ReferenceIndex(token_ids).agreement(torch.tensor([[5, 6], [5, 7]]), torch.full((photos,), 1 / photos))
+    assert agreement[0] == 0
+    assert agreement[1] > 0
+
+
 def test_no_caption_agrees_with_none_and_none_is_too_short() -> None:
     """Captions without words, or of fewer than four, have no n-grams of some orders."""
     token_ids = torch.tensor([[[4, 5]], [[4, PAD]], [[6, 5]]])

@@ -112,7 +112,7 @@ def test_the_score_of_a_sample_is_its_log_probability_and_alphas_end_with_it() -
 def test_sampling_among_one_word_is_greedy_search() -> None:
     language = TinyLanguage(5, 5)
     greedy = generate(language.step, (language.start,), GenerationConfig(beam=1, max_length=8))
-    for options in ({"top_k": 1}, {"top_p": 1e-9}, {"temperature": 1e-4}):
+    for options in ({"top_k": 1}, {"top_p": 1e-9}, {"temperature": 1e-4}, {"temperature": 1e-45}):
         samples = generate(language.step, (language.start,), GenerationConfig(beam=1, max_length=8, sample=True, **options))  # type: ignore[arg-type]
         for photo in range(5):
             assert without_padding(samples.token_ids[photo, 0]) == without_padding(greedy.token_ids[photo, 0])

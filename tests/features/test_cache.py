@@ -84,6 +84,19 @@ def test_anything_that_changes_the_rows_changes_the_file(photos: list[Photo], en
     assert len(set(paths)) == len(paths)
 
 
+def test_features_of_one_s_own_encoder_are_computed_again_when_its_code_changes(
+    photos: list[Photo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    code = tmp_path / "own_encoder.py"
+    code.write_text("from showattend.encoders.tiny_cnn import TinyCNN\n\nclass Mine(TinyCNN):\n    pass\n")
+    rows = RowOptions(Preprocessing(32), make_encoder(EncoderConfig("own_encoder:Mine", "none")).eval())
+    first = open_or_build_cache(photos, rows, tmp_path / "cache").path
+    assert open_or_build_cache(photos, rows, tmp_path / "cache").path == first
+    code.write_text(code.read_text() + "    # changed\n")
+    assert open_or_build_cache(photos, rows, tmp_path / "cache").path != first
+
+
 def test_broken_photos_are_named_and_the_others_kept(photos: list[Photo], rows: RowOptions, tmp_path: Path) -> None:
     photos[1].path.write_bytes(b"")
     cache = open_or_build_cache(photos, rows, tmp_path / "cache", batch_size=2)

@@ -53,6 +53,10 @@ def test_the_probabilities_of_all_first_words_sum_to_one(captioner: Captioner, p
     assert known + unknown.log_probs[0].exp().item() + no_words == pytest.approx(1, abs=1e-4)
 
 
+def test_no_captions_have_no_scores(captioner: Captioner, photo: Path) -> None:
+    assert captioner.score(photo, []) == []
+
+
 def test_a_caption_without_words_is_refused(captioner: Captioner, photo: Path) -> None:
     with pytest.raises(InputError, match="no words"):
         captioner.score(photo, ["!"])

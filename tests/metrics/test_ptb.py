@@ -51,6 +51,7 @@ def test_captions_of_twenty_scripts_have_the_official_tokens() -> None:
 
 def test_entities_superscripts_and_characters_without_width_are_treated_as_the_official_tokeniser_does() -> None:
     assert ptb_tokenize("Tom &amp; Jerry") == ["tom", "&", "jerry"]
+    assert ptb_tokenize("a sign <stop here> on a wall") == ["a", "sign", "<stop", "here>", "on", "a", "wall"]
     assert ptb_tokenize("zero\u200bwidth \ufeffmark") == ["zero", "width", "mark"]
     assert ptb_tokenize("x² qu'il d'à non\u2011stop 3.5-inch ol' man") == [
         "x",
