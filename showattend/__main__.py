@@ -1,5 +1,18 @@
-"""python -m showattend."""
+"""`python -m showattend`, and the console command; Ctrl-C while Python still reads the program ends it in one line too."""
 
-from showattend.cli.main import run
+import signal
+import sys
 
-run()
+
+def run() -> None:
+    """Run the command of the command line."""
+    try:
+        from showattend.cli.main import run as run_command
+    except KeyboardInterrupt:
+        print("showattend: stopped", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    run_command()
+
+
+if __name__ == "__main__":
+    run()

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from showattend.console import print_error
 from showattend.data.captions import Photo, read_captions
 from showattend.data.images import open_photo
 from showattend.data.shapes import Scene, describe_scene, read_scenes, write_shapes
@@ -44,6 +45,7 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     print("\n2. Training: the loss compares each predicted word with the next word of the caption\n")
     arguments = ("--config", CONFIG, "--data.root", root, "--data.cache_dir", out / "cache", "--runs", out, "--name", "run")
     if status := train(["fit", *map(str, arguments), "--seed_everything", str(seed)]):
+        print_error(f"showattend demo itself begins anew, in another folder: {out} may be deleted")
         raise SystemExit(status)  # the training has said why
     print("\n3. Captioning the test pictures, none of which was trained on\n")
     captioner = Captioner.from_pretrained(out / "run" / "model")

@@ -1,6 +1,8 @@
 """Small models, inputs and oracles that several test modules share."""
 
+import hashlib
 import itertools
+import json
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -79,6 +81,15 @@ def untrained_model(encoder: str = "tiny", cell: str = "lstm", attention: str = 
         GenerationConfig(2, 6, 0.5),
         {"val_bleu4": 0.5},
     )
+
+
+def rewrite_vocabulary(model: Path, tokens: list[str]) -> None:
+    """Give a model folder other tokens, as a stranger could: with the digest that fits them."""
+    path, config_path = model / "vocabulary.json", model / "config.json"
+    path.write_text(json.dumps(tokens))
+    config = json.loads(config_path.read_text())
+    config["sha256"]["vocabulary.json"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    config_path.write_text(json.dumps(config))
 
 
 def random_cell(name: str, layers: int | None = None, **options: object) -> RecurrentCell | Stack:

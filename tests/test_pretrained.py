@@ -331,6 +331,16 @@ def test_weights_of_the_decoder_are_in_the_safetensors_file(tmp_path: Path) -> N
     assert "decoder.cell.weight_hh" in load_file(tmp_path / "model" / "model.safetensors")
 
 
+def test_a_folder_that_holds_a_model_is_answered_with_the_model(tmp_path: Path) -> None:
+    run = tmp_path / "demo" / "run"
+    save_pretrained(untrained_model(), run / "model")
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "best.ckpt").touch()
+    for given in (run, tmp_path / "demo", run / "checkpoints", run / "checkpoints" / "best.ckpt"):
+        with pytest.raises(InputError, match=re.escape(f"{given} is no model folder: give {run / 'model'}")):
+            load_pretrained(given)
+
+
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no model folder"):
         Captioner.from_pretrained(tmp_path / "nowhere")

@@ -37,7 +37,7 @@ def rehash(folder: Path) -> None:
         return  # a pipe or an endless device would be waited for, here
     try:
         config = json.loads((folder / CONFIG).read_text())
-        for name in (WEIGHTS, SPEC):
+        for name in (WEIGHTS, SPEC, "vocabulary.json"):
             if (folder / name).is_file() and not (folder / name).is_symlink():
                 config["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         (folder / CONFIG).write_text(json.dumps(config))

@@ -46,7 +46,11 @@ def _file(rng: random.Random, model: Path, plan: Plan) -> str:
 
 
 def _config(rng: random.Random, model: Path, plan: Plan) -> str:
-    return damage_json(rng, model / rng.choice([CONFIG] * 6 + ["vocabulary.json", "metrics.json"]))
+    name = rng.choice([CONFIG] * 6 + ["vocabulary.json", "metrics.json"])
+    done = damage_json(rng, model / name)
+    if name != CONFIG:
+        rehash(model)
+    return done
 
 
 def _tensors(rng: random.Random, model: Path, plan: Plan) -> str:

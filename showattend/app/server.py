@@ -104,5 +104,9 @@ def _launch(page: Any, options: ServerOptions) -> Any:
             mcp_server=False,
         )
     except (OSError, ValueError) as error:
+        if "empty port" in str(error) and options.port:
+            raise InputError(
+                f"port {options.port} of {options.host} is taken: give another --port, or none for the first free one"
+            ) from error
         raise InputError(f"cannot serve the page on {options.host}, port {options.port or '7860 and up'}: {error}") from error
     return page

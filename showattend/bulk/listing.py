@@ -13,7 +13,7 @@ from showattend.bulk.stores import has_suffix, join, open_store, protocol_of, st
 from showattend.bulk.tables import Columns, inspect_table, read_rows
 from showattend.bulk.units import Unit
 from showattend.data.images import has_photo_suffix
-from showattend.data.photos import LINKED, NOT_A_FILE, UNREADABLE
+from showattend.data.photos import LINKED, NOT_A_FILE, unreadable
 from showattend.errors import InputError
 from showattend.files import check_readable
 
@@ -84,7 +84,7 @@ def _files(name: str, left_out: Counter[str]) -> Iterator[str]:
 
 def _local_files(name: str, left_out: Counter[str]) -> Iterator[str]:
     if os.path.isdir(name):
-        for parent, folders, files in os.walk(name, onerror=lambda error: left_out.update([UNREADABLE])):
+        for parent, folders, files in os.walk(name, onerror=lambda error: left_out.update([unreadable(error)])):
             folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
             left_out.update([LINKED] * sum(os.path.islink(os.path.join(parent, folder)) for folder in folders))
             for file in sorted(file for file in files if not file.startswith(".")):

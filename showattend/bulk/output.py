@@ -65,7 +65,7 @@ class BulkOutput:
             left_out: Counter[str] = Counter()
             write_plan(path, list_units(source, left_out))
             if left_out:
-                note(f"{left_out.total()} files are left out: {', '.join(f'{name} ({count})' for name, count in left_out.most_common(8))}")
+                note(f"files left out: {', '.join(f'{name} ({count})' for name, count in left_out.most_common(8))}")
         return Plan(path)
 
     def finished(self) -> set[int]:
@@ -106,12 +106,12 @@ class BulkOutput:
             raise InputError(f"{path} is damaged: give --output another folder") from error
         if before == self.settings or self._is_empty():
             return
-        for name in self.settings:
-            if not isinstance(before, dict) or before.get(name) != self.settings[name]:
-                old, new = (_short(values.get(name)) if isinstance(values, dict) else "?" for values in (before, self.settings))
+        old, new = _flat(before), _flat(self.settings)
+        for name in new:
+            if old.get(name) != new[name]:
                 raise InputError(
-                    f"{self.folder} holds another run: its {name.replace('_', ' ')} is {old}, and not {new}: "
-                    "give --output another folder, or the same input, model and options"
+                    f"{self.folder} holds another run: its {name.replace('_', ' ')} is {_short(old.get(name, '?'))}, and not "
+                    f"{_short(new[name])}: give --output another folder, or the same input, model and options"
                 )
 
     def _is_empty(self) -> bool:
@@ -138,6 +138,14 @@ class BulkOutput:
         if not lock_for_process(descriptor, shared=shared):
             self.close()
             raise InputError(f"another process works in {self.folder}: wait until it ends, or give --output another folder")
+
+
+def _flat(settings: object, prefix: str = "") -> dict[str, object]:
+    """Nested settings by names such as `generation beam`; nothing of what is no object."""
+    flat: dict[str, object] = {}
+    for name, value in settings.items() if isinstance(settings, dict) else ():
+        flat |= _flat(value, f"{prefix}{name} ") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def _short(value: object) -> str:

@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, check_style, drawing_options_from_args, files_in_folder
+from showattend.cli.drawing import (
+    OUT_HELP,
+    add_drawing_options,
+    check_number_of_captions,
+    check_out_file,
+    check_style,
+    drawing_options_from_args,
+    files_in_folder,
+)
 from showattend.cli.from_args import captioners_by_name, generation_config_from_args, inputs_from_args, photos_from_args
 from showattend.cli.options import Commands, add_ensemble_options, add_generation_options, add_photo_arguments
 from showattend.console import print_error, print_line
@@ -49,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     ending = ending if ending.startswith(".") else f".{ending}"
     photos = list(photos_from_args(args))
     single = len(photos) == 1 and not args.format and not args.out.is_dir() and not any(Path(path).is_dir() for path in args.photos)
+    check_number_of_captions(args.num_captions or 1, args.out.suffix if single else ending)
     if single:
         return _run_single(photos[0], args, options)
     files = files_in_folder(args.out, photos, ending)

@@ -175,7 +175,7 @@ def _write(chunks: Iterator[CaptionedChunk], output: BulkOutput, count: int) -> 
                 photos, broken = photos + len(rows), broken + sum(row.error is not None for row in rows)
                 bar.set_postfix_str(f"{photos} photos", refresh=False)
                 bar.update()
-    print_line(f"{photos} photos in {count} parts in {output.parts}" + (f"; {broken} could not be read" if broken else ""))
+    print_line(f"{output.parts}: photos {photos}, parts {count}" + (f"; {broken} could not be read, see their errors" if broken else ""))
 
 
 def _explain(error: BaseException, output: BulkOutput, ours: int) -> None:

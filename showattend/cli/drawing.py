@@ -22,6 +22,8 @@ OUT_HELP = (
     ".gif or .webp, the caption types itself; .json, the numbers"
 )
 
+SEVERAL = (".html", ".json")  # endings of files that hold several captions
+
 
 def add_drawing_options(parser: argparse.ArgumentParser) -> None:
     """The fields of `visualize.DrawingOptions`, and what else a page can show."""
@@ -72,6 +74,16 @@ def _word_numbers(text: str) -> tuple[int, ...]:
     return tuple(parse(number.strip()) for number in text.split(","))
 
 
+def check_number_of_captions(count: int, ending: str) -> None:
+    """Refuse several captions for a file of an ending that shows one.
+
+    Raises:
+        InputError: so it is.
+    """
+    if count > 1 and ending.lower() not in SEVERAL:
+        raise InputError(f"a file ending with {ending} shows one caption: give one, or end its name with .html or .json")
+
+
 def check_out_file(out: Path, inputs: Iterable[Path]) -> None:
     """Refuse a file name before the work and not after it.
 
@@ -99,7 +111,8 @@ def files_in_folder(folder: Path, photos: Sequence[Path], ending: str) -> list[P
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder} is a file, and there are several photos: give the name of a folder")
     if not folder.is_dir() and folder.suffix.lower() in ENDINGS.split(", "):
-        raise InputError(f"--out {folder} is one file, and there are several photos: give a folder, and --format {folder.suffix}")
+        why = "there are several photos" if len(photos) > 1 else "--format and folders of photos are for a folder of files"
+        raise InputError(f"--out {folder} is one file, and {why}: give a folder, and --format {folder.suffix}")
     check_writable(folder / "index.html")
     taken, files = {"index"}, []
     originals = {os.path.realpath(photo) for photo in photos}

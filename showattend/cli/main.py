@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so that `showattend --help` ans
 
 import argparse
 import difflib
+import logging
 import os
 import re
 import signal
@@ -131,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     ensure_home()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where HOME may not be written to, and works
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         try:

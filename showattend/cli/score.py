@@ -7,7 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from showattend.cli.drawing import OUT_HELP, add_drawing_options, check_out_file, check_style, drawing_options_from_args
+from showattend.cli.drawing import (
+    OUT_HELP,
+    add_drawing_options,
+    check_number_of_captions,
+    check_out_file,
+    check_style,
+    drawing_options_from_args,
+)
 from showattend.cli.from_args import captioner_from_args, inputs_from_args
 from showattend.cli.options import Commands, add_model_options
 from showattend.console import print_line
@@ -15,8 +22,6 @@ from showattend.errors import InputError
 
 if TYPE_CHECKING:
     from showattend.inference import CaptionScore
-
-SEVERAL = (".html", ".json")  # endings of files that hold several captions
 
 
 def add_parser(commands: Commands) -> None:
@@ -42,8 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.out and (args.gates or args.style or args.words or args.columns):
         raise InputError("--gates, --style, --words and --columns are options of a picture: give --out FILE too")
     if args.out:
-        if len(args.captions) > 1 and args.out.suffix.lower() not in SEVERAL:
-            raise InputError(f"a file ending with {args.out.suffix} shows one caption: give one, or end its name with .html or .json")
+        check_number_of_captions(len(args.captions), args.out.suffix)
         options = drawing_options_from_args(args)
         check_out_file(args.out, inputs_from_args(args))
     captioner = captioner_from_args(args)

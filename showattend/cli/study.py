@@ -92,13 +92,18 @@ def _folder(args: argparse.Namespace) -> Path:
 
 
 def _config(args: argparse.Namespace, folder: Path) -> "StudyConfig":
+    from showattend.study.config import CaptionStudy
     from showattend.study.config_file import read_config
     from showattend.study.study import stored_config_path
     from showattend.training.recipes import recipe_path
 
     path = Path(recipe_path(args.config)) if args.config else stored_config_path(folder)
     trusted = None if args.config else [*args.trust, *(args.cells or [])]
-    return read_config(path, trusted=trusted, cells=args.cells, tracks=args.tracks, trials=args.trials, seeds=args.seeds, root=args.root)
+    config = read_config(path, trusted=trusted, cells=args.cells, tracks=args.tracks, trials=args.trials, seeds=args.seeds, root=args.root)
+    # Without photos a study is one of the embedded shapes, for which an encoder is trained.
+    if isinstance(config, CaptionStudy) and config.data.root is None and config.encoder_recipe is None:
+        raise InputError(f"{path.name} is a study of photos: give --data.root DIR, the folder of the data set")
+    return config
 
 
 def _print_plan(config: "StudyConfig", folder: Path, processes: int, trusted: list[str]) -> None:

@@ -153,7 +153,7 @@ def _decoding(path: object) -> Iterator[None]:
 def _too_large(pixels: object) -> str:
     count = next((int(word) for word in re.findall(r"\d+", str(pixels))), 0)
     return (
-        f"the picture has {count / 1e6:.0f} million pixels, and at most {max_pixels() / 1e6:.0f} million are read: "
+        f"the picture has {count:,} pixels, and at most {max_pixels():,} are read: "
         f"make it smaller, or allow more with --max-pixels {count} (in Python: the environment variable {MAX_PIXELS_VARIABLE})"
     )
 

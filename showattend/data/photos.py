@@ -15,7 +15,6 @@ from showattend.errors import InputError
 
 MAX_NAMED = 8  # suffixes that a note names
 NOT_A_FILE = "pipes, sockets, devices and links to nowhere"
-UNREADABLE = "folders that may not be read"
 LINKED = "links to folders"
 
 
@@ -76,6 +75,8 @@ def _match(pattern: str, photos: PhotoIndex, skipped: Counter[str]) -> None:
         raise InputError("no photo at '': a name is empty, perhaps that of an unset variable; give files, folders or globs")
     path = Path(os.path.expanduser(pattern))  # which leaves names such as ~a.jpg as they are
     if os.path.isdir(path):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise InputError(f"the folder {path} may not be read: change its permissions")
         if not photos.add_sorted(_photos_in(path, skipped)):
             raise InputError(f"the folder {path} holds no photo: looked for {', '.join(sorted(photo_suffixes()))}")
     elif os.path.isfile(path):
@@ -106,8 +107,13 @@ def _photos_in(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
                         yield Path(entry.path)
                     else:
                         skipped[NOT_A_FILE] += 1
-        except OSError:
-            skipped[UNREADABLE] += 1
+        except OSError as error:
+            skipped[unreadable(error)] += 1
+
+
+def unreadable(error: OSError) -> str:
+    """What a note calls a folder that could not be read."""
+    return f"the folder {error.filename}: {error.strerror}"
 
 
 def _note(skipped: Counter[str]) -> str:
@@ -116,6 +122,4 @@ def _note(skipped: Counter[str]) -> str:
     frequent = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))
     named = [f"{suffix} ({count})" for suffix, count in frequent[:MAX_NAMED]]
     more = ["…"] if len(skipped) > MAX_NAMED else []
-    return (
-        f"{skipped.total()} entries of folders are not taken for photos: {', '.join([*named, *more])}; name a photo itself to have it read"
-    )
+    return f"not taken for photos, of what folders hold: {', '.join([*named, *more])}; name a photo itself to have it read"

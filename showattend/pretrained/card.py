@@ -26,7 +26,7 @@ Written by showattend {version}.
 - Training data: {trained_on}
 - Vocabulary: {words} tokens; lower case, no punctuation, split by `{tokenizer}`
 - Photos: {image_size} pixels square, `{resize}`
-- Captions: beam {beam}, length penalty {length_penalty}, at most {max_length} words
+- Search, where nothing else is asked for: beam {beam}, length penalty {length_penalty}, at most {max_length} words
 
 ```python
 from showattend import Captioner

@@ -56,9 +56,7 @@ def load_pretrained(folder: Path, *, trust: Collection[str] = ()) -> Pretrained:
         InputError: a file is missing or damaged, a value is not valid, the weights do not fit the configuration or are not finite, or
             it names code that is not trusted.
     """
-    folder = find_model_folder(folder)
-    if not folder.is_dir():
-        raise InputError(f"no model folder at {folder}: give one that training has written, such as runs/NAME/model")
+    folder = _find_folder(folder)
     config = _read_config(folder)
     state = _read_tensors(folder, WEIGHTS, config)
     _check_limits(config, state, folder)
@@ -80,11 +78,21 @@ def read_word_tokenizer(folder: Path) -> str:
     Raises:
         InputError: there is no model folder, or its configuration is damaged.
     """
-    folder = find_model_folder(folder)
+    folder = _find_folder(folder)
     config = _read_config(folder)
     _check_subwords(folder, config)
     subwords = read_subwords(folder, config.tokenizer)
     return subwords.words if subwords else config.tokenizer
+
+
+def _find_folder(model: Path) -> Path:
+    """The folder of a model; for what holds one, as a run's folder does, the error says where it is."""
+    folder = find_model_folder(model)
+    if (folder / WEIGHTS).exists() or (folder / CONFIG).exists():
+        return folder
+    near = [folder / "model", folder / "run" / "model", folder.parent / "model", folder.parent.parent / "model"]
+    known = next((str(place) for place in near if (place / CONFIG).is_file()), "one that training has written, such as runs/NAME/model")
+    raise InputError(f"{folder} is no model folder: give {known}" if folder.exists() else f"no model folder at {folder}: give {known}")
 
 
 def _read_config(folder: Path) -> FolderConfig:

@@ -29,8 +29,8 @@ from showattend.pretrained import save_pretrained
 def test_every_photo_is_a_row_with_the_caption_that_caption_gives(photos: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bulk(photos, model, "--format", "jsonl") == 0
     captured = capsys.readouterr()
-    assert "11 photos in 3 parts in out/parts; 1 could not be read" in captured.out
-    assert "1 files are left out: .doc (1)" in captured.err
+    assert "out/parts: photos 11, parts 3; 1 could not be read" in captured.out
+    assert "files left out: .doc (1)" in captured.err
     found = rows()
     assert [row["id"] for row in found] == [str(path) for path in sorted(photos.rglob("*.jpg"))]
     broken = found[4]
@@ -112,7 +112,7 @@ def test_the_folder_of_another_run_is_refused(photos: Path, model: Path, refused
     assert bulk(photos, model) == 0
     options = ["--model", model, "--output", "out", "--shard", "1/1", "--unit-size", 4, *WORDS]
     assert "its input is photos, and not photos/a" in refused("bulk", "photos/a", *options)
-    assert "its generation is" in refused("bulk", photos, *options, "--beam", "1")
+    assert "its generation beam is 2, and not 1" in refused("bulk", photos, *options, "--beam", "1")
     config = json.loads((model / "config.json").read_text())
     other = Path("other")
     save_pretrained(untrained_model(), other)

@@ -76,7 +76,7 @@ def test_ray_gives_the_rows_of_the_way_without_it_and_goes_on(
     out = tmp_path / "out"
     assert main(options(photos, model, out, *sizes, "--concurrency", 1)) == 0
     assert without_last_digits(rows(out)) == without_last_digits(rows(tmp_path / "alone"))
-    assert f"40 photos in 3 parts in {out / 'parts'}; 1 could not be read" in capsys.readouterr().out
+    assert f"{out / 'parts'}: photos 40, parts 3; 1 could not be read" in capsys.readouterr().out
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("parts/*")}
     assert main(options(photos, model, out, *sizes, "--concurrency", 1)) == 0
     assert {path.name: path.stat().st_mtime_ns for path in out.glob("parts/*")} == before

@@ -1,5 +1,7 @@
 """`showattend app`: what its command line hands on, and what it refuses before the page is served."""
 
+import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,6 +50,16 @@ def test_without_gradio_one_line_says_what_to_install(folder: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "showattend.app.page", raising=False)
     assert "pip install 'showattend[app]'" in refused("app", "--model", folder / "lstm" / "model", "--no-browser")
+
+
+def test_a_port_that_is_taken_is_one_line(folder: Path) -> None:
+    pytest.importorskip("gradio", reason="pip install 'showattend[app]'")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        command = [sys.executable, "-m", "showattend", "app", "--model", folder / "lstm" / "model", "--no-browser", "--port", str(port)]
+        ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert f"port {port} of 127.0.0.1 is taken" in ended.stderr.splitlines()[-1]
 
 
 def test_models_of_other_words_are_refused_beside_each_other(folder: Path, tmp_path: Path, refused: Callable[..., str]) -> None:

@@ -93,6 +93,9 @@ def test_bad_options_are_one_line_before_any_work(photo: Path, tmp_path: Path, c
         (["--out", "x.png", "--style", "het"], "did you mean 'heat'"),
         (["--out", "x.png", "--colormap", "infernal"], "did you mean 'inferno'"),
         (["--out", "maps", "--format", "doc"], "end its name with"),
+        (["--out", "x.png", "--num-captions", "3"], "shows one caption"),
+        (["--out", "maps", "--format", "gif", "--num-captions", "2"], "shows one caption"),
+        (["--out", "x.html", "--format", "png"], "--out x.html is one file, and --format"),
     ]
     for options, message in cases:
         assert main(["attend", str(photo), "--model", "nowhere", *options]) == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from caption_command import command
+from factories import rewrite_vocabulary
 from PIL import Image
 
 from showattend.cli.caption_files import CaptionFiles
@@ -46,7 +47,7 @@ def test_folders_say_what_they_skip(captioner: Path, photos: Path, capsys: pytes
     assert main(command(photos, captioner, {})) == 0
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 6
-    assert printed.err.startswith("2 entries of folders are not taken for photos: .txt (1), pipes")
+    assert printed.err.startswith("not taken for photos, of what folders hold: .txt (1), pipes")
 
 
 def test_one_file_cannot_hold_two_formats(captioner: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +125,7 @@ def test_words_of_a_stranger_s_model_cannot_write_to_the_terminal(
 ) -> None:
     model = shutil.copytree(captioner, tmp_path / "model")
     words = json.loads((model / "vocabulary.json").read_text())
-    (model / "vocabulary.json").write_text(json.dumps([word if word.startswith("<") else f"\x1b[2J{word}\n\u202e" for word in words]))
+    rewrite_vocabulary(model, [word if word.startswith("<") else f"\x1b[2J{word}\n\u202e" for word in words])
     assert main(command(photos, model, {}, "--min-length", "2")) == 0
     assert main(["attend", str(photos / "0.png"), "--model", str(model), "--out", str(tmp_path / "o.json"), "--min-length", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()

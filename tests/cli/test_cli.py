@@ -106,7 +106,7 @@ BAD_COMMANDS = [
     ("caption {tmp}/empty --model {model}", "holds no photo"),
     ("caption nowhere*.jpg --model {model}", "no photo at"),
     ("caption {photo} --model {tmp}/nowhere", "no model folder"),
-    ("caption {photo} --model {tmp}/empty", "lacks config.json"),
+    ("caption {photo} --model {tmp}/empty", "is no model folder"),
     ("caption {photo} --model {model} --beam 0", "beam is 0"),
     ("caption {photo} --model {model} --csv {tmp}/file/x.csv", "cannot write"),
     ("caption {photo} --model {model} --json {tmp}/empty", "is a folder"),

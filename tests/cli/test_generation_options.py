@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from factories import rewrite_vocabulary
 
 from showattend import Captioner
 from showattend.cli.main import main
@@ -155,7 +156,7 @@ def test_models_that_cannot_form_an_ensemble_are_refused(
 ) -> None:
     other = shutil.copytree(model, tmp_path / "other")
     words = json.loads((other / "vocabulary.json").read_text())
-    (other / "vocabulary.json").write_text(json.dumps([*words[:4], *reversed(words[4:])]))
+    rewrite_vocabulary(other, [*words[:4], *reversed(words[4:])])
     smaller = shutil.copytree(model, tmp_path / "smaller")
     config = json.loads((smaller / "config.json").read_text())
     config["preprocessing"]["image_size"] //= 2

@@ -38,6 +38,11 @@ def test_a_folder_that_is_complete_is_left_alone_and_another_one_refused(tmp_pat
     assert (tmp_path / INDEX_FILE).stat().st_mtime_ns == before
     with pytest.raises(InputError, match="another seed"):
         write_shapes(tmp_path, seed=5, photos=FEW)
+    (tmp_path / INDEX_FILE).unlink()  # as of a run that was stopped
+    write_shapes(tmp_path, photos=FEW)
+    (tmp_path / INDEX_FILE).rename(tmp_path / "mine.json")
+    with pytest.raises(InputError, match="holds other files"):
+        write_shapes(tmp_path, photos=FEW)
 
 
 def test_every_scene_of_a_data_set_is_different(tmp_path: Path) -> None:

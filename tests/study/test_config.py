@@ -60,6 +60,8 @@ def test_a_file_of_another_kind_is_refused(text: str, message: str, tmp_path: Pa
     (tmp_path / "study.yaml").write_text(text)
     assert message in refused("study", "--config", tmp_path / "study.yaml", "--out", tmp_path / "out")
     line = ("study", "--config", "study_memory", "--out", tmp_path / "out")
+    assert "give --data.root DIR" in refused("study", "--config", "study_flickr8k", "--out", tmp_path / "photos")
+    assert not (tmp_path / "photos").exists()
     assert "leave out --data.root, --tracks and --trials" in refused(*line, "--trials", 4)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import lightning
 import pytest
 import torch
-from factories import QUIET_TRAINER
+from factories import QUIET_TRAINER, rewrite_vocabulary
 from torch import Tensor
 
 from showattend.cli.main import main
@@ -140,7 +140,7 @@ def test_refine_writes_the_model_with_the_highest_cider_d(model: Path, shapes: P
 def test_what_cannot_be_refined_is_one_line(model: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = shutil.copytree(model, tmp_path / "other")
     words = json.loads((other / "vocabulary.json").read_text())
-    (other / "vocabulary.json").write_text(json.dumps([*words[:4], *reversed(words[4:])]))
+    rewrite_vocabulary(other, [*words[:4], *reversed(words[4:])])
     for options, named in (
         (("--model.self_critical.samples=1",), "samples is 1"),
         (("--model.self_critical.baseline=mean",), "baseline"),

@@ -44,7 +44,7 @@ def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None =
         the folder
 
     Raises:
-        InputError: an unknown language; the folder holds other shapes or a damaged index, or cannot be written to.
+        InputError: an unknown language; the folder holds other shapes, other files or a damaged index, or cannot be written to.
     """
     photos, grammar = photos or PHOTOS, find_language(language)
     settings = {"seed": seed, "photos": photos, "size": SIZE, **({"language": language} if language != ENGLISH else {})}
@@ -53,6 +53,8 @@ def write_shapes(folder: Path, *, seed: int = 0, photos: dict[str, int] | None =
         if _settings(index) != settings:
             raise InputError(f"{folder} holds shapes of another seed, number or language: choose another folder")
         return folder
+    if folder.is_dir() and any(entry.name != "images" for entry in folder.iterdir()):
+        raise InputError(f"{folder} holds other files: choose another folder, which is made where there is none")
     with writable(folder):
         (folder / "images").mkdir(parents=True, exist_ok=True)
     entries = []
