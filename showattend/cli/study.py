@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from showattend.study.study import run_study
 
+    _check_photos(config)
     summary = run_study(config, folder, args.jobs, trusted=args.trust)
     _print_conclusion(summary)
     print(f"\n{folder / 'report.html'}\n{folder / 'trials.csv'}\n{folder / 'summary.json'}")
@@ -92,18 +93,24 @@ def _folder(args: argparse.Namespace) -> Path:
 
 
 def _config(args: argparse.Namespace, folder: Path) -> "StudyConfig":
-    from showattend.study.config import CaptionStudy
     from showattend.study.config_file import read_config
     from showattend.study.study import stored_config_path
     from showattend.training.recipes import recipe_path
 
     path = Path(recipe_path(args.config)) if args.config else stored_config_path(folder)
     trusted = None if args.config else [*args.trust, *(args.cells or [])]
-    config = read_config(path, trusted=trusted, cells=args.cells, tracks=args.tracks, trials=args.trials, seeds=args.seeds, root=args.root)
-    # Without photos a study is one of the embedded shapes, for which an encoder is trained.
-    if isinstance(config, CaptionStudy) and config.data.root is None and config.encoder_recipe is None:
-        raise InputError(f"{path.name} is a study of photos: give --data.root DIR, the folder of the data set")
-    return config
+    return read_config(path, trusted=trusted, cells=args.cells, tracks=args.tracks, trials=args.trials, seeds=args.seeds, root=args.root)
+
+
+def _check_photos(config: "StudyConfig") -> None:
+    """Refuse a study of a pretrained encoder without photos: it would be one of the embedded shapes, for which no encoder is pretrained."""
+    from showattend.encoders.base import RANDOM_WEIGHTS
+    from showattend.study.config import CaptionStudy
+
+    if not isinstance(config, CaptionStudy) or config.data.root or config.encoder_recipe:
+        return
+    if config.encoder.weights != RANDOM_WEIGHTS:
+        raise InputError("the study's encoder is pretrained on photos: give --data.root DIR, the folder of the data set")
 
 
 def _print_plan(config: "StudyConfig", folder: Path, processes: int, trusted: list[str]) -> None:

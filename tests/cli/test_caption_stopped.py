@@ -145,8 +145,10 @@ def test_a_signal_keeps_what_was_found_and_ends_with_its_status(
     assert process.returncode == 128 + number
     assert b"stopped; the captions of" in error
     assert b"Traceback" not in error
-    kept = files_of(outputs)
-    assert kept[0] == kept[1] == kept[2] != []
+    # The signal may come after a caption was written into one file and before it was written into the next.
+    shortest, *others = sorted(files_of(outputs), key=len)
+    assert shortest
+    assert all(other[: len(shortest)] == shortest and len(other) <= len(shortest) + 1 for other in others)
 
 
 @pytest.mark.parametrize("target", ["/dev/full", "closed"])
