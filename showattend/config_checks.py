@@ -6,7 +6,7 @@ A dataclass calls them in `__post_init__`, so they hold for YAML, the command li
 
 import sys
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -93,6 +93,15 @@ def check_choice(config: Any, name: str, known: Collection[str | int]) -> None:
     """
     if getattr(config, name) not in known:
         raise unknown_name(full_name(config, name), str(getattr(config, name)), map(str, known))
+
+
+def flatten(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested options by their full names, such as data.batch_size; an empty mapping is a value."""
+    for key, value in options.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def from_mapping(cls: type[T], values: object, *, section: str | None = None) -> T:

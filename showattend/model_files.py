@@ -17,6 +17,7 @@ NEIGHBORS = "neighbors.safetensors"  # photos of the training, where `showattend
 CHECKED = (WEIGHTS, ENCODER_SPEC, VOCABULARY, SUBWORDS, NEIGHBORS)  # config.json holds their SHA-256
 FILES = [CARD, CONFIG, ENCODER_SPEC, METRICS, NEIGHBORS, SUBWORDS, VOCABULARY, WEIGHTS]  # of the folder of a trained model
 COPY_AGAIN = "copy the folder again, whole"
+A_MODEL = "one that training has written, such as runs/NAME/model"
 
 
 def check_not_mirrored(preprocessing: Preprocessing) -> None:

@@ -1,6 +1,5 @@
 """Small models, inputs and oracles that several test modules share."""
 
-import hashlib
 import itertools
 import json
 import subprocess
@@ -19,6 +18,7 @@ from showattend.config_checks import from_mapping
 from showattend.data.transforms import Preprocessing
 from showattend.decoding import GenerationConfig, State
 from showattend.encoders import EncoderConfig, make_encoder
+from showattend.files import sha256_of
 from showattend.models.caption_model import CaptionModel
 from showattend.models.config import DecoderConfig
 from showattend.models.decoder import Decoder
@@ -85,11 +85,15 @@ def untrained_model(encoder: str = "tiny", cell: str = "lstm", attention: str = 
 
 def rewrite_vocabulary(model: Path, tokens: list[str]) -> None:
     """Give a model folder other tokens, as a stranger could: with the digest that fits them."""
-    path, config_path = model / "vocabulary.json", model / "config.json"
-    path.write_text(json.dumps(tokens))
-    config = json.loads(config_path.read_text())
-    config["sha256"]["vocabulary.json"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    config_path.write_text(json.dumps(config))
+    (model / "vocabulary.json").write_text(json.dumps(tokens))
+    rehash(model, "vocabulary.json")
+
+
+def rehash(model: Path, name: str) -> None:
+    """Give config.json of a model folder the digest of a file as it is now."""
+    config = json.loads((model / "config.json").read_text())
+    config["sha256"][name] = sha256_of(model / name)
+    (model / "config.json").write_text(json.dumps(config))
 
 
 def random_cell(name: str, layers: int | None = None, **options: object) -> RecurrentCell | Stack:

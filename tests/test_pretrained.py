@@ -1,6 +1,5 @@
 """Model folders: saving and loading give an equal model, and damaged, changed or hostile folders are refused."""
 
-import hashlib
 import json
 import os
 import re
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from factories import VOCABULARY, untrained_model
+from factories import VOCABULARY, rehash, untrained_model
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -212,7 +211,7 @@ def test_wrong_vocabulary_and_metrics_are_refused(name: str, content: str, folde
 
 def rewrite_weights(folder: Path, state: dict[str, torch.Tensor]) -> None:
     save_file(state, folder / "model.safetensors")
-    change_config(folder, sha256={"model.safetensors": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()})
+    rehash(folder, "model.safetensors")
 
 
 def test_weights_that_are_not_finite_are_neither_loaded_nor_saved(folder: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from showattend.bulk.chunks import Row
 from showattend.bulk.listing import Source, list_units
 from showattend.bulk.parts import finished_units, part_name, write_part
 from showattend.bulk.units import Plan, write_plan
+from showattend.config_checks import flatten
 from showattend.errors import InputError, shorten
 from showattend.files import check_readable, lock_for_process, writable, write_text
 
@@ -106,12 +107,12 @@ class BulkOutput:
             raise InputError(f"{path} is damaged: give --output another folder") from error
         if before == self.settings or self._is_empty():
             return
-        old, new = _flat(before), _flat(self.settings)
-        for name in new:
-            if old.get(name) != new[name]:
+        old = dict(flatten(before)) if isinstance(before, dict) else {}
+        for name, value in flatten(self.settings):
+            if old.get(name) != value:
                 raise InputError(
-                    f"{self.folder} holds another run: its {name.replace('_', ' ')} is {_short(old.get(name, '?'))}, and not "
-                    f"{_short(new[name])}: give --output another folder, or the same input, model and options"
+                    f"{self.folder} holds another run: its {re.sub('[._]', ' ', name)} is {_short(old.get(name, '?'))}, and not "
+                    f"{_short(value)}: give --output another folder, or the same input, model and options"
                 )
 
     def _is_empty(self) -> bool:
@@ -138,14 +139,6 @@ class BulkOutput:
         if not lock_for_process(descriptor, shared=shared):
             self.close()
             raise InputError(f"another process works in {self.folder}: wait until it ends, or give --output another folder")
-
-
-def _flat(settings: object, prefix: str = "") -> dict[str, object]:
-    """Nested settings by names such as `generation beam`; nothing of what is no object."""
-    flat: dict[str, object] = {}
-    for name, value in settings.items() if isinstance(settings, dict) else ():
-        flat |= _flat(value, f"{prefix}{name} ") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
 
 
 def _short(value: object) -> str:

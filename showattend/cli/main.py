@@ -5,7 +5,6 @@ Nothing heavy is imported before a command runs, so that `showattend --help` ans
 
 import argparse
 import difflib
-import logging
 import os
 import re
 import signal
@@ -132,7 +131,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     ensure_home()
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where HOME may not be written to, and works
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         try:
@@ -158,14 +156,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] in training.COMMANDS:
-        check_memory_limit()
+        _prepare()
         with termination_as_exception():
             return training.run(arguments)
     args = make_parser().parse_args(arguments)
-    check_memory_limit()
+    _prepare()
     run: Callable[[argparse.Namespace], int] = args.run
     with termination_as_exception():
         return run(args)
+
+
+def _prepare() -> None:
+    """What comes before the work, and need not come before --help."""
+    import logging
+
+    check_memory_limit()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where HOME may not be written to, and works
 
 
 def _take_max_pixels(arguments: list[str]) -> list[str]:

@@ -43,11 +43,11 @@ def run(args: argparse.Namespace) -> int:
     from showattend.files import check_writable, default_cache_dir
     from showattend.inference import choose_device
     from showattend.inference.neighbors import neighbors_of
-    from showattend.model_files import NEIGHBORS
+    from showattend.model_files import A_MODEL, NEIGHBORS
     from showattend.pretrained import load_pretrained, save_pretrained
 
     if not args.model.is_dir():
-        raise InputError(f"no model folder at {args.model}: give one that training has written, such as runs/NAME/model")
+        raise InputError(f"no model folder at {args.model}: give {A_MODEL}")
     check_writable(args.model / NEIGHBORS)
     model, device = load_pretrained(args.model, trust=args.trust), choose_device(args.device)
     data = read_captions(args.root, args.layout)

@@ -72,9 +72,10 @@ class Progress(NamedTuple):
         """The progress after one more step."""
         log_probs, parents, token_ids = extension
         # Where there are fewer continuations than hypotheses, some have the probability 0, those of an ended one among them.
-        ended = self.ended.gather(1, parents) & (log_probs > -torch.inf)
+        exists = log_probs > -torch.inf
+        ended = self.ended.gather(1, parents) & exists
         lengths = self.lengths.gather(1, parents) + ~(ended | self.done)
-        ended = ended | ((token_ids == END) & (log_probs > -torch.inf))
+        ended = ended | ((token_ids == END) & exists)
         return Progress(log_probs, lengths, ended, self.done)
 
     def scores(self, length_penalty: float) -> Tensor:

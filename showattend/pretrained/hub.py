@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from showattend.errors import InputError, one_line
-from showattend.model_files import CONFIG, FILES
+from showattend.model_files import A_MODEL, CONFIG, FILES
 
 HUB_NAME = re.compile(r"([\w-][\w.-]{0,95}/[\w-][\w.-]{0,95})(?:@([\w.-][\w./-]{0,95}))?")
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def push_to_hub(folder: Path, name: str, *, private: bool = False, revision: str
         InputError: there is no model folder, the name is none, the Hub refuses it, or huggingface_hub is not installed.
     """
     if not (folder / CONFIG).is_file():
-        raise InputError(f"{folder} is no model folder: give one that training has written, such as runs/NAME/model")
+        raise InputError(f"{folder} is no model folder: give {A_MODEL}")
     if not HUB_NAME.fullmatch(name) or "@" in name:
         raise InputError(f"'{name}' is no name on the Hugging Face Hub: give USER/NAME")
 

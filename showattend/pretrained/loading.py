@@ -20,6 +20,7 @@ from showattend.encoders import rebuild_encoder
 from showattend.errors import InputError, one_line
 from showattend.files import sha256_of
 from showattend.model_files import (
+    A_MODEL,
     CARD,
     CONFIG,
     COPY_AGAIN,
@@ -91,7 +92,7 @@ def _find_folder(model: Path) -> Path:
     if (folder / WEIGHTS).exists() or (folder / CONFIG).exists():
         return folder
     near = [folder / "model", folder / "run" / "model", folder.parent / "model", folder.parent.parent / "model"]
-    known = next((str(place) for place in near if (place / CONFIG).is_file()), "one that training has written, such as runs/NAME/model")
+    known = next((str(place) for place in near if (place / CONFIG).is_file()), A_MODEL)
     raise InputError(f"{folder} is no model folder: give {known}" if folder.exists() else f"no model folder at {folder}: give {known}")
 
 

@@ -125,9 +125,10 @@ def _extend(progress: _Progress, next_log_probs: Float32s) -> tuple[Ints, Ints, 
     parents, token_ids = np.divmod(best, vocabulary_size)
     chosen = _take(flat, best)
     log_probs = np.where(chosen == np.inf, _take(progress.log_probs, parents), chosen)
-    ended = _take(progress.ended, parents) & (chosen > -np.inf)  # no impossible continuation of an ended hypothesis
+    exists = log_probs > -np.inf
+    ended = _take(progress.ended, parents) & exists  # no impossible continuation of an ended hypothesis
     lengths = _take(progress.lengths, parents) + ~(ended | progress.done)
-    return parents, token_ids, _Progress(log_probs, lengths, ended | ((token_ids == END) & (log_probs > -np.inf)), progress.done)
+    return parents, token_ids, _Progress(log_probs, lengths, ended | ((token_ids == END) & exists), progress.done)
 
 
 def _scores(progress: _Progress, lengths: Ints, config: GenerationConfig) -> Float32s:

@@ -8,6 +8,7 @@ import lightning
 import msgspec
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
+from showattend.config_checks import flatten
 from showattend.errors import InputError
 from showattend.training.checkpoints import BEST
 from showattend.training.metrics_file import MetricsFile
@@ -185,18 +186,13 @@ class ResumableEarlyStopping(EarlyStopping):
             trainer.should_stop = True
 
 
-def plain_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Nested options as one dictionary of full names to plain values, without those that change nothing."""
-    flat: dict[str, Any] = {}
-    for key, value in options.items():
-        name = prefix + key
-        if name.startswith(FREE):
-            continue
-        if isinstance(value, Mapping) and value:
-            flat |= plain_options(value, f"{name}.")
-        else:
-            flat[name] = value if isinstance(value, bool | int | float | str | None) else str(value)
-    return flat
+    return {
+        name: value if isinstance(value, bool | int | float | str | None) else str(value)
+        for name, value in flatten(options)
+        if not name.startswith(FREE)
+    }
 
 
 def check_options(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -115,7 +115,7 @@ def test_the_folder_of_another_run_is_refused(photos: Path, model: Path, refused
     assert "its generation beam is 2, and not 1" in refused("bulk", photos, *options, "--beam", "1")
     config = json.loads((model / "config.json").read_text())
     other = Path("other")
-    save_pretrained(untrained_model(), other)
+    save_pretrained(untrained_model(cell="gru"), other)
     assert json.loads((other / "config.json").read_text())["sha256"] != config["sha256"]
     assert "its model is" in refused("bulk", photos, "--model", other, *options[2:])
     Path("out/plan.jsonl.gz").write_bytes(gzip.compress(b'["files"'))

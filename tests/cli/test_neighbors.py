@@ -1,23 +1,22 @@
 """`showattend neighbors` adds the photos of the training to a model folder, and `--neighbors` ranks captions by them."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from factories import rehash
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from showattend.cli.main import main
 from showattend.data.captions import read_captions
 from showattend.errors import InputError
-from showattend.files import sha256_of
 from showattend.generation_config import MAX_LENGTH
 from showattend.inference import Captioner
 from showattend.inference.neighbors import neighbors_of
-from showattend.model_files import CONFIG, NEIGHBORS
+from showattend.model_files import NEIGHBORS
 from showattend.pretrained import load_pretrained, save_pretrained
 
 
@@ -146,9 +145,7 @@ def test_a_damaged_file_is_refused(
     save_file(tensors | {name: change(tensors.get(name, torch.zeros(0)).clone()).contiguous()}, folder / NEIGHBORS)
     with pytest.raises(InputError, match="not the file that config"):
         load_pretrained(folder)
-    config = json.loads((folder / CONFIG).read_text())
-    config["sha256"][NEIGHBORS] = sha256_of(folder / NEIGHBORS)
-    (folder / CONFIG).write_text(json.dumps(config))
+    rehash(folder, NEIGHBORS)
     with pytest.raises(InputError, match=message):
         load_pretrained(folder)
 
@@ -156,9 +153,7 @@ def test_a_damaged_file_is_refused(
 def test_a_file_that_is_missing_or_no_tensors_is_refused(with_neighbors: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(with_neighbors, tmp_path / "damaged")
     (folder / NEIGHBORS).write_bytes(b"no tensors")
-    config = json.loads((folder / CONFIG).read_text())
-    config["sha256"][NEIGHBORS] = sha256_of(folder / NEIGHBORS)
-    (folder / CONFIG).write_text(json.dumps(config))
+    rehash(folder, NEIGHBORS)
     with pytest.raises(InputError, match="are damaged"):
         load_pretrained(folder)
     (folder / NEIGHBORS).unlink()

@@ -60,8 +60,6 @@ def test_a_file_of_another_kind_is_refused(text: str, message: str, tmp_path: Pa
     (tmp_path / "study.yaml").write_text(text)
     assert message in refused("study", "--config", tmp_path / "study.yaml", "--out", tmp_path / "out")
     line = ("study", "--config", "study_memory", "--out", tmp_path / "out")
-    assert "give --data.root DIR" in refused("study", "--config", "study_flickr8k", "--out", tmp_path / "photos")
-    assert not (tmp_path / "photos").exists()
     assert "leave out --data.root, --tracks and --trials" in refused(*line, "--trials", 4)
 
 
@@ -86,3 +84,8 @@ def test_references_are_trained_too_and_a_cell_that_is_named_twice_once() -> Non
 def test_the_packaged_studies_are_valid(name: str) -> None:
     config = read_config(Path(recipe_path(name)))
     assert isinstance(config, MemoryStudy if name == "study_memory" else CaptionStudy)
+
+
+def test_a_study_of_photos_without_photos_is_refused_before_it_begins(tmp_path: Path, refused: Callable[..., str]) -> None:
+    assert "give --data.root DIR" in refused("study", "--config", "study_flickr8k", "--out", tmp_path / "photos")
+    assert not (tmp_path / "photos").exists()
